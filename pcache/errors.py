@@ -1,0 +1,56 @@
+"""Every failure pcache reports: a fact, its consequence and a remedy, with an exit status.
+
+Exit statuses follow env(1) and timeout(1): 125 pcache itself failed, 126 the command was found but
+could not be executed, 127 the command was not found, 2 wrong usage; anything else is the command's.
+"""
+
+from __future__ import annotations
+
+
+class PcacheError(Exception):
+    """Base class.  `str()` gives the message; `remedy` says what the user can do about it."""
+
+    status = 125
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+    def report(self) -> str:
+        """The text for stderr, one or two lines, each with the `pcache: ` prefix."""
+        text = f"pcache: {self}"
+        return f"{text}\npcache: {self.remedy}" if self.remedy else text
+
+
+class UsageError(PcacheError):
+    """The command line makes no sense."""
+
+    status = 2
+
+
+class CommandNotFound(PcacheError):
+    """No such command on PATH."""
+
+    status = 127
+
+
+class CommandNotExecutable(PcacheError):
+    """The command exists and cannot be executed."""
+
+    status = 126
+
+
+class PrivilegeError(PcacheError):
+    """An operation needs root, or a capability the kernel refused."""
+
+
+class EnvironmentProblem(PcacheError):
+    """The machine lacks something: kernel feature, package, header, permission."""
+
+
+class StoreError(PcacheError):
+    """The store cannot be opened, read or written."""
+
+
+class DamagedBlob(StoreError):
+    """A blob is missing or does not have the content its name promises."""

@@ -1,0 +1,226 @@
+"""The words of the project as types.  This module imports nothing of pcache.
+
+Everything here is on the path of a replay's first decision, so the classes are written by hand:
+`dataclasses` and `typing` cost 15 ms and 9 ms of start-up, more than a whole cached command.
+Paths are `bytes` throughout, because Linux file names are.
+"""
+
+from __future__ import annotations
+
+Digest = bytes
+"""16 bytes of XXH3-128 (big-endian, as `xxhash.xxh3_128_digest` gives them)."""
+
+
+class _Record:
+    """Value semantics for slotted classes: equality, hash and repr over `__slots__`."""
+
+    __slots__ = ()
+
+    def _values(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other._values() == self._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __repr__(self) -> str:
+        pairs = zip(self.__slots__, self._values(), strict=True)
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in pairs)})"
+
+
+class Call(_Record):
+    """What the caller asked for: everything the kernel handed to the new program.
+
+    `fds` holds one kind for each of descriptors 0-2: b"closed", b"null", b"tty", b"pipe",
+    b"file", b"socket", b"dir", b"char:MAJOR:MINOR", b"other"; or b"=N" when the descriptor is
+    the same open file description as the lower descriptor N (as after `2>&1`).
+    """
+
+    __slots__ = ("executable", "argv", "env", "cwd", "umask", "uid", "gid", "fds")
+
+    def __init__(
+        self,
+        executable: bytes,
+        argv: tuple[bytes, ...],
+        env: tuple[bytes, ...],
+        cwd: bytes,
+        umask: int,
+        uid: int,
+        gid: int,
+        fds: tuple[bytes, ...],
+    ) -> None:
+        self.executable = executable
+        """Canonical absolute path of the running image: a script's interpreter, not the script."""
+        self.argv = argv
+        """As the new image sees it: for a script, starts with interpreter, option, script path."""
+        self.env = env
+        """Raw `NAME=value` entries, unfiltered, in the order given."""
+        self.cwd = cwd
+        self.umask = umask
+        self.uid = uid
+        """Effective user id."""
+        self.gid = gid
+        """Effective group id."""
+        self.fds = fds
+
+
+class Kind:
+    """Kinds of fact: which observation of a path is repeated when a fact is evaluated.
+
+    The path of a fact is the one the program used, made absolute but not otherwise normalised, so
+    that evaluating it makes the kernel follow the same links the program's own call followed.
+    One-byte values, because they are stored.
+    """
+
+    CONTENT = b"c"
+    """stat following links: type, permission bits, and for a regular file its content."""
+    LCONTENT = b"l"
+    """The same without following a final symbolic link, whose target is then the content."""
+    EXISTS = b"e"
+    """stat following links: type, permission bits and owner, but no content (access(2))."""
+    LEXISTS = b"n"
+    """The same without following a final symbolic link."""
+    LISTING = b"d"
+    """The sorted names and types in a directory."""
+    REPLACEABLE = b"r"
+    """`MODE:PATH`, MODE octal: b"ok" if creating or truncating PATH leaves a file with that mode:
+    PATH is absent in an existing directory, or a regular file of ours with one link and that mode;
+    else the value of LEXISTS for PATH."""
+    TIMES = b"t"
+    """mtime in nanoseconds, following links: only for programs configured `strict`."""
+    FD = b"f"
+    """The path is a decimal descriptor number: its kind, as in `Call.fds`."""
+    INPUT = b"i"
+    """The path is a decimal descriptor number, inherited and read: offset and content of the
+    regular file behind it."""
+
+
+Key = tuple[bytes, bytes]
+"""(kind, path): what is looked at."""
+
+
+class Fact(_Record):
+    """A key with the value it had: see `pcache.facts.Facts.evaluate` for the forms of values."""
+
+    __slots__ = ("kind", "path", "value")
+
+    def __init__(self, kind: bytes, path: bytes, value: bytes) -> None:
+        self.kind = kind
+        self.path = path
+        self.value = value
+
+
+class PathSet(_Record):
+    """The ordered keys an execution depended on.  `digest` identifies it."""
+
+    __slots__ = ("digest", "keys")
+
+    def __init__(self, digest: Digest, keys: tuple[Key, ...]) -> None:
+        self.digest = digest
+        self.keys = keys
+
+
+class Output(_Record):
+    """One postcondition: the state a path has at the end of the execution because of it.
+
+    kind: b"f" regular file, b"d" directory, b"l" symbolic link, b"h" hard link, b"p" fifo,
+    b"-" deleted.
+    """
+
+    __slots__ = ("kind", "path", "mode", "content", "mtime_ns")
+
+    def __init__(
+        self, kind: bytes, path: bytes, mode: int = 0, content: bytes = b"", mtime_ns: int = -1
+    ) -> None:
+        self.kind = kind
+        self.path = path
+        """Canonical absolute path."""
+        self.mode = mode
+        """Permission bits (07777) of a file, directory or fifo."""
+        self.content = content
+        """Blob digest of a regular file; target of a symbolic link; other path of a hard link."""
+        self.mtime_ns = mtime_ns
+        """Modification time if the program set one explicitly (utimensat); -1: a fresh one."""
+
+
+class Outcome(_Record):
+    """What a hit restores."""
+
+    __slots__ = ("status", "outputs", "chunks", "data", "offsets", "wall_ns", "cpu_ns")
+
+    def __init__(
+        self,
+        status: int,
+        outputs: tuple[Output, ...] = (),
+        chunks: tuple[tuple[int, int], ...] = (),
+        data: Digest = b"",
+        offsets: tuple[tuple[int, int], ...] = (),
+        wall_ns: int = 0,
+        cpu_ns: int = 0,
+    ) -> None:
+        self.status = status
+        """Wait status as waitpid(2) gives it, without the core-dump flag."""
+        self.outputs = outputs
+        """In the order in which they are applied: that of their last change."""
+        self.chunks = chunks
+        """(descriptor, number of bytes) in the order written; consecutive ones merged."""
+        self.data = data
+        """Blob with the bytes of all chunks, one after another; b"" when there are none."""
+        self.offsets = offsets
+        """(descriptor, file offset) at which inherited, read regular files are left."""
+        self.wall_ns = wall_ns
+        self.cpu_ns = cpu_ns
+
+    def same_effect(self, other: Outcome) -> bool:
+        """Whether both leave the same behind (cost aside)."""
+        return self._values()[:5] == other._values()[:5]
+
+
+class Record(_Record):
+    """A complete, cacheable execution, ready for the store."""
+
+    __slots__ = ("call", "weak", "facts", "outcome")
+
+    def __init__(
+        self, call: Call, weak: Digest, facts: tuple[Fact, ...], outcome: Outcome
+    ) -> None:
+        self.call = call
+        self.weak = weak
+        self.facts = facts
+        """Preconditions in the order of first use."""
+        self.outcome = outcome
+
+
+class Reason:
+    """Why an execution is uncacheable: the closed list.  The values are what users read."""
+
+    EVENTS_LOST = "events lost"
+    NETWORK = "network"
+    INPUT_CHANGED = "input changed while running"
+    OUTPUT_OVERWRITTEN = "output overwritten before capture"
+    UNOBSERVABLE_WRITE = "unobservable write"
+    FOREIGN_INPUT = "read from a pipe or terminal it did not make"
+    DESCRIPTOR_PASSING = "descriptor passing"
+    SHARED_MEMORY = "shared memory with outsiders"
+    PTRACE = "ptrace"
+    NAMESPACE = "mount or namespace change"
+    SIGNAL_OUTSIDE = "signal to outside the subtree"
+    LEFT_RUNNING = "left a process running"
+    FOREIGN_ABI = "32-bit or x32 program"
+    KILLED_OUTSIDE = "killed by an outside signal"
+    CONFLICT = "conflicting concurrent access"
+    NON_DETERMINISTIC = "non-deterministic"
+    CONFIGURED = "configured off"
+    UNSUPPORTED = "operation that cannot be restored"
+
+
+class Uncacheable(_Record):
+    """One reason with its evidence (a path, an address, a syscall)."""
+
+    __slots__ = ("reason", "evidence")
+
+    def __init__(self, reason: str, evidence: str) -> None:
+        self.reason = reason
+        self.evidence = evidence
