@@ -1,0 +1,1 @@
+"""One verb a file: each has SUMMARY, HELP and run(args)."""

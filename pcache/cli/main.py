@@ -1,0 +1,149 @@
+"""The command line: finds the verb, runs it, and turns every failure into one clear message.
+
+Nothing of a verb is imported before it is known that it is the one that runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pcache.cli.options import HELP_NAMES, HelpWanted
+from pcache.errors import PcacheError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+VERBS = {
+    "trace": "run a command and record its executions (needs root: sudo pcache trace ...)",
+    "replay": "run a command, restoring what is recorded instead of running it",
+    "doctor": "check whether this machine can trace and replay, and say what mends it",
+}
+"""Every verb with its summary, which is also `SUMMARY` in its module (a test compares them)."""
+
+USAGE = "usage: pcache VERB [OPTION...] [COMMAND [ARG...]]"
+
+EPILOG = """\
+options:
+  -h, --help     this text; `pcache help VERB` explains a verb
+  -V, --version  the version
+
+exit status: that of COMMAND (128+N if signal N killed it); 2 wrong usage, 125 pcache itself
+failed, 126 COMMAND cannot be executed, 127 COMMAND was not found.
+
+example:
+  sudo pcache trace make     record a build
+  make clean
+  pcache replay make         bring its results back without running it
+"""
+
+_FAILED = 125
+_SIGINT = 2
+_SIGPIPE_STATUS = 128 + 13
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line; the exit status.  `argv` excludes the program's own name."""
+    args = sys.argv[1:] if argv is None else argv
+    try:
+        return _dispatch(args)
+    except PcacheError as error:
+        _say(error.report())
+        return error.status
+    except BrokenPipeError:
+        # Whoever read our help or report has left.  Python would complain once more when it
+        # flushes stdout at exit, so give that flush somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return _SIGPIPE_STATUS
+    except KeyboardInterrupt:
+        return _die_of_interrupt()
+    except Exception as error:
+        if os.environ.get("PCACHE_DEBUG"):
+            from traceback import print_exc
+
+            print_exc()
+        _say(f"pcache: internal error: {type(error).__name__}: {error}")
+        _say("pcache: PCACHE_DEBUG=1 shows where it happened")
+        return _FAILED
+
+
+def _dispatch(args: list[str]) -> int:
+    if not args:
+        raise UsageError("no verb given", f"{USAGE}; `pcache help` lists the verbs")
+    verb, rest = args[0], args[1:]
+    if verb in HELP_NAMES:
+        return _help([])
+    if verb in ("-V", "--version"):
+        from pcache import __version__
+
+        return _print(f"pcache {__version__}\n")
+    if verb == "help":
+        return _help(rest)
+    module = _load(verb)
+    try:
+        status: int = module.run(rest)
+    except HelpWanted:
+        return _print(module.HELP)
+    except UsageError as error:
+        if not error.remedy:
+            error.remedy = f"`pcache help {verb}` explains its options"
+        raise
+    return status
+
+
+def _load(verb: str) -> Any:
+    if verb not in VERBS:
+        raise _unknown(verb)
+    # importlib.import_module would load the importlib package; this does not.
+    return __import__(f"pcache.cli.{verb}", fromlist=("run",))
+
+
+def _unknown(verb: str) -> UsageError:
+    if verb.startswith("-"):
+        return UsageError(f"unknown option {verb}", "options of a verb go after the verb")
+    from difflib import get_close_matches
+    from shutil import which
+
+    near = get_close_matches(verb, VERBS, n=1)
+    if near:
+        return UsageError(f"no verb {verb!r}", f"did you mean `pcache {near[0]}`?")
+    if which(verb):
+        return UsageError(
+            f"no verb {verb!r}",
+            f"to record that command: sudo pcache trace {verb}; then: pcache replay {verb}",
+        )
+    return UsageError(f"no verb {verb!r}", "`pcache help` lists the verbs")
+
+
+def _help(args: list[str]) -> int:
+    if args and args[0] != "help":
+        return _print(_load(args[0]).HELP)
+    width = max(map(len, VERBS))
+    verbs = "".join(f"  {name:<{width}}  {summary}\n" for name, summary in VERBS.items())
+    title = "Automatic memoization of unmodified programs: what did not change does not run again."
+    return _print(f"{USAGE}\n\n{title}\n\nverbs:\n{verbs}\n{EPILOG}")
+
+
+def _print(text: str) -> int:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    return 0
+
+
+def _say(text: str) -> None:
+    """Write to stderr in one piece; a closed stderr must not change the exit status."""
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        return
+
+
+def _die_of_interrupt() -> int:
+    """End by SIGINT itself: a shell loop around us stops only if it sees that."""
+    import _signal
+
+    _signal.signal(_SIGINT, _signal.SIG_DFL)
+    os.kill(os.getpid(), _SIGINT)
+    return 128 + _SIGINT
