@@ -1,0 +1,853 @@
+/* Recorder: what every process of one tree does to files, streams and its surroundings.
+ *
+ * Four raw tracepoints.  System calls are taken at sys_exit, where the arguments are still in
+ * pt_regs and the user pages they point to are present; a successful execve at sched_process_exec.
+ * Handlers are reached by tail calls from the table `calls`, so that the verifier meets each
+ * expensive loop once.  No kernel header is used: kernel objects are u64 addresses, read with
+ * bpf_probe_read_kernel at offsets that come from BTF as -DO_STRUCT_FIELD (observe/offsets.py).
+ *
+ * -D parameters: O_*, FILE_BLOCK, INODE_BLOCK, SUPER_BLOCK (bytes read of each), RING_PAGES.
+ */
+#include "layout.h"
+
+#define RD(dst, addr) bpf_probe_read_kernel(&(dst), sizeof(dst), (void *)(addr))
+/* Hides a value's origin from clang, which otherwise folds a range check on a sum into one the
+ * verifier cannot follow ("R3 unbounded memory access"). */
+#define BARRIER(x) asm volatile("" : "+r"(x))
+#define FIELD(block, offset, type) (*(type *)((block) + (offset)))
+
+#define BUFFER 16384
+#define SLACK 4608
+#define CHUNK 8192
+#define CHUNKS 64       /* data chunks per program; then it tail-calls itself, at most 33 times */
+#define WALK_STEPS 16   /* path components per program */
+#define INHERITED 32    /* descriptors whose identity is kept per image */
+#define SCAN_FDS 256    /* descriptors reported at exec, 16 per program */
+#define FMODE_WRITE 0x2
+#define FMODE_PATH 0x4000
+#define FMODE_CREATED 0x100000
+#define NO_WAKEUP 1     /* BPF_RB_NO_WAKEUP: user space polls; a wake-up costs 7-10 us per event */
+#define TS_COMPAT 2     /* thread_info.status: in a 32-bit system call */
+#define AT_FDCWD -100
+#define PROCESS_FOREIGN 0x100 /* in process.flags, beside FLAG_LOST: a foreign call was told */
+
+struct process {
+  u64 image, flags;
+  u64 seen_reads; /* bit n: a read of inherited descriptor n was told */
+  u64 inherited[INHERITED];
+};
+struct job {
+  u64 mnt, dentry, kind;
+};
+struct scratch {
+  u32 used;                        /* bytes of sections in `buffer` */
+  u32 jobs, job;                   /* walks to append before output, and the current one */
+  u32 next;                        /* program to run after output; 0: none */
+  u32 walk_section, walk_flags;    /* continuation of a walk: where its section starts */
+  u64 walk_mnt, walk_dentry, walk_root;
+  u64 from, length, done;          /* continuation of a copy of user data */
+  u64 vector, vectors, total;      /* continuation of a copy of an iovec array */
+  u32 fd;                          /* continuation of a scan of descriptors */
+  int found;                       /* result of inherited() */
+  u64 arg[8]; /* six are used; a power of two bounds the index */
+  u8 block[1024];
+  struct job queue[4];
+  struct event event;              /* output starts here */
+  u8 buffer[BUFFER + SLACK];
+};
+struct counters {
+  u64 events, lost, repeated, faults, failed_calls, truncated_walks, bytes;
+};
+
+BPF_PERCPU_ARRAY(scratches, struct scratch, 1);
+BPF_PERCPU_ARRAY(counts, struct counters, 1);
+BPF_HASH(processes, u32, struct process, 16384);
+BPF_ARRAY(calls, struct call, 512);
+BPF_PROG_ARRAY(programs, 32);
+BPF_TABLE("lru_hash", u64, u64, seen, 131072);
+BPF_RINGBUF_OUTPUT(ring, RING_PAGES);
+
+/* BCC: map functions cannot be used inside a macro, so each access has a function. */
+static __always_inline struct scratch *get_scratch(void) { u32 z = 0; return scratches.lookup(&z); }
+static __always_inline struct counters *get_counts(void) { u32 z = 0; return counts.lookup(&z); }
+static __always_inline struct call *get_call(u32 nr) { return calls.lookup(&nr); }
+static __always_inline struct process *get_process(void) {
+  u32 tgid = bpf_get_current_pid_tgid() >> 32;
+  return processes.lookup(&tgid);
+}
+static __always_inline void tail(void *ctx, u32 slot) {
+  programs.call(ctx, slot);
+  struct counters *c = get_counts(); /* reached only when the call failed */
+  if (c) c->failed_calls++;
+}
+static __always_inline void count_fault(struct scratch *s) {
+  struct counters *c = get_counts();
+  if (c) c->faults++;
+  s->event.flags |= FLAG_FAULT;
+}
+
+static __always_inline void output(struct scratch *s) {
+  struct counters *c = get_counts();
+  u64 n = s->used;
+  BARRIER(n);
+  if (!c || n > BUFFER + SLACK) return;
+  if (ring.ringbuf_output(&s->event, sizeof(struct event) + n, NO_WAKEUP)) {
+    c->lost++;
+    struct process *p = get_process();
+    if (p) p->flags |= FLAG_LOST;
+  } else {
+    c->events++;
+    c->bytes += sizeof(struct event) + n + 8;
+  }
+}
+static __always_inline void begin(struct scratch *s, struct process *p, u32 type, u32 nr, s64 ret) {
+  u64 id = bpf_get_current_pid_tgid();
+  s->used = 0; s->jobs = 0; s->job = 0; s->next = 0; s->walk_dentry = 0;
+  s->event.ts = bpf_ktime_get_ns(); s->event.image = p->image; s->event.aux = 0; s->event.ret = ret;
+  s->event.tgid = id >> 32; s->event.tid = id;
+  s->event.err = ret < 0 && ret > -4096 ? -ret : 0;
+  s->event.type = type; s->event.nr = nr; s->event.flags = p->flags & FLAG_LOST;
+}
+
+/* ---- sections ---- */
+static __always_inline void section(struct scratch *s, u32 at, u32 kind, u32 length) {
+  at &= BUFFER - 1;
+  *(u16 *)(s->buffer + at) = kind;
+  *(u16 *)(s->buffer + at + 2) = length;
+}
+/* A string, NUL included; returns its length, or < 0 when it cannot be read. */
+static __always_inline int add_string(struct scratch *s, u64 address, u32 kind, int kernel) {
+  u32 at = s->used;
+  if (at >= BUFFER) return -1;
+  at &= BUFFER - 1;
+  int n = kernel ? bpf_probe_read_kernel_str(s->buffer + at + 4, 4096, (void *)address)
+                 : bpf_probe_read_user_str(s->buffer + at + 4, 4096, (void *)address);
+  if (n < 0) {
+    if (address) count_fault(s);
+    section(s, at, kind, 0xffff);
+    s->used = at + 4;
+    return n;
+  }
+  section(s, at, kind, n);
+  s->used = at + 4 + n;
+  return n;
+}
+static __always_inline void add_user(struct scratch *s, u64 address, u32 length) {
+  u32 at = s->used & (BUFFER - 1);
+  BARRIER(length);
+  length &= 0xfff;
+  if (bpf_probe_read_user(s->buffer + at + 4, length, (void *)address)) { count_fault(s); return; }
+  section(s, at, SECTION_OUT, length);
+  s->used = at + 4 + length;
+}
+static __always_inline void add_args(struct scratch *s, u32 mask) {
+  u32 at = s->used & (BUFFER - 1), n = 0;
+#pragma unroll
+  for (int i = 0; i < 6; i++)
+    if (mask & (1 << i)) {
+      u32 o = at + 4 + n;
+      o &= BUFFER - 1;
+      *(u64 *)(s->buffer + o) = s->arg[i];
+      n += 8;
+    }
+  section(s, at, SECTION_ARGS, n);
+  s->used = at + 4 + n;
+}
+/* One block read per object, then plain loads: each bpf_probe_read_kernel costs 50-80 ns. */
+static __always_inline void read_stamp(struct scratch *s, struct stamp *t, u64 file) {
+  u8 *b = s->block;
+  u64 inode, super;
+  bpf_probe_read_kernel(b, FILE_BLOCK, (void *)file);
+  t->f_flags = FIELD(b, O_FILE_FLAGS, u32);
+  t->f_mode = FIELD(b, O_FILE_MODE, u32);
+  inode = FIELD(b, O_FILE_INODE, u64);
+  bpf_probe_read_kernel(b, INODE_BLOCK, (void *)inode);
+  t->ino = FIELD(b, O_INODE_INO, u64);
+  t->size = FIELD(b, O_INODE_SIZE, u64);
+  t->mtime_s = FIELD(b, O_INODE_MTIME_S, u64);
+  t->mtime_n = FIELD(b, O_INODE_MTIME_N, u32);
+  t->ctime_s = FIELD(b, O_INODE_CTIME_S, u64);
+  t->ctime_n = FIELD(b, O_INODE_CTIME_N, u32) & 0x7fffffff;
+  t->queried = FIELD(b, O_INODE_CTIME_N, u32) >> 31;
+  t->mode = FIELD(b, O_INODE_MODE, u16);
+  t->uid = FIELD(b, O_INODE_UID, u32);
+  t->gid = FIELD(b, O_INODE_GID, u32);
+  t->rdev = FIELD(b, O_INODE_RDEV, u32);
+  t->nlink = FIELD(b, O_INODE_NLINK, u32);
+  super = FIELD(b, O_INODE_SB, u64);
+  bpf_probe_read_kernel(b, SUPER_BLOCK, (void *)super);
+  t->dev = FIELD(b, O_SB_DEV, u32);
+  t->magic = FIELD(b, O_SB_MAGIC, u64);
+}
+static __always_inline struct stamp *new_stamp(struct scratch *s, u32 kind) {
+  u32 at = s->used;
+  if (at >= BUFFER) return 0;
+  at &= BUFFER - 1;
+  section(s, at, kind, sizeof(struct stamp));
+  s->used = at + 4 + sizeof(struct stamp);
+  return (struct stamp *)(s->buffer + at + 4);
+}
+static __always_inline struct stamp *add_stamp(struct scratch *s, u64 file, u32 kind) {
+  struct stamp *t = new_stamp(s, kind);
+  if (t) read_stamp(s, t, file);
+  return t;
+}
+/* struct stat and struct statx as x86-64 lays them out (uapi asm/stat.h, linux/stat.h). */
+static __always_inline void add_stat(struct scratch *s, u64 address, int statx) {
+  struct stamp *t = new_stamp(s, SECTION_STAT);
+  u8 *b = s->block;
+  if (!t) return;
+  if (bpf_probe_read_user(b, statx ? 256 : 144, (void *)address)) count_fault(s);
+  if (statx) {
+    t->ino = FIELD(b, 32, u64); t->size = FIELD(b, 40, s64);
+    t->mtime_s = FIELD(b, 112, s64); t->mtime_n = FIELD(b, 120, u32);
+    t->ctime_s = FIELD(b, 96, s64); t->ctime_n = FIELD(b, 104, u32);
+    t->mode = FIELD(b, 28, u16); t->nlink = FIELD(b, 16, u32);
+    t->uid = FIELD(b, 20, u32); t->gid = FIELD(b, 24, u32);
+    t->rdev = FIELD(b, 128, u32) << 20 | FIELD(b, 132, u32);
+    t->dev = FIELD(b, 136, u32) << 20 | FIELD(b, 140, u32);
+  } else {
+    u64 dev = FIELD(b, 0, u64), rdev = FIELD(b, 40, u64);
+    t->ino = FIELD(b, 8, u64); t->size = FIELD(b, 48, s64);
+    t->mtime_s = FIELD(b, 88, s64); t->mtime_n = FIELD(b, 96, u32);
+    t->ctime_s = FIELD(b, 104, s64); t->ctime_n = FIELD(b, 112, u32);
+    t->mode = FIELD(b, 24, u32); t->nlink = FIELD(b, 16, u64);
+    t->uid = FIELD(b, 28, u32); t->gid = FIELD(b, 32, u32);
+    t->rdev = (rdev >> 8 & 0xfff) << 20 | (rdev & 0xff) | (rdev >> 12 & 0xfff00);
+    t->dev = (dev >> 8 & 0xfff) << 20 | (dev & 0xff) | (dev >> 12 & 0xfff00);
+  }
+  t->f_flags = 0; t->f_mode = 0; t->magic = 0; t->queried = 0;
+}
+static __always_inline void add_handle(struct scratch *s, u64 file, u32 kind) {
+  u32 at = s->used & (BUFFER - 1);
+  struct handle *h = (struct handle *)(s->buffer + at + 4);
+  h->file = file;
+  RD(h->pos, file + O_FILE_POS);
+  section(s, at, kind, sizeof(*h));
+  s->used = at + 4 + sizeof(*h);
+}
+
+/* ---- walks: queued here, carried out by walk() just before output ---- */
+static __always_inline void queue_walk(struct scratch *s, u64 path, u32 kind) {
+  u32 j = s->jobs;
+  u64 pair[2]; /* struct path { mnt, dentry } */
+  if (j > 3) return;
+  j &= 3;
+  RD(pair, path);
+  s->queue[j].mnt = pair[0]; s->queue[j].dentry = pair[1]; s->queue[j].kind = kind;
+  s->jobs = j + 1;
+}
+static __always_inline u64 fd_file(u64 task, u64 fd) {
+  u64 p = 0, file = 0, table[2]; /* struct fdtable { max_fds, fd } */
+  RD(p, task + O_TASK_FILES);
+  if (!p) return 0;
+  RD(p, p + O_FILES_FDT);
+  RD(table, p + O_FDT_MAX);
+  if ((u32)fd >= (u32)table[0]) return 0;
+  RD(file, table[1] + 8 * (u64)(u32)fd);
+  return file;
+}
+static __always_inline void queue_cwd(struct scratch *s, u64 task, u32 kind) {
+  u64 fs = 0;
+  RD(fs, task + O_TASK_FS);
+  queue_walk(s, fs + O_FS_PWD_MNT, kind);
+}
+static __always_inline void queue_base(struct scratch *s, u64 task, s64 dirfd, u32 kind) {
+  if ((int)dirfd == AT_FDCWD) { queue_cwd(s, task, kind); return; }
+  u64 f = fd_file(task, dirfd);
+  if (f) queue_walk(s, f + O_FILE_PATH_MNT, kind);
+}
+static __always_inline void queue_file(struct scratch *s, u64 file, u32 kind) {
+  queue_walk(s, file + O_FILE_PATH_MNT, kind);
+}
+#define FINISH(ctx, s)                       \
+  do {                                       \
+    if ((s)->jobs) tail(ctx, TAIL_WALK);     \
+    output(s);                               \
+    if ((s)->next) tail(ctx, (s)->next);     \
+    return 0;                                \
+  } while (0)
+
+/* ---- repeated accesses ---- */
+static __always_inline u64 mix(u64 h, u64 v) {
+  h ^= v;
+  h *= 0x9e3779b97f4a7c15ULL;
+  return h ^ (h >> 29);
+}
+/* Whether this image already told an access with the same sections, base and result.  Sections
+ * longer than 512 bytes are always told. */
+static __always_inline int repeated(struct scratch *s) {
+  u64 h = mix(mix(s->event.image, s->queue[0].dentry), ((u64)s->event.tgid << 32) | ((u64)s->event.err << 16) | s->event.nr);
+  u64 one = 1;
+  u32 n = s->used;
+  if (n > 512 || s->event.flags) return 0;
+#pragma clang loop unroll(disable)
+  for (int i = 0; i < 64; i++) {
+    if (i * 8 >= n) break;
+    u64 v = *(u64 *)(s->buffer + i * 8);
+    if (n - i * 8 < 8) v &= (1ULL << ((n - i * 8) * 8)) - 1;
+    h = mix(h, v);
+  }
+  if (seen.lookup(&h)) {
+    struct counters *c = get_counts();
+    if (c) c->repeated++;
+    return 1;
+  }
+  seen.update(&h, &one);
+  return 0;
+}
+
+/* Number of the inherited descriptor that `file` was at exec, or -1.  The result goes through the
+ * map, so that the verifier does not follow INHERITED different values through the caller. */
+static __always_inline int inherited(struct scratch *s, struct process *p, u64 file) {
+  *(volatile int *)&s->found = -1;
+#pragma clang loop unroll(disable)
+  for (int i = 0; i < INHERITED; i++)
+    if (p->inherited[i] == file) *(volatile int *)&s->found = i;
+  return *(volatile int *)&s->found;
+}
+
+/* Appends the queued walks, leaf first, WALK_STEPS components per instance; then outputs. */
+int tail_walk(struct bpf_raw_tracepoint_args *ctx) {
+  struct scratch *s = get_scratch();
+  if (!s) return 0;
+  u64 task = bpf_get_current_task(), fs = 0, fs_root[2], dentry = 0, mnt = 0, root = 0;
+  RD(fs, task + O_TASK_FS);
+  RD(fs_root, fs + O_FS_ROOT_MNT);
+  u32 j = s->job, end = 0;
+  if (j > 3) return 0;
+  j &= 3;
+  u32 kind = s->queue[j].kind;
+  if (s->used >= BUFFER - 8192) { s->event.flags |= FLAG_TRUNCATED; goto done; }
+  if (!s->walk_dentry) {
+    u64 pprev = 1, parent = 0;
+    s->walk_dentry = s->queue[j].dentry;
+    s->walk_mnt = s->queue[j].mnt - O_MOUNT_MNT;
+    s->walk_section = s->used;
+    s->used += 8;
+    s->walk_flags = 0;
+    RD(pprev, s->walk_dentry + O_DENTRY_PPREV);
+    RD(parent, s->walk_dentry + O_DENTRY_PARENT);
+    if (!pprev && parent != s->walk_dentry) s->walk_flags = WALK_DELETED; /* d_unhashed() */
+    RD(s->walk_root, s->walk_mnt + O_MOUNT_MNT + O_VFSMOUNT_ROOT);
+  }
+  dentry = s->walk_dentry; mnt = s->walk_mnt; root = s->walk_root;
+  /* Unrolled on purpose: kernel 6.1's verifier rejects a loop whose back edge is a fall-through
+   * ("back-edge from insn"), which clang lays out at will; longer paths go on in a new instance. */
+#pragma unroll
+  for (int i = 0; i < WALK_STEPS; i++) {
+    if (dentry == fs_root[1] && mnt + O_MOUNT_MNT == fs_root[0]) { end = WALK_ROOT; break; }
+    if (dentry == root) {
+      u64 parent = 0;
+      RD(parent, mnt + O_MOUNT_PARENT);
+      if (parent == mnt || !parent) { end = WALK_OUTSIDE; break; }
+      RD(dentry, mnt + O_MOUNT_MOUNTPOINT);
+      mnt = parent;
+      RD(root, mnt + O_MOUNT_MNT + O_VFSMOUNT_ROOT);
+    } else {
+      u64 name[3]; /* d_parent, d_name.hash_len, d_name.name: adjacent, checked by offsets.py */
+      RD(name, dentry + O_DENTRY_PARENT);
+      /* Reloaded from the map, so that the verifier forgets its range and merges the paths. */
+      u32 at = *(volatile u32 *)&s->used;
+      if (at >= BUFFER) { end = WALK_TRUNCATED; break; }
+      int n = bpf_probe_read_kernel_str(s->buffer + (at & (BUFFER - 1)), 256, (void *)name[2]);
+      if (n <= 0) { end = WALK_FAULT; break; }
+      *(volatile u32 *)&s->used = at + n;
+      if (name[0] == dentry) { end = WALK_DETACHED; break; }
+      dentry = name[0];
+    }
+  }
+  if (!end) {
+    s->walk_dentry = dentry; s->walk_mnt = mnt; s->walk_root = root;
+    tail(ctx, TAIL_WALK);
+    end = WALK_TRUNCATED;
+    struct counters *c = get_counts();
+    if (c) c->truncated_walks++;
+  }
+  {
+    u32 at = s->walk_section & (BUFFER - 1);
+    section(s, at, kind, s->used - s->walk_section - 4);
+    *(u32 *)(s->buffer + at + 4) = end | s->walk_flags;
+  }
+done:
+  s->walk_dentry = 0;
+  s->job = j + 1;
+  if (s->job < s->jobs) tail(ctx, TAIL_WALK);
+  output(s);
+  if (s->next) tail(ctx, s->next);
+  return 0;
+}
+
+/* ---- system calls ---- */
+int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
+  struct process *p = get_process();
+  if (!p) return 0;
+  u64 regs = ctx->args[0], task = bpf_get_current_task();
+  s64 nr = 0, ret = ctx->args[1];
+  u32 status = 0;
+  RD(nr, regs + O_REGS_ORIG_AX);
+  RD(status, task + O_TASK_TI_STATUS);
+  if (nr == -1 && !(status & TS_COMPAT)) return 0; /* rt_sigreturn, or cancelled by a tracer */
+  struct scratch *s = get_scratch();
+  if (!s) return 0;
+  if ((status & TS_COMPAT) || (nr & ~0x1ffLL)) {
+    if (p->flags & PROCESS_FOREIGN) return 0; /* told once per image */
+    begin(s, p, EVENT_FOREIGN, nr, ret);
+    p->flags |= PROCESS_FOREIGN;
+    output(s);
+    return 0;
+  }
+  struct call *c = get_call(nr);
+  if (!c || !c->handler) return 0;
+  if (ret <= -512 && ret >= -516) return 0; /* -ERESTART*: the call will be made again */
+  begin(s, p, EVENT_CALL, nr, ret);
+  u64 r[9]; /* r10 r9 r8 rax rcx rdx rsi rdi orig_rax: adjacent in struct pt_regs */
+  RD(r, regs + O_REGS_R10);
+  s->arg[0] = r[7]; s->arg[1] = r[6]; s->arg[2] = r[5]; s->arg[3] = r[0]; s->arg[4] = r[2]; s->arg[5] = r[1];
+  tail(ctx, c->handler);
+  return 0;
+}
+
+#define ENTER                                   \
+  struct scratch *s = get_scratch();            \
+  if (!s) return 0;                             \
+  struct call *c = get_call(s->event.nr);       \
+  if (!c) return 0;                             \
+  u64 task = bpf_get_current_task();            \
+  s64 ret = s->event.ret
+#define ARG(n) (s->arg[((n) - 1) & 7])
+
+int handle_args(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  (void)task; (void)ret;
+  if (c->flags & CALL_INHERITED) {
+    struct process *p = get_process();
+    if (!p) return 0;
+    u64 f = fd_file(task, ARG(c->fd));
+    if (!f || inherited(s, p, f) < 0) return 0;
+    add_handle(s, f, SECTION_HANDLE);
+  }
+  add_args(s, c->args);
+  if (c->form == FORM_ADDRESS && ARG(c->out)) {
+    u64 length = ARG(c->out + 1);
+    if (length > 128) length = 128;
+    add_user(s, ARG(c->out), length);
+  }
+  output(s);
+  return 0;
+}
+
+int handle_path(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  if ((s->event.nr == 59 || s->event.nr == 322) && ret == 0) return 0; /* on_exec has it */
+  int n = 0, relative = 1, on_fd = c->fd != 0;
+  u64 f = 0;
+  if (!on_fd && c->dir && (int)ARG(c->dir) >= 0) { /* AT_EMPTY_PATH, or a null path */
+    u8 first = 0;
+    bpf_probe_read_user(&first, 1, (void *)ARG(c->path));
+    on_fd = !first;
+  }
+  if (on_fd) {
+    f = fd_file(task, ARG(c->fd ? c->fd : c->dir));
+    if (f && (c->flags & CALL_STAT)) {
+      struct process *p = get_process();
+      u32 mode = 0;
+      RD(mode, f + O_FILE_MODE);
+      if (!p || (!(mode & FMODE_PATH) && inherited(s, p, f) < 0)) return 0;
+    }
+  }
+  if (c->args) add_args(s, c->args);
+  if (f) {
+    add_handle(s, f, SECTION_HANDLE);
+    add_stamp(s, f, SECTION_STAT2);
+    queue_file(s, f, SECTION_FILE);
+  } else if (c->path) {
+    u32 at = *(volatile u32 *)&s->used & (BUFFER - 1);
+    n = add_string(s, ARG(c->path), SECTION_PATH, 0);
+    if (n > 1) relative = s->buffer[at + 4] != '/';
+    if (relative) queue_base(s, task, c->dir ? ARG(c->dir) : AT_FDCWD, SECTION_BASE);
+  }
+  tail(ctx, TAIL_RESULT);
+  return 0;
+}
+/* Second half of handle_path: second path, results, and whether to tell it at all. */
+int tail_result(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  if (c->path2) {
+    u32 at = *(volatile u32 *)&s->used & (BUFFER - 1);
+    int n = add_string(s, ARG(c->path2), SECTION_PATH2, 0);
+    if (n <= 1 || s->buffer[at + 4] != '/') queue_base(s, task, c->dir2 ? ARG(c->dir2) : AT_FDCWD, SECTION_BASE2);
+  }
+  if (ret >= 0) {
+    if (c->form == FORM_STAT) add_stat(s, ARG(c->out), 0);
+    else if (c->form == FORM_STATX) add_stat(s, ARG(c->out), 1);
+    else if (c->form == FORM_LINK) add_user(s, ARG(c->out), ret);
+    else if (c->form == FORM_TIMES && ARG(c->out)) add_user(s, ARG(c->out), 32);
+  }
+  if (((c->flags & CALL_READONLY) || ret < 0) && repeated(s)) return 0;
+  FINISH(ctx, s);
+}
+
+int handle_open(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  int readonly = 1, relative = 1, n;
+  if (c->args) add_args(s, c->args);
+  if (c->form == FORM_HOW) add_user(s, ARG(c->out), 24);
+  u32 at = s->used & (BUFFER - 1);
+  n = add_string(s, ARG(c->path), SECTION_PATH, 0);
+  if (n > 1) relative = s->buffer[at + 4] != '/';
+  if (ret >= 0) {
+    u64 f = fd_file(task, ret);
+    if (f) {
+      struct stamp *t = add_stamp(s, f, SECTION_STAT);
+      queue_file(s, f, SECTION_FILE);
+      if (t && (t->f_mode & (FMODE_WRITE | FMODE_CREATED))) readonly = 0;
+    }
+  }
+  if (relative) queue_base(s, task, c->dir ? ARG(c->dir) : AT_FDCWD, SECTION_BASE);
+  if (readonly && repeated(s)) return 0;
+  FINISH(ctx, s);
+}
+
+/* Changes made through a descriptor. */
+int handle_fd(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  struct process *p = get_process();
+  if (!p) return 0;
+  u64 f = fd_file(task, ARG(c->fd));
+  if (!f || ((c->flags & CALL_INHERITED) && inherited(s, p, f) < 0)) return 0;
+  add_args(s, c->args);
+  add_handle(s, f, SECTION_HANDLE);
+  add_stamp(s, f, SECTION_STAT2);
+  queue_file(s, f, SECTION_FILE);
+  FINISH(ctx, s);
+}
+
+/* Bytes from user memory, after the event of the call they belong to. */
+int handle_write(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  if (s->event.type == EVENT_CALL) {
+    struct process *p = get_process();
+    if (!p) return 0;
+    u64 f = fd_file(task, ARG(c->fd));
+    if (!f || inherited(s, p, f) < 0) return 0;
+    add_args(s, c->args);
+    add_handle(s, f, SECTION_HANDLE);
+    add_stamp(s, f, SECTION_STAT2);
+    output(s);
+    if (ret <= 0) return 0;
+    s->event.type = EVENT_DATA; s->from = ARG(c->out); s->length = ret; s->done = 0;
+  }
+#pragma clang loop unroll(disable)
+  for (int i = 0; i < CHUNKS; i++) {
+    u64 done = s->done, left = s->length - done;
+    if (done >= s->length) return 0;
+    u64 n = left > CHUNK ? CHUNK : left;
+    BARRIER(n);
+    if (n > CHUNK) return 0;
+    if (bpf_probe_read_user(s->buffer, n, (void *)(s->from + done))) count_fault(s);
+    s->event.aux = done; s->used = n;
+    output(s);
+    s->done = done + n;
+  }
+  tail(ctx, HANDLER_WRITE);
+  s->event.flags |= FLAG_TRUNCATED; s->used = 0;
+  output(s);
+  return 0;
+}
+int handle_writev(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  if (s->event.type == EVENT_CALL) {
+    struct process *p = get_process();
+    if (!p) return 0;
+    u64 f = fd_file(task, ARG(c->fd));
+    if (!f || inherited(s, p, f) < 0) return 0;
+    add_args(s, c->args);
+    add_handle(s, f, SECTION_HANDLE);
+    add_stamp(s, f, SECTION_STAT2);
+    output(s);
+    if (ret <= 0) return 0;
+    s->event.type = EVENT_DATA;
+    s->vector = ARG(c->out); s->vectors = ARG(c->out + 1);
+    s->length = 0; s->done = 0; s->total = 0;
+  }
+#pragma clang loop unroll(disable)
+  for (int i = 0; i < CHUNKS; i++) {
+    u64 total = s->total;
+    if (total >= (u64)ret) return 0;
+    if (s->done >= s->length) { /* next struct iovec { base, len } */
+      u64 v[2] = {};
+      if (!s->vectors) return 0;
+      bpf_probe_read_user(v, 16, (void *)s->vector);
+      s->vector += 16; s->vectors--;
+      s->from = v[0]; s->length = v[1]; s->done = 0;
+      continue;
+    }
+    u64 left = s->length - s->done;
+    if (left > ret - total) left = ret - total;
+    u64 n = left > CHUNK ? CHUNK : left;
+    BARRIER(n);
+    if (n > CHUNK) return 0;
+    if (bpf_probe_read_user(s->buffer, n, (void *)(s->from + s->done))) count_fault(s);
+    s->event.aux = total; s->used = n;
+    output(s);
+    s->done += n; s->total = total + n;
+  }
+  tail(ctx, HANDLER_WRITEV);
+  s->event.flags |= FLAG_TRUNCATED; s->used = 0;
+  output(s);
+  return 0;
+}
+/* A directory listing: the event, then its bytes through handle_write's loop. */
+int handle_list(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  u64 f = fd_file(task, ARG(c->fd));
+  if (!f) return 0;
+  add_handle(s, f, SECTION_HANDLE);
+  add_stamp(s, f, SECTION_STAT);
+  queue_file(s, f, SECTION_FILE);
+  if (ret > 0) {
+    s->next = TAIL_DATA;
+    s->from = ARG(c->out); s->length = ret; s->done = 0;
+  }
+  FINISH(ctx, s);
+}
+int tail_data(struct bpf_raw_tracepoint_args *ctx) {
+  struct scratch *s = get_scratch();
+  if (!s) return 0;
+  s->event.type = EVENT_DATA;
+  tail(ctx, HANDLER_WRITE);
+  return 0;
+}
+
+/* Reads from inherited descriptors: of regular files each one (the offset they leave matters), of
+ * others the first. */
+int handle_read(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  struct process *p = get_process();
+  if (!p || ret < 0) return 0;
+  u64 f = fd_file(task, ARG(c->fd));
+  if (!f) return 0;
+  int fd = inherited(s, p, f);
+  if (fd < 0) return 0;
+  u64 inode = 0, bit = 1ULL << (fd & 63);
+  u16 mode = 0;
+  RD(inode, f + O_FILE_INODE);
+  RD(mode, inode + O_INODE_MODE);
+  if ((mode & 0170000) != 0100000) {
+    if (p->seen_reads & bit) return 0;
+    p->seen_reads |= bit;
+  }
+  add_handle(s, f, SECTION_HANDLE);
+  add_stamp(s, f, SECTION_STAT2);
+  queue_file(s, f, SECTION_FILE);
+  FINISH(ctx, s);
+}
+
+/* sendfile, splice, tee, copy_file_range, vmsplice with an inherited descriptor at either end: the
+ * bytes never pass through user memory. */
+int handle_copy(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  struct process *p = get_process();
+  if (!p || ret <= 0) return 0;
+  u64 to = fd_file(task, ARG(c->fd)), from = c->fd2 ? fd_file(task, ARG(c->fd2)) : 0;
+  if (!to || (inherited(s, p, to) < 0 && (!from || inherited(s, p, from) < 0))) return 0;
+  add_args(s, c->args);
+  add_handle(s, to, SECTION_HANDLE);
+  add_stamp(s, to, SECTION_STAT);
+  if (from) {
+    add_handle(s, from, SECTION_HANDLE2);
+    add_stamp(s, from, SECTION_STAT2);
+    queue_file(s, from, SECTION_FILE2);
+  }
+  if (c->out && ARG(c->out)) add_user(s, ARG(c->out), 8);
+  FINISH(ctx, s);
+}
+
+/* Shared writable mappings of files, and any mapping of an inherited file. */
+int handle_mmap(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  if (s->event.err || (s->arg[3] & 0x20)) return 0; /* MAP_ANONYMOUS */
+  struct process *p = get_process();
+  u64 f = fd_file(task, s->arg[4]);
+  if (!p || !f) return 0;
+  if (!((s->arg[3] & 1) && (s->arg[2] & 2)) && inherited(s, p, f) < 0) return 0; /* MAP_SHARED, PROT_WRITE */
+  add_args(s, c->args);
+  add_handle(s, f, SECTION_HANDLE);
+  add_stamp(s, f, SECTION_STAT2);
+  queue_file(s, f, SECTION_FILE);
+  FINISH(ctx, s);
+}
+
+/* sendmsg, recvmsg: with control data (descriptors, credentials), or on an inherited socket. */
+int handle_message(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  struct process *p = get_process();
+  u64 control = 0, f = fd_file(task, ARG(c->fd));
+  if (!p || ret < 0 || !f) return 0;
+  bpf_probe_read_user(&control, 8, (void *)(ARG(c->out) + 40)); /* msghdr.msg_controllen */
+  if (!control && inherited(s, p, f) < 0) return 0;
+  add_args(s, c->args);
+  add_handle(s, f, SECTION_HANDLE);
+  add_stamp(s, f, SECTION_STAT2);
+  output(s);
+  return 0;
+}
+
+int handle_seek(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  struct process *p = get_process();
+  if (!p || ret < 0 || (s->arg[1] == 0 && s->arg[2] == 1)) return 0; /* SEEK_CUR by 0 only asks */
+  u64 f = fd_file(task, ARG(c->fd));
+  if (!f || inherited(s, p, f) < 0) return 0;
+  add_args(s, c->args);
+  add_handle(s, f, SECTION_HANDLE);
+  add_stamp(s, f, SECTION_STAT2);
+  output(s);
+  return 0;
+}
+
+/* ---- processes ---- */
+int on_newtask(struct bpf_raw_tracepoint_args *ctx) {
+  struct process *p = get_process();
+  if (!p) return 0;
+  u64 child = ctx->args[0];
+  u32 tgid = 0, tid = 0, self = bpf_get_current_pid_tgid() >> 32;
+  RD(tgid, child + O_TASK_TGID);
+  RD(tid, child + O_TASK_PID);
+  struct scratch *s = get_scratch();
+  if (!s) return 0;
+  begin(s, p, EVENT_FORK, 0, tid);
+  if (tgid != self) {
+    if (processes.update(&tgid, p)) p->flags |= FLAG_LOST; /* table full: the child is unseen */
+  } else {
+    return 0; /* threads belong to their process */
+  }
+  s->event.aux = tgid;
+  s->event.flags = p->flags & FLAG_LOST;
+  output(s);
+  return 0;
+}
+
+int on_exit(struct bpf_raw_tracepoint_args *ctx) {
+  u32 tgid = bpf_get_current_pid_tgid() >> 32;
+  struct process *p = processes.lookup(&tgid);
+  if (!p) return 0;
+  u64 task = bpf_get_current_task(), signal = 0, leader = 0, cpu = 0, others = 0;
+  int live = 0, group_code = 0, code = 0;
+  u32 flags = 0;
+  RD(signal, task + O_TASK_SIGNAL);
+  RD(live, signal + O_SIGNAL_LIVE);
+  if (live) return 0; /* other threads are left */
+  RD(flags, signal + O_SIGNAL_FLAGS);
+  RD(group_code, signal + O_SIGNAL_GROUP_EXIT_CODE);
+  RD(leader, task + O_TASK_GROUP_LEADER);
+  RD(code, leader + O_TASK_EXIT_CODE);
+  RD(cpu, task + O_TASK_RUNTIME);
+  RD(others, signal + O_SIGNAL_RUNTIME);
+  struct scratch *s = get_scratch();
+  if (!s) return 0;
+  begin(s, p, EVENT_EXIT, 0, flags & 4 ? group_code : code); /* SIGNAL_GROUP_EXIT */
+  s->event.aux = cpu + others;
+  processes.delete(&tgid);
+  output(s);
+  return 0;
+}
+
+int on_exec(struct bpf_raw_tracepoint_args *ctx) {
+  struct process *p = get_process();
+  if (!p) return 0;
+  u64 task = bpf_get_current_task(), bprm = ctx->args[2], mm = 0, v = 0, fs = 0, cred = 0;
+  u32 w = 0;
+  struct scratch *s = get_scratch();
+  if (!s) return 0;
+  begin(s, p, EVENT_EXEC, 0, 0);
+  s->event.aux = p->image;
+  p->image = s->event.ts; p->seen_reads = 0; p->flags &= FLAG_LOST;
+  s->event.image = s->event.ts;
+  RD(fs, task + O_TASK_FS);
+  RD(w, fs + O_FS_UMASK); s->arg[0] = w;
+  RD(cred, task + O_TASK_CRED);
+  RD(w, cred + O_CRED_EUID); s->arg[1] = w;
+  RD(w, cred + O_CRED_EGID); s->arg[2] = w;
+  RD(w, task + O_TASK_TI_FLAGS); s->arg[3] = w; /* TIF_ADDR32 (bit 29): a 32-bit program */
+  add_args(s, 0xf);
+  RD(v, bprm + O_BPRM_FILENAME);
+  add_string(s, v, SECTION_PATH, 1);
+  RD(v, bprm + O_BPRM_INTERP);
+  add_string(s, v, SECTION_PATH2, 1);
+  RD(mm, task + O_TASK_MM);
+  RD(v, mm + O_MM_EXE_FILE);
+  add_stamp(s, v, SECTION_STAT);
+  queue_file(s, v, SECTION_FILE);
+  queue_cwd(s, task, SECTION_BASE);
+  s->next = TAIL_ARGS;
+  FINISH(ctx, s);
+}
+/* argv and environment lie next to each other in arg_start..env_end. */
+int tail_args(struct bpf_raw_tracepoint_args *ctx) {
+  struct scratch *s = get_scratch();
+  if (!s) return 0;
+  if (s->event.type != EVENT_ARGS) {
+    u64 task = bpf_get_current_task(), mm = 0, start = 0, end = 0, env_end = 0;
+    RD(mm, task + O_TASK_MM);
+    RD(start, mm + O_MM_ARG_START);
+    RD(end, mm + O_MM_ARG_END);
+    RD(env_end, mm + O_MM_ENV_END);
+    s->from = start; s->length = env_end - start; s->done = 0;
+    s->event.type = EVENT_ARGS; s->event.ret = end - start;
+  }
+#pragma clang loop unroll(disable)
+  for (int i = 0; i < CHUNKS; i++) {
+    u64 done = s->done, left = s->length - done;
+    if (done >= s->length) { tail(ctx, TAIL_FDS); return 0; }
+    u64 n = left > CHUNK ? CHUNK : left;
+    BARRIER(n);
+    if (n > CHUNK) return 0;
+    if (bpf_probe_read_user(s->buffer, n, (void *)(s->from + done))) count_fault(s);
+    s->event.aux = done; s->used = n;
+    output(s);
+    s->done = done + n;
+  }
+  tail(ctx, TAIL_ARGS);
+  s->event.flags |= FLAG_TRUNCATED; s->used = 0;
+  output(s);
+  return 0;
+}
+int tail_fds(struct bpf_raw_tracepoint_args *ctx) {
+  struct scratch *s = get_scratch();
+  struct process *p = get_process();
+  if (!s || !p) return 0;
+  u64 task = bpf_get_current_task(), files = 0, table[2];
+  RD(files, task + O_TASK_FILES);
+  RD(files, files + O_FILES_FDT);
+  RD(table, files + O_FDT_MAX);
+  u32 max = table[0];
+  if (s->event.type != EVENT_FDS) {
+    s->event.type = EVENT_FDS; s->event.ret = max; s->event.aux = 0; s->fd = 0; s->used = 0;
+  }
+  u32 base = s->fd;
+#pragma unroll
+  for (int i = 0; i < 16; i++) {
+    u64 f = 0;
+    u32 fd = base + i;
+    if (fd < max) RD(f, table[1] + 8 * (u64)fd);
+    if (base == 0) p->inherited[i] = f;
+    else if (base == 16) p->inherited[16 + i] = f;
+    if (f) {
+      u32 at = *(volatile u32 *)&s->used;
+      at &= BUFFER - 1;
+      struct descriptor *d = (struct descriptor *)(s->buffer + at);
+      d->fd = fd; d->pad = 0;
+      d->handle.file = f;
+      RD(d->handle.pos, f + O_FILE_POS);
+      read_stamp(s, &d->stamp, f);
+      *(volatile u32 *)&s->used = at + sizeof(*d);
+    }
+  }
+  s->fd = base + 16;
+  if (base + 16 < max && base + 16 < SCAN_FDS && s->used < BUFFER - 16 * sizeof(struct descriptor)) tail(ctx, TAIL_FDS);
+  s->event.aux = s->fd; /* descriptors below this one were looked at */
+  output(s);
+  return 0;
+}

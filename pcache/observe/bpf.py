@@ -1,0 +1,90 @@
+"""bpf(2) by ctypes: what loading the saved recorder needs, without BCC and clang."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+
+_NR_BPF = 321
+_MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _PROG_LOAD, _RAW_TRACEPOINT_OPEN = 0, 1, 2, 5, 17
+_MAP_UPDATE_BATCH = 26
+PROG_TYPE_RAW_TRACEPOINT = 17
+_ATTR_SIZE = 128
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _bpf(command: int, attributes: bytes) -> int:
+    buffer = ctypes.create_string_buffer(attributes.ljust(_ATTR_SIZE, b"\0"), _ATTR_SIZE)
+    result = int(_libc.syscall(_NR_BPF, command, buffer, _ATTR_SIZE))
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"bpf({command}): {os.strerror(number)}")
+    return result
+
+
+def _address(buffer: ctypes.Array[ctypes.c_char]) -> int:
+    return ctypes.addressof(buffer)
+
+
+def map_create(kind: int, key: int, value: int, entries: int, flags: int = 0) -> int:
+    """A new map's descriptor; sizes in bytes.  Raises OSError, as all functions here."""
+    return _bpf(_MAP_CREATE, struct.pack("<5I", kind, key, value, entries, flags))
+
+
+def map_update(fd: int, key: bytes, value: bytes) -> None:
+    k = ctypes.create_string_buffer(key, len(key))
+    v = ctypes.create_string_buffer(value, len(value))
+    _bpf(_MAP_UPDATE, struct.pack("<IIQQQ", fd, 0, _address(k), _address(v), 0))
+
+
+def map_lookup(fd: int, key: bytes, size: int) -> bytes:
+    """The value under `key`; `size` is that of the value times the number of CPUs for per-CPU maps."""
+    k = ctypes.create_string_buffer(key, len(key))
+    v = ctypes.create_string_buffer(size)
+    _bpf(_MAP_LOOKUP, struct.pack("<IIQQQ", fd, 0, _address(k), _address(v), 0))
+    return v.raw
+
+
+def map_update_batch(fd: int, keys: bytes, values: bytes, count: int) -> None:
+    k = ctypes.create_string_buffer(keys, len(keys))
+    v = ctypes.create_string_buffer(values, len(values))
+    _bpf(
+        _MAP_UPDATE_BATCH,
+        struct.pack("<QQQQIIQQ", 0, 0, _address(k), _address(v), count, fd, 0, 0),
+    )
+
+
+def prog_load(instructions: bytes, name: bytes) -> int:
+    """A raw tracepoint program's descriptor.  The verifier's refusal is an OSError."""
+    code = ctypes.create_string_buffer(instructions, len(instructions))
+    license_ = ctypes.create_string_buffer(b"GPL")
+    return _bpf(
+        _PROG_LOAD,
+        struct.pack(
+            "<IIQQIIQII16s",
+            PROG_TYPE_RAW_TRACEPOINT,
+            len(instructions) // 8,
+            _address(code),
+            _address(license_),
+            0,
+            0,
+            0,
+            0,
+            0,
+            name[:15],
+        ),
+    )
+
+
+def raw_tracepoint_open(name: bytes, program: int) -> int:
+    """Attaches a program; closing the returned descriptor detaches it."""
+    buffer = ctypes.create_string_buffer(name)
+    return _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("<QI", _address(buffer), program))
+
+
+def possible_cpus() -> int:
+    """How many values a per-CPU map lookup returns (kernel: num_possible_cpus)."""
+    with open("/sys/devices/system/cpu/possible", encoding="ascii") as file:
+        return int(file.read().strip().split("-")[-1].split(",")[-1]) + 1
