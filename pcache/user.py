@@ -12,10 +12,6 @@ import os
 
 from pcache.errors import EnvironmentProblem, PrivilegeError
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 _COERCED = (b"C.UTF-8", b"C.utf8", b"UTF-8")
 """Values of LC_CTYPE that Python puts into its own environment in the C locale (PEP 538)."""
 
@@ -92,7 +88,7 @@ class User:
         gid = _number(env, b"SUDO_GID") if b"SUDO_GID" in env else uid
         name, home = _account(uid)
         try:
-            sudo_pid = next(_sudo_ancestors(), None)
+            sudo_pid = _nearest_sudo()
             recovered = None if sudo_pid is None else environment_of(sudo_pid)
         except OSError:
             sudo_pid = recovered = None
@@ -208,19 +204,25 @@ def _umask_of(pid: int) -> int | None:
         return None
 
 
-def _sudo_ancestors() -> Iterator[int]:
-    """The sudo processes above this one, nearest first.
+def _nearest_sudo() -> int | None:
+    """The nearest sudo above this process, None without one.  Raises OSError.
 
-    With `use_pty` there are two, the second forked from the first without an exec: both show the
-    same environment.  The effective uid must be root's, which nobody else can fake.
+    With `use_pty` sudo forks itself once: the upper process is the one that was executed, whose
+    parent's umask is the user's.
     """
     pid = os.getppid()
-    while pid > 1:
-        exe = os.path.basename(os.readlink(f"/proc/{pid}/exe".encode()))
-        uids = _status_field(pid, b"Uid").split()
-        if exe in _SUDO_NAMES and uids[1] == b"0":
-            yield pid
+    while pid > 1 and not _is_sudo(pid):
         pid = _parent(pid)
+    if pid <= 1:
+        return None
+    above = _parent(pid)
+    return above if _is_sudo(above) and _arguments(above) == _arguments(pid) else pid
+
+
+def _is_sudo(pid: int) -> bool:
+    # The effective uid must be root's: that much nobody else can fake.
+    exe = os.path.basename(os.readlink(f"/proc/{pid}/exe".encode()))
+    return exe in _SUDO_NAMES and _status_field(pid, b"Uid").split()[1] == b"0"
 
 
 def _arguments(pid: int) -> list[bytes]:

@@ -1,0 +1,50 @@
+# What a person types: `make demo` and `make test` install what is missing (as root, or as an
+# ordinary user with sudo) and then do the job; `make uninstall` takes back what was installed.
+PREFIX ?= /usr/local
+export PREFIX
+
+PYTHON := .venv/bin/python
+PYTEST_ARGS ?=
+
+.PHONY: help install dev demo test test-slow lint bench uninstall clean
+
+help:
+	@echo 'make demo       install what is missing, then trace and replay the build of a real C project'
+	@echo 'make test       install what is missing, then run lint and the test suite'
+	@echo 'make test-slow  the tests that take minutes'
+	@echo 'make install    only install: the pcache command for everybody, below $(PREFIX)'
+	@echo 'make lint       ruff and mypy'
+	@echo 'make bench      benchmarks against other tools'
+	@echo 'make uninstall  take back what was put outside of this directory'
+	@echo 'make clean      remove what was made inside of this directory'
+
+install:
+	@tools/install run
+
+# For work on pcache itself: the packages that the tests run on, linters, test runner.
+dev:
+	@tools/install run demo test
+
+demo:
+	@tools/install run demo
+	@$(PYTHON) demo/run.py
+
+test: dev lint
+	$(PYTHON) -m pytest -m 'not slow' $(PYTEST_ARGS)
+
+test-slow: dev
+	$(PYTHON) -m pytest -m slow $(PYTEST_ARGS)
+
+lint: dev
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+
+bench: dev
+	$(PYTHON) -m bench
+
+uninstall:
+	@tools/uninstall
+
+clean:
+	rm -rf .venv build demo-work .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
