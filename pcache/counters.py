@@ -1,0 +1,63 @@
+"""What pcache did, counted: shown by `--json`, and what the tests judge decisions by."""
+
+from __future__ import annotations
+
+from pcache.model import Reason
+
+NAMES: dict[str, str] = {
+    "executions": "executions seen (recorded or decided)",
+    "hits": "executions replayed from the store",
+    "misses": "executions that had to run; the sum of all `miss: ...`",
+    "miss: unknown call": "nothing is stored for the call",
+    "miss: input changed": "versions are stored, none for the present inputs",
+    "miss: non-deterministic": "the inputs match a record that was withdrawn",
+    "miss: damaged": "a record or blob was found damaged or missing",
+    "miss: store error": "the store could not be read",
+    "miss: cannot restore": "the outputs could not be put in place",
+    "uncacheable": "executions that may not be stored; the sum of all `uncacheable: ...`",
+    **{
+        f"uncacheable: {reason}": f"executions that may not be stored because: {reason}"
+        for name, reason in vars(Reason).items()
+        if name.isupper()
+    },
+    "records stored": "new records",
+    "records known": "records that were in the store already",
+    "records non-deterministic": "records that contradict a stored one with the same inputs",
+    "facts checked": "facts evaluated",
+    "files hashed": "regular files read to take their digest",
+    "bytes hashed": "bytes read to take digests",
+    "digests remembered": "digests taken from the digest cache instead of reading the file",
+    "blobs stored": "contents added to the store",
+    "bytes stored": "bytes of contents added to the store",
+    "files restored": "regular files put in place",
+    "bytes restored": "bytes of regular files put in place",
+    "files kept": "outputs that were right already",
+    "paths deleted": "outputs of hits that are deletions",
+    "rows damaged": "rows of the index that failed their checksum",
+    "events lost": "kernel events that did not fit into the ring buffer",
+}
+"""Every counter and what it counts."""
+
+
+class Counters:
+    """A number for each of NAMES, from 0 upwards."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts = dict.fromkeys(NAMES, 0)
+
+    def inc(self, name: str, n: int = 1) -> None:
+        """Adds n.  Raises KeyError for a name that is not in NAMES."""
+        self._counts[name] += n
+
+    def __getitem__(self, name: str) -> int:
+        return self._counts[name]
+
+    def as_dict(self) -> dict[str, int]:
+        """All counters, in the order of NAMES."""
+        return dict(self._counts)
+
+    def nonzero(self) -> dict[str, int]:
+        """The counters that counted something."""
+        return {name: count for name, count in self._counts.items() if count}

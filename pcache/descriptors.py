@@ -1,0 +1,119 @@
+"""Descriptors that a program inherits: of what kind they are, and which of them are one."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from stat import S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
+
+_NULL = os.makedev(1, 3)
+
+# linux/fcntl.h: F_LINUX_SPECIFIC_BASE + 3, Linux 6.10 and later; EINVAL before.
+_F_DUPFD_QUERY = 1027
+# kcmp(2), Linux 3.5 and later where CONFIG_KCMP is set (Debian: yes); number for x86-64.
+_SYS_KCMP = 312
+_KCMP_FILE = 0
+
+
+def kind_of(fd: int) -> bytes:
+    """Kind of a descriptor of this process, as in `Call.fds` (without `=N`)."""
+    try:
+        st = os.fstat(fd)
+    except OSError as error:
+        if error.errno == errno.EBADF:
+            return b"closed"
+        raise
+    mode = st.st_mode
+    if S_ISREG(mode):
+        return b"file"
+    if S_ISFIFO(mode):
+        return b"pipe"
+    if S_ISCHR(mode):
+        if st.st_rdev == _NULL:
+            return b"null"
+        if os.isatty(fd):
+            return b"tty"
+        return b"char:%d:%d" % (os.major(st.st_rdev), os.minor(st.st_rdev))
+    if S_ISSOCK(mode):
+        return b"socket"
+    return b"dir" if S_ISDIR(mode) else b"other"
+
+
+def same_description(one: int, other: int) -> bool:
+    """Whether two open descriptors of this process are one open file description (dup(2)).
+
+    Raises OSError where the kernel cannot tell.
+    """
+    if not os.path.sameopenfile(one, other):
+        return False
+    try:
+        return fcntl.fcntl(one, _F_DUPFD_QUERY, other) == 1
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    return _kcmp(one, other)
+
+
+def _kcmp(one: int, other: int) -> bool:
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    pid = os.getpid()
+    order: int = libc.syscall(
+        ctypes.c_long(_SYS_KCMP),
+        ctypes.c_long(pid),
+        ctypes.c_long(pid),
+        ctypes.c_long(_KCMP_FILE),
+        ctypes.c_ulong(one),
+        ctypes.c_ulong(other),
+    )
+    if order < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"kcmp: {os.strerror(number)}")
+    return order == 0
+
+
+class FdView:
+    """The descriptors of a task, seen from this process."""
+
+    def get(self, fd: int) -> int:
+        """A descriptor of this process that shares the open file description of the task's `fd`.
+
+        It belongs to the view: do not close it.  Raises OSError (EBADF if the task has none).
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Gives up what the view holds."""
+
+    def kind(self, fd: int) -> bytes:
+        """Kind of the task's descriptor `fd`, as in `Call.fds` (without `=N`)."""
+        try:
+            return kind_of(self.get(fd))
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                return b"closed"
+            raise
+
+    def kinds(self) -> tuple[bytes, bytes, bytes]:
+        """`Call.fds`: the kinds of descriptors 0-2, or `=N` for one that is the lower one again."""
+        kinds = [self.kind(fd) for fd in range(3)]
+        for fd in (1, 2):
+            for lower in range(fd):
+                if (
+                    kinds[fd] == kinds[lower] != b"closed"
+                    and not kinds[lower].startswith(b"=")
+                    and same_description(self.get(lower), self.get(fd))
+                ):
+                    kinds[fd] = b"=%d" % lower
+                    break
+        return kinds[0], kinds[1], kinds[2]
+
+
+class OwnFds(FdView):
+    """The descriptors of this process, which a command it starts would inherit."""
+
+    def get(self, fd: int) -> int:
+        os.fstat(fd)
+        return fd

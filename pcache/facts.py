@@ -1,0 +1,326 @@
+"""Facts: what can be observed about a path now, as a value that is compared byte by byte.
+
+Forms of values (numbers in octal where they are permission bits, else decimal):
+
+| value | of which kinds | meaning |
+| --- | --- | --- |
+| `-` | all | nothing there: ENOENT or ENOTDIR |
+| `!N` | all | looking fails with another errno N |
+| `fMODE:DIGEST` | content | regular file and its content (16 raw bytes) |
+| `fMODE:!N` | content | regular file that we may not read (EACCES, EPERM) |
+| `fMODE:UID:GID` | existence | regular file |
+| `dMODE` | content | directory |
+| `dMODE:UID:GID` | existence | directory |
+| `lTARGET` | nofollow kinds | symbolic link |
+| `pMODE`, `sMODE` | content, existence | fifo, socket |
+| `cMODE:MAJ:MIN`, `bMODE:MAJ:MIN` | content, existence | device |
+| `LDIGEST` | LISTING | names and types in a directory |
+| `ok` | REPLACEABLE | see `model.Kind.REPLACEABLE` |
+| `tNS` | TIMES | modification time |
+| as in `Call.fds` | FD | kind of the descriptor |
+| `iOFFSET:DIGEST` | INPUT | offset and whole content of the regular file |
+
+The recorder builds the same values from what its probes saw, with the functions of this module.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK
+
+from xxhash import xxh3_128_digest
+
+from pcache.codec import join
+from pcache.model import Kind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Protocol
+
+    from pcache.counters import Counters
+    from pcache.descriptors import FdView
+    from pcache.model import Digest, Key
+    from pcache.store.digests import DigestCache
+
+    class Stat(Protocol):
+        """What values are made of: an os.stat_result, or the same numbers from elsewhere."""
+
+        @property
+        def st_mode(self) -> int: ...
+        @property
+        def st_uid(self) -> int: ...
+        @property
+        def st_gid(self) -> int: ...
+        @property
+        def st_nlink(self) -> int: ...
+        @property
+        def st_rdev(self) -> int: ...
+        @property
+        def st_mtime_ns(self) -> int: ...
+
+
+ABSENT = b"-"
+REPLACEABLE_OK = b"ok"
+
+_TRIES = 3
+"""How often a file that changes while it is being hashed is looked at again."""
+
+_LETTERS = {S_IFIFO: b"p", S_IFSOCK: b"s", S_IFCHR: b"c", S_IFBLK: b"b"}
+
+
+def error_value(number: int | None) -> bytes:
+    """Value of a fact when looking failed with this errno."""
+    if number in (errno.ENOENT, errno.ENOTDIR):
+        return ABSENT
+    return b"!%d" % (number or 0)
+
+
+def content_value(st: Stat, content: bytes) -> bytes:
+    """Value of CONTENT or LCONTENT.
+
+    `content` is the digest of a regular file, the target of a symbolic link, else ignored.
+    """
+    kind = S_IFMT(st.st_mode)
+    if kind == S_IFREG:
+        return b"f%o:%b" % (st.st_mode & 0o7777, content)
+    if kind == S_IFDIR:
+        return b"d%o" % (st.st_mode & 0o7777)
+    if kind == S_IFLNK:
+        return b"l" + content
+    return _special_value(st)
+
+
+def unreadable_value(st: Stat, number: int) -> bytes:
+    """Value of CONTENT for a regular file that cannot be opened: errno EACCES or EPERM."""
+    return b"f%o:!%d" % (st.st_mode & 0o7777, number)
+
+
+def exists_value(st: Stat, target: bytes = b"") -> bytes:
+    """Value of EXISTS or LEXISTS; `target` is that of a symbolic link."""
+    kind = S_IFMT(st.st_mode)
+    if kind == S_IFREG:
+        return b"f%o:%d:%d" % (st.st_mode & 0o7777, st.st_uid, st.st_gid)
+    if kind == S_IFDIR:
+        return b"d%o:%d:%d" % (st.st_mode & 0o7777, st.st_uid, st.st_gid)
+    if kind == S_IFLNK:
+        return b"l" + target
+    return _special_value(st)
+
+
+def _special_value(st: Stat) -> bytes:
+    kind = S_IFMT(st.st_mode)
+    letter = _LETTERS[kind]
+    if kind in (S_IFCHR, S_IFBLK):
+        device = st.st_rdev
+        return b"%b%o:%d:%d" % (letter, st.st_mode & 0o7777, os.major(device), os.minor(device))
+    return b"%b%o" % (letter, st.st_mode & 0o7777)
+
+
+def times_value(st: Stat) -> bytes:
+    """Value of TIMES."""
+    return b"t%d" % st.st_mtime_ns
+
+
+def listing_value(entries: Iterable[tuple[bytes, int]]) -> bytes:
+    """Value of LISTING: (name, d_type as in getdents64(2)) pairs, with or without `.` and `..`."""
+    ordered = sorted({(name, kind) for name, kind in entries if name not in (b".", b"..")})
+    fields: list[bytes] = []
+    for name, kind in ordered:
+        fields += (name, b"%d" % kind)
+    return b"L" + xxh3_128_digest(join(fields))
+
+
+def input_value(offset: int, digest: Digest) -> bytes:
+    """Value of INPUT: an inherited regular file read from `offset` on."""
+    return b"i%d:%b" % (offset, digest)
+
+
+def replaceable_path(mode: int, path: bytes) -> bytes:
+    """The path of a REPLACEABLE fact: `mode` is what the created file ends up with."""
+    return b"%o:%b" % (mode, path)
+
+
+def replaceable_value(mode: int, st: Stat, uid: int, target: bytes = b"") -> bytes:
+    """Value of REPLACEABLE for something that is there (lstat); `uid` is the call's user.
+
+    For an absent path it is REPLACEABLE_OK in an existing directory, else ABSENT.
+    """
+    if st.st_mode == S_IFREG | mode and st.st_nlink == 1 and st.st_uid == uid:
+        return REPLACEABLE_OK
+    return exists_value(st, target)
+
+
+class Facts:
+    """Looks at paths as the calling process: every answer is of now, only digests are remembered.
+
+    `digests` hashes and remembers, `fds` is the task whose descriptors FD and INPUT mean, `uid`
+    whose files are replaceable (the effective user unless given).
+    """
+
+    __slots__ = ("_counters", "_digests", "_evaluators", "_fds", "_uid")
+
+    def __init__(
+        self,
+        digests: DigestCache,
+        fds: FdView | None,
+        counters: Counters,
+        uid: int | None = None,
+    ) -> None:
+        self._digests = digests
+        self._fds = fds
+        self._counters = counters
+        self._uid = os.geteuid() if uid is None else uid
+        self._evaluators = {
+            Kind.CONTENT: self._content,
+            Kind.LCONTENT: self._lcontent,
+            Kind.EXISTS: self._exists,
+            Kind.LEXISTS: self._lexists,
+            Kind.LISTING: self._listing,
+            Kind.REPLACEABLE: self._replaceable,
+            Kind.TIMES: self._times,
+            Kind.FD: self._fd,
+            Kind.INPUT: self._input,
+        }
+
+    def evaluate(self, kind: bytes, path: bytes) -> bytes:
+        """The value now.  Raises OSError if the content cannot be known (it keeps changing, the
+        disk fails, a pseudo file has no end): then nothing may be concluded from it."""
+        return self.values(((kind, path),))[0]
+
+    def values(self, keys: Iterable[Key], known: dict[Key, bytes] | None = None) -> list[bytes]:
+        """The value of each key now; values in `known` are taken from there and added to it."""
+        if known is None:
+            known = {}
+        evaluators = self._evaluators
+        values = []
+        checked = 0
+        for key in keys:
+            value = known.get(key)
+            if value is None:
+                kind, path = key
+                try:
+                    value = evaluators[kind](path)
+                except FileNotFoundError:
+                    value = ABSENT
+                known[key] = value
+                checked += 1
+            values.append(value)
+        self._counters.inc("facts checked", checked)
+        return values
+
+    def _content(self, path: bytes) -> bytes:
+        try:
+            st = os.stat(path)
+        except OSError as error:
+            return error_value(error.errno)
+        if st.st_mode & 0o170000 != S_IFREG:
+            return content_value(st, b"")
+        return self._file_value(path, st)
+
+    def _lcontent(self, path: bytes) -> bytes:
+        try:
+            st = os.lstat(path)
+            kind = st.st_mode & 0o170000
+            if kind == S_IFLNK:
+                return b"l" + os.readlink(path)
+        except OSError as error:
+            return error_value(error.errno)
+        if kind != S_IFREG:
+            return content_value(st, b"")
+        return self._file_value(path, st)
+
+    def _file_value(self, path: bytes, st: os.stat_result) -> bytes:
+        for _ in range(_TRIES):
+            try:
+                return b"f%o:%b" % (st.st_mode & 0o7777, self._digests.file_digest(path, st))
+            except OSError as error:
+                if error.errno in (errno.EACCES, errno.EPERM):
+                    return unreadable_value(st, error.errno)
+                if error.errno != errno.ESTALE:
+                    raise
+            # Replaced or written meanwhile; whatever it is now, its content decides.
+            st = os.stat(path)
+        raise OSError(errno.ESTALE, "keeps changing", path)
+
+    def _exists(self, path: bytes) -> bytes:
+        try:
+            return exists_value(os.stat(path))
+        except OSError as error:
+            return error_value(error.errno)
+
+    def _lexists(self, path: bytes) -> bytes:
+        try:
+            st = os.lstat(path)
+            target = os.readlink(path) if st.st_mode & 0o170000 == S_IFLNK else b""
+        except OSError as error:
+            return error_value(error.errno)
+        return exists_value(st, target)
+
+    def _listing(self, path: bytes) -> bytes:
+        try:
+            return listing_value(_entries(path))
+        except OSError as error:
+            return error_value(error.errno)
+
+    def _replaceable(self, path: bytes) -> bytes:
+        octal, _, path = path.partition(b":")
+        try:
+            st = os.lstat(path)
+            target = os.readlink(path) if st.st_mode & 0o170000 == S_IFLNK else b""
+        except OSError as error:
+            value = error_value(error.errno)
+            return (
+                REPLACEABLE_OK
+                if value == ABSENT and os.path.isdir(os.path.dirname(path))
+                else value
+            )
+        return replaceable_value(int(octal, 8), st, self._uid, target)
+
+    def _times(self, path: bytes) -> bytes:
+        try:
+            return times_value(os.stat(path))
+        except OSError as error:
+            return error_value(error.errno)
+
+    def _fd(self, path: bytes) -> bytes:
+        return self._view().kind(int(path))
+
+    def _input(self, path: bytes) -> bytes:
+        try:
+            fd = self._view().get(int(path))
+            st = os.fstat(fd)
+            if S_IFMT(st.st_mode) != S_IFREG:
+                return error_value(errno.ESPIPE)
+            offset = os.lseek(fd, 0, os.SEEK_CUR)
+        except OSError as error:
+            return error_value(error.errno)
+        return input_value(offset, self._digests.file_digest(fd, st))
+
+    def _view(self) -> FdView:
+        if self._fds is None:
+            raise OSError(errno.EBADF, "no descriptors to look at")
+        return self._fds
+
+
+def _entries(path: bytes) -> list[tuple[bytes, int]]:
+    """Names and d_types in a directory, without a stat of each entry.
+
+    scandir hides d_type, but answers these questions from it; only where the file system gives
+    DT_UNKNOWN does it ask the file (a recorder that saw DT_UNKNOWN then has another value: a miss).
+    """
+    entries = []
+    with os.scandir(path) as directory:
+        for entry in directory:
+            if entry.is_symlink():
+                kind = S_IFLNK
+            elif entry.is_file(follow_symlinks=False):
+                kind = S_IFREG
+            elif entry.is_dir(follow_symlinks=False):
+                kind = S_IFDIR
+            else:
+                kind = S_IFMT(entry.stat(follow_symlinks=False).st_mode)
+            # IFTODT of dirent.h.
+            entries.append((entry.name, kind >> 12))
+    return entries

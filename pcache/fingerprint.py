@@ -1,0 +1,108 @@
+"""Fingerprints: what makes two calls, and two states of their inputs, the same."""
+
+from __future__ import annotations
+
+from xxhash import xxh3_128_digest
+
+from pcache.codec import join
+from pcache.model import PathSet
+from pcache.policy import IGNORED_ENVIRONMENT, MAKE_FLAGS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pcache.model import Call, Digest, Key
+
+_FORMAT = b"pcache call 1"
+"""Part of every weak fingerprint: change it whenever the meaning of a stored fact changes."""
+
+_IGNORED = frozenset(name for name, _ in IGNORED_ENVIRONMENT if not name.endswith(b"*"))
+_IGNORED_PREFIXES = tuple(name[:-1] for name, _ in IGNORED_ENVIRONMENT if name.endswith(b"*"))
+_MAKE_FLAGS = frozenset(name for name, _ in MAKE_FLAGS)
+
+
+def _make_flags(value: bytes) -> bytes:
+    """MAKEFLAGS without parallelism.
+
+    GNU make writes: bundled letters, then options one word each, then ` -- ` and the variables
+    given on the command line, in whose values blanks are escaped (job.c, main.c: define_makeflags).
+    """
+    options, separator, variables = value.partition(b" -- ")
+    kept = [
+        word
+        for word in options.split(b" ")
+        if not word.startswith((b"--jobserver-auth=", b"--jobserver-fds=", b"--jobserver-style="))
+        and not (word.startswith((b"-j", b"--jobs=")) and _is_count(word))
+    ]
+    # Only a lone -jN leaves " " or "" in front of the rest, depending on the version of make.
+    return b" ".join(kept).strip(b" ") + separator + variables
+
+
+def _is_count(word: bytes) -> bool:
+    number = word.removeprefix(b"--jobs=").removeprefix(b"-j")
+    return not number or number.isdigit()
+
+
+def environment(entries: Iterable[bytes], cwd: bytes) -> tuple[bytes, ...]:
+    """The entries (`NAME=value`) that belong to a call: filtered, normalised, sorted by name.
+
+    Entries of the same name keep their order, as getenv(3) returns the first of them.
+    """
+    named = []
+    for entry in entries:
+        name, equals, value = entry.partition(b"=")
+        if name in _IGNORED or name.startswith(_IGNORED_PREFIXES):
+            continue
+        if name in _MAKE_FLAGS:
+            named.append((name, name + equals + _make_flags(value)))
+        elif name != b"PWD" or value != cwd:
+            named.append((name, entry))
+    named.sort(key=_first)
+    return tuple(entry for _, entry in named)
+
+
+def _first(pair: tuple[bytes, bytes]) -> bytes:
+    return pair[0]
+
+
+def weak_fingerprint(call: Call) -> Digest:
+    """Digest of the call: the first phase of a lookup."""
+    return xxh3_128_digest(
+        join(
+            (
+                _FORMAT,
+                call.executable,
+                join(call.argv),
+                join(environment(call.env, call.cwd)),
+                call.cwd,
+                b"%o %d %d" % (call.umask, call.uid, call.gid),
+                join(call.fds),
+            )
+        )
+    )
+
+
+def path_set(keys: Iterable[Key]) -> PathSet:
+    """The distinct keys in a canonical (sorted) order.
+
+    Sorted rather than in the order of first use, because that order is an accident of scheduling in
+    every parallel build, and each accident would be another path set to evaluate at each lookup.
+    """
+    ordered = tuple(sorted(set(keys)))
+    return PathSet(xxh3_128_digest(encode_keys(ordered)), ordered)
+
+
+def encode_keys(keys: Iterable[Key]) -> bytes:
+    """The keys in one string: kind (one byte) and path, ended by NUL, which no path contains."""
+    return b"".join([kind + path + b"\0" for kind, path in keys])
+
+
+def decode_keys(data: bytes) -> tuple[Key, ...]:
+    """The keys given to `encode_keys`."""
+    return tuple([(entry[:1], entry[1:]) for entry in data.split(b"\0")[:-1]])
+
+
+def strong_fingerprint(weak: Digest, path_set_digest: Digest, values: Sequence[bytes]) -> Digest:
+    """Digest of the call and the state of its inputs: `values` in the order of the path set."""
+    return xxh3_128_digest(join((weak, path_set_digest, *values)))

@@ -1,0 +1,277 @@
+"""Digests of files, remembered by what stat(2) says of them, so that no file is read twice.
+
+A file whose (device, inode, size, mtime, ctime) are as before has the content it had, with one
+exception: a change within the clock's grain of the last one leaves the times as they were.  So a
+digest is only remembered when the last change was well before the file was read (git calls younger
+entries "racily clean").  Losing the cache costs time and nothing else, therefore no failure of its
+database is ever reported: it is set up afresh, or done without.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+# Not `sqlite3`: what that adds (dates, collections.abc) is 3 ms of start-up and of no use here.
+from _sqlite3 import DatabaseError, OperationalError, connect
+from stat import S_IFREG
+from struct import Struct
+from struct import error as struct_error
+
+from xxhash import xxh3_128, xxh3_128_digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+    from pcache.counters import Counters
+    from pcache.model import Digest
+
+RACY_NS = 20_000_000
+"""A change this close to an earlier one may not show in the times: the kernel's tick is up to 10 ms
+(CONFIG_HZ=100), measured to be safe from 10 ms on with 4 ms ticks."""
+
+CHUNK = 1 << 20
+"""Bytes read at once from large files."""
+
+_SMALL = 1 << 16
+_PSEUDO_LIMIT = 16 << 20
+_PENDING_LIMIT = 4096
+_SCHEMA = 1
+_INODE = Struct("=QQ")
+_STAMP = Struct("=Qqq")
+
+
+def stamp(st: os.stat_result) -> tuple[int, int, int, int, int]:
+    """What tells one state of a file from another: (dev, ino, size, mtime_ns, ctime_ns)."""
+    return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns
+
+
+def pseudo_devices() -> frozenset[int]:
+    """Device numbers of /proc and /sys, whose files are made up as they are read."""
+    devices = set()
+    for path in (b"/proc", b"/sys"):
+        try:
+            devices.add(os.stat(path).st_dev)
+        except OSError:
+            continue
+    return frozenset(devices)
+
+
+class DigestCache:
+    """stat -> digest, in memory and in a SQLite file of its own that is opened when first needed.
+
+    `path` may be None: then nothing outlives the object.  Not safe for use by several threads.
+    """
+
+    def __init__(self, path: bytes | None, counters: Counters) -> None:
+        self._path = path
+        self._counters = counters
+        self._connection: Connection | None = None
+        self._memory: dict[tuple[int, int, int, int, int], Digest] = {}
+        self._pending: list[tuple[bytes, bytes, Digest]] = []
+        self._pseudo: frozenset[int] | None = None
+        self._buffer: bytearray | None = None
+
+    def file_digest(self, file: bytes | int, st: os.stat_result) -> Digest:
+        """Digest of the content of a regular file, by path or descriptor, while it is as in `st`.
+
+        A descriptor's offset is neither used nor moved.  Raises OSError: ESTALE if the file is or
+        becomes another one than `st` describes, EFBIG for a pseudo file without end, and whatever
+        open(2) and read(2) give.
+        """
+        key = (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
+        digest = self._memory.get(key)
+        if digest is None:
+            digest = self._stored(key)
+        if digest is not None:
+            self._counters.inc("digests remembered")
+            return digest
+        if isinstance(file, int):
+            return self._hash(file, st, key)
+        # O_NONBLOCK: by the time it is opened, a path may have become a fifo.
+        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            return self._hash(fd, st, key)
+        finally:
+            os.close(fd)
+
+    def remember(self, st: os.stat_result, digest: Digest, hashed_ns: int) -> None:
+        """Keeps a digest found elsewhere: taken at `hashed_ns` (time.time_ns), `st` from after."""
+        if hashed_ns - st.st_ctime_ns > RACY_NS and st.st_dev not in self._pseudo_devices():
+            self._keep(stamp(st), digest)
+
+    def flush(self) -> None:
+        """Writes what was learnt.  Failing to is no error."""
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, []
+        connection = self._open()
+        if connection is None:
+            return
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", pending)
+            connection.execute("COMMIT")
+        except DatabaseError as error:
+            self._fail(connection, error)
+
+    def close(self) -> None:
+        """Flushes, and closes the database."""
+        self.flush()
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+        self._path = None
+
+    def _hash(self, fd: int, st: os.stat_result, key: tuple[int, int, int, int, int]) -> Digest:
+        if st.st_mode & 0o170000 != S_IFREG:
+            raise OSError(errno.EINVAL, "not a regular file")
+        if st.st_dev in self._pseudo_devices():
+            return self._hash_pseudo(fd, st)
+        if stamp(os.fstat(fd)) != key:
+            raise OSError(errno.ESTALE, "another file than expected")
+        now = time.time_ns()
+        if st.st_size < _SMALL:
+            data = os.pread(fd, st.st_size + 1, 0)
+            size = len(data)
+            digest = xxh3_128_digest(data)
+        else:
+            size, digest = self._hash_large(fd)
+        self._counters.inc("files hashed")
+        self._counters.inc("bytes hashed", size)
+        if size != st.st_size or stamp(os.fstat(fd)) != key:
+            raise OSError(errno.ESTALE, "changed while it was read")
+        if now - st.st_ctime_ns > RACY_NS:
+            self._keep(key, digest)
+        return digest
+
+    def _hash_large(self, fd: int) -> tuple[int, Digest]:
+        # Not mmap: a file that shrinks meanwhile would kill us with SIGBUS.
+        if self._buffer is None:
+            self._buffer = bytearray(CHUNK)
+        view = memoryview(self._buffer)
+        state = xxh3_128()
+        size = 0
+        while length := os.preadv(fd, (view,), size):
+            state.update(view[:length])
+            size += length
+        return size, state.digest()
+
+    def _hash_pseudo(self, fd: int, st: os.stat_result) -> Digest:
+        """A file of /proc or /sys: its size and times mean nothing, so it is read each time."""
+        now = os.fstat(fd)
+        if (now.st_dev, now.st_ino) != (st.st_dev, st.st_ino):
+            raise OSError(errno.ESTALE, "another file than expected")
+        state = xxh3_128()
+        size = 0
+        while data := os.pread(fd, CHUNK, size):
+            state.update(data)
+            size += len(data)
+            if size > _PSEUDO_LIMIT:
+                raise OSError(errno.EFBIG, "pseudo file without end")
+        self._counters.inc("files hashed")
+        self._counters.inc("bytes hashed", size)
+        return state.digest()
+
+    def _pseudo_devices(self) -> frozenset[int]:
+        if self._pseudo is None:
+            self._pseudo = pseudo_devices()
+        return self._pseudo
+
+    def _keep(self, key: tuple[int, int, int, int, int], digest: Digest) -> None:
+        self._memory[key] = digest
+        if self._path is None:
+            return
+        try:
+            row = (_INODE.pack(key[0], key[1]), _STAMP.pack(*key[2:]), digest)
+        except struct_error:
+            return  # Times centuries away do not fit.
+        self._pending.append(row)
+        if len(self._pending) >= _PENDING_LIMIT:
+            self.flush()
+
+    def _stored(self, key: tuple[int, int, int, int, int]) -> Digest | None:
+        connection = self._connection
+        if connection is None:
+            connection = self._open()
+            if connection is None:
+                return None
+        try:
+            row = connection.execute(
+                "SELECT digest FROM digests WHERE inode = ? AND stamp = ?",
+                (_INODE.pack(key[0], key[1]), _STAMP.pack(*key[2:])),
+            ).fetchone()
+        except struct_error:
+            return None
+        except DatabaseError as error:
+            self._fail(connection, error)
+            return None
+        if row is None:
+            return None
+        digest: Digest = row[0]
+        self._memory[key] = digest
+        return digest
+
+    def _open(self) -> Connection | None:
+        if self._connection is None and self._path is not None:
+            path = self._path
+            try:
+                self._connection = _connect(path)
+            except OperationalError:
+                self._path = None
+            except DatabaseError:
+                self._mend(path)
+            except OSError:
+                self._path = None
+        return self._connection
+
+    def _mend(self, path: bytes) -> None:
+        """Sets up an empty database in place of one that is damaged."""
+        try:
+            for suffix in (b"", b"-wal", b"-shm"):
+                try:
+                    os.unlink(path + suffix)
+                except FileNotFoundError:
+                    continue
+            self._connection = _connect(path)
+        except (DatabaseError, OSError):
+            self._path = None
+
+    def _fail(self, connection: Connection, error: DatabaseError) -> None:
+        """After an error: does without the database, or, if it is damaged, starts it afresh."""
+        connection.close()
+        self._connection = None
+        path, self._path = self._path, None
+        if path is not None and not isinstance(error, OperationalError):
+            self._path = path
+            self._mend(path)
+
+
+def _connect(path: bytes) -> Connection:
+    # Made by us, so that neither the umask nor SQLite's default decides who may read it; the -wal
+    # and -shm files take over this file's permissions.
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.fchmod(fd, 0o600)
+    finally:
+        os.close(fd)
+    connection = connect(path, timeout=2.0, isolation_level=None, check_same_thread=False)
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute("PRAGMA synchronous = OFF")
+        if version != _SCHEMA:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("DROP TABLE IF EXISTS digests")
+            connection.execute(
+                "CREATE TABLE digests (inode BLOB PRIMARY KEY, stamp BLOB NOT NULL,"
+                " digest BLOB NOT NULL) WITHOUT ROWID"
+            )
+            connection.execute(f"PRAGMA user_version = {_SCHEMA}")
+            connection.execute("COMMIT")
+    except DatabaseError:
+        connection.close()
+        raise
+    return connection
