@@ -62,9 +62,7 @@ class Check:
 
     __slots__ = ("name", "needed_for", "probe")
 
-    def __init__(
-        self, name: str, needed_for: tuple[str, ...], probe: Callable[[], Result]
-    ) -> None:
+    def __init__(self, name: str, needed_for: tuple[str, ...], probe: Callable[[], Result]) -> None:
         self.name = name
         self.needed_for = needed_for
         self.probe = probe
@@ -137,9 +135,7 @@ def bpf_privilege() -> Result:
         return Result(WARN, "not root, so this cannot be tried", "sudo pcache doctor")
     text = f"bpf(2): {os.strerror(code)}"
     if code == errno.ENOSYS:
-        return Result(
-            FAIL, f"{text}: kernel without BPF", "sudo apt-get install linux-image-amd64"
-        )
+        return Result(FAIL, f"{text}: kernel without BPF", "sudo apt-get install linux-image-amd64")
     lockdown = _first_line(LOCKDOWN)
     if "[confidentiality]" in lockdown:
         return Result(
@@ -180,7 +176,9 @@ def python_package(name: str) -> Result:
         module = importlib.import_module(name)
     except Exception as error:
         # Not only ImportError: pyseccomp raises RuntimeError without libseccomp.
-        return Result(FAIL, f"cannot import {name}: {error}", "make install  (in pcache's source directory)")
+        return Result(
+            FAIL, f"cannot import {name}: {error}", "make install  (in pcache's source directory)"
+        )
     version = getattr(module, "__version__", None) or getattr(module, "VERSION", "")
     return Result(OK, f"{name} {version}".rstrip())
 

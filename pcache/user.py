@@ -88,7 +88,7 @@ class User:
         gid = _number(env, b"SUDO_GID") if b"SUDO_GID" in env else uid
         name, home = _account(uid)
         try:
-            sudo_pid = _nearest_sudo()
+            sudo_pid = _nearest_sudo(uid)
             recovered = None if sudo_pid is None else environment_of(sudo_pid)
         except OSError:
             sudo_pid = recovered = None
@@ -204,25 +204,26 @@ def _umask_of(pid: int) -> int | None:
         return None
 
 
-def _nearest_sudo() -> int | None:
-    """The nearest sudo above this process, None without one.  Raises OSError.
+def _nearest_sudo(uid: int) -> int | None:
+    """The nearest sudo above this process that `uid` started; None without one.  Raises OSError.
 
     With `use_pty` sudo forks itself once: the upper process is the one that was executed, whose
     parent's umask is the user's.
     """
     pid = os.getppid()
-    while pid > 1 and not _is_sudo(pid):
+    while pid > 1 and not _is_sudo(pid, uid):
         pid = _parent(pid)
     if pid <= 1:
         return None
     above = _parent(pid)
-    return above if _is_sudo(above) and _arguments(above) == _arguments(pid) else pid
+    same = above > 1 and _is_sudo(above, uid) and _arguments(above) == _arguments(pid)
+    return above if same else pid
 
 
-def _is_sudo(pid: int) -> bool:
-    # The effective uid must be root's: that much nobody else can fake.
+def _is_sudo(pid: int, uid: int) -> bool:
+    # sudo keeps the real uid of its caller; the effective one is root's, which cannot be faked.
     exe = os.path.basename(os.readlink(f"/proc/{pid}/exe".encode()))
-    return exe in _SUDO_NAMES and _status_field(pid, b"Uid").split()[1] == b"0"
+    return exe in _SUDO_NAMES and _status_field(pid, b"Uid").split()[:2] == [b"%d" % uid, b"0"]
 
 
 def _arguments(pid: int) -> list[bytes]:

@@ -47,7 +47,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command line; the exit status.  `argv` excludes the program's own name."""
     args = sys.argv[1:] if argv is None else argv
     try:
-        return _dispatch(args)
+        status = _dispatch(args)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
     except PcacheError as error:
         _say(error.report())
         return error.status
@@ -66,6 +69,15 @@ def main(argv: list[str] | None = None) -> int:
         _say(f"pcache: internal error: {type(error).__name__}: {error}")
         _say("pcache: PCACHE_DEBUG=1 shows where it happened")
         return _FAILED
+
+
+def launch() -> None:
+    """Run the command line of this process and end the process, as the installed command does.
+
+    Python's own farewell (freeing every module) takes 2 ms of a hit's 12, so it is left out: a
+    verb has closed its files and ended its threads when it returns; atexit handlers do not run.
+    """
+    os._exit(main())
 
 
 def _dispatch(args: list[str]) -> int:
@@ -127,7 +139,6 @@ def _help(args: list[str]) -> int:
 
 def _print(text: str) -> int:
     sys.stdout.write(text)
-    sys.stdout.flush()
     return 0
 
 

@@ -15,9 +15,7 @@ class HelpWanted(Exception):
     """The user asked for the help text of the verb: `pcache.cli.main` prints it."""
 
 
-def parse(
-    args: Sequence[str], spec: Mapping[str, str]
-) -> tuple[dict[str, str | bool], list[str]]:
+def parse(args: Sequence[str], spec: Mapping[str, str]) -> tuple[dict[str, str | bool], list[str]]:
     """Split `args` into the options at their front and the rest (the command, as it stands).
 
     `spec` maps each spelling to the key of the result; a key that ends in `=` takes a value:

@@ -1,0 +1,102 @@
+"""A real C project to build: lua from the distribution's source packages, else the bundled one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = "lua5.4"
+FALLBACK = Path(__file__).with_name("fallback")
+
+
+@dataclass(frozen=True)
+class Project:
+    """What the demo builds."""
+
+    title: str
+    directory: Path
+    """Where make is called."""
+    targets: tuple[str, ...]
+    edited: str
+    """The source that the edit step changes, relative to `directory`."""
+
+    @property
+    def build(self) -> list[str]:
+        """The command that the demo measures."""
+        return ["make", f"-j{os.cpu_count() or 1}", *self.targets]
+
+
+def prepare(downloads: Path, build: Path) -> Project:
+    """Lay out a fresh source tree in `build`, keeping what is fetched in `downloads`."""
+    shutil.rmtree(build, ignore_errors=True)
+    build.mkdir(parents=True)
+    try:
+        archive = _archive(downloads)
+        with tarfile.open(archive) as tar:
+            tar.extractall(build, filter="data")
+    except (OSError, subprocess.CalledProcessError, tarfile.TarError) as error:
+        print(f"no source package of {PACKAGE} ({error}): building the bundled program instead")
+        shutil.rmtree(build)
+        shutil.copytree(FALLBACK, build)
+        return Project("concordance (bundled)", build, (), "src/report.c")
+    (tree,) = build.iterdir()
+    return Project(tree.name, tree, ("linux",), "src/lstrlib.c")
+
+
+def _archive(downloads: Path) -> Path:
+    """The upstream archive of the source package, fetched unless it is there already."""
+    found = sorted(downloads.glob(f"{PACKAGE}_*.orig.tar.*"))
+    if not found:
+        _fetch(downloads)
+        found = sorted(downloads.glob(f"{PACKAGE}_*.orig.tar.*"))
+    if not found:
+        raise FileNotFoundError("apt-get source left no archive")
+    return found[-1]
+
+
+def _fetch(downloads: Path) -> None:
+    """Run apt-get source with a private configuration: nothing below /etc or /var is touched."""
+    apt = downloads / "apt"
+    for folder in ("lists/partial", "cache/archives/partial"):
+        (apt / folder).mkdir(parents=True, exist_ok=True)
+    sources = apt / "sources.list"
+    sources.write_text(_source_lines())
+    options = [
+        "--quiet=2",
+        f"--option=Dir::Etc::sourcelist={sources.absolute()}",
+        "--option=Dir::Etc::sourceparts=-",
+        f"--option=Dir::State::lists={(apt / 'lists').absolute()}",
+        f"--option=Dir::Cache={(apt / 'cache').absolute()}",
+        # As root apt would drop to a user who may not enter this directory.
+        "--option=APT::Sandbox::User=root",
+    ]
+    print(f"fetching the source of {PACKAGE}")
+    subprocess.run(["apt-get", *options, "update"], check=True)
+    subprocess.run(
+        ["apt-get", *options, "source", "--download-only", PACKAGE], check=True, cwd=downloads
+    )
+    shutil.rmtree(apt)
+
+
+def _source_lines() -> str:
+    """A deb-src line for each place from which this system takes the distribution's packages."""
+    wanted = "$(ORIGIN)|$(SIGNED_BY)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
+    listing = subprocess.run(
+        ["apt-get", "indextargets", "--format", wanted, "Created-By: Packages"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    lines = []
+    for line in dict.fromkeys(listing.splitlines()):
+        origin, key, uri, release, component = line.split("|")
+        if origin in ("Debian", "Ubuntu"):
+            signed = f"[signed-by={key}] " if key else ""
+            lines.append(f"deb-src {signed}{uri} {release} {component}\n")
+    if not lines:
+        raise FileNotFoundError("apt knows no package sources; try: sudo apt-get update")
+    return "".join(lines)
