@@ -100,7 +100,15 @@ def _account() -> Iterator[pwd.struct_passwd]:
 @contextmanager
 def _folder(work: Path, uid: int, gid: int) -> Iterator[Path]:
     """A folder that the account can enter: in the checkout if possible, else below /var/tmp."""
-    probe = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "test", "-x", work]
+    probe = [
+        "setpriv",
+        f"--reuid={uid}",
+        f"--regid={gid}",
+        "--clear-groups",
+        "test",
+        "-x",
+        str(work),
+    ]
     if subprocess.run(probe, check=False).returncode == 0:
         yield work
         return

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +36,9 @@ def prepare(downloads: Path, build: Path) -> Project:
     build.mkdir(parents=True)
     try:
         archive = _archive(downloads)
-        with tarfile.open(archive) as tar:
-            tar.extractall(build, filter="data")
-    except (OSError, subprocess.CalledProcessError, tarfile.TarError) as error:
+        unpack = ["tar", "--extract", "--no-same-owner", "--directory", str(build)]
+        subprocess.run([*unpack, "--file", str(archive)], check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
         print(f"no source package of {PACKAGE} ({error}): building the bundled program instead")
         shutil.rmtree(build)
         shutil.copytree(FALLBACK, build)
@@ -61,14 +61,17 @@ def _archive(downloads: Path) -> Path:
 def _fetch(downloads: Path) -> None:
     """Run apt-get source with a private configuration: nothing below /etc or /var is touched."""
     apt = downloads / "apt"
+    shutil.rmtree(apt, ignore_errors=True)
     for folder in ("lists/partial", "cache/archives/partial"):
         (apt / folder).mkdir(parents=True, exist_ok=True)
-    sources = apt / "sources.list"
-    sources.write_text(_source_lines())
+    parts = apt / "sources"
+    parts.mkdir()
+    for name, text in _source_entries().items():
+        (parts / name).write_text(text)
     options = [
         "--quiet=2",
-        f"--option=Dir::Etc::sourcelist={sources.absolute()}",
-        "--option=Dir::Etc::sourceparts=-",
+        "--option=Dir::Etc::sourcelist=/dev/null",
+        f"--option=Dir::Etc::sourceparts={parts.absolute()}",
         f"--option=Dir::State::lists={(apt / 'lists').absolute()}",
         f"--option=Dir::Cache={(apt / 'cache').absolute()}",
         # As root apt would drop to a user who may not enter this directory.
@@ -82,21 +85,29 @@ def _fetch(downloads: Path) -> None:
     shutil.rmtree(apt)
 
 
-def _source_lines() -> str:
-    """A deb-src line for each place from which this system takes the distribution's packages."""
-    wanted = "$(ORIGIN)|$(SIGNED_BY)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
+def _source_entries() -> dict[str, str]:
+    """The files from which apt takes the distribution's packages, turned to source packages."""
     listing = subprocess.run(
-        ["apt-get", "indextargets", "--format", wanted, "Created-By: Packages"],
+        [
+            "apt-get",
+            "indextargets",
+            "--format",
+            "$(ORIGIN)|$(SOURCESENTRY)",
+            "Created-By: Packages",
+        ],
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    lines = []
-    for line in dict.fromkeys(listing.splitlines()):
-        origin, key, uri, release, component = line.split("|")
+    entries = {}
+    for line in listing.splitlines():
+        origin, _, entry = line.partition("|")
+        path = Path(entry.rpartition(":")[0])
         if origin in ("Debian", "Ubuntu"):
-            signed = f"[signed-by={key}] " if key else ""
-            lines.append(f"deb-src {signed}{uri} {release} {component}\n")
-    if not lines:
+            # Both formats of sources.list(5): one line each, and fields.
+            text = re.sub(r"^deb(?=\s)", "deb-src", path.read_text(), flags=re.MULTILINE)
+            text = re.sub(r"^(Types:).*$", r"\1 deb-src", text, flags=re.MULTILINE)
+            entries[path.name] = text
+    if not entries:
         raise FileNotFoundError("apt knows no package sources; try: sudo apt-get update")
-    return "".join(lines)
+    return entries
