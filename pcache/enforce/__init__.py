@@ -1,0 +1,1 @@
+"""Deciding executions as they start: seccomp notification, exit substitution, supervision."""

@@ -1,0 +1,101 @@
+"""The guardian: a process that keeps a dead or departed supervisor from breaking anybody.
+
+A listener that closes makes every filtered call fail with ENOSYS.  The guardian holds a copy; when
+the supervisor is gone, whether it crashed or has done its work, it lets every call pass until
+no task uses the filter any more.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import select
+from struct import Struct
+
+from pcache.enforce import signals, syscalls
+from pcache.enforce.notify import Listener
+
+_SWEEP = 4096
+_ID = Struct("=Q")
+_IDS = mmap.PAGESIZE // _ID.size
+
+
+class Guardian:
+    """Forks the guardian; the supervisor tells it through shared memory what it is working on."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._shared = mmap.mmap(-1, mmap.PAGESIZE)
+        """Slot 0: the notification being handled; the others: parked ones, 0 where free."""
+        self._free = list(range(1, _IDS))
+        watched, self._lifeline = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                _guard(listener, watched, self._shared)
+            finally:
+                os._exit(0)
+        os.close(watched)
+
+    def handling(self, id: int) -> None:
+        """Note the notification that was received last."""
+        _ID.pack_into(self._shared, 0, id)
+
+    def park(self, id: int) -> int:
+        """Note a notification that stays unanswered for a while; the slot, 0 if none is left."""
+        slot = self._free.pop() if self._free else 0
+        if slot:
+            _ID.pack_into(self._shared, slot * _ID.size, id)
+        return slot
+
+    def unpark(self, slot: int) -> None:
+        """The notification of a slot has been answered."""
+        if slot:
+            _ID.pack_into(self._shared, slot * _ID.size, 0)
+            self._free.append(slot)
+
+    def close(self) -> None:
+        """Leave everything to the guardian."""
+        os.close(self._lifeline)
+
+
+def _guard(listener: Listener, watched: int, shared: mmap.mmap) -> None:
+    signals.ignore(
+        (
+            signals.HUP,
+            signals.INT,
+            signals.QUIT,
+            signals.TERM,
+            signals.TSTP,
+            signals.TTIN,
+            signals.TTOU,
+        )
+    )
+    # Away from the terminal and from whoever signals the caller's group, and without a hold on
+    # the caller's pipes and directory.
+    os.setsid()
+    os.chdir("/")
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in range(3):
+        os.dup2(null, fd)
+    kept = sorted({listener.fd, watched})
+    for low, high in zip([2, *kept], [*kept, 1 << 20], strict=True):
+        os.closerange(low + 1, high)
+    syscalls.set_name(b"pcache-guardian")
+    os.read(watched, 1)  # ends when the last copy of the lifeline closes
+    for (id,) in _ID.iter_unpack(shared[:]):
+        listener.proceed(id)
+    # A notification may have been received without having been noted.  Ids are consecutive and
+    # are given when a task blocks, so that it lies near the last one, on either side.
+    last = _ID.unpack_from(shared, 0)[0]
+    for id in range(last - _SWEEP, last + _SWEEP):
+        listener.proceed(id & (1 << 64) - 1)
+    poll = select.poll()
+    poll.register(listener.fd, select.POLLIN)
+    while True:
+        [(_, events)] = poll.poll()
+        if events & select.POLLIN:
+            notification = listener.receive()
+            if notification is not None:
+                listener.proceed(notification.id)
+        elif events & (select.POLLHUP | select.POLLERR):
+            return

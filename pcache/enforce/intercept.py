@@ -1,0 +1,93 @@
+"""Where an execution is stopped: at its first system call (`entry`) or at its execve (`execve`).
+
+Both give the same `Task` for the same command.  They differ in cost and in what a signal can do:
+
+entry   The first thing a C library or the Go runtime does is brk(0) (ld.so, static glibc) or
+        arch_prctl(ARCH_SET_FS) (musl, Go).  The kernel has accepted the execve, so probes along
+        PATH never notify, and all signal handlers are reset, so nothing can make the exec fail.
+execve  The cheapest hits, but a signal that arrives before we have received the notification
+        makes execve return EINTR to a caller whose handlers lack SA_RESTART.  The kernel has not
+        looked at the program yet: whatever we cannot predict is let through.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pcache.enforce import task as tasks
+from pcache.enforce.filter import Rule
+from pcache.enforce.notify import Notification
+from pcache.enforce.syscalls import SYS_EXECVE
+from pcache.enforce.task import Process, Task
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Interception(Protocol):
+        """One place to stop executions at."""
+
+        @property
+        def rules(self) -> tuple[Rule, ...]: ...
+
+        def read(self, notification: Notification) -> Task | None:
+            """The execution about to start, or None if this is not one that we decide.
+
+            Raises OSError or Unreadable where the task cannot be understood.
+            """
+
+
+_ARCH_SET_FS = 0x1002
+_PF_FORKNOEXEC = 0x40
+"""include/linux/sched.h: forked or cloned, and not executed anything since."""
+_MANY = 4096
+
+
+class Entry:
+    """At the first system call of a new image."""
+
+    rules: tuple[Rule, ...] = (("brk", ((0, 0),)), ("arch_prctl", ((0, _ARCH_SET_FS),)))
+
+    def __init__(self) -> None:
+        self._images: dict[int, tuple[bytes, ...]] = {}
+        """By tid: the image that was last given out for it."""
+        self._limit = _MANY
+
+    def read(self, notification: Notification) -> Task | None:
+        # Later brk(0) of the same image must be told from a new image: it has had effects by
+        # then.  A mistake the other way round only runs a program uncached.
+        process = Process(notification.tid)
+        stat = process.stat()
+        if int(stat[tasks.STAT_FLAGS]) & _PF_FORKNOEXEC:
+            return None
+        identity = tuple(stat[index] for index in tasks.STAT_IMAGE)
+        if self._images.get(notification.tid) == identity:
+            return None
+        self._remember(notification.tid, identity)
+        return process.image(stat)
+
+    def _remember(self, tid: int, identity: tuple[bytes, ...]) -> None:
+        images = self._images
+        images[tid] = identity
+        if len(images) > self._limit:
+            for old in [tid for tid in images if not os.path.exists(b"/proc/%d" % tid)]:
+                del images[old]
+            self._limit = 2 * len(images) + _MANY
+
+
+class Execve:
+    """At the execve itself."""
+
+    rules: tuple[Rule, ...] = (("execve", ()), ("execveat", ()))
+
+    def read(self, notification: Notification) -> Task | None:
+        process = Process(notification.tid)
+        args = notification.args
+        if notification.nr == SYS_EXECVE:
+            return process.request(tasks.AT_FDCWD, args[0], args[1], args[2], 0)
+        return process.request(args[0], args[1], args[2], args[3], args[4])
+
+
+def interception(name: str) -> Interception:
+    """`entry` or `execve`."""
+    return Execve() if name == "execve" else Entry()

@@ -1,0 +1,115 @@
+"""A hit that is being applied to a blocked task: outputs, streams, and the task's end."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pcache.enforce import tracee
+from pcache.enforce.notify import Listener
+from pcache.enforce.streams import Stream
+from pcache.enforce.task import Task
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Plan(Protocol):
+        """`pcache.restore.Plan` as far as it is used here."""
+
+        @property
+        def status(self) -> int: ...
+
+        def commit(self) -> None: ...
+
+        def abandon(self) -> None: ...
+
+        def writes(self) -> list[tuple[int, memoryview]]: ...
+
+
+class Job:
+    """One prepared plan for one blocked task.
+
+    The task stays untouched (blocked in its notification, killable) until all effects are done, so
+    that a fatal signal ends it as it would have ended the program.  Without WAIT_KILLABLE_RECV any
+    signal ends the wait, so the task is brought into a ptrace stop before the first effect.
+    """
+
+    def __init__(self, listener: Listener, id: int, task: Task, plan: Plan, killable: bool) -> None:
+        self.id = id
+        self.task = task
+        self.stopped = False
+        """In a ptrace stop of ours: its notification is gone, it must be released or ended."""
+        self.slot = 0
+        """Where the guardian knows of it while it is parked."""
+        self.parked: tuple[int, ...] = ()
+        """Descriptors registered with the supervisor's poll."""
+        self._listener = listener
+        self._plan = plan
+        self._killable = killable
+        self._writes = [write for write in plan.writes() if write[1]]
+        self._writes.reverse()
+        self._streams: dict[int, Stream] = {}
+        self._committed = False
+
+    def begin(self) -> None:
+        """Put the outputs in place.  Raises OSError, and Gone, before any effect where possible."""
+        for number, _ in self._writes:
+            if number not in self._streams:
+                stream = self._streams[number] = Stream(self.task.fds.get(number))
+                if stream.broken():
+                    raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        if not self._killable:
+            self._stop()
+        elif not self._listener.valid(self.id):
+            raise tracee.Gone
+        self._plan.commit()
+        self._committed = True
+
+    def write(self, limit: int) -> bool:
+        """Write up to about `limit` bytes of the streams; whether that was all.
+
+        Raises BlockingIOError when `blocked_on` must become writable first, and other OSErrors.
+        """
+        while self._writes:
+            if limit <= 0:
+                return False
+            number, data = self._writes[-1]
+            count = self._streams[number].write(data[:limit])
+            limit -= count
+            if count == len(data):
+                self._writes.pop()
+            else:
+                self._writes[-1] = number, data[count:]
+        return True
+
+    def blocked_on(self) -> int:
+        """The descriptor that the next bytes go to."""
+        return self._streams[self._writes[-1][0]].fd
+
+    def finish(self) -> None:
+        """End the task with the plan's status.  Raises Gone, or OSError if it cannot be traced."""
+        if not self.stopped:
+            self._stop()
+        self.stopped = False
+        tracee.finish(self.task.tid, self._plan.status)
+
+    def give_up(self) -> None:
+        """Let the program run."""
+        if self.stopped:
+            self.stopped = False
+            tracee.release(self.task.tid)
+        else:
+            self._listener.proceed(self.id)
+
+    def close(self) -> None:
+        """Release everything but the task."""
+        if not self._committed:
+            self._plan.abandon()
+        for stream in self._streams.values():
+            stream.close()
+        self.task.fds.close()
+
+    def _stop(self) -> None:
+        tracee.stop(self._listener, self.id, self.task.tid, self._killable)
+        self.stopped = True

@@ -1,0 +1,130 @@
+"""Starting a command under the filter, and starting it plainly."""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import os
+
+from pcache.enforce import signals, syscalls
+from pcache.enforce.guardian import Guardian
+from pcache.enforce.notify import Listener
+
+_FD_BYTES = 4
+
+
+class FilterRefused(Exception):
+    """The kernel does not let us install the filter; `errno` says why (EBUSY: nested pcache)."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(os.strerror(number))
+        self.errno = number
+
+
+class Spawned:
+    """A command under the filter, with its listener and guardian."""
+
+    def __init__(self, pid: int, listener: Listener, guardian: Guardian, killable: bool) -> None:
+        self.pid = pid
+        self.listener = listener
+        self.guardian = guardian
+        self.killable = killable
+        """Whether the filter has WAIT_KILLABLE_RECV (Linux 5.19)."""
+
+
+class Command:
+    """What to execute: passed on to execve as it stands."""
+
+    __slots__ = ("argv", "env", "path")
+
+    def __init__(self, path: bytes, argv: tuple[bytes, ...], env: tuple[bytes, ...]) -> None:
+        self.path = path
+        self.argv = argv
+        self.env = env
+
+
+def execute(command: Command) -> None:
+    """Become the command.  Returns only by raising OSError."""
+    # Python ignores these two at its start; the command gets what a shell would give it.
+    signals.restore((signals.PIPE, signals.XFSZ))
+    syscalls.execve(command.path, command.argv, command.env)
+
+
+def spawn(command: Command, program: bytes, killable: bool = True) -> Spawned:
+    """Fork a child that puts the filter `program` on itself, and let it execute the command.
+
+    `killable`: ask for WAIT_KILLABLE_RECV, and do without where the kernel lacks it.
+    Call it while this process has one thread.  Raises FilterRefused; the command has not run then.
+    """
+    ours, theirs = _socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        status = 126
+        try:
+            ours.close()
+            _hand_over(theirs, program, killable)
+            status = _start(theirs, command)
+        finally:
+            os._exit(status)
+    theirs.close()
+    message, ancillary, _, _ = ours.recvmsg(
+        16, _socket.CMSG_SPACE(_FD_BYTES), _socket.MSG_CMSG_CLOEXEC
+    )
+    if not ancillary:
+        ours.close()
+        os.waitpid(pid, 0)
+        raise FilterRefused(int(message[1:] or b"%d" % errno.EPIPE))
+    fd = int.from_bytes(ancillary[0][2][:_FD_BYTES], "little")
+    listener = Listener(fd)
+    guardian = Guardian(listener)
+    # Only now: without a guardian, our death would have left the command with a dead filter.
+    ours.send(b"g")
+    ours.close()
+    return Spawned(pid, listener, guardian, message == b"k")
+
+
+def _hand_over(socket: _socket.socket, program: bytes, killable: bool) -> None:
+    """Install the filter and send its listener; on failure send the errno and exit."""
+    try:
+        fd, killable = _install(program, killable)
+    except OSError as error:
+        socket.send(b"e%d" % (error.errno or errno.EPERM))
+        os._exit(126)
+    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(_FD_BYTES, "little"))
+    socket.sendmsg([b"k" if killable else b"-"], [rights])
+    os.close(fd)
+
+
+def _install(program: bytes, killable: bool) -> tuple[int, bool]:
+    flags = syscalls.FILTER_NEW_LISTENER
+    wanted = flags | syscalls.FILTER_WAIT_KILLABLE_RECV if killable else flags
+    try:
+        return _permitted(program, wanted), killable
+    except OSError as error:
+        if error.errno != errno.EINVAL or wanted == flags:
+            raise
+    return _permitted(program, flags), False
+
+
+def _permitted(program: bytes, flags: int) -> int:
+    try:
+        # CAP_SYS_ADMIN can do it without giving up what setuid programs are for.
+        return syscalls.install_filter(program, flags)
+    except OSError as error:
+        if error.errno != errno.EACCES:
+            raise
+    syscalls.set_no_new_privs()
+    return syscalls.install_filter(program, flags)
+
+
+def _start(socket: _socket.socket, command: Command) -> int:
+    if not socket.recv(1):
+        return 125  # our parent died before anything happened
+    socket.close()
+    try:
+        execute(command)
+    except OSError as error:
+        name = os.fsdecode(command.argv[0])
+        os.write(2, f"pcache: cannot execute {name}: {error.strerror}\n".encode())
+        return 127 if error.errno == errno.ENOENT else 126
+    return 126

@@ -1,0 +1,66 @@
+"""Writing a stream without ever blocking, and without changing the shared description.
+
+O_NONBLOCK belongs to the open file description, which the caller's other processes share, so it is
+never set on it: RWF_NOWAIT asks for the same in one call, where the file supports it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+from stat import S_ISCHR, S_ISREG
+
+_RWF_NOWAIT = 8
+_PIPE_BUF = 4096
+
+
+class Stream:
+    """A descriptor that the bytes of a replayed program go to."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        mode = os.fstat(fd).st_mode
+        self._plain = S_ISREG(mode)
+        self._private = -1
+        if S_ISCHR(mode) and os.isatty(fd):
+            # A terminal knows neither RWF_NOWAIT nor offsets: another description will do.
+            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+            try:
+                self._private = os.open(b"/proc/self/fd/%d" % fd, flags)
+            except OSError:
+                self._private = -1  # after su(1) it may belong to somebody else
+
+    def write(self, data: memoryview) -> int:
+        """Write what goes without waiting; the number of bytes.  Raises BlockingIOError for none,
+        and what the program itself would have met: BrokenPipeError, ENOSPC, EIO, ...
+        """
+        if self._private >= 0:
+            return os.write(self._private, data)
+        if self._plain:
+            return os.write(self.fd, data)
+        try:
+            return os.pwritev(self.fd, [data], -1, _RWF_NOWAIT)
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+        # Some devices, and pipes that have been spliced into; a writable pipe takes PIPE_BUF.
+        if not self._events():
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return os.write(self.fd, data[:_PIPE_BUF])
+
+    def broken(self) -> bool:
+        """Whether nobody can read any more what is written here."""
+        return not self._plain and bool(self._events() & select.POLLERR)
+
+    def close(self) -> None:
+        """Give up what the stream itself opened."""
+        if self._private >= 0:
+            os.close(self._private)
+            self._private = -1
+
+    def _events(self) -> int:
+        poll = select.poll()
+        poll.register(self.fd, select.POLLOUT)
+        ready = poll.poll(0)
+        return ready[0][1] if ready else 0

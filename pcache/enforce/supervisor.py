@@ -1,0 +1,295 @@
+"""The supervisor: decides each execution as it starts, and never keeps anybody waiting.
+
+One thread, one poll loop.  Decisions are made as notifications come; a hit whose streams stall on
+a full pipe, or are long, becomes a job that goes on between the decisions of others.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+
+from pcache.enforce import signals, syscalls
+from pcache.enforce.job import Job
+from pcache.enforce.notify import Notification
+from pcache.enforce.spawn import Spawned
+from pcache.enforce.task import Task, Unreadable
+from pcache.enforce.tracee import Gone
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from pcache.descriptors import FdView
+    from pcache.enforce.intercept import Interception
+    from pcache.enforce.job import Plan
+    from pcache.model import Call
+
+    class Decider(Protocol):
+        """`pcache.decide.Decider` as far as it is used here."""
+
+        @property
+        def last_miss(self) -> str: ...
+
+        def decide(self, call: Call, fds: FdView) -> Plan | None: ...
+
+
+_SLICE = 256 * 1024
+"""Bytes a job may write before the others get their turn: a fraction of a millisecond."""
+_IGNORED = (signals.INT, signals.QUIT, signals.TTOU)
+"""They come from the terminal, to the command as well, and it decides what they do."""
+_FORWARDED = (signals.HUP, signals.TERM, signals.USR1, signals.USR2)
+
+
+class Supervisor:
+    """Supervises one spawned command and its descendants until the command ends."""
+
+    def __init__(
+        self,
+        spawned: Spawned,
+        interception: Interception,
+        decider: Decider,
+        missed: Call | None = None,
+        observer: Callable[[str, Call, str], None] | None = None,
+    ) -> None:
+        """`missed`: the call of the command itself, which has been looked up and must run.
+
+        `observer` is told of each decision: ("hit" | "miss" | "run", call, why); "run" is a hit
+        that could not be applied.
+        """
+        self.notifications = 0
+        """Blocked system calls that were answered."""
+        self.decided = 0
+        """Executions that were decided, the command itself included."""
+        self.applied = 0
+        """Executions that were replaced by their recorded outcome."""
+        self.failures = 0
+        """Exceptions that nobody expected; the executions concerned ran uncached."""
+        self._listener = spawned.listener
+        self._guardian = spawned.guardian
+        self._killable = spawned.killable
+        self._root = spawned.pid
+        self._interception = interception
+        self._decider = decider
+        self._missed = missed
+        self._observe = observer or (lambda verdict, call, why: None)
+        self._status: int | None = None
+        self._jobs: dict[int, Job] = {}
+        """Parked jobs by each descriptor they wait for."""
+        self._busy: list[Job] = []
+        """Jobs that could go on writing."""
+        self._passing: set[int] = set()
+        """Tasks released from a stop: their next notification is the same call again."""
+        self._poll = select.poll()
+        self._wakeup = -1
+
+    def run(self) -> int:
+        """Supervise until the command ends; its wait status."""
+        self._arrange_signals()
+        syscalls.become_subreaper()
+        syscalls.raise_descriptor_limit()
+        self._poll.register(self._listener.fd, select.POLLIN)
+        self._poll.register(self._wakeup, select.POLLIN)
+        self._reap()
+        while self._status is None:
+            self._turn()
+        self._leave()
+        return self._status
+
+    # -- the loop
+
+    def _turn(self) -> None:
+        for fd, events in self._poll.poll(0 if self._busy else None):
+            if fd == self._listener.fd:
+                if events & select.POLLIN:
+                    self._receive()
+                else:
+                    self._poll.unregister(fd)  # no task uses the filter any more
+            elif fd == self._wakeup:
+                os.read(fd, 4096)
+                self._reap()
+            elif (job := self._jobs.get(fd)) is not None:
+                self._wake(job, died=fd == job.task.fds.pidfd())
+        busy, self._busy = self._busy, []
+        for job in busy:
+            self._advance(job)
+
+    def _receive(self) -> None:
+        notification = self._listener.receive()
+        if notification is None:
+            return
+        self.notifications += 1
+        self._guardian.handling(notification.id)
+        try:
+            job = self._decide(notification)
+        except (OSError, Unreadable):
+            job = None
+        except Exception as error:
+            # Whatever is wrong with us, the task must not wait for ever.
+            self._failed(error)
+            job = None
+        if job is None:
+            self._listener.proceed(notification.id)
+        else:
+            self._start(job)
+
+    def _decide(self, notification: Notification) -> Job | None:
+        """The job for a hit; None to let the program run."""
+        tid = notification.tid
+        if tid in self._passing:
+            self._passing.discard(tid)
+            return None
+        task = self._interception.read(notification)
+        if task is None:
+            return None
+        job = None
+        try:
+            if self._listener.valid(notification.id):
+                job = self._look_up(notification.id, task)
+        finally:
+            if job is None:
+                task.fds.close()
+        return job
+
+    def _look_up(self, id: int, task: Task) -> Job | None:
+        self.decided += 1
+        if task.tid == self._root and self._missed is not None:
+            known, self._missed = self._missed == task.call, None
+            if known:
+                return None
+        plan = self._decider.decide(task.call, task.fds)
+        if plan is None:
+            self._observe("miss", task.call, self._decider.last_miss)
+            return None
+        return Job(self._listener, id, task, plan, self._killable)
+
+    # -- jobs
+
+    def _start(self, job: Job) -> None:
+        try:
+            job.begin()
+        except Exception as error:
+            self._end(job, error)
+        else:
+            self._advance(job)
+
+    def _advance(self, job: Job) -> None:
+        try:
+            done = job.write(_SLICE)
+            if done:
+                job.finish()
+        except BlockingIOError:
+            self._park(job)
+        except Exception as error:
+            self._end(job, error)
+        else:
+            if done:
+                self._end(job, None)
+            else:
+                self._busy.append(job)
+
+    def _end(self, job: Job, error: Exception | None) -> None:
+        """The job is over; with an error, the program has to run if it still can."""
+        if error is None:
+            self.applied += 1
+            self._observe("hit", job.task.call, "")
+        elif not isinstance(error, Gone):
+            # EPIPE, ENOSPC, a task that is traced now: let the real program meet it.
+            if not isinstance(error, OSError):
+                self._failed(error)
+            if job.stopped:
+                self._passing.add(job.task.tid)
+            job.give_up()
+            self._observe("run", job.task.call, str(error))
+        job.close()
+
+    def _park(self, job: Job) -> None:
+        """Wait until the stream takes more, or the task dies."""
+        job.slot = self._guardian.park(job.id)
+        job.parked = job.blocked_on(), job.task.fds.pidfd()
+        for fd, events in zip(job.parked, (select.POLLOUT, select.POLLIN), strict=True):
+            self._jobs[fd] = job
+            self._poll.register(fd, events)
+
+    def _wake(self, job: Job, died: bool) -> None:
+        for fd in job.parked:
+            self._poll.unregister(fd)
+            del self._jobs[fd]
+        job.parked = ()
+        self._guardian.unpark(job.slot)
+        if died:
+            if job.stopped:
+                job.give_up()  # reaps it for its parent to see
+            self._end(job, Gone())
+        else:
+            self._busy.append(job)
+
+    # -- processes and signals
+
+    def _arrange_signals(self) -> None:
+        self._wakeup = signals.wakeup_pipe()
+        signals.ignore(_IGNORED)
+        for signal in _FORWARDED:
+            signals.handle(signal, self._forward)
+        signals.restore((signals.CHLD,))
+        signals.handle(signals.CHLD, lambda number, frame: None)
+        syscalls.ignore_child_stops()
+
+    def _forward(self, signal: int, frame: object) -> None:
+        if self._status is None:  # not reaped yet, so the pid is still the command's
+            os.kill(self._root, signal)
+
+    def _reap(self) -> None:
+        """Collect the command, and orphans that became our children: init would do it at once,
+        and programs wait for a daemon's end by looking for its pid.
+
+        No tracee is in a stop here but those of parked jobs, whose death ends their job anyway.
+        """
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == self._root and not os.WIFSTOPPED(status):
+                self._status = status
+            elif pid == 0:
+                return
+
+    def _leave(self) -> None:
+        """The command has ended.  The guardian answers for what it left running.
+
+        A hit that has written part of its streams may wait for a reader that waits for us to
+        return: a child of ours finishes it.
+        """
+        signals.no_wakeup()
+        if (self._busy or self._jobs) and self._killable and os.fork() == 0:
+            try:
+                self._linger()
+            finally:
+                os._exit(0)
+        self._guardian.close()
+
+    def _linger(self) -> None:
+        null = os.open("/dev/null", os.O_RDWR)
+        for fd in range(3):
+            os.dup2(null, fd)
+        self._poll.unregister(self._wakeup)
+        self._interception = _LetThrough()
+        while self._busy or self._jobs:
+            self._turn()
+
+    def _failed(self, error: Exception) -> None:
+        self.failures += 1
+        if self.failures == 1:
+            text = f"pcache: internal error, executions run uncached: {error!r}\n"
+            os.write(2, text.encode(errors="replace"))
+
+
+class _LetThrough:
+    """Decides nothing."""
+
+    rules = ()
+
+    def read(self, notification: Notification) -> Task | None:
+        return None

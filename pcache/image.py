@@ -1,0 +1,121 @@
+"""What the kernel makes of a command: PATH, `#!` lines, the canonical path of the image.
+
+The answer must equal what /proc shows of the program once it runs (`executable` is the link
+/proc/PID/exe, `argv` the strings in mm->arg_start..arg_end), because the same call is also read
+there, by the supervisor and by the recorder.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+DEFAULT_PATH = b"/bin:/usr/bin"
+"""What execvp(3) searches when PATH is unset."""
+
+_HEADER_BYTES = 256
+"""BINPRM_BUF_SIZE: how much of a file the kernel looks at to find its format."""
+_NESTING = 5
+"""How many interpreters in a row exec_binprm() follows before ELOOP."""
+_REGULAR, _TYPE = 0o100000, 0o170000
+_SET_ID = 0o6000
+_ELF64_LITTLE = b"\x7fELF\x02\x01"
+_EM_X86_64 = b"\x3e\x00"
+_SHELL = b"/bin/sh"
+
+
+def which(name: bytes, path: bytes | None, cwd: bytes) -> bytes:
+    """The file that execvp(3) would execute for `name`, spelled as it would pass it on.
+
+    `path` is the value of PATH, None if unset.  Relative names count from `cwd`.
+    Raises FileNotFoundError, or PermissionError where files were found but none can be executed.
+    """
+    if b"/" in name:
+        candidates = [name]
+    else:
+        directories = (DEFAULT_PATH if path is None else path).split(b":")
+        candidates = [directory + b"/" + name if directory else name for directory in directories]
+    error = errno.ENOENT
+    for candidate in candidates if name else []:
+        absolute = os.path.join(cwd, candidate)
+        try:
+            mode = os.stat(absolute).st_mode
+        except OSError as problem:
+            if problem.errno not in (errno.ENOENT, errno.ENOTDIR):
+                error = errno.EACCES
+            continue
+        if mode & _TYPE == _REGULAR and os.access(absolute, os.X_OK, effective_ids=True):
+            return candidate
+        error = errno.EACCES
+    raise OSError(error, os.strerror(error), name)
+
+
+def resolve_image(
+    path: bytes, argv: tuple[bytes, ...], cwd: bytes
+) -> tuple[bytes, tuple[bytes, ...]]:
+    """(executable, argv) of the image that execve(path, argv) from `cwd` would start.
+
+    Raises OSError where the kernel would refuse, ENOEXEC for what is neither an x86-64 program nor
+    a script, and EPERM for programs whose execution changes privileges.
+    """
+    for _ in range(_NESTING + 1):
+        executable, header = _inspect(os.path.join(cwd, path))
+        if header.startswith(_ELF64_LITTLE) and header[18:20] == _EM_X86_64:
+            return executable, argv
+        interpreter, option = _shebang(header)
+        argv = (interpreter, *option, path, *argv[1:])
+        path = interpreter
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+
+
+def resolve_command(
+    path: bytes, argv: tuple[bytes, ...], cwd: bytes
+) -> tuple[bytes, tuple[bytes, ...], tuple[bytes, tuple[bytes, ...]]]:
+    """What execvp(3) ends up executing, and its image: a file of no known format is a shell script.
+
+    Returns (path, argv, (executable, argv of the image)).  Raises as `resolve_image` does.
+    """
+    try:
+        return path, argv, resolve_image(path, argv, cwd)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+    argv = (_SHELL, path, *argv[1:])
+    return _SHELL, argv, resolve_image(_SHELL, argv, cwd)
+
+
+def _inspect(path: bytes) -> tuple[bytes, bytes]:
+    """Canonical path and first bytes of a file that may be executed."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        status = os.fstat(fd)
+        if status.st_mode & _TYPE != _REGULAR:
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), path)
+        if status.st_mode & _SET_ID:
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM), path)
+        link = b"/proc/self/fd/%d" % fd
+        if not os.access(link, os.X_OK, effective_ids=True):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return os.readlink(link), os.pread(fd, _HEADER_BYTES, 0)
+    finally:
+        os.close(fd)
+
+
+def _shebang(header: bytes) -> tuple[bytes, tuple[bytes, ...]]:
+    """Interpreter and its option (none or one) as load_script() of the kernel finds them."""
+    if header.startswith(b"#!"):
+        line, newline, _ = header[2:].partition(b"\n")
+        line = line.partition(b"\0")[0]
+        name, blank, option = _split(line.lstrip(b" \t"))
+        # A line longer than the buffer may cut the option short, but not the interpreter.
+        if name and (newline or blank or len(header) < _HEADER_BYTES):
+            option = option.strip(b" \t")
+            return name, (option,) if option else ()
+    raise OSError(errno.ENOEXEC, os.strerror(errno.ENOEXEC))
+
+
+def _split(line: bytes) -> tuple[bytes, bytes, bytes]:
+    for index, byte in enumerate(line):
+        if byte in b" \t":
+            return line[:index], line[index : index + 1], line[index:]
+    return line, b"", b""
