@@ -138,7 +138,8 @@ def _help(args: list[str]) -> int:
 
 
 def _print(text: str) -> int:
-    sys.stdout.write(text)
+    if sys.stdout is not None:  # None: the caller closed descriptor 1
+        sys.stdout.write(text)
     return 0
 
 

@@ -1,0 +1,145 @@
+"""Shared fixtures: an ordinary user made for the tests, and the checkout's pcache for everybody.
+
+The temporary directories here lie below /var/tmp and can be entered by every user, which those of
+pytest's tmp_path cannot.
+"""
+
+from __future__ import annotations
+
+import compileall
+import os
+import pwd
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+SUDO = [] if os.geteuid() == 0 else ["sudo"]
+
+Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+@contextmanager
+def open_directory() -> Iterator[Path]:
+    """A new directory that every user can enter and read."""
+    path = Path(tempfile.mkdtemp(prefix="pcache-test-", dir="/var/tmp"))
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        subprocess.run([*SUDO, "rm", "-rf", str(path)], check=True)
+
+
+@pytest.fixture(scope="session")
+def pcache() -> Iterator[str]:
+    """The `pcache` command made from this checkout, as tools/install would make it."""
+    with open_directory() as directory:
+        shutil.copytree(
+            CHECKOUT / "pcache",
+            directory / "lib/pcache",
+            ignore=shutil.ignore_patterns("__pycache__", "bpf"),
+        )
+        shutil.copytree(CHECKOUT / "bpf", directory / "lib/pcache/bpf")
+        compileall.compile_dir(directory / "lib", quiet=2)
+        site = sysconfig.get_path("platlib")
+        launcher = directory / "pcache"
+        launcher.write_text(
+            f"#!{os.path.realpath('/usr/bin/python3')} -IS\n"
+            "import sys\n"
+            f"sys.path[:0] = [{str(directory / 'lib')!r}]\n"
+            f"sys.path += [{site!r}, '/usr/lib/python3/dist-packages']\n"
+            "from pcache.cli.main import launch\n"
+            "launch()\n"
+        )
+        launcher.chmod(0o755)
+        yield str(launcher)
+
+
+@pytest.fixture(scope="session")
+def ordinary_user() -> Iterator[pwd.struct_passwd]:
+    """An account of its own, in the groups `users` and `games`, that may use sudo."""
+    name = f"pcache-test-{os.getpid()}"
+    rule = f"/etc/sudoers.d/{name}"
+    # A shell as login shell would read start-up files; nothing here logs in.
+    made = ["useradd", "--create-home", "--groups", "users,games", "--shell", "/bin/sh", name]
+    subprocess.run([*SUDO, *made], check=True)
+    try:
+        subprocess.run(
+            [
+                *SUDO,
+                "sh",
+                "-c",
+                f"umask 337; echo '{name} ALL=(ALL) NOPASSWD: SETENV: ALL' >{rule}",
+            ],
+            check=True,
+        )
+        yield pwd.getpwnam(name)
+    finally:
+        subprocess.run([*SUDO, "rm", "-f", rule], check=True)
+        subprocess.run([*SUDO, "userdel", "--force", "--remove", name], check=False)
+
+
+@pytest.fixture
+def user_dir(ordinary_user: pwd.struct_passwd) -> Iterator[Path]:
+    """A directory that belongs to the ordinary user."""
+    with open_directory() as directory:
+        owner = f"{ordinary_user.pw_uid}:{ordinary_user.pw_gid}"
+        subprocess.run([*SUDO, "chown", owner, str(directory)], check=True)
+        yield directory
+
+
+@pytest.fixture(scope="session")
+def user_env(ordinary_user: pwd.struct_passwd) -> dict[str, str]:
+    """What a login would put into that user's environment."""
+    return {
+        "HOME": ordinary_user.pw_dir,
+        "LOGNAME": ordinary_user.pw_name,
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "SHELL": "/bin/sh",
+        "USER": ordinary_user.pw_name,
+    }
+
+
+@pytest.fixture(scope="session")
+def as_user(ordinary_user: pwd.struct_passwd, user_env: dict[str, str]) -> Run:
+    """Runs a command as the ordinary user.
+
+    `env` is added to what a login gives; further keywords go to subprocess.run.  Output is
+    captured and stdin is /dev/null unless told otherwise.
+    """
+    switch = [
+        *SUDO,
+        "setpriv",
+        f"--reuid={ordinary_user.pw_uid}",
+        f"--regid={ordinary_user.pw_gid}",
+        "--init-groups",
+        "--",
+    ]
+
+    def run(
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        **keywords: object,
+    ) -> subprocess.CompletedProcess[bytes]:
+        exact = {**user_env, **(env or {})}
+        # sudo (for a tester who is not root) would filter the variables: env(1) sets them again.
+        words = [f"{name}={value}" for name, value in exact.items()]
+        if "input" not in keywords:
+            keywords.setdefault("stdin", subprocess.DEVNULL)
+        keywords.setdefault("capture_output", True)
+        keywords.setdefault("check", False)
+        return subprocess.run(  # type: ignore[call-overload, no-any-return]  # noqa: PLW1510
+            [*switch, "env", "-i", *words, *command],
+            cwd=cwd or ordinary_user.pw_dir,
+            **keywords,
+        )
+
+    return run
