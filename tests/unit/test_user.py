@@ -211,7 +211,7 @@ def test_what_python_adds_in_the_c_locale_is_left_out(library: str, given: dict[
 
 
 def test_become_is_complete(library: str, as_user: Run, ordinary_user: pwd.struct_passwd) -> None:
-    program = SHOW.split("text =")[0] + (
+    program = SHOW.partition("text =")[0] + (
         "user.become()\n"
         "print(os.getresuid(), os.getresgid(), sorted(os.getgroups()))\n"
         "os.umask(os.umask(0)); print(oct(os.umask(0)))\n"

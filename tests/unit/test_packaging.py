@@ -1,0 +1,148 @@
+"""What is shipped, and what a replay loads before its first decision."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pcache import resources
+
+from ..conftest import CHECKOUT, open_directory
+
+HEAVY = {
+    "argparse",
+    "bcc",
+    "dataclasses",
+    "enum",
+    "json",
+    "pathlib",
+    "pydantic",
+    "pyseccomp",
+    "re",
+    "rich",
+    "signal",
+    "socket",
+    "subprocess",
+    "typing",
+}
+"""Each costs a noticeable part of a hit, some of them more than the whole of it."""
+
+HOT = [
+    "pcache.cli.main",
+    "pcache.cli.replay",
+    "pcache.session.replay",
+    "pcache.decide",
+    "pcache.restore",
+    "pcache.enforce.supervisor",
+]
+
+
+@pytest.fixture(scope="module")
+def wheel() -> Iterator[Path]:
+    with open_directory() as directory:
+        command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
+        subprocess.run(
+            [*command, "--directory", directory], cwd=CHECKOUT, check=True, capture_output=True
+        )
+        (built,) = directory.glob("*.whl")
+        yield built
+
+
+def shipped(folder: str, suffixes: tuple[str, ...]) -> set[str]:
+    """What git knows below `folder`, with one of the suffixes."""
+    listing = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", folder],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    return {name for name in listing if name.endswith(suffixes) and (CHECKOUT / name).exists()}
+
+
+def test_wheel_holds_the_package_and_the_bpf_sources_only(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    python = shipped("pcache", (".py", ".typed"))
+    bpf = {f"pcache/{name}" for name in shipped("bpf", ("",))}
+    assert any(name.endswith(".bpf.c") for name in bpf)
+    assert names == python | bpf
+
+
+def test_wheel_finds_its_bpf_sources(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    program = "import pcache.resources as r; print(r.bpf_dir(), r.__file__)"
+    done = subprocess.run(
+        ["/usr/bin/python3", "-S", "-c", program],
+        env={"PYTHONPATH": str(tmp_path)},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [f"{tmp_path}/pcache/bpf", f"{tmp_path}/pcache/resources.py"]
+
+
+def test_checkout_finds_its_bpf_sources() -> None:
+    assert resources.bpf_dir() == str(CHECKOUT / "bpf")
+    assert any(name.endswith(".bpf.c") for name in os.listdir(resources.bpf_dir()))
+
+
+def test_unrelated_bcc_is_no_dependency(wheel: Path) -> None:
+    with open(CHECKOUT / "pyproject.toml", "rb") as file:
+        project = tomllib.load(file)["project"]
+    extras = project["optional-dependencies"].values()
+    for requirement in [*project["dependencies"], *(line for extra in extras for line in extra)]:
+        assert not requirement.startswith("bcc")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
+        assert "pcache = pcache.cli.main:main" in archive.read(name).decode()
+
+
+@pytest.mark.parametrize("module", HOT)
+def test_hot_path_is_light(module: str) -> None:
+    program = (
+        f"import sys; before = set(sys.modules)\n"
+        f"import {module}\n"
+        f"print(*sorted(set(sys.modules) - before))\n"
+    )
+    # Without site processing: what that loads is none of our doing.
+    site = os.path.dirname(os.path.dirname(sys.modules["xxhash"].__file__ or ""))
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program],
+        env={"PYTHONPATH": f"{CHECKOUT}:{site}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(done.stdout.split())
+    assert module in loaded
+    assert {name.partition(".")[0] for name in loaded} & HEAVY == set()
+
+
+def test_whole_replay_of_a_miss_is_light(pcache: str, tmp_path: Path) -> None:
+    # -X importtime is not to be had through the launcher; the verb itself is called instead.
+    program = (
+        "import sys\n"
+        f"sys.path[:0] = [{os.path.dirname(pcache) + '/lib'!r}]\n"
+        f"sys.path += [{os.path.dirname(os.path.dirname(sys.modules['xxhash'].__file__ or ''))!r}]\n"
+        "from pcache.cli.main import main\n"
+        "status = main(['replay', '--quiet', 'true'])\n"
+        "print(status, *sorted({name.partition('.')[0] for name in sys.modules}))\n"
+    )
+    env = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    subprocess.run([pcache, "replay", "--quiet", "true"], env=env, check=True)  # caches the filter
+    done = subprocess.run(
+        ["/usr/bin/python3", "-ISc", program], env=env, capture_output=True, text=True, check=True
+    )
+    status, *loaded = done.stdout.split()
+    assert status == "0"
+    assert set(loaded) & HEAVY == set()
