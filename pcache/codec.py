@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 _CHECKSUM = 8
 
 
+class DamagedRow(StoreError):
+    """A row of the index is not as it was written."""
+
+
 def _varint(number: int, into: bytearray) -> None:
     """Appends a number >= 0 as LEB128: seven bits a byte, least significant first."""
     while number > 0x7F:
@@ -62,21 +66,21 @@ def pack(fields: Iterable[bytes]) -> bytes:
 
 
 def unpack(data: bytes) -> list[bytes]:
-    """The fields given to `pack`.  Raises StoreError if any bit of `data` is not as packed."""
+    """The fields given to `pack`.  Raises DamagedRow if any bit of `data` is not as packed."""
     body = data[:-_CHECKSUM]
     if len(data) <= _CHECKSUM or xxh3_64_digest(body) != data[-_CHECKSUM:]:
-        raise StoreError("a stored row is damaged (its checksum does not match)")
+        raise DamagedRow("a stored row is damaged (its checksum does not match)")
     try:
         (count,), at = _varints(body, 1)
         lengths, at = _varints(body, count, at)
     except IndexError:
-        raise StoreError("a stored row is malformed") from None
+        raise DamagedRow("a stored row is malformed") from None
     fields = []
     for length in lengths:
         fields.append(body[at : at + length])
         at += length
     if at != len(body):
-        raise StoreError("a stored row is malformed")
+        raise DamagedRow("a stored row is malformed")
     return fields
 
 
@@ -89,7 +93,7 @@ def pack_ints(numbers: Iterable[int]) -> bytes:
 
 
 def unpack_ints(data: bytes) -> list[int]:
-    """The integers given to `pack_ints`.  Raises StoreError if the last one is cut off."""
+    """The integers given to `pack_ints`.  Raises DamagedRow if the last one is cut off."""
     numbers = []
     at = 0
     try:
@@ -97,5 +101,5 @@ def unpack_ints(data: bytes) -> list[int]:
             (number,), at = _varints(data, 1, at)
             numbers.append(number >> 1 if not number & 1 else -(number + 1 >> 1))
     except IndexError:
-        raise StoreError("a stored row is malformed") from None
+        raise DamagedRow("a stored row is malformed") from None
     return numbers

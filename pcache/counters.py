@@ -33,6 +33,7 @@ NAMES: dict[str, str] = {
     "bytes restored": "bytes of regular files put in place",
     "files kept": "outputs that were right already",
     "paths deleted": "outputs of hits that are deletions",
+    "blobs damaged": "contents that were not what their name promises",
     "rows damaged": "rows of the index that failed their checksum",
     "events lost": "kernel events that did not fit into the ring buffer",
 }

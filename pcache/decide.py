@@ -1,0 +1,135 @@
+"""The decision: does a recorded outcome hold for this call, now?"""
+
+from __future__ import annotations
+
+from pcache.codec import DamagedRow
+from pcache.errors import DamagedBlob, StoreError
+from pcache.facts import Facts
+from pcache.fingerprint import strong_fingerprint, weak_fingerprint
+from pcache.model import Kind
+from pcache.restore import Plan
+from pcache.store.database import DamagedIndex
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.counters import Counters
+    from pcache.descriptors import FdView
+    from pcache.model import Call, Digest, Key, PathSet
+    from pcache.store.index import Store
+
+
+class Decider:
+    """Looks calls up in a store.  Whatever goes wrong is a miss."""
+
+    def __init__(self, store: Store, counters: Counters) -> None:
+        self._store = store
+        self._counters = counters
+        self._why = ""
+        self._seen: tuple[Digest, PathSet, dict[Key, bytes]] | None = None
+        self.damaged_index = False
+        """Whether the index was found damaged: it should be mended before anything is recorded."""
+
+    def decide(self, call: Call, fds: FdView) -> Plan | None:
+        """A prepared plan on a hit; None on a miss, `last_miss` says why."""
+        self._why = ""
+        self._seen = None
+        try:
+            plan, kind = self._look_up(call, fds)
+        except DamagedBlob as error:
+            plan, kind, self._why = None, "damaged", str(error)
+        except StoreError as error:
+            plan, kind, self._why = None, "store error", str(error)
+            self.damaged_index |= isinstance(error, DamagedIndex)
+        except OSError as error:
+            plan, kind, self._why = None, "cannot restore", _text(error)
+        if plan is None:
+            self._counters.inc("misses")
+            self._counters.inc(f"miss: {kind}")
+        else:
+            self._counters.inc("hits")
+        return plan
+
+    @property
+    def last_miss(self) -> str:
+        """Why the last call missed, for users: "input changed: PATH", "unknown call"...
+
+        Worked out when asked for, because most of the time nobody asks.
+        """
+        if self._seen is not None:
+            self._why = _changes(self._store, *self._seen)
+            self._seen = None
+        return self._why
+
+    def _look_up(self, call: Call, fds: FdView) -> tuple[Plan | None, str]:
+        store = self._store
+        weak = weak_fingerprint(call)
+        path_sets = store.path_sets(weak)
+        if not path_sets:
+            self._why = "unknown call"
+            return None, "unknown call"
+        facts = Facts(store.digests, fds, self._counters, call.uid)
+        known: dict[Key, bytes] = {}
+        withdrawn = None
+        damaged = unknowable = ""
+        for paths in path_sets:
+            try:
+                values = facts.values(paths.keys, known)
+            except OSError as error:
+                unknowable = _text(error)
+                continue
+            strong = strong_fingerprint(weak, paths.digest, values)
+            try:
+                outcome = store.outcome(strong)
+            except DamagedRow as error:
+                damaged = str(error)
+                continue
+            if outcome is not None:
+                plan = Plan(outcome, store, fds, self._counters)
+                plan.prepare()
+                store.touch(strong)
+                return plan, ""
+            withdrawn = withdrawn or store.withdrawn(strong)
+        if withdrawn is not None:
+            self._why = f"non-deterministic: {withdrawn} differed"
+            return None, "non-deterministic"
+        if damaged:
+            self._why = damaged
+            return None, "damaged"
+        if unknowable:
+            self._why = f"cannot read an input: {unknowable}"
+        else:
+            self._seen = (weak, path_sets[0], known)
+        return None, "input changed"
+
+
+def _text(error: OSError) -> str:
+    if error.filename is None:
+        return str(error.strerror or error)
+    name = error.filename
+    path = name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name)
+    return f"{path}: {error.strerror}"
+
+
+def _name(kind: bytes, path: bytes) -> str:
+    if kind == Kind.REPLACEABLE:
+        path = path.partition(b":")[2]
+    text = path.decode(errors="backslashreplace")
+    return f"descriptor {text}" if kind in (Kind.FD, Kind.INPUT) else text
+
+
+def _changes(store: Store, weak: Digest, paths: PathSet, now: dict[Key, bytes]) -> str:
+    """The first inputs that are not as in the version last used."""
+    try:
+        facts = store.latest_facts(weak, paths)
+    except (StoreError, ValueError):
+        return "input changed"
+    changed = []
+    for fact in facts:
+        if now.get((fact.kind, fact.path)) != fact.value:
+            name = _name(fact.kind, fact.path)
+            if name not in changed:
+                changed.append(name)
+    if not changed:
+        return "input changed"
+    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    return f"input changed: {changed[0]}{more}"

@@ -1,0 +1,304 @@
+"""Putting a recorded outcome in place.
+
+Everything that can fail for a foreseeable reason (damaged blob, full disk, missing permission) is
+done by `prepare`, which changes nothing that programs can see.  `commit` then consists of renames,
+and takes back what it has done if one of them fails all the same, because the command will run
+then, and must find its inputs as they were.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
+
+from pcache.counters import Counters
+from pcache.staging import Staging, forget
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pcache.descriptors import FdView
+    from pcache.model import Outcome, Output
+    from pcache.staging import Staged
+    from pcache.store.index import Store
+
+
+class Plan:
+    """One hit, to be put in place: `prepare`, then `commit` or `abandon`."""
+
+    def __init__(
+        self, outcome: Outcome, store: Store, fds: FdView, counters: Counters | None = None
+    ) -> None:
+        self.outcome = outcome
+        self._store = store
+        self._fds = fds
+        self._counters = Counters() if counters is None else counters
+        self._staging = Staging()
+        self._staged: dict[bytes, Staged] = {}
+        self._places: dict[bytes, bytes] = {}
+        self._data = b""
+        self._bytes = 0
+        self._undo: list[tuple[Callable[..., object], tuple[object, ...]]] = []
+        self._aside: list[bytes] = []
+
+    @property
+    def status(self) -> int:
+        """Wait status, as waitpid(2) gives it."""
+        return self.outcome.status
+
+    def writes(self) -> list[tuple[int, memoryview]]:
+        """(descriptor of the task, bytes) in the order to write; after `prepare`."""
+        data = memoryview(self._data)
+        writes = []
+        at = 0
+        for fd, length in self.outcome.chunks:
+            writes.append((fd, data[at : at + length]))
+            at += length
+        return writes
+
+    def prepare(self) -> None:
+        """Verifies all contents that are needed and stages all files.
+
+        Raises StoreError (DamagedBlob) or OSError, having cleaned up.
+        """
+        try:
+            if self.outcome.data:
+                self._data = self._store.blobs.get_bytes(self.outcome.data)
+            made = {output.path for output in self.outcome.outputs if output.kind == b"d"}
+            for output in self.outcome.outputs:
+                if output.kind != b"f":
+                    self._check(output, made)
+                elif not self._is_right(output):
+                    self._stage(output, made)
+            for fd, _ in self.outcome.offsets:
+                os.lseek(self._fds.get(fd), 0, os.SEEK_CUR)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def abandon(self) -> None:
+        """Removes what was staged.  Harmless after `commit`."""
+        for staged in self._staged.values():
+            staged.discard()
+        self._staged.clear()
+
+    def commit(self) -> None:
+        """Makes every path what the outcome says, and sets offsets.
+
+        Deletions come first, deepest first; then directories; then files, symbolic links and fifos
+        in the recorded order; then hard links, whose other name exists by then; last the
+        directories' modes and times, which may forbid writing into them.  Raises OSError, having
+        undone what it did: then the command must run.
+        """
+        outputs = self.outcome.outputs
+        directories = sorted((o for o in outputs if o.kind == b"d"), key=_path)
+        try:
+            for output in sorted((o for o in outputs if o.kind == b"-"), key=_path, reverse=True):
+                self._clear(output.path)
+            for output in directories:
+                self._make_directory(output.path)
+            for output in outputs:
+                if output.kind == b"f":
+                    self._put_file(output)
+                elif output.kind == b"l":
+                    self._put_symlink(output)
+                elif output.kind == b"p":
+                    self._put_fifo(output)
+            for output in outputs:
+                if output.kind == b"h":
+                    self._put_link(output)
+            for output in reversed(directories):
+                self._finish_directory(output)
+            for fd, offset in self.outcome.offsets:
+                self._set_offset(self._fds.get(fd), offset)
+        except BaseException:
+            self._roll_back()
+            raise
+        self._undo.clear()
+        self._count(len(self._staged))
+        self._clean_up()
+
+    # Preparing
+
+    def _is_right(self, output: Output) -> bool:
+        """Whether a file has the right content and mode already: then only its time changes."""
+        try:
+            st = os.lstat(output.path)
+            return (
+                st.st_mode == S_IFREG | output.mode
+                and st.st_uid == os.geteuid()
+                and self._store.digests.file_digest(output.path, st) == output.content
+            )
+        except OSError:
+            return False
+
+    def _stage(self, output: Output, made: set[bytes]) -> None:
+        staged = self._staging.new(self._place(output.path, made))
+        self._staged[output.path] = staged
+        size = self._store.blobs.copy_to(output.content, staged.fd)
+        # After writing, which clears set-user-id; and not by open(2), which heeds the umask.
+        os.fchmod(staged.fd, output.mode)
+        staged.settle()
+        self._bytes += size
+
+    def _check(self, output: Output, made: set[bytes]) -> None:
+        mode = _mode(output.path)
+        if (output.kind == b"-" and mode is None) or (output.kind == b"d" and mode == S_IFDIR):
+            return
+        self._place(output.path, made)
+
+    def _place(self, path: bytes, made: set[bytes]) -> bytes:
+        """An existing directory that we may write to, on the file system `path` will be on: its
+        parent, or where that is yet to be made, the nearest above."""
+        parent = os.path.dirname(path)
+        place = self._places.get(parent)
+        if place is None:
+            place = parent
+            while not os.path.isdir(place):
+                if place not in made:
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), place)
+                place = os.path.dirname(place)
+            if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), place)
+            self._places[parent] = place
+        return place
+
+    # Committing
+
+    def _put_file(self, output: Output) -> None:
+        staged = self._staged.get(output.path)
+        if staged is None:
+            _set_time(output.path, output.mtime_ns)
+            return
+        # The order of the outputs' times is the recorded one, not that of staging.
+        staged.set_time(output.mtime_ns)
+        self._put(output.path, staged.publish)
+
+    def _put_symlink(self, output: Output) -> None:
+        if _mode(output.path) != S_IFLNK or os.readlink(output.path) != output.content:
+            self._put(output.path, lambda path: os.symlink(output.content, path))
+        if output.mtime_ns >= 0:
+            _set_time(output.path, output.mtime_ns)
+
+    def _put_fifo(self, output: Output) -> None:
+        def make(path: bytes) -> None:
+            os.mkfifo(path, 0o600)
+            os.chmod(path, output.mode)
+
+        if _mode(output.path, permissions=True) != S_IFIFO | output.mode:
+            self._put(output.path, make)
+
+    def _put_link(self, output: Output) -> None:
+        other = os.lstat(output.content)
+        try:
+            if os.path.samestat(os.lstat(output.path), other):
+                return
+        except FileNotFoundError:
+            pass
+        self._put(output.path, lambda path: os.link(output.content, path, follow_symlinks=False))
+
+    def _put(self, path: bytes, make: Callable[[bytes], None]) -> None:
+        """Has something new made at `path`, in place of what is there."""
+        mode = _mode(path)
+        if mode == S_IFDIR:
+            self._clear(path)
+            mode = None
+        if mode is None:
+            make(path)
+            self._undo.append((os.unlink, (path,)))
+            return
+        # A second name keeps the old file, so that the new one can replace it in one step and the
+        # old one can come back.
+        directory = os.path.dirname(path)
+        old = self._staging.spare_name(directory)
+        os.link(path, old, follow_symlinks=False)
+        self._aside.append(old)
+        new = self._staging.spare_name(directory)
+        make(new)
+        try:
+            os.rename(new, path)
+        except OSError:
+            forget(new)
+            raise
+        self._undo.append((os.rename, (old, path)))
+
+    def _clear(self, path: bytes) -> None:
+        """Removes what is at `path`, if anything: a directory must be empty."""
+        mode = _mode(path, permissions=True)
+        if mode is None:
+            return
+        if S_IFMT(mode) == S_IFDIR:
+            os.rmdir(path)
+            self._undo.append((os.chmod, (path, mode & 0o7777)))
+            self._undo.append((os.mkdir, (path,)))
+            return
+        aside = self._staging.spare_name(os.path.dirname(path))
+        os.rename(path, aside)
+        self._aside.append(aside)
+        self._undo.append((os.rename, (aside, path)))
+
+    def _make_directory(self, path: bytes) -> None:
+        mode = _mode(path)
+        if mode == S_IFDIR:
+            return
+        self._clear(path)
+        os.mkdir(path, 0o700)
+        self._undo.append((os.rmdir, (path,)))
+        os.chmod(path, 0o700)
+
+    def _finish_directory(self, output: Output) -> None:
+        st = os.lstat(output.path)
+        if st.st_mode & 0o7777 != output.mode:
+            os.chmod(output.path, output.mode)
+            self._undo.append((os.chmod, (output.path, st.st_mode & 0o7777)))
+        if output.mtime_ns >= 0:
+            _set_time(output.path, output.mtime_ns)
+
+    def _set_offset(self, fd: int, offset: int) -> None:
+        before = os.lseek(fd, 0, os.SEEK_CUR)
+        os.lseek(fd, offset, os.SEEK_SET)
+        self._undo.append((os.lseek, (fd, before, os.SEEK_SET)))
+
+    def _roll_back(self) -> None:
+        while self._undo:
+            action, arguments = self._undo.pop()
+            try:
+                action(*arguments)
+            except OSError:
+                # The rest may still succeed, and every bit of it helps the command that runs next.
+                continue
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        while self._aside:
+            forget(self._aside.pop())
+        self.abandon()
+
+    def _count(self, restored: int) -> None:
+        kinds = [output.kind for output in self.outcome.outputs]
+        self._counters.inc("files restored", restored)
+        self._counters.inc("bytes restored", self._bytes)
+        self._counters.inc("files kept", kinds.count(b"f") - restored)
+        self._counters.inc("paths deleted", kinds.count(b"-"))
+
+
+def _path(output: Output) -> bytes:
+    return output.path
+
+
+def _mode(path: bytes, permissions: bool = False) -> int | None:
+    """Type of what is at `path` (links not followed), with its permission bits if wanted."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return mode if permissions else S_IFMT(mode)
+
+
+def _set_time(path: bytes, mtime_ns: int) -> None:
+    if mtime_ns < 0:
+        os.utime(path, follow_symlinks=False)
+    else:
+        os.utime(path, ns=(mtime_ns, mtime_ns), follow_symlinks=False)

@@ -1,0 +1,139 @@
+"""One SQLite database: made with the right permissions, its errors turned into ours."""
+
+from __future__ import annotations
+
+import os
+
+# Not `sqlite3`: what that adds (dates, collections.abc) is 3 ms of start-up and of no use here.
+from _sqlite3 import DatabaseError, connect
+
+from pcache.errors import StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from sqlite3 import Connection
+    from types import TracebackType
+
+    Value = bytes | str | int | None
+    Row = tuple[bytes, ...]
+
+BUSY_S = 10.0
+"""How long to wait for another process's transaction, in seconds."""
+
+# https://www.sqlite.org/rescode.html; the low byte of an extended code is the primary one.
+_ERROR = 1
+_CORRUPT = 11
+_FULL = 13
+_NOTADB = 26
+
+
+class DamagedIndex(StoreError):
+    """The index is not a database, or one with broken pages: `Store.open(..., mend=True)`."""
+
+
+class Database:
+    """A connection in autocommit mode, with transactions that nest.
+
+    Every method raises StoreError, DamagedIndex if SQLite finds the file damaged.
+    """
+
+    def __init__(self, path: bytes) -> None:
+        self.path = path
+        self._depth = 0
+        try:
+            # Made by us, so that neither the umask nor SQLite's default decides who may read it;
+            # the -wal and -shm files take over this file's permissions.
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                os.fchmod(fd, 0o600)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise StoreError(
+                f"cannot open the store {os.fsdecode(path)}: {error.strerror}",
+                "make its directory writable, or choose another with XDG_CACHE_HOME",
+            ) from error
+        try:
+            self._connection: Connection = connect(path, timeout=BUSY_S, isolation_level=None)
+        except DatabaseError as error:
+            raise self._translated(error) from error
+
+    def rows(self, sql: str, values: Sequence[Value] = ()) -> list[tuple[bytes, ...]]:
+        """Runs one statement; all its rows (whose columns have the types of the schema)."""
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except DatabaseError as error:
+            raise self._translated(error) from error
+
+    def row(self, sql: str, values: Sequence[Value] = ()) -> tuple[bytes, ...] | None:
+        """Runs one statement; its first row."""
+        rows = self.rows(sql, values)
+        return rows[0] if rows else None
+
+    def change(self, sql: str, values: Sequence[Value] = ()) -> None:
+        """Runs one statement that gives no rows."""
+        self.rows(sql, values)
+
+    def number(self, sql: str, values: Sequence[Value] = ()) -> int:
+        """Runs one statement that gives one number."""
+        try:
+            (value,) = self._connection.execute(sql, values).fetchone()
+        except DatabaseError as error:
+            raise self._translated(error) from error
+        return int(value)
+
+    def __enter__(self) -> Database:
+        """Begins a transaction that writes, unless one has begun; `with` ends the outermost."""
+        if self._depth == 0:
+            # IMMEDIATE: a transaction that reads first and writes later could not wait for another
+            # writer, as what it has read would be out of date then (SQLITE_BUSY_SNAPSHOT).
+            self.change("BEGIN IMMEDIATE")
+        self._depth += 1
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._depth -= 1
+        if self._depth:
+            return
+        if kind is None:
+            try:
+                self.change("COMMIT")
+            except StoreError:
+                self._roll_back()
+                raise
+        else:
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        # Some errors (disk full, I/O) have already ended the transaction.
+        if self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except DatabaseError:
+                self._connection.close()
+
+    def close(self) -> None:
+        """Closes the connection."""
+        try:
+            self._connection.close()
+        except DatabaseError as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: DatabaseError) -> StoreError:
+        name = os.fsdecode(self.path)
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        # Our statements are right, so SQLITE_ERROR means that tables are missing.
+        if code in (_CORRUPT, _NOTADB, _ERROR):
+            return DamagedIndex(
+                f"the index of the store is damaged ({name}: {error})",
+                "it is set aside and a new one begun when something is recorded next",
+            )
+        if code == _FULL:
+            return StoreError(f"no space left for the store ({name})", "free some disk space")
+        return StoreError(f"the store cannot be used ({name}: {error})")

@@ -1,0 +1,49 @@
+"""Whether two outcomes of the same call over the same inputs contradict each other."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.model import Outcome
+    from pcache.store.blobs import Blobs
+
+_STREAMS = {0: "standard input", 1: "standard output", 2: "standard error"}
+
+
+def difference(one: Outcome, other: Outcome, blobs: Blobs) -> str:
+    """What differs first, for users to read; "" if both leave the same behind.
+
+    Neither the order in which outputs were last changed nor how the streams were interleaved
+    counts: with concurrent children both are accidents of scheduling, and either is right.
+    Raises StoreError if the bytes of a stream cannot be read.
+    """
+    if one.status != other.status:
+        return f"exit status ({one.status:#x}, {other.status:#x})"
+    ones = {output.path: output for output in one.outputs}
+    others = {output.path: output for output in other.outputs}
+    for path in sorted(ones.keys() | others.keys()):
+        if ones.get(path) != others.get(path):
+            return f"output {path.decode(errors='backslashreplace')}"
+    if (one.data, one.chunks) != (other.data, other.chunks):
+        mine, theirs = streams(one, blobs), streams(other, blobs)
+        for fd in sorted(mine.keys() | theirs.keys()):
+            if mine.get(fd) != theirs.get(fd):
+                return _name(fd)
+    for fd, _ in sorted(set(one.offsets) ^ set(other.offsets)):
+        return f"offset of {_name(fd)}"
+    return ""
+
+
+def _name(fd: int) -> str:
+    return _STREAMS.get(fd, f"descriptor {fd}")
+
+
+def streams(outcome: Outcome, blobs: Blobs) -> dict[int, bytes]:
+    """The bytes written to each descriptor.  Raises DamagedBlob."""
+    data = memoryview(blobs.get_bytes(outcome.data) if outcome.data else b"")
+    parts: dict[int, list[memoryview]] = {}
+    at = 0
+    for fd, length in outcome.chunks:
+        parts.setdefault(fd, []).append(data[at : at + length])
+        at += length
+    return {fd: b"".join(pieces) for fd, pieces in parts.items()}

@@ -1,0 +1,435 @@
+"""The index: from a call to its path sets, from a state of the inputs to an outcome.
+
+Two phases (weak fingerprint -> path sets; strong fingerprint -> outcome), so that the cost of a
+lookup depends on the number of facts and not on how many versions are stored.  Records appear whole
+or not at all: SQLite in WAL mode, one transaction for each batch.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+from xxhash import xxh3_128_digest
+
+from pcache.codec import DamagedRow, pack
+from pcache.counters import Counters
+from pcache.errors import DamagedBlob, StoreError
+from pcache.fingerprint import (
+    decode_keys,
+    encode_keys,
+    environment,
+    path_set,
+    strong_fingerprint,
+)
+from pcache.model import Call, Fact, PathSet, Uncacheable
+from pcache.store.blobs import Blobs, make_private_directory
+from pcache.store.database import DamagedIndex, Database
+from pcache.store.difference import difference
+from pcache.store.digests import DigestCache
+from pcache.store.records import (
+    call_environment,
+    pack_call,
+    pack_outcome,
+    pack_values,
+    unpack_call,
+    unpack_outcome,
+    unpack_values,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from pcache.model import Digest, Outcome, Record
+
+SCHEMA = 1
+"""PRAGMA user_version: raise it with every change of the tables or of what rows mean."""
+
+STORED, KNOWN, NONDETERMINISTIC = "stored", "known", "nondeterministic"
+"""What `Store.add` answers."""
+
+_TOUCH_NS = 3600 * 10**9
+"""Uses are noted to the hour, so that a replay that hits has nothing to write."""
+
+_TABLES = """
+CREATE TABLE calls (
+    weak BLOB PRIMARY KEY, call BLOB NOT NULL, seen INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE path_sets (
+    digest BLOB PRIMARY KEY, keys BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE lookups (
+    weak BLOB NOT NULL, path_set BLOB NOT NULL, latest BLOB NOT NULL, used INTEGER NOT NULL,
+    PRIMARY KEY (weak, path_set)
+) WITHOUT ROWID;
+CREATE TABLE outcomes (
+    strong BLOB PRIMARY KEY, weak BLOB NOT NULL, path_set BLOB NOT NULL, facts BLOB NOT NULL,
+    outcome BLOB NOT NULL, used INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE withdrawn (
+    strong BLOB PRIMARY KEY, weak BLOB NOT NULL, what TEXT NOT NULL, seen INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE uncacheable (
+    weak BLOB NOT NULL, reason TEXT NOT NULL, evidence TEXT NOT NULL, seen INTEGER NOT NULL,
+    PRIMARY KEY (weak, reason, evidence)
+) WITHOUT ROWID;
+CREATE TABLE blobs (
+    digest BLOB PRIMARY KEY, data BLOB NOT NULL, put INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+class Store:
+    """One store directory.  Every method raises StoreError when the store cannot do its part.
+
+    A store belongs to one user, whose processes alone open it; any number of them at once.  Do not
+    carry an open store across fork(2): SQLite forbids it.
+    """
+
+    def __init__(self, directory: bytes, database: Database, counters: Counters) -> None:
+        self.directory = directory
+        self.counters = counters
+        self.blobs = Blobs(directory, database, counters)
+        self._database = database
+        self._digests: DigestCache | None = None
+        self._used: dict[Digest, int] = {}
+        self._touched: dict[Digest, int] = {}
+
+    @classmethod
+    def open(
+        cls,
+        directory: bytes | str,
+        create: bool = True,
+        mend: bool = False,
+        counters: Counters | None = None,
+    ) -> Store:
+        """Opens a store, making it if need be and `create`.
+
+        `mend` first reads the whole index and, if it is damaged, sets it aside (index.db.damaged-N)
+        and begins a new one: for use after a DamagedIndex.
+        """
+        path = os.path.abspath(os.fsencode(directory))
+        try:
+            _prepare_directory(path, create)
+        except OSError as error:
+            raise StoreError(
+                f"cannot open the store {os.fsdecode(path)}: {error.strerror}",
+                "make it writable, or choose another place with XDG_CACHE_HOME",
+            ) from error
+        if mend:
+            _mend(path)
+        database = Database(path + b"/index.db")
+        try:
+            _prepare_database(path, database)
+        except BaseException:
+            database.close()
+            raise
+        return cls(path, database, Counters() if counters is None else counters)
+
+    def close(self) -> None:
+        """Notes what was used, and closes.  That it cannot be noted is no error."""
+        try:
+            self._note_touched()
+        except StoreError:
+            self._touched.clear()
+        if self._digests is not None:
+            self._digests.close()
+        self._database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def digests(self) -> DigestCache:
+        """The remembered digests of files, kept beside the index in a database of their own."""
+        if self._digests is None:
+            self._digests = DigestCache(self.directory + b"/digests.db", self.counters)
+        return self._digests
+
+    def batch(self) -> Database:
+        """`with store.batch():` makes everything within it appear together, or, after an exception,
+        not at all.  Other writers wait meanwhile: put large files before."""
+        return self._database
+
+    def path_sets(self, weak: Digest) -> list[PathSet]:
+        """The path sets recorded for a call, the most recently used first."""
+        found = []
+        for digest, keys in self._database.rows(
+            "SELECT l.path_set, p.keys FROM lookups AS l JOIN path_sets AS p"
+            " ON p.digest = l.path_set WHERE l.weak = ? ORDER BY l.used DESC",
+            (weak,),
+        ):
+            if xxh3_128_digest(keys) == digest:
+                found.append(PathSet(digest, decode_keys(keys)))
+            else:
+                self.counters.inc("rows damaged")
+        return found
+
+    def outcome(self, strong: Digest) -> Outcome | None:
+        """The outcome for a state of the inputs.  Raises DamagedRow."""
+        row = self._database.row("SELECT outcome, used FROM outcomes WHERE strong = ?", (strong,))
+        if row is None:
+            return None
+        try:
+            outcome = unpack_outcome(strong, row[0])
+        except DamagedRow:
+            self.counters.inc("rows damaged")
+            raise
+        self._used[strong] = int(row[1])
+        return outcome
+
+    def withdrawn(self, strong: Digest) -> str | None:
+        """What differed, if recordings with these inputs contradicted each other."""
+        row = self._database.row("SELECT what FROM withdrawn WHERE strong = ?", (strong,))
+        return None if row is None else str(row[0])
+
+    def latest_facts(self, weak: Digest, paths: PathSet) -> list[Fact]:
+        """The facts of the version last recorded or used, to tell users what has changed since."""
+        row = self._database.row(
+            "SELECT o.strong, o.facts FROM lookups AS l JOIN outcomes AS o ON o.strong = l.latest"
+            " WHERE l.weak = ? AND l.path_set = ?",
+            (weak, paths.digest),
+        )
+        if row is None:
+            return []
+        values = unpack_values(row[0], row[1])
+        return [
+            Fact(kind, path, value) for (kind, path), value in zip(paths.keys, values, strict=True)
+        ]
+
+    def call(self, weak: Digest) -> Call | None:
+        """The call with a fingerprint, its environment as `fingerprint.environment` leaves it."""
+        row = self._database.row("SELECT call FROM calls WHERE weak = ?", (weak,))
+        if row is None:
+            return None
+        return unpack_call(row[0], self.blobs.get_bytes(call_environment(row[0])))
+
+    def uncacheable(self, weak: Digest) -> list[Uncacheable]:
+        """Why the last execution of a call could not be stored."""
+        return [
+            Uncacheable(str(reason), str(evidence))
+            for reason, evidence in self._database.rows(
+                "SELECT reason, evidence FROM uncacheable WHERE weak = ?", (weak,)
+            )
+        ]
+
+    def add(self, record: Record) -> str:
+        """Stores a record whose blobs are stored already.
+
+        "stored": it is new (or replaces a damaged one); "known": it was there; "nondeterministic":
+        one with the same inputs and another effect was there, or had been: neither is kept, and
+        what differed is.
+        """
+        values: dict[tuple[bytes, bytes], bytes] = {}
+        for fact in record.facts:
+            if values.setdefault((fact.kind, fact.path), fact.value) != fact.value:
+                raise StoreError(f"contradictory facts about {os.fsdecode(fact.path)}")
+        paths = path_set(values)
+        ordered = [values[key] for key in paths.keys]
+        strong = strong_fingerprint(record.weak, paths.digest, ordered)
+        now = time.time_ns()
+        with self._database:
+            self._add_call(record.call, record.weak, now)
+            self._database.change("DELETE FROM uncacheable WHERE weak = ?", (record.weak,))
+            answer = self._compare(strong, record.outcome)
+            if isinstance(answer, str):
+                self._withdraw(strong, record.weak, answer, now)
+                self.counters.inc("records non-deterministic")
+                return NONDETERMINISTIC
+            if answer is None:
+                self._add_path_set(paths)
+                self._database.change(
+                    "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)",
+                    (
+                        strong,
+                        record.weak,
+                        paths.digest,
+                        pack_values(strong, ordered),
+                        pack_outcome(strong, record.outcome),
+                        now,
+                    ),
+                )
+            self._database.change(
+                "INSERT OR REPLACE INTO lookups VALUES (?, ?, ?, ?)",
+                (record.weak, paths.digest, strong, now),
+            )
+        self.counters.inc("records known" if answer else "records stored")
+        return KNOWN if answer else STORED
+
+    def add_uncacheable(self, call: Call, weak: Digest, reasons: Iterable[Uncacheable]) -> None:
+        """Notes why an execution may not be stored, in place of what was noted before."""
+        now = time.time_ns()
+        with self._database:
+            self._add_call(call, weak, now)
+            self._database.change("DELETE FROM uncacheable WHERE weak = ?", (weak,))
+            for reason in reasons:
+                self._database.change(
+                    "INSERT OR REPLACE INTO uncacheable VALUES (?, ?, ?, ?)",
+                    (weak, reason.reason, reason.evidence, now),
+                )
+
+    def touch(self, strong: Digest) -> None:
+        """Notes that an outcome was used; written when the store is closed."""
+        now = time.time_ns()
+        if now - self._used.get(strong, 0) > _TOUCH_NS:
+            self._touched[strong] = now
+
+    def _note_touched(self) -> None:
+        if not self._touched:
+            return
+        with self._database:
+            for strong, now in self._touched.items():
+                self._database.change(
+                    "UPDATE outcomes SET used = ? WHERE strong = ?", (now, strong)
+                )
+                self._database.change(
+                    "UPDATE lookups SET used = ?1, latest = ?2 WHERE (weak, path_set) ="
+                    " (SELECT weak, path_set FROM outcomes WHERE strong = ?2)",
+                    (now, strong),
+                )
+        self._touched.clear()
+
+    def _compare(self, strong: Digest, outcome: Outcome) -> bool | str | None:
+        """How a new outcome relates to what is stored under its fingerprint: None if nothing
+        (undamaged) is, True if the same, a text with what differs if it contradicts it."""
+        what = self.withdrawn(strong)
+        if what is not None:
+            return what
+        row = self._database.row("SELECT outcome FROM outcomes WHERE strong = ?", (strong,))
+        if row is None:
+            return None
+        try:
+            return difference(unpack_outcome(strong, row[0]), outcome, self.blobs) or True
+        except (DamagedRow, DamagedBlob):
+            return None
+
+    def _withdraw(self, strong: Digest, weak: Digest, what: str, now: int) -> None:
+        self._database.change("DELETE FROM outcomes WHERE strong = ?", (strong,))
+        self._database.change(
+            "INSERT OR REPLACE INTO withdrawn VALUES (?, ?, ?, ?)", (strong, weak, what, now)
+        )
+
+    def _add_call(self, call: Call, weak: Digest, now: int) -> None:
+        variables = self.blobs.put_bytes(pack(environment(call.env, call.cwd)))
+        packed = pack_call(call, variables)
+        row = self._database.row("SELECT call, seen FROM calls WHERE weak = ?", (weak,))
+        if row is None or row[0] != packed or now - int(row[1]) > _TOUCH_NS:
+            self._database.change(
+                "INSERT OR REPLACE INTO calls VALUES (?, ?, ?)", (weak, packed, now)
+            )
+
+    def _add_path_set(self, paths: PathSet) -> None:
+        keys = encode_keys(paths.keys)
+        row = self._database.row("SELECT keys FROM path_sets WHERE digest = ?", (paths.digest,))
+        if row is None or row[0] != keys:
+            self._database.change(
+                "INSERT OR REPLACE INTO path_sets VALUES (?, ?)", (paths.digest, keys)
+            )
+
+
+def _prepare_directory(path: bytes, create: bool) -> None:
+    if create and not os.path.isdir(path):
+        missing = []
+        above = path
+        while not os.path.isdir(above):
+            missing.append(above)
+            above = os.path.dirname(above)
+        for directory in reversed(missing):
+            make_private_directory(directory)
+    st = os.stat(path)
+    if st.st_uid != os.geteuid():
+        # Files made by another user (root, above all) would lock the owner out of it.
+        raise StoreError(
+            f"the store {os.fsdecode(path)} belongs to another user (uid {st.st_uid})",
+            "run pcache as that user, or choose another place with XDG_CACHE_HOME",
+        )
+    if create:
+        for name in (b"/objects", b"/tmp"):
+            if not os.path.isdir(path + name):
+                make_private_directory(path + name)
+
+
+def _prepare_database(path: bytes, database: Database) -> None:
+    version = database.number("PRAGMA user_version")
+    # Nothing is lost by a power failure but the last records; the database stays sound.
+    database.change("PRAGMA synchronous = NORMAL")
+    if version == 0:
+        with _Lock(path):
+            database.change("PRAGMA journal_mode = WAL")
+            if database.number("PRAGMA user_version") == 0:
+                with database:
+                    for statement in _TABLES.split(";")[:-1]:
+                        database.change(statement)
+                    database.change(f"PRAGMA user_version = {SCHEMA}")
+        version = database.number("PRAGMA user_version")
+    if version != SCHEMA:
+        raise StoreError(
+            f"the store {os.fsdecode(path)} was written by another version of pcache"
+            f" (schema {version}, not {SCHEMA})",
+            "use that version, choose another place with XDG_CACHE_HOME, or remove the store",
+        )
+
+
+def _mend(path: bytes) -> None:
+    """Sets a damaged index aside.  One process at a time; a second finds the new, sound one."""
+    index = path + b"/index.db"
+    with _Lock(path):
+        if _is_sound(index):
+            return
+        number = 1
+        while os.path.lexists(b"%b.damaged-%d" % (index, number)):
+            number += 1
+        for suffix in (b"-wal", b"-shm", b""):
+            try:
+                os.rename(index + suffix, b"%b.damaged-%d%b" % (index, number, suffix))
+            except FileNotFoundError:
+                continue
+
+
+def _is_sound(index: bytes) -> bool:
+    try:
+        database = Database(index)
+    except DamagedIndex:
+        return False
+    try:
+        if database.number("PRAGMA user_version") == 0:
+            return True
+        tables = database.number(
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        )
+        return tables == _TABLES.count("CREATE TABLE") and not database.number(
+            "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"
+        )
+    except DamagedIndex:
+        return False
+    finally:
+        database.close()
+
+
+class _Lock:
+    """flock(2) on the store: held while an index is made or set aside."""
+
+    def __init__(self, path: bytes) -> None:
+        self._path = path + b"/lock"
+
+    def __enter__(self) -> None:
+        try:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.fchmod(self._fd, 0o600)
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+        except OSError as error:
+            raise StoreError(f"cannot lock the store: {error}") from error
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
