@@ -129,11 +129,12 @@ def test_hot_path_is_light(module: str) -> None:
 
 
 def test_whole_replay_of_a_miss_is_light(pcache: str, tmp_path: Path) -> None:
+    site = os.path.dirname(os.path.dirname(sys.modules["xxhash"].__file__ or ""))
     # -X importtime is not to be had through the launcher; the verb itself is called instead.
     program = (
         "import sys\n"
         f"sys.path[:0] = [{os.path.dirname(pcache) + '/lib'!r}]\n"
-        f"sys.path += [{os.path.dirname(os.path.dirname(sys.modules['xxhash'].__file__ or ''))!r}]\n"
+        f"sys.path += [{site!r}]\n"
         "from pcache.cli.main import main\n"
         "status = main(['replay', '--quiet', 'true'])\n"
         "print(status, *sorted({name.partition('.')[0] for name in sys.modules}))\n"

@@ -1,0 +1,72 @@
+"""Every shell example in README.md, executed: in its order, by an ordinary user, in one project."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ..conftest import CHECKOUT, Run
+
+README = (CHECKOUT / "README.md").read_text()
+BLOCKS: list[str] = re.findall(r"^```sh\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+TARGETS = re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), flags=re.MULTILINE)
+IN_THE_CLONE = ("make demo\n", "make test\n", "make uninstall\n")
+"""Blocks that are about this repository's own Makefile."""
+
+MAKEFILE = """\
+CFLAGS = -O2
+all: hello
+hello: main.o text.o
+\t$(CC) -o $@ $^
+clean:
+\trm -f hello *.o
+"""
+MAIN = (
+    "extern const char *text;\nint puts(const char *);\nint main(void) { return puts(text) < 0; }\n"
+)
+TEXT = 'const char *text = "hello";\n'
+
+
+def test_every_fence_is_a_known_kind() -> None:
+    assert re.findall(r"^```(.*)$", README, flags=re.MULTILINE) == ["sh", ""] * len(BLOCKS)
+    assert len(BLOCKS) >= 8
+
+
+def test_targets_exist() -> None:
+    mentioned = [block.split()[1] for block in BLOCKS if block in IN_THE_CLONE]
+    assert mentioned == ["demo", "test", "uninstall"]
+    mentioned += re.findall(r"`make ([a-z-]+)`", README.partition("## Use")[0])
+    assert set(mentioned) - {"clean"} <= set(TARGETS)
+    for target in mentioned:
+        done = subprocess.run(
+            ["make", "--dry-run", target], cwd=CHECKOUT, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_verbs_and_variables_exist() -> None:
+    known = "".join(path.read_text() for path in (CHECKOUT / "pcache").rglob("*.py"))
+    known += (CHECKOUT / "tools/install").read_text()
+    for name in re.findall(r"^\| `([A-Z_]+)` \|", README, flags=re.MULTILINE):
+        assert name in known
+
+
+@pytest.mark.root
+def test_examples_work(as_user: Run, user_dir: Path) -> None:
+    installed = shutil.which("pcache", path="/usr/local/bin")
+    assert installed, "the examples are about the installed command: make install"
+    for name, text in (("Makefile", MAKEFILE), ("main.c", MAIN), ("text.c", TEXT)):
+        as_user(["tee", str(user_dir / name)], input=text.encode(), check=True)
+    for block in BLOCKS:
+        if block in IN_THE_CLONE:
+            continue
+        done = as_user(["sh", "-eux", "-c", block], cwd=user_dir)
+        assert done.returncode == 0, (block, done.stdout, done.stderr)
+        assert b"pcache: internal error" not in done.stderr, done.stderr
+        if "replay" in block:
+            hello = as_user([str(user_dir / "hello")])
+            assert (hello.returncode, hello.stdout) == (0, b"hello\n"), (block, done.stderr)
