@@ -14,11 +14,12 @@ _FD_BYTES = 4
 
 
 class FilterRefused(Exception):
-    """The kernel does not let us install the filter; `errno` says why (EBUSY: nested pcache)."""
+    """The kernel does not let us install the filter."""
 
     def __init__(self, number: int) -> None:
         super().__init__(os.strerror(number))
-        self.errno = number
+        self.nested = number == errno.EBUSY
+        """A filter with a listener is there already: we run under another pcache."""
 
 
 class Spawned:

@@ -15,6 +15,7 @@ from pcache.enforce.notify import Notification
 from pcache.enforce.spawn import Spawned
 from pcache.enforce.task import Task, Unreadable
 from pcache.enforce.tracee import Gone
+from pcache.errors import PcacheError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class Supervisor:
         self._guardian.handling(notification.id)
         try:
             job = self._decide(notification)
-        except (OSError, Unreadable):
+        except (OSError, PcacheError, Unreadable):
             job = None
         except Exception as error:
             # Whatever is wrong with us, the task must not wait for ever.
@@ -196,7 +197,7 @@ class Supervisor:
             self._observe("hit", job.task.call, "")
         elif not isinstance(error, Gone):
             # EPIPE, ENOSPC, a task that is traced now: let the real program meet it.
-            if not isinstance(error, OSError):
+            if not isinstance(error, (OSError, PcacheError)):
                 self._failed(error)
             if job.stopped:
                 self._passing.add(job.task.tid)

@@ -149,14 +149,14 @@ def _prepare(number: int, a: int, b: int = 0, c: int = 0, d: int = 0) -> None:
 
 
 def _interrupt(tid: int) -> None:
-    try:  # noqa: SIM105  (contextlib is 3 ms of start-up)
+    try:
         ptrace(_INTERRUPT, tid)
     except ProcessLookupError:
         pass  # dying: the waitpid that follows sees its end
 
 
 def _reap(tid: int) -> None:
-    try:  # noqa: SIM105
+    try:
         os.waitpid(tid, _WALL)
     except ChildProcessError:
         pass

@@ -1,0 +1,104 @@
+"""A supervisor whose decider reads in a program's name what to do with it; run as a process.
+
+usage: enforce_driver.py INTERCEPT REPORT COMMAND [ARG...]
+
+hit-N ends with status N, hitsig-N dies by signal N, hitout-N-BYTES writes BYTES to descriptor 1 and
+ends with N, hitmix-N writes 1, 2, 1 and ends with N, broken-N makes the decider raise; all else
+runs.  REPORT gets the supervisor's counters and every decision as JSON.
+
+Environment: PCACHE_TEST_STOP_FIRST (as on kernels without WAIT_KILLABLE_RECV), PCACHE_TEST_CRASH=N
+(SIGKILL at the Nth ptrace request).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from pcache import image
+from pcache.descriptors import FdView
+from pcache.enforce import filter, intercept, signals, spawn, supervisor, syscalls, tracee
+from pcache.model import Call
+
+LINE = b"0123456789abcde\n"
+
+
+class NamedPlan:
+    def __init__(self, status: int, writes: list[tuple[int, bytes]]) -> None:
+        self.status = status
+        self._writes = writes
+
+    def commit(self) -> None:
+        pass
+
+    def abandon(self) -> None:
+        pass
+
+    def writes(self) -> list[tuple[int, memoryview]]:
+        return [(fd, memoryview(data)) for fd, data in self._writes]
+
+
+class NamedDecider:
+    last_miss = "runs by its name"
+
+    def decide(self, call: Call, fds: FdView) -> NamedPlan | None:
+        kind, *numbers = os.path.basename(call.executable).split(b"-")
+        if kind == b"hit":
+            return NamedPlan(int(numbers[0]) << 8, [])
+        if kind == b"hitsig":
+            return NamedPlan(int(numbers[0]), [])
+        if kind == b"hitout":
+            size = int(numbers[1])
+            data = (LINE * (size // len(LINE) + 1))[:size]
+            return NamedPlan(int(numbers[0]) << 8, [(1, data)])
+        if kind == b"hitmix":
+            writes = [(1, b"one\n"), (2, b"two\n"), (1, b"three\n")]
+            return NamedPlan(int(numbers[0]) << 8, writes)
+        if kind == b"broken":
+            raise ZeroDivisionError("a bug in the decider")
+        return None
+
+
+def crash_at(step: int) -> None:
+    """Kill ourselves before the `step`th ptrace request."""
+    remaining = [step]
+
+    def ptrace(*arguments: int) -> None:
+        remaining[0] -= 1
+        if not remaining[0]:
+            os.kill(os.getpid(), signals.KILL)
+        syscalls.ptrace(*arguments)
+
+    tracee.ptrace = ptrace  # type: ignore[attr-defined]
+
+
+def main() -> None:
+    place, report = intercept.interception(sys.argv[1]), sys.argv[2]
+    argv = tuple(map(os.fsencode, sys.argv[3:]))
+    path = image.which(argv[0], os.environb.get(b"PATH"), os.getcwdb())
+    env = tuple(b"%b=%b" % pair for pair in os.environb.items())
+    if "PCACHE_TEST_CRASH" in os.environ:
+        crash_at(int(os.environ["PCACHE_TEST_CRASH"]))
+    killable = "PCACHE_TEST_STOP_FIRST" not in os.environ
+    program = filter.load(place.rules, os.path.dirname(os.fsencode(report)))
+    spawned = spawn.spawn(spawn.Command(path, argv, env), program, killable)
+    decisions: list[dict[str, object]] = []
+
+    def observe(verdict: str, call: Call, why: str) -> None:
+        fields = {name: repr(getattr(call, name)) for name in call.__slots__}
+        decisions.append({"verdict": verdict, "why": why, **fields})
+
+    watched = supervisor.Supervisor(spawned, place, NamedDecider(), None, observe)
+    status = watched.run()
+    names = ("notifications", "decided", "applied", "failures")
+    counts = {name: getattr(watched, name) for name in names}
+    with open(report, "w") as file:
+        json.dump({**counts, "decisions": decisions}, file)
+    if os.WIFSIGNALED(status):
+        syscalls.forbid_core(0)
+        signals.die_by(os.WTERMSIG(status))
+    os._exit(os.waitstatus_to_exitcode(status))
+
+
+main()
