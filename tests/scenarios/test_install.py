@@ -1,0 +1,115 @@
+"""Installation into a directory of its own: complete, idempotent, for every user, and undone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pcache import __version__
+
+from ..conftest import CHECKOUT, SUDO, Run, open_directory
+
+
+@pytest.fixture
+def prefix() -> Iterator[Path]:
+    with open_directory() as directory:
+        yield directory
+
+
+def tool(name: str, prefix: Path, *args: str) -> str:
+    """Run one of tools/; what it printed."""
+    env = {**os.environ, "PREFIX": str(prefix)}
+    done = subprocess.run(
+        [CHECKOUT / "tools" / name, *args], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def launcher(prefix: Path) -> str:
+    assert f"installing the command {prefix}/bin/pcache" in tool("install", prefix, "run")
+    return str(prefix / "bin/pcache")
+
+
+def test_installed_command_works_for_everybody(launcher: str, as_user: Run) -> None:
+    for command in ([launcher], ["sudo", launcher]):
+        done = as_user([*command, "--version"], cwd="/")
+        assert (done.returncode, done.stdout, done.stderr) == (
+            0,
+            f"pcache {__version__}\n".encode(),
+            b"",
+        )
+    done = as_user(["sudo", launcher, "doctor"], cwd="/")
+    assert done.returncode == 0, done.stdout
+    assert b"fail" not in done.stdout
+
+
+def test_installed_files_belong_to_root_and_are_compiled(launcher: str, prefix: Path) -> None:
+    library = prefix / "lib/pcache"
+    files = [path for path in library.rglob("*") if path.is_file()]
+    for path in [Path(launcher), library, *files]:
+        state = path.stat()
+        assert (state.st_uid, state.st_mode & 0o022) == (0, 0), path
+        assert state.st_mode & 0o044 == 0o044, path
+    main = library / "pcache/cli/main.py"
+    (compiled,) = main.parent.glob("__pycache__/main.*.pyc")
+    # Bytes 8 to 16 of a .pyc: time and size of its source (PEP 552).
+    stamp = int(main.stat().st_mtime).to_bytes(4, "little")
+    assert compiled.read_bytes()[8:12] == stamp
+    # Tracebacks name the place where the file is now, not where it was built.
+    assert os.fsencode(main) in compiled.read_bytes()
+    assert (library / "pcache/bpf").is_dir()
+    assert not (library / "bin").exists()
+
+
+def test_nothing_missing_means_nothing_done(launcher: str, prefix: Path) -> None:
+    before = os.stat(launcher).st_ino
+    assert tool("install", prefix, "run") == ""
+    assert os.stat(launcher).st_ino == before
+
+
+def test_lost_launcher_comes_back(launcher: str, prefix: Path) -> None:
+    subprocess.run([*SUDO, "rm", launcher], check=True)
+    tool("install", prefix, "run")
+    assert subprocess.run([launcher, "--version"], check=False).returncode == 0
+
+
+def test_uninstall_leaves_nothing(launcher: str, prefix: Path) -> None:
+    printed = tool("uninstall", prefix)
+    assert f"removed {launcher}" in printed
+    assert list((prefix / "bin").iterdir()) == list((prefix / "lib").iterdir()) == []
+    tool("uninstall", prefix)
+
+
+def test_uninstall_spares_what_is_not_ours(prefix: Path) -> None:
+    (prefix / "bin").mkdir()
+    (prefix / "bin/pcache").write_text("#!/bin/sh\n")
+    (prefix / "lib/pcache").mkdir(parents=True)
+    tool("uninstall", prefix)
+    assert (prefix / "bin/pcache").exists()
+    assert (prefix / "lib/pcache").exists()
+
+
+def test_unknown_part_is_refused(prefix: Path) -> None:
+    env = {**os.environ, "PREFIX": str(prefix)}
+    done = subprocess.run(
+        [CHECKOUT / "tools/install", "runn"], env=env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "pcache: unknown part: runn\n")
+
+
+def test_system_without_apt_is_told_what_to_do(prefix: Path, tmp_path: Path) -> None:
+    for name in ("bash", "id", "dirname", "cat", "sudo"):
+        (tmp_path / name).symlink_to(f"/usr/bin/{name}")
+    env = {"PREFIX": str(prefix), "PATH": str(tmp_path)}
+    done = subprocess.run(
+        [CHECKOUT / "tools/install", "run"], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "no Debian-like system" in done.stderr
+    assert "PCACHE_NO_APT=1" in done.stderr
