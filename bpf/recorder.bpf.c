@@ -21,7 +21,7 @@
 #define CHUNK 8192
 #define CHUNKS 64       /* data chunks per program; then it tail-calls itself, at most 33 times */
 #define WALK_STEPS 16   /* path components per program */
-#define INHERITED 32    /* descriptors whose identity is kept per image */
+#define INHERITED 32    /* open file descriptions whose identity is kept per image */
 #define SCAN_FDS 256    /* descriptors reported at exec, 16 per program */
 #define FMODE_WRITE 0x2
 #define FMODE_PATH 0x4000
@@ -33,7 +33,8 @@
 
 struct process {
   u64 image, flags;
-  u64 seen_reads; /* bit n: a read of inherited descriptor n was told */
+  u64 seen_reads; /* bit n: a read of inherited[n] was told */
+  u32 known, pad; /* how many of `inherited` are in use */
   u64 inherited[INHERITED];
 };
 struct job {
@@ -297,13 +298,15 @@ static __always_inline int repeated(struct scratch *s) {
   return 0;
 }
 
-/* Number of the inherited descriptor that `file` was at exec, or -1.  The result goes through the
+/* Where in p->inherited `file` is, or -1.  The result goes through the
  * map, so that the verifier does not follow INHERITED different values through the caller. */
 static __always_inline int inherited(struct scratch *s, struct process *p, u64 file) {
   *(volatile int *)&s->found = -1;
 #pragma clang loop unroll(disable)
-  for (int i = 0; i < INHERITED; i++)
+  for (u32 i = 0; i < INHERITED; i++) {
+    if (i >= p->known) break;
     if (p->inherited[i] == file) *(volatile int *)&s->found = i;
+  }
   return *(volatile int *)&s->found;
 }
 
@@ -725,6 +728,8 @@ int on_newtask(struct bpf_raw_tracepoint_args *ctx) {
   }
   s->event.aux = tgid;
   s->event.flags = p->flags & FLAG_LOST;
+  s->arg[0] = ctx->args[1]; /* clone flags */
+  add_args(s, 1);
   output(s);
   return 0;
 }
@@ -763,7 +768,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx) {
   if (!s) return 0;
   begin(s, p, EVENT_EXEC, 0, 0);
   s->event.aux = p->image;
-  p->image = s->event.ts; p->seen_reads = 0; p->flags &= FLAG_LOST;
+  p->image = s->event.ts; p->seen_reads = 0; p->known = 0; p->flags &= FLAG_LOST;
   s->event.image = s->event.ts;
   RD(fs, task + O_TASK_FS);
   RD(w, fs + O_FS_UMASK); s->arg[0] = w;
@@ -832,9 +837,12 @@ int tail_fds(struct bpf_raw_tracepoint_args *ctx) {
     u64 f = 0;
     u32 fd = base + i;
     if (fd < max) RD(f, table[1] + 8 * (u64)fd);
-    if (base == 0) p->inherited[i] = f;
-    else if (base == 16) p->inherited[16 + i] = f;
     if (f) {
+      u32 slot = *(volatile u32 *)&p->known;
+      if (slot < INHERITED) {
+        p->inherited[slot & (INHERITED - 1)] = f;
+        *(volatile u32 *)&p->known = slot + 1;
+      }
       u32 at = *(volatile u32 *)&s->used;
       at &= BUFFER - 1;
       struct descriptor *d = (struct descriptor *)(s->buffer + at);

@@ -15,7 +15,8 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `pMODE`, `sMODE` | content, existence | fifo, socket |
 | `cMODE:MAJ:MIN`, `bMODE:MAJ:MIN` | content, existence | device |
 | `LDIGEST` | LISTING | names and types in a directory |
-| `ok` | REPLACEABLE | see `model.Kind.REPLACEABLE` |
+| `LDIGEST` | NAMES | names in a directory |
+| `ok` | REPLACEABLE, REMOVABLE, OVERWRITABLE | see `model.Kind` |
 | `tNS` | TIMES | modification time |
 | as in `Call.fds` | FD | kind of the descriptor |
 | `iOFFSET:DIGEST` | INPUT | offset and whole content of the regular file |
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
 
 
 ABSENT = b"-"
-REPLACEABLE_OK = b"ok"
+OK = b"ok"
 
 _TRIES = 3
 """How often a file that changes while it is being hashed is looked at again."""
@@ -132,6 +133,11 @@ def listing_value(entries: Iterable[tuple[bytes, int]]) -> bytes:
     return b"L" + xxh3_128_digest(join(fields))
 
 
+def names_value(names: Iterable[bytes]) -> bytes:
+    """Value of NAMES, with or without `.` and `..`."""
+    return b"L" + xxh3_128_digest(join(sorted(set(names) - {b".", b".."})))
+
+
 def input_value(offset: int, digest: Digest) -> bytes:
     """Value of INPUT: an inherited regular file read from `offset` on."""
     return b"i%d:%b" % (offset, digest)
@@ -145,10 +151,10 @@ def replaceable_path(mode: int, path: bytes) -> bytes:
 def replaceable_value(mode: int, st: Stat, uid: int, target: bytes = b"") -> bytes:
     """Value of REPLACEABLE for something that is there (lstat); `uid` is the call's user.
 
-    For an absent path it is REPLACEABLE_OK in an existing directory, else ABSENT.
+    For an absent path it is OK in an existing directory, else ABSENT.
     """
     if st.st_mode == S_IFREG | mode and st.st_nlink == 1 and st.st_uid == uid:
-        return REPLACEABLE_OK
+        return OK
     return exists_value(st, target)
 
 
@@ -179,6 +185,9 @@ class Facts:
             Kind.LEXISTS: self._lexists,
             Kind.LISTING: self._listing,
             Kind.REPLACEABLE: self._replaceable,
+            Kind.NAMES: self._names,
+            Kind.REMOVABLE: self._removable,
+            Kind.OVERWRITABLE: self._overwritable,
             Kind.TIMES: self._times,
             Kind.FD: self._fd,
             Kind.INPUT: self._input,
@@ -264,19 +273,31 @@ class Facts:
         except OSError as error:
             return error_value(error.errno)
 
+    def _names(self, path: bytes) -> bytes:
+        try:
+            return names_value(os.listdir(path))
+        except OSError as error:
+            return error_value(error.errno)
+
     def _replaceable(self, path: bytes) -> bytes:
         octal, _, path = path.partition(b":")
         try:
             st = os.lstat(path)
             target = os.readlink(path) if st.st_mode & 0o170000 == S_IFLNK else b""
         except OSError as error:
-            value = error_value(error.errno)
-            return (
-                REPLACEABLE_OK
-                if value == ABSENT and os.path.isdir(os.path.dirname(path))
-                else value
-            )
+            return _absence(path, error)
         return replaceable_value(int(octal, 8), st, self._uid, target)
+
+    def _removable(self, path: bytes) -> bytes:
+        value = self._lexists(path)
+        return value if value[:1] in (b"-", b"!", b"d") else OK
+
+    def _overwritable(self, path: bytes) -> bytes:
+        try:
+            st = os.lstat(path)
+        except OSError as error:
+            return _absence(path, error)
+        return exists_value(st) if S_IFMT(st.st_mode) == S_IFDIR else OK
 
     def _times(self, path: bytes) -> bytes:
         try:
@@ -302,6 +323,12 @@ class Facts:
         if self._fds is None:
             raise OSError(errno.EBADF, "no descriptors to look at")
         return self._fds
+
+
+def _absence(path: bytes, error: OSError) -> bytes:
+    """Value for a path that is free to be created, if it is: its directory must be there."""
+    value = error_value(error.errno)
+    return OK if value == ABSENT and os.path.isdir(os.path.dirname(path)) else value
 
 
 def _entries(path: bytes) -> list[tuple[bytes, int]]:

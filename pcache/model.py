@@ -88,6 +88,13 @@ class Kind:
     """`MODE:PATH`, MODE octal: b"ok" if creating or truncating PATH leaves a file with that mode:
     PATH is absent in an existing directory, or a regular file of ours with one link and that mode;
     else the value of LEXISTS for PATH."""
+    NAMES = b"N"
+    """The sorted names in a directory, without their types."""
+    REMOVABLE = b"u"
+    """b"ok" if unlink(2) can remove it: it is there and no directory; else the value of LEXISTS."""
+    OVERWRITABLE = b"o"
+    """b"ok" if rename(2) can put a file there: no directory, or absent in an existing directory;
+    else the value of LEXISTS."""
     TIMES = b"t"
     """mtime in nanoseconds, following links: only for programs configured `strict`."""
     FD = b"f"

@@ -107,6 +107,7 @@ def _table() -> dict[str, bytes]:
         "bind": _call(ARGS, args=(1,), out=2, form=ADDRESS),
         "sendmsg": _call(MESSAGE, fd=1, out=2, args=(1,)),
         "recvmsg": _call(MESSAGE, fd=1, out=2, args=(1,)),
+        "umask": _call(ARGS, args=(1,)),
         "kill": _call(ARGS, args=(1, 2)),
         "tkill": _call(ARGS, args=(1, 2)),
         "tgkill": _call(ARGS, args=(1, 2, 3)),

@@ -1,0 +1,392 @@
+"""From what an execution did to what the store keeps: preconditions and postconditions.
+
+This happens after the command has ended.  An input counts only if the file is still the version
+that was read; an output only if nobody else touched it since.  What cannot be vouched for makes
+the execution uncacheable, with the reason.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
+
+from .. import fingerprint
+from ..facts import (
+    ABSENT,
+    Facts,
+    content_value,
+    exists_value,
+    input_value,
+    listing_value,
+    names_value,
+)
+from ..model import Call, Fact, Key, Kind, Outcome, Output, Reason, Record, Uncacheable
+from ..store.blobs import Blobs
+from ..store.digests import DigestCache
+from . import pseudo
+from .events import Stamp
+from .executions import ATTRIBUTES, CREATED, REMOVED, Change, Chunk, Execution, Observation
+
+_GRAIN_NS = 20_000_000
+"""A file whose ctime is younger than this when it is opened may change unseen (FACTS: measured
+0 of all changes at 10 ms; kernel ticks are 4 ms)."""
+
+
+class Clock:
+    """Converts the recorder's CLOCK_MONOTONIC to the realtime of file stamps.
+
+    `offset` is realtime minus monotonic in ns.  A clock step during the recording shows as
+    `stepped`: then no stamp can be judged.
+    """
+
+    def __init__(self, offset_before: int, offset_after: int) -> None:
+        self._offset = offset_after
+        self.stepped = abs(offset_after - offset_before) > _GRAIN_NS // 4
+
+    def realtime(self, monotonic: int) -> int:
+        return monotonic + self._offset
+
+
+class _Unknowable(Exception):
+    """Carries the Uncacheable."""
+
+    def __init__(self, reason: str, evidence: bytes | str) -> None:
+        text = evidence if isinstance(evidence, str) else evidence.decode(errors="backslashreplace")
+        super().__init__(reason, text)
+        self.uncacheable = Uncacheable(reason, text)
+
+
+class Conditions:
+    """Turns ended executions into records.
+
+    last_change: canonical name -> time of its last change by anyone in the tree (Accesses).
+    spool: descriptor of the file that holds the recorder's output.
+    """
+
+    def __init__(
+        self,
+        digests: DigestCache,
+        blobs: Blobs,
+        facts: Facts,
+        last_change: dict[bytes, int],
+        spool: int,
+        clock: Clock,
+    ) -> None:
+        self._digests = digests
+        self._blobs = blobs
+        self._facts = facts
+        self._last_change = last_change
+        self._spool = spool
+        self._clock = clock
+        self._values: dict[tuple[object, ...], bytes] = {}
+        self._outputs: dict[tuple[bytes, int], Output] = {}
+
+    def record(self, execution: Execution) -> Record | list[Uncacheable]:
+        """The record, or why there is none.  `mark_conflicts` must have seen its parent."""
+        if self._clock.stepped:
+            execution.problem(Reason.INPUT_CHANGED, "the system clock was set meanwhile")
+        if execution.end is None:
+            execution.problem(Reason.LEFT_RUNNING, "it had not ended when the recording did")
+        if execution.problems:
+            return list(execution.problems.values())
+        try:
+            call = call_of(execution)
+            facts = self._preconditions(execution)
+            outcome = self._outcome(execution)
+        except _Unknowable as unknowable:
+            return [unknowable.uncacheable]
+        return Record(call, fingerprint.weak_fingerprint(call), tuple(facts), outcome)
+
+    # ---- preconditions ----
+
+    def _preconditions(self, execution: Execution) -> list[Fact]:
+        facts: dict[Key, Fact] = {}
+        listed = _ListedNames(execution)
+        for (kind, path), observation in execution.inputs.items():
+            key = (kind, path)
+            change = execution.changes.get(observation.name)
+            stamp = observation.stamp
+            if (
+                change is not None
+                and stamp is not None
+                and not observation.opened
+                and change.first_how not in (ATTRIBUTES, "modified")
+                and kind in (Kind.CONTENT, Kind.LCONTENT)
+            ):
+                # Looked at and then replaced or removed without being read, as compilers do with
+                # their old output: existence and mode are all it depended on.
+                key = (Kind.EXISTS if kind == Kind.CONTENT else Kind.LEXISTS, path)
+                facts[key] = Fact(*key, exists_value(stamp))
+                continue
+            facts[key] = Fact(kind, path, self._value(execution, key, observation, listed))
+        for name, change in execution.changes.items():
+            if change.first_how == ATTRIBUTES and not self._was_seen(execution, name):
+                raise _Unknowable(Reason.UNSUPPORTED, f"mode or times of {name!r} changed unseen")
+        return list(facts.values())
+
+    @staticmethod
+    def _was_seen(execution: Execution, name: bytes) -> bool:
+        return any(
+            observation.name == name and kind in (Kind.CONTENT, Kind.LCONTENT)
+            for (kind, _), observation in execution.inputs.items()
+        ) or execution.determined(name, execution.changes[name].last + 1)
+
+    def _value(
+        self, execution: Execution, key: Key, observation: Observation, listed: _ListedNames
+    ) -> bytes:
+        if observation.value is not None:
+            return observation.value
+        kind, path = key
+        if observation.entries is not None:
+            entries = listed.before(observation)
+            if kind == Kind.NAMES:
+                return names_value(name for name, _ in entries)
+            return listing_value(entries)
+        # Equal observations of many executions are worked out once; `opened` and the time of the
+        # observation do not matter to the value, only to whether it can be trusted.
+        if observation.stamp is not None:
+            return self._stamped_value(execution, key, observation, observation.stamp)
+        return self._later_value(key, observation)
+
+    def _stamped_value(
+        self, execution: Execution, key: Key, observation: Observation, stamp: Stamp
+    ) -> bytes:
+        """A regular file of a known version."""
+        kind, path = key
+        self._trust(observation, stamp)
+        version = (stamp.st_ino, stamp.st_size, stamp.st_mtime_ns, stamp.st_ctime_ns)
+        cached = self._values.get((observation.place, *version))
+        if cached is None:
+            cached = self._digest(observation, stamp)
+            self._values[(observation.place, *version)] = cached
+        if kind == Kind.INPUT:
+            fd = int(path)
+            offset = next(d.handle.pos for d in execution.descriptors.values() if d.fd == fd)
+            return input_value(offset, cached)
+        return content_value(stamp, cached)
+
+    def _digest(self, observation: Observation, stamp: Stamp) -> bytes:
+        """Digest of the file if it still is the version that was seen.
+
+        The digest cache checks the same again around its own reading.
+        """
+        place = observation.place
+        try:
+            now = os.stat(place)
+            own = self._last_change.get(observation.name, 0) > observation.ts
+            if not stamp.same_version(now, attributes_changed=own):
+                raise _Unknowable(Reason.INPUT_CHANGED, place)
+            return self._digests.file_digest(place, now)
+        except OSError as error:
+            raise _Unknowable(Reason.INPUT_CHANGED, place) from error
+
+    def _trust(self, observation: Observation, stamp: Stamp) -> None:
+        """A version is told apart from its successor only if the clock has moved on in between."""
+        if stamp.queried:
+            return
+        written = self._last_change.get(observation.name)
+        if written is not None and written < observation.ts:
+            return  # by the recorded tree, whose later writes would have been seen
+        if self._clock.realtime(observation.ts) - stamp.st_ctime_ns <= _GRAIN_NS:
+            raise _Unknowable(Reason.INPUT_CHANGED, observation.place)
+
+    def _later_value(self, key: Key, observation: Observation) -> bytes:
+        """Something whose version was not seen: it must not have changed since."""
+        kind, path = key
+        changed = self._last_change.get(observation.name, 0)
+        if changed > observation.ts and observation.place == observation.name:
+            raise _Unknowable(Reason.INPUT_CHANGED, observation.name)
+        cached = self._values.get(key)
+        if cached is not None:
+            return cached
+        where = path if observation.place == observation.name else observation.place
+        try:
+            if not pseudo.is_pseudo(observation.name):
+                now = os.lstat(observation.place)
+                # A directory's ctime moves with its entries; their presence is not at issue here.
+                late = now.st_ctime_ns > self._clock.realtime(observation.ts) + _GRAIN_NS
+                moved = observation.place != observation.name
+                if late and not moved and S_IFMT(now.st_mode) != S_IFDIR:
+                    raise _Unknowable(Reason.INPUT_CHANGED, observation.name)
+            value = self._facts.evaluate(kind, where)
+        except OSError as error:
+            raise _Unknowable(Reason.INPUT_CHANGED, observation.name) from error
+        if value == ABSENT:
+            raise _Unknowable(Reason.INPUT_CHANGED, observation.name)
+        self._values[key] = value
+        return value
+
+    # ---- postconditions ----
+
+    def _outcome(self, execution: Execution) -> Outcome:
+        outputs = []
+        for name, change in execution.changes.items():
+            output = self._output(execution, name, change)
+            if output is not None:
+                outputs.append((change.last, len(name), output))
+        # Of equal times (a moved tree) the shorter name is the directory.
+        outputs.sort(key=lambda item: item[:2])
+        chunks, data = self._streams(execution.chunks)
+        assert execution.end is not None  # record() has seen to it
+        return Outcome(
+            execution.status,
+            tuple(output for _, _, output in outputs),
+            chunks,
+            data,
+            tuple(execution.offsets.items()),
+            execution.end - execution.image,
+            execution.cpu_ns,
+        )
+
+    def _output(self, execution: Execution, name: bytes, change: Change) -> Output | None:
+        if name.startswith((b"/proc/", b"/dev/")) and pseudo.ignored(name):
+            return None
+        if self._last_change.get(name, 0) > change.last:
+            raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
+        key = (name, change.last)
+        if key not in self._outputs:
+            self._outputs[key] = self._capture(execution, name, change)
+        output = self._outputs[key]
+        if output.kind == b"-":
+            if change.last_how != REMOVED:
+                raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
+            if change.first_how == CREATED:
+                return None  # made and removed again: nobody's business
+        elif change.last_how == REMOVED:
+            raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
+        return output
+
+    def _capture(self, execution: Execution, name: bytes, change: Change) -> Output:
+        try:
+            now = os.lstat(name)
+        except (FileNotFoundError, NotADirectoryError):
+            return Output(b"-", name)
+        except OSError as error:
+            raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name) from error
+        form, mode = S_IFMT(now.st_mode), now.st_mode & 0o7777
+        if form == S_IFDIR:
+            return Output(b"d", name, mode)
+        assert execution.end is not None
+        if now.st_ctime_ns > self._clock.realtime(execution.end) + _GRAIN_NS:
+            raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
+        mtime = now.st_mtime_ns if change.explicit_times else -1
+        try:
+            if form == S_IFREG:
+                if now.st_uid != execution.uid:
+                    raise _Unknowable(Reason.UNSUPPORTED, f"owner of {name!r}")
+                return Output(b"f", name, mode, self._blobs.put_file(name), mtime)
+            if form == S_IFLNK:
+                return Output(b"l", name, 0o777, os.readlink(name), mtime)
+        except OSError as error:
+            raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name) from error
+        if form == S_IFIFO:
+            return Output(b"p", name, mode)
+        raise _Unknowable(Reason.UNSUPPORTED, f"{name!r} is a socket or device")
+
+    def _streams(self, chunks: list[Chunk]) -> tuple[tuple[tuple[int, int], ...], bytes]:
+        """(descriptor, length) runs and the blob with all their bytes."""
+        if not chunks:
+            return (), b""
+        merged: list[tuple[int, int]] = []
+        data = bytearray()
+        for chunk in chunks:
+            data += self._chunk(chunk)
+            if merged and merged[-1][0] == chunk.fd:
+                merged[-1] = (chunk.fd, merged[-1][1] + chunk.length)
+            else:
+                merged.append((chunk.fd, chunk.length))
+        return tuple(merged), self._blobs.put_bytes(bytes(data))
+
+    def _chunk(self, chunk: Chunk) -> bytes:
+        if chunk.path is None:
+            data = os.pread(self._spool, chunk.length, chunk.offset)
+            if len(data) != chunk.length:
+                raise _Unknowable(Reason.EVENTS_LOST, f"bytes written to descriptor {chunk.fd}")
+            return data
+        try:
+            with open(chunk.path, "rb") as file:
+                now = os.fstat(file.fileno())
+                data = os.pread(file.fileno(), chunk.length, chunk.offset)
+        except OSError as error:
+            raise _Unknowable(Reason.UNOBSERVABLE_WRITE, chunk.path) from error
+        same = chunk.stamp is not None and chunk.stamp.same_version(now, attributes_changed=False)
+        if not same or len(data) != chunk.length:
+            raise _Unknowable(Reason.UNOBSERVABLE_WRITE, chunk.path)
+        return data
+
+
+def call_of(execution: Execution) -> Call:
+    """What the execution was asked to do."""
+    env = bytes(execution.arguments[execution.argv_size :]).split(b"\0")[:-1]
+    kinds = [b"closed", b"closed", b"closed"]
+    for descriptor in execution.descriptors.values():
+        if descriptor.fd < 3:
+            kinds[descriptor.fd] = pseudo.kind_of(descriptor.stamp)
+    for fd, lower in execution.aliases.items():
+        if fd < 3:
+            kinds[fd] = b"=%d" % lower
+    return Call(
+        execution.executable,
+        tuple(execution.argv()),
+        tuple(env),
+        execution.cwd or b"",
+        execution.umask,
+        execution.uid,
+        execution.gid,
+        tuple(kinds),
+    )
+
+
+class _ListedNames:
+    """What directories held before an execution changed them."""
+
+    def __init__(self, execution: Execution) -> None:
+        self._execution = execution
+        self._by_directory: dict[bytes, list[bytes]] | None = None
+
+    def before(self, observation: Observation) -> set[tuple[bytes, int]]:
+        """The entries seen, less those the execution had made, plus those it had removed."""
+        if self._by_directory is None:
+            self._by_directory = {}
+            for name in self._execution.changes:
+                directory, leaf = posixpath.split(name)
+                self._by_directory.setdefault(directory, []).append(leaf)
+        entries = dict(observation.entries or ())
+        for leaf in self._by_directory.get(observation.name, ()):
+            change = self._execution.changes[posixpath.join(observation.name, leaf)]
+            if change.first >= observation.ts:
+                continue
+            if change.first_how == CREATED:
+                entries.pop(leaf, None)
+            elif leaf not in entries:
+                entries[leaf] = change.was
+        return set(entries.items())
+
+
+def mark_conflicts(execution: Execution) -> None:
+    """Marks children that ran at the same time and touched the same path, one of them writing."""
+    children = execution.children
+    if len(children) < 2 or not execution.changes:
+        return
+    writers: dict[bytes, list[Execution]] = {}
+    for child in children:
+        for name in child.changes:
+            writers.setdefault(name, []).append(child)
+    for child in children:
+        names = {observation.name for observation in child.inputs.values()} | child.changes.keys()
+        for name in names & writers.keys():
+            for writer in writers[name]:
+                if writer is not child and _overlap(writer, child):
+                    text = name.decode(errors="backslashreplace")
+                    child.problem(Reason.CONFLICT, f"{text}, with {writer.label()}")
+                    writer.problem(Reason.CONFLICT, f"{text}, with {child.label()}")
+
+
+def _overlap(one: Execution, other: Execution) -> bool:
+    return (
+        one.end is not None
+        and other.end is not None
+        and one.image < other.end
+        and other.image < one.end
+    )

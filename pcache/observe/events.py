@@ -1,0 +1,224 @@
+"""The recorder's events decoded: the user-space side of bpf/layout.h.
+
+A build repeats the same accesses in every process, so the part of a record that is equal for equal
+accesses (its body) is decoded once and found again by its bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+
+# enum event_type
+CALL, FORK, EXEC, EXIT, DATA, FDS, ARGS, FOREIGN = range(1, 9)
+# enum section_kind
+_ARGS, _PATH, _PATH2, _BASE, _BASE2, _FILE, _FILE2, _STAT, _STAT2, _OUT, _HANDLE, _HANDLE2 = range(
+    1, 13
+)
+# enum event_flags
+LOST, FAULT, TRUNCATED = 1, 2, 4
+# enum walk_end
+WALK_ROOT, WALK_DELETED = 1, 32
+
+HEADER = struct.Struct("<QQQqIIHHHH")
+"""ts, image, aux, ret, tgid, tid, err, type, nr, flags (struct event)."""
+_BODY = 40  # offset of err: the body starts here
+_SECTION = struct.Struct("<HH")
+_STAMP = struct.Struct("<QqqqIIIIIIIIIIII")
+_HANDLE_FORMAT = struct.Struct("<Qq")
+_DESCRIPTOR = struct.Struct("<II")
+_UNREADABLE = 0xFFFF
+
+
+class Stamp:
+    """The version of a file as the kernel saw it (struct stamp).
+
+    The names and meanings of os.stat_result, so that `pcache.facts` makes values of it, and what
+    struct file and the super block add: `f_mode`, `magic`, `queried`.
+    """
+
+    __slots__ = (
+        "f_mode", "magic", "queried", "st_ctime_ns", "st_gid", "st_ino", "st_mode",
+        "st_mtime_ns", "st_nlink", "st_rdev", "st_size", "st_uid",
+    )  # fmt: skip
+
+    def __init__(self, data: bytes, at: int = 0) -> None:
+        (
+            self.st_ino,
+            self.st_size,
+            mtime_s,
+            ctime_s,
+            mtime_n,
+            ctime_n,
+            _dev,
+            self.st_mode,
+            self.st_nlink,
+            self.st_uid,
+            self.st_gid,
+            rdev,
+            _f_flags,
+            self.f_mode,
+            self.magic,
+            self.queried,
+        ) = _STAMP.unpack_from(data, at)
+        self.st_mtime_ns = mtime_s * 1_000_000_000 + mtime_n
+        self.st_ctime_ns = ctime_s * 1_000_000_000 + ctime_n
+        self.st_rdev = os.makedev(rdev >> 20, rdev & 0xFFFFF)
+
+    def same_version(self, other: Stamp | os.stat_result, *, attributes_changed: bool) -> bool:
+        """Whether the content is still the one seen (proc(5) inode numbers are ignored: `st_dev`
+        of an overlay differs between kernel and user space, so the device is not compared).
+
+        With `attributes_changed`, a change of mode or times known to be ours is let pass.
+        """
+        return (
+            self.st_ino == other.st_ino
+            and self.st_size == other.st_size
+            and (attributes_changed or self.st_mtime_ns == other.st_mtime_ns)
+            and (attributes_changed or self.st_ctime_ns == other.st_ctime_ns)
+        )
+
+
+class Handle:
+    """An open file description: equal `file` means the same one, `pos` its offset afterwards."""
+
+    __slots__ = ("file", "pos")
+
+    def __init__(self, data: bytes, at: int = 0) -> None:
+        self.file, self.pos = _HANDLE_FORMAT.unpack_from(data, at)
+
+
+class Body:
+    """The sections of an event; None for those it does not have.
+
+    `path` and `path2` are absolute (joined to their base, not normalised), or None when the string
+    or its base could not be read; `file` and `file2` are canonical, None when the file has no name
+    under the task's root (pipes, sockets, deleted files: `detached` / `deleted` tell which).
+    """
+
+    __slots__ = (
+        "args", "base", "deleted", "err", "file", "file2", "flags", "handle", "handle2", "nr", "out",
+        "path", "path2", "raw_path2", "stamp", "stamp2", "type",
+    )  # fmt: skip
+
+    def __init__(self, record: bytes) -> None:
+        self.err, self.type, self.nr, self.flags = struct.unpack_from("<4H", record, _BODY)
+        self.args: tuple[int, ...] = ()
+        self.path: bytes | None = None
+        self.path2: bytes | None = None
+        self.raw_path2: bytes | None = None
+        self.file: bytes | None = None
+        self.file2: bytes | None = None
+        self.deleted = False
+        self.stamp: Stamp | None = None
+        self.stamp2: Stamp | None = None
+        self.out = b""
+        self.handle: Handle | None = None
+        self.handle2: Handle | None = None
+        self.base: bytes | None = None
+        base2 = None
+        at, end = HEADER.size, len(record)
+        while at + 4 <= end:
+            kind, length = _SECTION.unpack_from(record, at)
+            at += 4
+            if length == _UNREADABLE:
+                continue
+            if kind == _ARGS:
+                self.args = struct.unpack_from(f"<{length // 8}Q", record, at)
+            elif kind == _PATH:
+                self.path = record[at : at + length - 1]
+            elif kind == _PATH2:
+                self.raw_path2 = self.path2 = record[at : at + length - 1]
+            elif kind == _BASE:
+                self.base, _ = _walk(record, at, length)
+            elif kind == _BASE2:
+                base2, _ = _walk(record, at, length)
+            elif kind == _FILE:
+                self.file, self.deleted = _walk(record, at, length)
+            elif kind == _FILE2:
+                self.file2, _ = _walk(record, at, length)
+            elif kind == _STAT:
+                self.stamp = Stamp(record, at)
+            elif kind == _STAT2:
+                self.stamp2 = Stamp(record, at)
+            elif kind == _OUT:
+                self.out = record[at : at + length]
+            elif kind == _HANDLE:
+                self.handle = Handle(record, at)
+            elif kind == _HANDLE2:
+                self.handle2 = Handle(record, at)
+            at += length
+        self.path = _join(self.base, self.path)
+        self.path2 = _join(base2, self.path2)
+
+
+def _join(base: bytes | None, path: bytes | None) -> bytes | None:
+    if path is None or path.startswith(b"/"):
+        return path
+    if base is None:
+        return None
+    if not path:
+        return base
+    return base + path if base == b"/" else base + b"/" + path
+
+
+def _walk(record: bytes, at: int, length: int) -> tuple[bytes | None, bool]:
+    """(path or None, whether its name was unlinked): names come leaf first, each ended by NUL."""
+    (status,) = struct.unpack_from("<I", record, at)
+    if not status & WALK_ROOT:
+        return None, bool(status & WALK_DELETED)
+    names = record[at + 4 : at + length].split(b"\0")
+    names.pop()
+    names.reverse()
+    return b"/" + b"/".join(names), bool(status & WALK_DELETED)
+
+
+class Descriptor:
+    """One descriptor of a new image."""
+
+    __slots__ = ("fd", "handle", "stamp")
+
+    def __init__(self, data: bytes, at: int) -> None:
+        self.fd, _ = _DESCRIPTOR.unpack_from(data, at)
+        self.handle = Handle(data, at + 8)
+        self.stamp = Stamp(data, at + 24)
+
+
+DESCRIPTOR_SIZE = _DESCRIPTOR.size + _HANDLE_FORMAT.size + _STAMP.size
+
+
+def descriptors(record: bytes) -> list[Descriptor]:
+    """The content of an FDS event."""
+    last = len(record) - DESCRIPTOR_SIZE
+    return [Descriptor(record, at) for at in range(HEADER.size, last + 1, DESCRIPTOR_SIZE)]
+
+
+class Decoder:
+    """Decodes bodies, each distinct one once.
+
+    Bodies with a handle hold addresses and offsets, hardly ever repeat, and are not kept.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Body] = {}
+
+    def body(self, record: bytes) -> Body:
+        key = record[_BODY:]
+        known = self._known.get(key)
+        if known is None:
+            known = Body(record)
+            if known.handle is None:
+                self._known[key] = known
+        return known
+
+
+def records(blob: bytes | memoryview) -> Iterator[tuple[int, bytes]]:
+    """(offset of the record in `blob`, record) for a run of complete ring records."""
+    at, end, header = 0, len(blob), struct.Struct("<I").unpack_from
+    while at < end:
+        (word,) = header(blob, at)
+        length = word & 0x3FFFFFFF
+        if not word & 0x40000000:  # BPF_RINGBUF_DISCARD_BIT
+            yield at + 8, bytes(blob[at + 8 : at + 8 + length])
+        at += (length + 15) & ~7

@@ -1,0 +1,251 @@
+"""What one execution did: its observations, its changes, its streams, and why it cannot be kept.
+
+An execution answers for its whole subtree.  Changes are told to every ancestor at once, because
+they decide what later observations mean; observations are handed up when the execution ends, and
+the times they carry let the ancestor see which of them it had itself brought about before.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+
+from ..model import Key, Kind, Reason, Uncacheable
+from .events import Descriptor, Stamp
+
+
+class Observation:
+    """The first time an execution depended on a key.
+
+    Its value is known (`value`), or is that of the file of version `stamp` (found at `place`), or is
+    looked up later (neither).  `entries` is a directory listing as it was.
+    """
+
+    __slots__ = ("entries", "name", "opened", "place", "stamp", "ts", "value")
+
+    def __init__(
+        self,
+        ts: int,
+        name: bytes,
+        value: bytes | None = None,
+        stamp: Stamp | None = None,
+        *,
+        opened: bool = False,
+        entries: frozenset[tuple[bytes, int]] | None = None,
+    ) -> None:
+        self.ts = ts
+        self.name = name
+        """Canonical name of what was observed."""
+        self.value = value
+        self.stamp = stamp
+        self.place = name
+        self.opened = opened
+        """Its content was read, not only its attributes."""
+        self.entries = entries
+
+    def differs(self, other: Observation) -> bool:
+        """Whether both cannot be observations of the same, unchanged thing."""
+        if self.value is not None and other.value is not None:
+            return self.value != other.value
+        if self.stamp is not None and other.stamp is not None:
+            return not self.stamp.same_version(other.stamp, attributes_changed=False)
+        return False
+
+
+# How a change came about: it decides what the path's earlier state still means.
+CREATED = "created"  # nothing was there
+REPLACED = "replaced"  # something was there and nothing of it is left
+MODIFIED = "modified"  # part of the earlier content is left
+ATTRIBUTES = "attributes"  # only mode or times
+REMOVED = "removed"
+
+
+class Change:
+    """What an execution did to a canonical name: first and last, times in ns (CLOCK_MONOTONIC)."""
+
+    __slots__ = ("first", "first_how", "last", "last_how", "content_last", "explicit_times", "was")
+
+    def __init__(self, ts: int, how: str) -> None:
+        self.first = self.last = ts
+        self.first_how = self.last_how = how
+        self.content_last = ts if how != ATTRIBUTES else 0
+        self.explicit_times = False
+        """The last thing done to its modification time was to set it."""
+        self.was = 0
+        """d_type of what was removed or replaced first, 0 if unknown."""
+
+    def again(self, ts: int, how: str) -> None:
+        self.last = ts
+        if how != ATTRIBUTES:
+            self.content_last = ts
+            self.last_how = how
+            self.explicit_times = False
+        elif self.last_how == ATTRIBUTES:
+            self.last_how = how
+
+
+class Chunk:
+    """A piece of a stream: `length` bytes at `offset` of the spool, or of a file of that version."""
+
+    __slots__ = ("fd", "length", "offset", "path", "stamp")
+
+    def __init__(
+        self,
+        fd: int,
+        offset: int,
+        length: int,
+        path: bytes | None = None,
+        stamp: Stamp | None = None,
+    ) -> None:
+        self.fd = fd
+        self.offset = offset
+        self.length = length
+        self.path = path
+        self.stamp = stamp
+
+
+class Execution:
+    """One program from its execve to its end."""
+
+    def __init__(self, image: int, tgid: int, parent: Execution | None) -> None:
+        self.image = image
+        """Its start: CLOCK_MONOTONIC ns of the execve."""
+        self.tgid = tgid
+        self.parent = parent
+        self.is_tail = False
+        """It replaced its parent in the same process, and gives it its end and status."""
+        self.end: int | None = None
+        self.status = 0
+        """Wait status."""
+        self.cpu_ns = 0
+        self.executable = b""
+        self.filename = b""
+        """What execve was given, absolute."""
+        self.executable_stamp: Stamp | None = None
+        self.cwd: bytes | None = None
+        self.umask = 0
+        self.uid = self.gid = 0
+        self.arguments = bytearray()
+        """argv, then the environment, each string ended by NUL."""
+        self.argv_size = 0
+        self.descriptors: dict[int, Descriptor] = {}
+        """Of those inherited, by address of the open file description: the lowest number."""
+        self.aliases: dict[int, int] = {}
+        """Descriptor -> the lower one that is the same open file description."""
+        self.jobserver: frozenset[int] = frozenset()
+        self.alive = 0
+        """Processes of its subtree that have not ended, its own included."""
+        self.inputs: dict[Key, Observation] = {}
+        self.changes: dict[bytes, Change] = {}
+        self.directories: set[bytes] = set()
+        """Those of `changes` that are or were directories."""
+        self.chunks: list[Chunk] = []
+        self.offsets: dict[int, int] = {}
+        self.problems: dict[str, Uncacheable] = {}
+        self.children: list[Execution] = []
+        """Those that have ended."""
+
+    def chain(self) -> Iterator[Execution]:
+        """Itself, then its ancestors."""
+        at: Execution | None = self
+        while at is not None:
+            yield at
+            at = at.parent
+
+    def contains(self, other: Execution | None) -> bool:
+        """Whether `other` is this execution or in its subtree."""
+        return other is not None and any(at is self for at in other.chain())
+
+    def argv(self) -> list[bytes]:
+        return bytes(self.arguments[: self.argv_size]).split(b"\0")[:-1]
+
+    def label(self) -> str:
+        """Its command line, for people."""
+        return _text(b" ".join(self.argv())).replace("\n", "\\n")
+
+    # ---- why not ----
+
+    def problem(self, reason: str, evidence: str) -> None:
+        """Makes this execution uncacheable; the first evidence for a reason is kept."""
+        self.problems.setdefault(reason, Uncacheable(reason, evidence))
+
+    def problem_throughout(self, reason: str, evidence: str) -> None:
+        """The same for its ancestors too."""
+        for execution in self.chain():
+            execution.problem(reason, evidence)
+
+    # ---- observations ----
+
+    def observe(self, key: Key, observation: Observation) -> None:
+        """Notes a dependency, unless this subtree had itself determined it."""
+        known = self.inputs.get(key)
+        if known is None:
+            if not self.determined(observation.name, observation.ts):
+                self.inputs[key] = observation
+        elif observation.opened and not known.opened:
+            known.opened = True
+            self._check(key, known, observation)
+        else:
+            self._check(key, known, observation)
+
+    def _check(self, key: Key, one: Observation, other: Observation) -> None:
+        """Two observations of one key: somebody else must not have changed it in between."""
+        if key[0] == Kind.LISTING or one.name in self.changes or not one.differs(other):
+            return
+        if self.determined(one.name, max(one.ts, other.ts)):
+            return
+        self.problem(Reason.INPUT_CHANGED, _text(key[1]))
+
+    def determined(self, name: bytes, ts: int) -> bool:
+        """Whether this subtree had changed `name`, or made or removed a directory above it."""
+        change = self.changes.get(name)
+        if change is not None and change.first < ts and change.first_how != ATTRIBUTES:
+            return True
+        if self.directories:
+            directory = posixpath.dirname(name)
+            while directory != b"/":
+                if directory in self.directories:
+                    change = self.changes[directory]
+                    if change.first < ts and change.first_how in (CREATED, REMOVED):
+                        return True
+                directory = posixpath.dirname(directory)
+        return False
+
+    def merge_into_parent(self) -> None:
+        """Hands the observations up; called when the execution has ended."""
+        parent = self.parent
+        if parent is None:
+            return
+        inputs, determined = parent.inputs, parent.determined
+        for key, observation in self.inputs.items():
+            if key[0] in (Kind.FD, Kind.INPUT):
+                continue  # about descriptors: each execution has its own
+            known = inputs.get(key)
+            if known is None:
+                if not determined(observation.name, observation.ts):
+                    inputs[key] = observation
+                continue
+            parent._check(key, known, observation)  # noqa: SLF001
+            if observation.ts < known.ts:
+                observation.opened |= known.opened
+                inputs[key] = observation
+            else:
+                known.opened |= observation.opened
+        parent.children.append(self)
+
+    # ---- changes ----
+
+    def change(self, name: bytes, ts: int, how: str, *, directory: bool = False) -> None:
+        """Tells this execution and its ancestors of a change to a canonical name."""
+        for execution in self.chain():
+            known = execution.changes.get(name)
+            if known is None:
+                execution.changes[name] = Change(ts, how)
+            else:
+                known.again(ts, how)
+            if directory:
+                execution.directories.add(name)
+
+
+def _text(path: bytes) -> str:
+    return path.decode(errors="backslashreplace")

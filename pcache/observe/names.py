@@ -1,0 +1,80 @@
+"""Canonical names of paths, as they were when an access happened.
+
+Opens come with the canonical path the kernel found.  For calls that give no file (stat, unlink,
+rename, failed look-ups) the directory part is resolved here, after the fact: links the tree itself
+makes or removes are told to `link` and `forget` as their events are met, all others are read from
+the file system once.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+
+_MAX_LINKS = 40  # MAXSYMLINKS, include/linux/namei.h
+
+
+class Names:
+    """Resolves absolute paths.  `..` and links are followed as the kernel would."""
+
+    def __init__(self) -> None:
+        self._links: dict[bytes, bytes | None] = {}
+        self._directories: dict[bytes, bytes] = {}
+
+    def canonical(self, path: bytes, *, follow: bool) -> bytes:
+        """The canonical form; with `follow`, a final link is followed too."""
+        directory, leaf = posixpath.split(path.rstrip(b"/") or b"/")
+        if leaf in (b".", b"..", b""):
+            return self._resolve(path)
+        parent = self._directories.get(directory)
+        if parent is None:
+            parent = self._directories[directory] = self._resolve(directory)
+        name = _child(parent, leaf)
+        if follow and self._target(name) is not None:
+            return self._resolve(name)
+        return name
+
+    def link(self, name: bytes, target: bytes) -> None:
+        """A link was made at a canonical name."""
+        self._links[name] = target
+        self._directories.clear()
+
+    def forget(self, name: bytes) -> None:
+        """Whatever was at a canonical name is gone or replaced by something that is no link."""
+        if self._links.get(name) is not None:
+            self._directories.clear()
+        self._links[name] = None
+
+    def _target(self, name: bytes) -> bytes | None:
+        if name not in self._links:
+            try:
+                self._links[name] = os.readlink(name)
+            except OSError:
+                self._links[name] = None
+        return self._links[name]
+
+    def _resolve(self, path: bytes) -> bytes:
+        todo = path.split(b"/")
+        todo.reverse()
+        at, links = b"/", 0
+        while todo:
+            part = todo.pop()
+            if part in (b"", b"."):
+                continue
+            if part == b"..":
+                at = posixpath.dirname(at)
+                continue
+            name = _child(at, part)
+            target = self._target(name)
+            if target is None or links >= _MAX_LINKS:
+                at = name
+                continue
+            links += 1
+            if target.startswith(b"/"):
+                at = b"/"
+            todo.extend(reversed(target.split(b"/")))
+        return at
+
+
+def _child(directory: bytes, leaf: bytes) -> bytes:
+    return b"/" + leaf if directory == b"/" else directory + b"/" + leaf

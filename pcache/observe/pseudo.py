@@ -1,0 +1,78 @@
+"""Files that are not files: the default policy for /proc, /sys, /dev and devices.
+
+| group | policy |
+| --- | --- |
+| /proc/PID, /proc/self, /proc/thread-self | not an input: a program looking at itself |
+| /proc files that count or measure (list below) | not an input: they differ at every read |
+| /proc, as a list of processes | makes uncacheable (accesses.py) |
+| other files in /proc and /sys | an input by content, read anew at every decision |
+| /dev/null, zero, full, random, urandom | neither input nor output |
+| terminals' own names (/dev/pts/N, /dev/tty) | looking is no input; opening makes uncacheable |
+| other devices, fifos made by others | opening makes uncacheable |
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from stat import S_IFMT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..facts import Stat
+
+_VOLATILE = re.compile(
+    rb"/proc/(?:\d+|self|thread-self)(?:/|$)"
+    rb"|/proc/(?:buddyinfo|cpuinfo|diskstats|interrupts|loadavg|locks|meminfo|pagetypeinfo"
+    rb"|pressure(?:/.*)?|schedstat|slabinfo|softirqs|stat|swaps|timer_list|uptime|vmstat|zoneinfo"
+    rb"|mounts|net(?:/.*)?|sys/kernel/random(?:/.*)?|sys/fs/file-nr|sys/fs/inode-nr)$"
+    rb"|/dev/(?:pts(?:/.*)?|tty\d*|console|ptmx|fd(?:/.*)?|std(?:in|out|err))$"
+)
+_PSEUDO = (b"/proc/", b"/sys/")
+_MAGIC = (b"/proc/self/fd/", b"/proc/thread-self/fd/", b"/dev/fd/", b"/dev/std")
+_MAGIC_PID = re.compile(rb"/proc/\d+/(?:task/\d+/)?(?:fd|cwd|root|exe)(?:/|$)")
+
+_MEM_MAJOR = 1
+_NULL = os.makedev(_MEM_MAJOR, 3)
+_HARMLESS = frozenset(os.makedev(_MEM_MAJOR, minor) for minor in (3, 5, 7, 8, 9))
+# Documentation/admin-guide/devices.txt: 4 and 5 are terminals, 136-143 pseudo-terminals.
+_TTY_MAJORS = frozenset({4, 5, *range(136, 144)})
+
+_KINDS = {0o100000: b"file", 0o010000: b"pipe", 0o140000: b"socket", 0o040000: b"dir"}
+_CHARACTER = 0o020000
+
+
+def ignored(name: bytes) -> bool:
+    """Whether a canonical name is no input whatever is seen there."""
+    return name.startswith((b"/proc/", b"/dev/")) and _VOLATILE.match(name) is not None
+
+
+def is_pseudo(name: bytes) -> bool:
+    """Whether the file's size and times say nothing about its content."""
+    return name.startswith(_PSEUDO)
+
+
+def is_magic(path: bytes) -> bool:
+    """Whether the path means another file in every process."""
+    return path.startswith(_MAGIC) or (
+        path.startswith(b"/proc/") and _MAGIC_PID.match(path) is not None
+    )
+
+
+def harmless_device(rdev: int) -> bool:
+    return rdev in _HARMLESS
+
+
+def is_null(stamp: Stat) -> bool:
+    return S_IFMT(stamp.st_mode) == _CHARACTER and stamp.st_rdev == _NULL
+
+
+def kind_of(stamp: Stat) -> bytes:
+    """Kind of a descriptor, as `pcache.descriptors.kind_of` gives it."""
+    form = S_IFMT(stamp.st_mode)
+    if form == _CHARACTER:
+        if stamp.st_rdev == _NULL:
+            return b"null"
+        major, minor = os.major(stamp.st_rdev), os.minor(stamp.st_rdev)
+        return b"tty" if major in _TTY_MAJORS else b"char:%d:%d" % (major, minor)
+    return _KINDS.get(form, b"other")

@@ -1,0 +1,65 @@
+"""One recording: a process is followed from behind a gate until it ends; events go to a spool."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+from .program import Recorder
+from .ring import Ring
+
+_POLL_SECONDS = 0.005
+_BUSY_BYTES = 1 << 20  # taken at once: do not pause before taking more
+SPOOL_LIMIT = 4 << 30
+"""Bytes; a recording that needs more is given up, the command is not."""
+
+
+class Recording:
+    """Copies the ring to `spool` (a descriptor) in a thread until `finish`."""
+
+    def __init__(self, recorder: Recorder, spool: int) -> None:
+        self._recorder = recorder
+        self._ring = Ring(recorder.ring_fd, recorder.ring_bytes)
+        self._spool = spool
+        self._size = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._copy, name="pcache-ring", daemon=True)
+        self.failure = ""
+        """Why the spool is incomplete; empty if it is not."""
+
+    def start(self, pid: int) -> None:
+        """Attaches the probes and follows `pid`, which must not have started its command yet."""
+        self._recorder.track(pid)
+        self._recorder.attach()
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Detaches, and returns when all that was recorded is in the spool."""
+        self._recorder.detach()
+        self._stop.set()
+        self._thread.join()
+        self._ring.close()
+
+    def _copy(self) -> None:
+        while True:
+            last = self._stop.is_set()
+            blob = self._ring.take()
+            if blob and not self.failure:
+                self._write(blob)
+            if last and not blob:
+                return
+            if len(blob) < _BUSY_BYTES and not last:
+                time.sleep(_POLL_SECONDS)
+
+    def _write(self, blob: bytes) -> None:
+        self._size += len(blob)
+        if self._size > SPOOL_LIMIT:
+            self.failure = f"it needs more than {SPOOL_LIMIT >> 30} GiB of spool"
+            return
+        try:
+            view = memoryview(blob)
+            while view:
+                view = view[os.write(self._spool, view) :]
+        except OSError as error:
+            self.failure = f"cannot write the spool: {error.strerror}"

@@ -1,0 +1,203 @@
+"""The process tree: events in time order become executions.
+
+An execution begins at a successful execve and ends with its process or at that process's next
+execve, whose program is then its tail child and hands it its end and status.  Threads, and children
+that fork without execve, belong to the execution they came from.
+"""
+
+from __future__ import annotations
+
+from ..model import Kind, Reason
+from . import events, pseudo
+from .accesses import Accesses, Event, Process
+from .executions import Execution, Observation
+from .interpreters import Interpreters
+
+# Limits of bpf/recorder.bpf.c: INHERITED and SCAN_FDS.
+_INHERITED, _SCANNED = 32, 256
+_TIF_ADDR32 = 1 << 29
+_CLONE_NAMESPACES = 0x7E020000
+# Signals a program brings upon itself by what it does: SIGILL TRAP ABRT BUS FPE SEGV XCPU XFSZ SYS.
+_OWN_SIGNALS = frozenset({4, 5, 6, 7, 8, 11, 24, 25, 31})
+
+
+class Tree:
+    """Feed it the recorder's output; `executions` then holds every one, in order of their start."""
+
+    def __init__(self) -> None:
+        self.executions: list[Execution] = []
+        self.events = 0
+        self._decoder = events.Decoder()
+        self._processes: dict[int, Process] = {}
+        self.accesses = Accesses(self._processes)
+        self._interpreters = Interpreters()
+
+    def root(self, pid: int) -> None:
+        """The process that is recorded from its first execve on."""
+        self._processes[pid] = Process(pid, None)
+
+    @property
+    def running(self) -> int:
+        """Processes that have not ended."""
+        return len(self._processes)
+
+    def feed(self, blob: bytes, base: int) -> None:
+        """A run of complete ring records; `base` is its offset in the spool."""
+        header = events.HEADER.unpack_from
+        for at, record in events.records(blob):
+            ts, stamp_image, aux, ret, tgid, tid, _err, kind, _nr, flags = header(record)
+            self.events += 1
+            process = self._processes.get(tgid)
+            if process is None:
+                continue
+            execution = process.execution
+            if kind == events.EXEC:
+                self._exec(process, stamp_image, record)
+                continue
+            if execution is None:
+                if kind == events.EXIT:
+                    del self._processes[tgid]
+                continue  # our own child before it became the command
+            if kind == events.CALL:
+                body = self._decoder.body(record)
+                self.accesses.handle(Event(ts, ret, tid, process, execution, body))
+            elif kind == events.DATA:
+                offset = base + at + events.HEADER.size
+                self.accesses.data(tid, flags, offset, record[events.HEADER.size :])
+            elif kind == events.FORK:
+                self._fork(process, aux, record)
+            elif kind == events.ARGS:
+                execution.arguments += record[events.HEADER.size :]
+                execution.argv_size = ret
+                if flags:
+                    execution.problem_throughout(Reason.EVENTS_LOST, "argv or environment")
+            elif kind == events.FDS:
+                self._descriptors(execution, events.descriptors(record), ret, aux)
+            elif kind == events.EXIT:
+                self._exit(process, ts, ret, aux, flags)
+            elif kind == events.FOREIGN:
+                execution.problem_throughout(Reason.FOREIGN_ABI, f"system call {_nr}")
+
+    def _fork(self, process: Process, child: int, record: bytes) -> None:
+        execution = process.execution
+        self._processes[child] = Process(child, execution, process.umask)
+        if execution is None:
+            return
+        for at in execution.chain():
+            at.alive += 1
+        body = self._decoder.body(record)
+        if body.args and body.args[0] & _CLONE_NAMESPACES:
+            execution.problem_throughout(Reason.NAMESPACE, "clone with new namespaces")
+
+    def _exec(self, process: Process, started: int, record: bytes) -> None:
+        body = self._decoder.body(record)
+        parent = process.execution
+        execution = Execution(started, process.tgid, parent)
+        execution.is_tail = parent is not None and parent.tgid == process.tgid
+        execution.alive = 1
+        execution.umask, execution.uid, execution.gid = (n & 0xFFFFFFFF for n in body.args[:3])
+        process.umask = execution.umask
+        process.execution = execution
+        execution.executable = body.file or b""
+        execution.executable_stamp = body.stamp
+        self.executions.append(execution)
+        # A relative path is meant from the directory at the time of the call: SECTION_BASE is both
+        # that and the new image's working directory.
+        execution.filename = body.path or b""
+        execution.cwd = body.base
+        if body.file is None or body.base is None or body.path is None or body.deleted:
+            execution.problem_throughout(Reason.UNSUPPORTED, "program outside the root directory")
+            return
+        if body.args[3] & _TIF_ADDR32:
+            execution.problem_throughout(Reason.FOREIGN_ABI, _text(body.file))
+        if parent is not None and parent.uid != execution.uid:
+            execution.problem_throughout(
+                Reason.UNSUPPORTED, f"change of user to {execution.uid} by {_text(body.file)}"
+            )
+        execution.observe(
+            (Kind.CONTENT, body.file),
+            Observation(started, body.file, stamp=body.stamp, opened=True),
+        )
+        is_script = body.path2 != body.path
+        if is_script and pseudo.is_magic(execution.filename):
+            execution.problem(Reason.UNSUPPORTED, f"script {_text(execution.filename)}")
+        for path in self._interpreters.of(
+            body.file, body.stamp, execution.filename if is_script else None, execution.cwd
+        ):
+            name = self.accesses.names.canonical(path, follow=True)
+            execution.observe((Kind.CONTENT, path), Observation(started, name, opened=True))
+        if parent is not None:
+            # The caller depends on what its path led to, whether or not it looked before.
+            name = self.accesses.names.canonical(execution.filename, follow=True)
+            if not pseudo.is_magic(execution.filename):
+                parent.observe(
+                    (Kind.CONTENT, execution.filename), Observation(started, name, opened=True)
+                )
+
+    def _descriptors(
+        self, execution: Execution, found: list[events.Descriptor], table_size: int, scanned: int
+    ) -> None:
+        for descriptor in found:
+            lower = execution.descriptors.setdefault(descriptor.handle.file, descriptor)
+            if lower is not descriptor:
+                execution.aliases[descriptor.fd] = lower.fd
+        if len(found) > _INHERITED:
+            execution.problem(Reason.DESCRIPTOR_PASSING, f"{len(found)} inherited descriptors")
+        if _SCANNED <= scanned < table_size:
+            execution.problem(Reason.DESCRIPTOR_PASSING, f"descriptors from {scanned} on")
+        execution.jobserver = _jobserver(execution.arguments, execution.argv_size)
+
+    def _exit(self, process: Process, ts: int, status: int, cpu: int, flags: int) -> None:
+        del self._processes[process.tgid]
+        execution = process.execution
+        if execution is None:
+            return
+        if flags & events.LOST:
+            execution.problem_throughout(Reason.EVENTS_LOST, "events of the process were lost")
+        for at in execution.chain():
+            at.alive -= 1
+        execution.cpu_ns += cpu
+        signal = status & 0x7F
+        if signal and signal not in _OWN_SIGNALS:
+            self._killed(process, execution, signal)
+        if execution.tgid != process.tgid:
+            return  # a child that never called execve
+        while True:
+            execution.end, execution.status = ts, status & ~0x80
+            if execution.alive > 0:
+                execution.problem(Reason.LEFT_RUNNING, f"{execution.alive} processes")
+            execution.merge_into_parent()
+            if not execution.is_tail or execution.parent is None:
+                return
+            execution = execution.parent
+
+    @staticmethod
+    def _killed(process: Process, execution: Execution, signal: int) -> None:
+        """An execution is to blame for a death only if the signal came from within it."""
+        senders = process.senders.get(signal, [])
+        for at in execution.chain():
+            if not any(at.contains(sender) for sender in senders):
+                at.problem(Reason.KILLED_OUTSIDE, f"process {process.tgid} by signal {signal}")
+            if senders and at is not execution:
+                break
+
+
+def _jobserver(arguments: bytearray, argv_size: int) -> frozenset[int]:
+    """Descriptors of make's jobserver: its tokens are neither input nor output.
+
+    GNU make passes them in MAKEFLAGS as --jobserver-auth=R,W (4.2 on) or --jobserver-fds=R,W.
+    """
+    for entry in bytes(arguments[argv_size:]).split(b"\0"):
+        if not entry.startswith((b"MAKEFLAGS=", b"CARGO_MAKEFLAGS=")):
+            continue
+        for word in entry.split(b" "):
+            name, _, value = word.partition(b"=")
+            if name in (b"--jobserver-auth", b"--jobserver-fds"):
+                parts = value.split(b",")
+                if len(parts) == 2 and all(part.isdigit() for part in parts):
+                    return frozenset(int(part) for part in parts)
+    return frozenset()
+
+
+def _text(path: bytes) -> str:
+    return path.decode(errors="backslashreplace")
