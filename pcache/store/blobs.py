@@ -15,6 +15,7 @@ import time
 from xxhash import xxh3_128, xxh3_128_digest
 
 from pcache.errors import DamagedBlob, StoreError
+from pcache.store.files import make_private_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -289,15 +290,6 @@ class _Temporary:
         os.close(self.fd)
         if self._path:
             os.unlink(self._path)
-
-
-def make_private_directory(path: bytes) -> None:
-    """mkdir(2) with mode 0700 whatever the umask; one that exists already is left as it is."""
-    try:
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        return
-    os.chmod(path, 0o700)
 
 
 def _cannot_write(error: OSError) -> StoreError:

@@ -8,6 +8,7 @@ import os
 from _sqlite3 import DatabaseError, connect
 
 from pcache.errors import StoreError
+from pcache.store.files import make_private_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,13 +43,7 @@ class Database:
         self.path = path
         self._depth = 0
         try:
-            # Made by us, so that neither the umask nor SQLite's default decides who may read it;
-            # the -wal and -shm files take over this file's permissions.
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            try:
-                os.fchmod(fd, 0o600)
-            finally:
-                os.close(fd)
+            make_private_file(path)
         except OSError as error:
             raise StoreError(
                 f"cannot open the store {os.fsdecode(path)}: {error.strerror}",

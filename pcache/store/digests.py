@@ -19,7 +19,9 @@ from stat import S_IFREG
 from struct import Struct
 from struct import error as struct_error
 
-from xxhash import xxh3_128, xxh3_128_digest
+from xxhash import xxh3_64_digest, xxh3_128, xxh3_128_digest
+
+from pcache.store.files import Lock, make_private_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ _SMALL = 1 << 16
 _PSEUDO_LIMIT = 16 << 20
 _PENDING_LIMIT = 4096
 _SCHEMA = 1
+_DIGEST = 16
 _INODE = Struct("=QQ")
 _STAMP = Struct("=Qqq")
 
@@ -185,7 +188,7 @@ class DigestCache:
         if self._path is None:
             return
         try:
-            row = (_INODE.pack(key[0], key[1]), _STAMP.pack(*key[2:]), digest)
+            row = (_INODE.pack(key[0], key[1]), _STAMP.pack(*key[2:]), _sealed(key, digest))
         except struct_error:
             return  # Times centuries away do not fit.
         self._pending.append(row)
@@ -210,7 +213,9 @@ class DigestCache:
             return None
         if row is None:
             return None
-        digest: Digest = row[0]
+        digest: Digest = row[0][:_DIGEST]
+        if row[0] != _sealed(key, digest):
+            return None
         self._memory[key] = digest
         return digest
 
@@ -249,29 +254,38 @@ class DigestCache:
             self._mend(path)
 
 
+def _sealed(key: tuple[int, int, int, int, int], digest: Digest) -> bytes:
+    """A digest with a checksum that ties it to its key: SQLite has none of its own."""
+    return digest + xxh3_64_digest(b"%d %d %d %d %d " % key + digest)
+
+
 def _connect(path: bytes) -> Connection:
-    # Made by us, so that neither the umask nor SQLite's default decides who may read it; the -wal
-    # and -shm files take over this file's permissions.
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    make_private_file(path)
+    connection = connect(path, timeout=2.0, isolation_level=None)
     try:
-        os.fchmod(fd, 0o600)
-    finally:
-        os.close(fd)
-    connection = connect(path, timeout=2.0, isolation_level=None, check_same_thread=False)
-    try:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if _version(connection) != _SCHEMA:
+            with Lock(os.path.dirname(path)):
+                if _version(connection) != _SCHEMA:
+                    _set_up(connection)
         connection.execute("PRAGMA synchronous = OFF")
-        if version != _SCHEMA:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("DROP TABLE IF EXISTS digests")
-            connection.execute(
-                "CREATE TABLE digests (inode BLOB PRIMARY KEY, stamp BLOB NOT NULL,"
-                " digest BLOB NOT NULL) WITHOUT ROWID"
-            )
-            connection.execute(f"PRAGMA user_version = {_SCHEMA}")
-            connection.execute("COMMIT")
-    except DatabaseError:
+    except (DatabaseError, OSError):
         connection.close()
         raise
     return connection
+
+
+def _version(connection: Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _set_up(connection: Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("DROP TABLE IF EXISTS digests")
+    connection.execute(
+        "CREATE TABLE digests (inode BLOB PRIMARY KEY, stamp BLOB NOT NULL,"
+        " digest BLOB NOT NULL) WITHOUT ROWID"
+    )
+    connection.execute(f"PRAGMA user_version = {_SCHEMA}")
+    connection.execute("COMMIT")

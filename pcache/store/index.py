@@ -7,7 +7,6 @@ or not at all: SQLite in WAL mode, one transaction for each batch.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 
@@ -24,10 +23,11 @@ from pcache.fingerprint import (
     strong_fingerprint,
 )
 from pcache.model import Call, Fact, PathSet, Uncacheable
-from pcache.store.blobs import Blobs, make_private_directory
+from pcache.store.blobs import Blobs
 from pcache.store.database import DamagedIndex, Database
 from pcache.store.difference import difference
 from pcache.store.digests import DigestCache
+from pcache.store.files import Lock, make_private_directory
 from pcache.store.records import (
     call_environment,
     pack_call,
@@ -114,19 +114,14 @@ class Store:
         path = os.path.abspath(os.fsencode(directory))
         try:
             _prepare_directory(path, create)
+            if mend:
+                _mend(path)
+            database = _open_database(path)
         except OSError as error:
             raise StoreError(
                 f"cannot open the store {os.fsdecode(path)}: {error.strerror}",
                 "make it writable, or choose another place with XDG_CACHE_HOME",
             ) from error
-        if mend:
-            _mend(path)
-        database = Database(path + b"/index.db")
-        try:
-            _prepare_database(path, database)
-        except BaseException:
-            database.close()
-            raise
         return cls(path, database, Counters() if counters is None else counters)
 
     def close(self) -> None:
@@ -360,31 +355,40 @@ def _prepare_directory(path: bytes, create: bool) -> None:
                 make_private_directory(path + name)
 
 
-def _prepare_database(path: bytes, database: Database) -> None:
-    version = database.number("PRAGMA user_version")
-    # Nothing is lost by a power failure but the last records; the database stays sound.
-    database.change("PRAGMA synchronous = NORMAL")
-    if version == 0:
-        with _Lock(path):
-            database.change("PRAGMA journal_mode = WAL")
-            if database.number("PRAGMA user_version") == 0:
-                with database:
-                    for statement in _TABLES.split(";")[:-1]:
-                        database.change(statement)
-                    database.change(f"PRAGMA user_version = {SCHEMA}")
+def _open_database(path: bytes) -> Database:
+    database = Database(path + b"/index.db")
+    try:
         version = database.number("PRAGMA user_version")
-    if version != SCHEMA:
-        raise StoreError(
-            f"the store {os.fsdecode(path)} was written by another version of pcache"
-            f" (schema {version}, not {SCHEMA})",
-            "use that version, choose another place with XDG_CACHE_HOME, or remove the store",
-        )
+        if version == 0:
+            with Lock(path):
+                version = database.number("PRAGMA user_version") or _make_tables(database)
+        if version != SCHEMA:
+            raise StoreError(
+                f"the store {os.fsdecode(path)} was written by another version of pcache"
+                f" (schema {version}, not {SCHEMA})",
+                "use that version, choose another place with XDG_CACHE_HOME, or remove the store",
+            )
+        # Nothing is lost by a power failure but the last records; the database stays sound.
+        database.change("PRAGMA synchronous = NORMAL")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _make_tables(database: Database) -> int:
+    database.change("PRAGMA journal_mode = WAL")
+    with database:
+        for statement in _TABLES.split(";")[:-1]:
+            database.change(statement)
+        database.change(f"PRAGMA user_version = {SCHEMA}")
+    return SCHEMA
 
 
 def _mend(path: bytes) -> None:
     """Sets a damaged index aside.  One process at a time; a second finds the new, sound one."""
     index = path + b"/index.db"
-    with _Lock(path):
+    with Lock(path):
         if _is_sound(index):
             return
         number = 1
@@ -415,21 +419,3 @@ def _is_sound(index: bytes) -> bool:
         return False
     finally:
         database.close()
-
-
-class _Lock:
-    """flock(2) on the store: held while an index is made or set aside."""
-
-    def __init__(self, path: bytes) -> None:
-        self._path = path + b"/lock"
-
-    def __enter__(self) -> None:
-        try:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            os.fchmod(self._fd, 0o600)
-            fcntl.flock(self._fd, fcntl.LOCK_EX)
-        except OSError as error:
-            raise StoreError(f"cannot lock the store: {error}") from error
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
