@@ -67,20 +67,26 @@ class Demo:
 
     def plain(self, title: str) -> Build:
         """The build without pcache."""
-        return self._measure(title, self.person.command(self.project.build))
+        build = self.project.build
+        return self._measure(title, build, self.person.command(build))
 
     def trace(self, title: str) -> Build:
         """The build under `pcache trace`, with root's help."""
+        build = self.project.build
         verb = [PCACHE, "trace", "--quiet", f"--json={self.report}"]
-        return self._measure(title, self.person.as_root([*verb, *self.project.build]))
+        command = self.person.as_root([*verb, *build])
+        return self._measure(title, ["sudo", "pcache", "trace", *build], command)
 
     def replay(self, title: str) -> Build:
         """The build under `pcache replay`, as the ordinary user."""
+        build = self.project.build
         verb = [PCACHE, "replay", "--quiet", f"--json={self.report}"]
-        return self._measure(title, self.person.command([*verb, *self.project.build]))
+        command = self.person.command([*verb, *build])
+        return self._measure(title, ["pcache", "replay", *build], command)
 
     def clean(self) -> None:
-        """make clean"""
+        """Delete what the build made."""
+        self.console.print("[bold]$ make clean", highlight=False)
         self._run(self.person.command(["make", "clean"]))
 
     def edit(self) -> None:
@@ -98,8 +104,9 @@ class Demo:
             check=False,
         )
 
-    def _measure(self, title: str, command: list[str]) -> Build:
-        self.console.print(f"[bold]$ {' '.join(command)}", highlight=False)
+    def _measure(self, title: str, shown: list[str], command: list[str]) -> Build:
+        """Run `command`, which is what a person would type as `shown`."""
+        self.console.print(f"[bold]$ {' '.join(shown)}", highlight=False)
         self.report.unlink(missing_ok=True)
         start = time.monotonic()
         done = self._run(command)
@@ -107,7 +114,7 @@ class Demo:
         if done.returncode:
             self.console.print(done.stderr.decode(errors="replace"), style="red")
             raise SystemExit(f"that ended with status {done.returncode}")
-        counters = json.loads(self.report.read_text()) if self.report.exists() else {}
+        counters = json.loads(self.report.read_text())["counters"] if self.report.exists() else {}
         tree = snapshot(self.project.directory)
         return Build(title, seconds, done.returncode, done.stdout, done.stderr, tree, counters)
 
@@ -116,19 +123,26 @@ def show(console: Console, baseline: Build, builds: list[Build]) -> None:
     """One table: how long, how much of it was run, and whether the result is the same."""
     table = Table(title_justify="left")
     table.add_column("build")
-    for heading in ("seconds", "of plain", "executions", "hits", "same bytes"):
+    for heading in ("seconds", "of plain", "executed", "recorded", "hits", "same bytes"):
         table.add_column(heading, justify="right")
     for build in builds:
-        counts = build.counters
         table.add_row(
             build.title,
             f"{build.seconds:.2f}",
             f"{build.seconds / baseline.seconds:.1%}",
-            str(counts["executions"]) if counts else "-",
-            str(counts["hits"]) if counts else "-",
+            *_counted(build.counters),
             "yes" if build.same_as(baseline) else "NO",
         )
     console.print(table)
+
+
+def _counted(counters: dict[str, int]) -> tuple[str, str, str]:
+    """How many executions ran, were recorded, were replayed; "-" where nobody counted."""
+    if not counters:
+        return "-", "-", "-"
+    ran = counters["executions"] or counters["misses"]
+    recorded = counters["records stored"] + counters["records known"]
+    return str(ran), str(recorded), str(counters["hits"])
 
 
 def main() -> int:
@@ -152,9 +166,9 @@ def main() -> int:
         console.print(f"\nOne source changes: {project.edited}\n", highlight=False)
         demo.clean()
         demo.edit()
-        edited = demo.plain("plain, edited")
+        edited = demo.plain("plain")
         demo.clean()
-        partly = demo.replay("replayed, edited")
+        partly = demo.replay("replayed")
         second = [edited, partly]
         show(console, edited, second)
     good = all(build.same_as(plain) for build in first) and partly.same_as(edited)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 VERBS = {
-    "trace": "run a command and record its executions (needs root: sudo pcache trace ...)",
+    "trace": "run a command and record what each of its executions reads and writes (root)",
     "replay": "run a command, restoring what is recorded instead of running it",
     "doctor": "check whether this machine can trace and replay, and say what mends it",
 }

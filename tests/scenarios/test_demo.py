@@ -80,12 +80,16 @@ def test_person_made_for_root_is_gone_afterwards(
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:
     tree = {"a": (0o644, "x")}
     plain = Build("plain", 2.0, 0, b"", b"", tree)
-    good = Build("replayed", 0.1, 0, b"", b"", dict(tree), {"executions": 1, "hits": 1})
+    counts = {"executions": 9, "misses": 0, "records stored": 7, "records known": 1, "hits": 0}
+    traced = Build("traced", 2.2, 0, b"", b"", dict(tree), counts)
+    counts = {"executions": 0, "misses": 2, "records stored": 0, "records known": 0, "hits": 5}
+    good = Build("replayed", 0.1, 0, b"", b"", dict(tree), counts)
     bad = Build("wrong", 1.0, 0, b"", b"", {"a": (0o755, "x")})
-    show(Console(width=100), plain, [plain, good, bad])
+    show(Console(width=100), plain, [plain, traced, good, bad])
     rows = [line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines() if "│" in line]
     assert [[cell.strip() for cell in row] for row in rows] == [
-        ["plain", "2.00", "100.0%", "-", "-", "yes"],
-        ["replayed", "0.10", "5.0%", "1", "1", "yes"],
-        ["wrong", "1.00", "50.0%", "-", "-", "NO"],
+        ["plain", "2.00", "100.0%", "-", "-", "-", "yes"],
+        ["traced", "2.20", "110.0%", "9", "8", "0", "yes"],
+        ["replayed", "0.10", "5.0%", "2", "0", "5", "yes"],
+        ["wrong", "1.00", "50.0%", "-", "-", "-", "NO"],
     ]
