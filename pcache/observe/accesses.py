@@ -10,6 +10,7 @@ import errno
 import os
 import posixpath
 import struct
+import time
 from collections.abc import Callable
 from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 
@@ -27,6 +28,7 @@ from .executions import (
     Execution,
     Observation,
 )
+from .history import History
 from .names import Names
 from .syscall_table import NAMES as SYSCALL_NAMES
 from .syscall_table import NUMBERS
@@ -78,11 +80,14 @@ class Process:
 class Accesses:
     """Handlers by system call number, and the state they share."""
 
-    def __init__(self, processes: dict[int, Process]) -> None:
+    def __init__(self, processes: dict[int, Process], spool: int, copies: int) -> None:
+        """`spool` is the file that the events come from, `copies` one for bytes that the kernel
+        moved from file to stream without showing them."""
         self.names = Names()
-        self.last_change: dict[bytes, int] = {}
-        """Canonical name -> time of the last change by anybody in the tree."""
+        self.history = History()
         self._processes = processes
+        self._spool = spool
+        self._copies = copies
         self._listings: dict[tuple[int, int], set[tuple[bytes, int]]] = {}
         """(image, file) -> entries listed so far."""
         self._copying: dict[int, list[tuple[Execution, int]]] = {}
@@ -142,7 +147,7 @@ class Accesses:
         targets = self._copying.get(tid)
         if targets:
             for execution, fd in targets:
-                execution.chunks.append(Chunk(fd, offset, len(data)))
+                execution.chunks.append(Chunk(fd, self._spool, offset, len(data)))
                 if flags & (FAULT | TRUNCATED):
                     execution.problem(Reason.EVENTS_LOST, f"bytes written to descriptor {fd}")
             return
@@ -336,9 +341,7 @@ class Accesses:
             for descriptor in execution.descriptors.values():
                 if descriptor.stamp.st_ino == stamp.st_ino:
                     reason = (
-                        Reason.UNOBSERVABLE_WRITE
-                        if flags & _O_ACCMODE
-                        else Reason.FOREIGN_INPUT
+                        Reason.UNOBSERVABLE_WRITE if flags & _O_ACCMODE else Reason.FOREIGN_INPUT
                     )
                     execution.problem(reason, f"{_text(path)}: an inherited file opened anew")
         if S_IFMT(stamp.st_mode) == S_IFREG and event.body.deleted:
@@ -410,7 +413,7 @@ class Accesses:
         self, event: Event, name: bytes, how: str, *, directory: bool = False, was: int = 0
     ) -> None:
         event.execution.change(name, event.ts, how, directory=directory)
-        self.last_change[name] = event.ts
+        self.history.add(name, event.ts)
         if was:
             for execution in event.execution.chain():
                 change = execution.changes[name]
@@ -675,27 +678,43 @@ class Accesses:
     def _copy(self, event: Event) -> None:
         """Bytes moved inside the kernel: read again from the file they came from."""
         body = event.body
-        source = body.stamp2 if body.handle2 is not None else None
         targets = [t for t in self._inheritors_of_target(event) if t[1] not in t[0].jobserver]
-        from_file = source is not None and S_IFMT(source.st_mode) == S_IFREG and body.file2
-        end = struct.unpack("<q", body.out)[0] if len(body.out) == 8 else None
-        if end is None and body.handle2 is not None:
-            end = body.handle2.pos
-        for execution, fd in targets:
-            if body.stamp is not None and pseudo.is_null(body.stamp):
-                continue
-            if from_file and end is not None:
+        if targets and not (body.stamp is not None and pseudo.is_null(body.stamp)):
+            offset = self._copy_again(event)
+            for execution, fd in targets:
+                if offset is None:
+                    execution.problem(
+                        Reason.UNOBSERVABLE_WRITE, f"{SYSCALL_NAMES[body.nr]} to descriptor {fd}"
+                    )
+                    continue
                 self._depend_on_fd(event, execution, fd)
-                execution.chunks.append(
-                    Chunk(fd, end - event.ret, event.ret, body.file2, source)
-                )
-            else:
-                execution.problem(
-                    Reason.UNOBSERVABLE_WRITE, f"{SYSCALL_NAMES[body.nr]} to descriptor {fd}"
-                )
+                execution.chunks.append(Chunk(fd, self._copies, offset, event.ret))
         if body.handle2 is not None:
             body.handle, body.file = body.handle2, body.file2
             self._inherited_read(event, moved=len(body.out) != 8)
+
+    def _copy_again(self, event: Event) -> int | None:
+        """Where in `copies` the bytes of a kernel copy now lie; None if they are not to be had."""
+        body = event.body
+        stamp, handle = body.stamp2, body.handle2
+        if stamp is None or handle is None or body.file2 is None:
+            return None
+        end = struct.unpack("<q", body.out)[0] if len(body.out) == 8 else handle.pos
+        try:
+            with open(body.file2, "rb") as file:
+                if not stamp.same_version(os.fstat(file.fileno()), attributes_changed=False):
+                    return None
+                data = os.pread(file.fileno(), event.ret, end - event.ret)
+            if len(data) != event.ret:
+                return None
+            offset = os.lseek(self._copies, 0, os.SEEK_END)
+            if os.write(self._copies, data) != len(data):
+                return None
+        except OSError:
+            return None
+        for execution in event.execution.chain():
+            execution.checks.append((body.file2, event.ts, time.monotonic_ns()))
+        return offset
 
     def _inheritors_of_target(self, event: Event) -> list[tuple[Execution, int]]:
         body = event.body
@@ -710,9 +729,7 @@ class Accesses:
         protection, flags = body.args[0], body.args[1]
         if flags & 1 and protection & 2:  # MAP_SHARED, PROT_WRITE
             for execution, fd in self._inheritors(event):
-                execution.problem(
-                    Reason.UNOBSERVABLE_WRITE, f"shared mapping of descriptor {fd}"
-                )
+                execution.problem(Reason.UNOBSERVABLE_WRITE, f"shared mapping of descriptor {fd}")
             if body.file is not None and not body.deleted:
                 self._change(event, body.file, MODIFIED)
         else:
@@ -841,4 +858,3 @@ def _directory_entries(data: bytes) -> list[tuple[bytes, int]]:
 
 def _text(path: bytes) -> str:
     return path.decode(errors="backslashreplace")
-

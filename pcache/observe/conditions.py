@@ -1,14 +1,16 @@
 """From what an execution did to what the store keeps: preconditions and postconditions.
 
-This happens after the command has ended.  An input counts only if the file is still the version
-that was read; an output only if nobody else touched it since.  What cannot be vouched for makes
-the execution uncacheable, with the reason.
+This happens as soon as an execution has ended, while others go on: an input counts only if the
+file is still the version that was read, an output only if nobody touched it since.  What happened
+between the event and our look at the file is judged when all events are known (`settle`).  What
+cannot be vouched for makes the execution uncacheable, with the reason.
 """
 
 from __future__ import annotations
 
 import os
 import posixpath
+import time
 from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 
 from .. import fingerprint
@@ -26,6 +28,7 @@ from ..store.blobs import Blobs
 from ..store.digests import DigestCache
 from . import pseudo
 from .events import Stamp
+from .history import History
 from .executions import ATTRIBUTES, CREATED, REMOVED, Change, Chunk, Execution, Observation
 
 _GRAIN_NS = 20_000_000
@@ -34,18 +37,21 @@ _GRAIN_NS = 20_000_000
 
 
 class Clock:
-    """Converts the recorder's CLOCK_MONOTONIC to the realtime of file stamps.
+    """Converts the recorder's CLOCK_MONOTONIC to the realtime of file stamps."""
 
-    `offset` is realtime minus monotonic in ns.  A clock step during the recording shows as
-    `stepped`: then no stamp can be judged.
-    """
-
-    def __init__(self, offset_before: int, offset_after: int) -> None:
-        self._offset = offset_after
-        self.stepped = abs(offset_after - offset_before) > _GRAIN_NS // 4
+    def __init__(self) -> None:
+        self._offset = _realtime_offset()
 
     def realtime(self, monotonic: int) -> int:
         return monotonic + self._offset
+
+    def stepped(self) -> bool:
+        """Whether the system clock was set since: then no stamp can be judged."""
+        return abs(_realtime_offset() - self._offset) > _GRAIN_NS // 4
+
+
+def _realtime_offset() -> int:
+    return time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
 class _Unknowable(Exception):
@@ -58,45 +64,57 @@ class _Unknowable(Exception):
 
 
 class Conditions:
-    """Turns ended executions into records.
-
-    last_change: canonical name -> time of its last change by anyone in the tree (Accesses).
-    spool: descriptor of the file that holds the recorder's output.
-    """
+    """Turns ended executions into records: `capture` each one at its end, then `settle` each."""
 
     def __init__(
         self,
         digests: DigestCache,
         blobs: Blobs,
         facts: Facts,
-        last_change: dict[bytes, int],
-        spool: int,
+        history: History,
         clock: Clock,
     ) -> None:
         self._digests = digests
         self._blobs = blobs
         self._facts = facts
-        self._last_change = last_change
-        self._spool = spool
+        self._history = history
         self._clock = clock
-        self._values: dict[tuple[object, ...], bytes] = {}
-        self._outputs: dict[tuple[bytes, int], Output] = {}
+        self._values: dict[tuple[object, ...], tuple[bytes, int]] = {}
+        """(place, version) or key -> value and the time it was looked up."""
+        self._outputs: dict[tuple[bytes, int], tuple[Output, int]] = {}
+        self._captured: dict[Execution, Record | Uncacheable] = {}
 
-    def record(self, execution: Execution) -> Record | list[Uncacheable]:
-        """The record, or why there is none.  `mark_conflicts` must have seen its parent."""
-        if self._clock.stepped:
-            execution.problem(Reason.INPUT_CHANGED, "the system clock was set meanwhile")
+    def capture(self, execution: Execution) -> None:
+        """Takes down the conditions of an execution that has just ended."""
+        if not execution.problems:
+            try:
+                self._captured[execution] = self._record(execution)
+            except _Unknowable as unknowable:
+                self._captured[execution] = unknowable.uncacheable
+        mark_conflicts(execution)
+        for child in execution.children:
+            child.release()
+
+    def _record(self, execution: Execution) -> Record:
+        call = call_of(execution)
+        facts = self._preconditions(execution)
+        outcome = self._outcome(execution)
+        return Record(call, fingerprint.weak_fingerprint(call), tuple(facts), outcome)
+
+    def settle(self, execution: Execution) -> Record | list[Uncacheable]:
+        """The record, or why there is none; when the tree has ended and all events are known."""
         if execution.end is None:
             execution.problem(Reason.LEFT_RUNNING, "it had not ended when the recording did")
         if execution.problems:
             return list(execution.problems.values())
-        try:
-            call = call_of(execution)
-            facts = self._preconditions(execution)
-            outcome = self._outcome(execution)
-        except _Unknowable as unknowable:
-            return [unknowable.uncacheable]
-        return Record(call, fingerprint.weak_fingerprint(call), tuple(facts), outcome)
+        captured = self._captured.pop(execution)
+        if isinstance(captured, Uncacheable):
+            return [captured]
+        for name, after, until in execution.checks:
+            if self._history.between(name, after, until):
+                text = name.decode(errors="backslashreplace")
+                return [Uncacheable(Reason.OUTPUT_OVERWRITTEN, text)]
+        return captured
 
     # ---- preconditions ----
 
@@ -143,11 +161,9 @@ class Conditions:
             if kind == Kind.NAMES:
                 return names_value(name for name, _ in entries)
             return listing_value(entries)
-        # Equal observations of many executions are worked out once; `opened` and the time of the
-        # observation do not matter to the value, only to whether it can be trusted.
         if observation.stamp is not None:
             return self._stamped_value(execution, key, observation, observation.stamp)
-        return self._later_value(key, observation)
+        return self._later_value(execution, key, observation)
 
     def _stamped_value(
         self, execution: Execution, key: Key, observation: Observation, stamp: Stamp
@@ -158,13 +174,15 @@ class Conditions:
         version = (stamp.st_ino, stamp.st_size, stamp.st_mtime_ns, stamp.st_ctime_ns)
         cached = self._values.get((observation.place, *version))
         if cached is None:
-            cached = self._digest(observation, stamp)
+            cached = self._digest(observation, stamp), time.monotonic_ns()
             self._values[(observation.place, *version)] = cached
+        digest, hashed = cached
+        execution.checks.append((observation.name, observation.ts, hashed))
         if kind == Kind.INPUT:
             fd = int(path)
             offset = next(d.handle.pos for d in execution.descriptors.values() if d.fd == fd)
-            return input_value(offset, cached)
-        return content_value(stamp, cached)
+            return input_value(offset, digest)
+        return content_value(stamp, digest)
 
     def _digest(self, observation: Observation, stamp: Stamp) -> bytes:
         """Digest of the file if it still is the version that was seen.
@@ -174,7 +192,7 @@ class Conditions:
         place = observation.place
         try:
             now = os.stat(place)
-            own = self._last_change.get(observation.name, 0) > observation.ts
+            own = self._history.last(observation.name) > observation.ts
             if not stamp.same_version(now, attributes_changed=own):
                 raise _Unknowable(Reason.INPUT_CHANGED, place)
             return self._digests.file_digest(place, now)
@@ -185,21 +203,25 @@ class Conditions:
         """A version is told apart from its successor only if the clock has moved on in between."""
         if stamp.queried:
             return
-        written = self._last_change.get(observation.name)
-        if written is not None and written < observation.ts:
-            return  # by the recorded tree, whose later writes would have been seen
+        if self._history.before(observation.name, observation.ts):
+            return  # written by the recorded tree, whose later writes would be seen
         if self._clock.realtime(observation.ts) - stamp.st_ctime_ns <= _GRAIN_NS:
             raise _Unknowable(Reason.INPUT_CHANGED, observation.place)
 
-    def _later_value(self, key: Key, observation: Observation) -> bytes:
+    def _later_value(self, execution: Execution, key: Key, observation: Observation) -> bytes:
         """Something whose version was not seen: it must not have changed since."""
         kind, path = key
-        changed = self._last_change.get(observation.name, 0)
-        if changed > observation.ts and observation.place == observation.name:
-            raise _Unknowable(Reason.INPUT_CHANGED, observation.name)
+        moved = observation.place != observation.name
         cached = self._values.get(key)
-        if cached is not None:
-            return cached
+        if cached is None:
+            cached = self._look_up(kind, path, observation), time.monotonic_ns()
+            self._values[key] = cached
+        value, looked = cached
+        if not moved:
+            execution.checks.append((observation.name, observation.ts, looked))
+        return value
+
+    def _look_up(self, kind: bytes, path: bytes, observation: Observation) -> bytes:
         where = path if observation.place == observation.name else observation.place
         try:
             if not pseudo.is_pseudo(observation.name):
@@ -214,7 +236,6 @@ class Conditions:
             raise _Unknowable(Reason.INPUT_CHANGED, observation.name) from error
         if value == ABSENT:
             raise _Unknowable(Reason.INPUT_CHANGED, observation.name)
-        self._values[key] = value
         return value
 
     # ---- postconditions ----
@@ -242,12 +263,13 @@ class Conditions:
     def _output(self, execution: Execution, name: bytes, change: Change) -> Output | None:
         if name.startswith((b"/proc/", b"/dev/")) and pseudo.ignored(name):
             return None
-        if self._last_change.get(name, 0) > change.last:
-            raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
         key = (name, change.last)
         if key not in self._outputs:
-            self._outputs[key] = self._capture(execution, name, change)
-        output = self._outputs[key]
+            if self._history.last(name) > change.last:
+                raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
+            self._outputs[key] = self._capture(execution, name, change), time.monotonic_ns()
+        output, captured = self._outputs[key]
+        execution.checks.append((name, change.last, captured))
         if output.kind == b"-":
             if change.last_how != REMOVED:
                 raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
@@ -291,29 +313,15 @@ class Conditions:
         merged: list[tuple[int, int]] = []
         data = bytearray()
         for chunk in chunks:
-            data += self._chunk(chunk)
+            piece = os.pread(chunk.source, chunk.length, chunk.offset)
+            if len(piece) != chunk.length:
+                raise _Unknowable(Reason.EVENTS_LOST, f"bytes written to descriptor {chunk.fd}")
+            data += piece
             if merged and merged[-1][0] == chunk.fd:
                 merged[-1] = (chunk.fd, merged[-1][1] + chunk.length)
             else:
                 merged.append((chunk.fd, chunk.length))
         return tuple(merged), self._blobs.put_bytes(bytes(data))
-
-    def _chunk(self, chunk: Chunk) -> bytes:
-        if chunk.path is None:
-            data = os.pread(self._spool, chunk.length, chunk.offset)
-            if len(data) != chunk.length:
-                raise _Unknowable(Reason.EVENTS_LOST, f"bytes written to descriptor {chunk.fd}")
-            return data
-        try:
-            with open(chunk.path, "rb") as file:
-                now = os.fstat(file.fileno())
-                data = os.pread(file.fileno(), chunk.length, chunk.offset)
-        except OSError as error:
-            raise _Unknowable(Reason.UNOBSERVABLE_WRITE, chunk.path) from error
-        same = chunk.stamp is not None and chunk.stamp.same_version(now, attributes_changed=False)
-        if not same or len(data) != chunk.length:
-            raise _Unknowable(Reason.UNOBSERVABLE_WRITE, chunk.path)
-        return data
 
 
 def call_of(execution: Execution) -> Call:

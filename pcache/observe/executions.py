@@ -85,23 +85,15 @@ class Change:
 
 
 class Chunk:
-    """A piece of a stream: `length` bytes at `offset` of the spool, or of a file of that version."""
+    """A piece of a stream: `length` bytes at `offset` of the file open at `source`."""
 
-    __slots__ = ("fd", "length", "offset", "path", "stamp")
+    __slots__ = ("fd", "length", "offset", "source")
 
-    def __init__(
-        self,
-        fd: int,
-        offset: int,
-        length: int,
-        path: bytes | None = None,
-        stamp: Stamp | None = None,
-    ) -> None:
+    def __init__(self, fd: int, source: int, offset: int, length: int) -> None:
         self.fd = fd
+        self.source = source
         self.offset = offset
         self.length = length
-        self.path = path
-        self.stamp = stamp
 
 
 class Execution:
@@ -141,6 +133,9 @@ class Execution:
         """Those of `changes` that are or were directories."""
         self.chunks: list[Chunk] = []
         self.offsets: dict[int, int] = {}
+        self.checks: list[tuple[bytes, int, int]] = []
+        """What was read after the fact, to be judged when all events are known: the tree must not
+        have changed that name after the first and up to the second time."""
         self.problems: dict[str, Uncacheable] = {}
         self.children: list[Execution] = []
         """Those that have ended."""
@@ -232,6 +227,11 @@ class Execution:
             else:
                 known.opened |= observation.opened
         parent.children.append(self)
+
+    def release(self) -> None:
+        """Gives up what only its own record and its parent needed."""
+        self.inputs, self.changes, self.children = {}, {}, []
+        self.directories, self.chunks = set(), []
 
     # ---- changes ----
 

@@ -22,7 +22,7 @@ class Recording:
         self._recorder = recorder
         self._ring = Ring(recorder.ring_fd, recorder.ring_bytes)
         self._spool = spool
-        self._size = 0
+        self._size = self._told = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._copy, name="pcache-ring", daemon=True)
         self.failure = ""
@@ -38,8 +38,22 @@ class Recording:
         """Detaches, and returns when all that was recorded is in the spool."""
         self._recorder.detach()
         self._stop.set()
-        self._thread.join()
+        if self._thread.ident is not None:  # it was started
+            self._thread.join()
+
+    def lost(self) -> int:
+        """Events that did not fit into the ring."""
+        return self._recorder.counts()["lost"]
+
+    def close(self) -> None:
         self._ring.close()
+        self._recorder.close()
+
+    def news(self) -> tuple[bytes, int]:
+        """What came into the spool since the last call (whole records), and its offset there."""
+        start, end = self._told, self._size
+        self._told = end
+        return os.pread(self._spool, end - start, start), start
 
     def _copy(self) -> None:
         while True:
@@ -53,13 +67,15 @@ class Recording:
                 time.sleep(_POLL_SECONDS)
 
     def _write(self, blob: bytes) -> None:
-        self._size += len(blob)
-        if self._size > SPOOL_LIMIT:
+        if self._size + len(blob) > SPOOL_LIMIT:
             self.failure = f"it needs more than {SPOOL_LIMIT >> 30} GiB of spool"
             return
         try:
-            view = memoryview(blob)
+            view, at = memoryview(blob), self._size
             while view:
-                view = view[os.write(self._spool, view) :]
+                written = os.pwrite(self._spool, view, at)
+                view, at = view[written:], at + written
         except OSError as error:
             self.failure = f"cannot write the spool: {error.strerror}"
+            return
+        self._size = at  # published last: `news` reads up to here

@@ -7,6 +7,8 @@ that fork without execve, belong to the execution they came from.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..model import Kind, Reason
 from . import events, pseudo
 from .accesses import Accesses, Event, Process
@@ -22,14 +24,18 @@ _OWN_SIGNALS = frozenset({4, 5, 6, 7, 8, 11, 24, 25, 31})
 
 
 class Tree:
-    """Feed it the recorder's output; `executions` then holds every one, in order of their start."""
+    """Feed it the recorder's output; `executions` then holds every one, in order of their start.
 
-    def __init__(self) -> None:
+    `ended` is called with each execution at its end, after those of its subtree.
+    """
+
+    def __init__(self, spool: int, copies: int, ended: Callable[[Execution], None]) -> None:
         self.executions: list[Execution] = []
         self.events = 0
         self._decoder = events.Decoder()
         self._processes: dict[int, Process] = {}
-        self.accesses = Accesses(self._processes)
+        self.accesses = Accesses(self._processes, spool, copies)
+        self._ended = ended
         self._interpreters = Interpreters()
 
     def root(self, pid: int) -> None:
@@ -41,7 +47,7 @@ class Tree:
         """Processes that have not ended."""
         return len(self._processes)
 
-    def feed(self, blob: bytes, base: int) -> None:
+    def feed(self, blob: bytes | memoryview, base: int) -> None:
         """A run of complete ring records; `base` is its offset in the spool."""
         header = events.HEADER.unpack_from
         for at, record in events.records(blob):
@@ -166,6 +172,7 @@ class Tree:
             execution.end, execution.status = ts, status & ~0x80
             if execution.alive > 0:
                 execution.problem(Reason.LEFT_RUNNING, f"{execution.alive} processes")
+            self._ended(execution)
             execution.merge_into_parent()
             if not execution.is_tail or execution.parent is None:
                 return

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import mmap
 import os
+import select
 import signal
 import tempfile
 import time
-from collections import Counter
 from types import FrameType
 
 from .. import fingerprint, image
@@ -23,17 +22,17 @@ from ..errors import (
     StoreError,
 )
 from ..facts import Facts
-from ..model import Uncacheable
+from ..model import Reason, Uncacheable
 from ..observe import program
-from ..observe.conditions import Clock, Conditions, call_of, mark_conflicts
+from ..observe.conditions import Clock, Conditions, call_of
 from ..observe.executions import Execution
 from ..observe.recording import Recording
 from ..observe.tree import Tree
-from ..store.index import STORED, Store
+from ..store.index import Store
 from ..user import User
 
 DEFAULT_RING_BYTES = 64 << 20
-_FEED_BYTES = 1 << 26
+_PAUSE_MS = 5
 
 
 class Options:
@@ -55,6 +54,32 @@ class Options:
         self.ring_bytes = ring_bytes
 
 
+class Analysis:
+    """What becomes of the events of one recording."""
+
+    def __init__(self, store: Store, spool: int, copies: int, counters: Counters) -> None:
+        # Millions of small objects, none of them in a cycle worth finding.
+        gc.disable()
+        self.clock = Clock()
+        self.tree = Tree(spool, copies, self._ended)
+        self.conditions = Conditions(
+            store.digests,
+            store.blobs,
+            Facts(store.digests, OwnFds(), counters),
+            self.tree.accesses.history,
+            self.clock,
+        )
+
+    def root(self, pid: int) -> None:
+        self.tree.root(pid)
+
+    def feed(self, blob: bytes, offset: int) -> None:
+        self.tree.feed(blob, offset)
+
+    def _ended(self, execution: Execution) -> None:
+        self.conditions.capture(execution)
+
+
 class Trace:
     """One command under the recorder.  Raises CommandNotFound, CommandNotExecutable."""
 
@@ -66,7 +91,6 @@ class Trace:
         self._path = self._find(command[0])
         self._interrupted: list[int] = []
         self._pid = 0
-        self._why: dict[str, Counter[str]] = {}
 
     def run(self) -> int:
         """Runs the command; its exit status.  Dies by the command's signal if it did."""
@@ -74,28 +98,23 @@ class Trace:
             if os.geteuid() != 0:
                 raise PrivilegeError("recording needs root", "run: sudo pcache trace ...")
             recorder = program.Recorder(program.image(), self._options.ring_bytes)
-            with self._as_user():
-                store = Store.open(self._user.store_dir, counters=self._counters)
-                spool = _spool(self._user.store_dir)
+            self._act_as(self._user.uid, self._user.gid)
+            store = Store.open(self._user.store_dir, counters=self._counters)
+            spool, copies = _spool(self._user.store_dir), _spool(self._user.store_dir)
         except PcacheError as error:
             _say(error.report())
             _say("pcache: the command runs without being recorded")
             return self._plainly()
-        before = _realtime_offset()
         recording = Recording(recorder, spool)
-        status = self._supervise(recording)
-        recording.finish()
-        lost = recorder.counts()["lost"]
-        recorder.close()
-        clock = Clock(before, _realtime_offset())
-        self._user.become()
+        analysis = Analysis(store, spool, copies, self._counters)
+        status = self._supervise(recording, analysis)
         try:
             with store:
-                self._store(store, spool, clock, recording.failure, lost)
+                self._store(store, analysis, recording.failure)
         except (PcacheError, OSError) as error:
             message = error if isinstance(error, PcacheError) else StoreError(str(error))
             _say(message.report())
-            _say("pcache: nothing of this run was stored")
+            _say("pcache: not everything of this run was stored")
         self._report(status)
         return _end(status)
 
@@ -117,22 +136,20 @@ class Trace:
                 "check its permissions: ls -l shows them",
             ) from None
 
-    @contextlib.contextmanager
-    def _as_user(self):  # type: ignore[no-untyped-def]
-        """File system access as the user whose store it is."""
-        os.setegid(self._user.gid)
-        os.seteuid(self._user.uid)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-            os.setegid(0)
+    @staticmethod
+    def _act_as(uid: int, gid: int) -> None:
+        """Whose permissions count from now on; root's own can be taken back."""
+        os.seteuid(0)
+        os.setegid(gid)
+        os.seteuid(uid)
 
     def _execute(self) -> int:
         """Becomes the command; returns an exit status if that fails."""
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # ignored by Python
             signal.signal(number, signal.SIG_DFL)
         try:
+            if os.getuid() == 0:
+                self._act_as(0, 0)
             self._user.become()
             try:
                 os.execve(self._path, self._command, self._user.env)
@@ -154,8 +171,8 @@ class Trace:
         self._write_json(None)
         return self._execute()
 
-    def _supervise(self, recording: Recording) -> int:
-        """Starts the command behind a gate, records it, and waits; its wait status."""
+    def _supervise(self, recording: Recording, analysis: Analysis) -> int:
+        """Starts the command behind a gate, records it until it ends; its wait status."""
         gate, opener = os.pipe()
         pid = self._pid = os.fork()
         if pid == 0:
@@ -174,13 +191,27 @@ class Trace:
             signal.signal(number, self._note_signal)
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._forward_signal)
+        analysis.root(pid)
         try:
+            self._act_as(0, 0)
             recording.start(pid)
         except OSError as error:
-            recording.failure = str(error)
+            recording.failure = f"the probes cannot be attached: {error}"
+        self._act_as(self._user.uid, self._user.gid)
         os.write(opener, b"g")
         os.close(opener)
-        return os.waitpid(pid, 0)[1]
+        ended = select.poll()
+        ended.register(os.pidfd_open(pid), select.POLLIN)
+        while not ended.poll(_PAUSE_MS):
+            analysis.feed(*recording.news())
+        status = os.waitpid(pid, 0)[1]
+        recording.finish()
+        self._act_as(0, 0)
+        self._counters.inc("events lost", recording.lost())
+        recording.close()
+        self._act_as(self._user.uid, self._user.gid)
+        analysis.feed(*recording.news())
+        return status
 
     def _note_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._interrupted.append(time.monotonic_ns())
@@ -192,52 +223,35 @@ class Trace:
 
     # ---- what it did ----
 
-    def _store(self, store: Store, spool: int, clock: Clock, failure: str, lost: int) -> None:
-        gc.disable()  # millions of small objects, none of them in a cycle worth finding
-        tree = Tree()
-        tree.root(self._pid)
-        size = os.fstat(spool).st_size
-        if size:
-            with mmap.mmap(spool, size, prot=mmap.PROT_READ) as content:
-                tree.feed(memoryview(content), 0)
-        self._counters.inc("executions", len(tree.executions))
-        self._counters.inc("events lost", lost)
-        if failure or lost:
-            what = failure or f"{lost} kernel events did not fit into the ring"
-            _say(f"pcache: nothing of this run is stored: {what}")
-            if lost:
-                _say("pcache: a larger ring may help: --ring-size MIB")
-        for execution in tree.executions:
-            mark_conflicts(execution)
-            self._mark_session(execution, failure, lost)
-        conditions = Conditions(
-            store.digests,
-            store.blobs,
-            Facts(store.digests, OwnFds(), self._counters),
-            tree.accesses.last_change,
-            spool,
-            clock,
-        )
+    def _store(self, store: Store, analysis: Analysis, failure: str) -> None:
+        executions = analysis.tree.executions
+        lost = self._counters["events lost"]
+        self._counters.inc("executions", len(executions))
+        if lost:
+            failure = f"{lost} kernel events did not fit into the ring"
+        if analysis.clock.stepped():
+            failure = "the system clock was set meanwhile"
+        if failure:
+            _say(f"pcache: nothing of this run is stored: {failure}")
+        if lost:
+            _say("pcache: a larger ring may help: --ring-size MIB")
         with store.batch():
-            for execution in tree.executions:
-                result = conditions.record(execution)
+            for execution in executions:
+                self._mark_session(execution, failure)
+                result = analysis.conditions.settle(execution)
                 if isinstance(result, list):
                     self._uncacheable(store, execution, result)
                 else:
                     self._explain(execution, store.add(result))
 
-    def _mark_session(self, execution: Execution, failure: str, lost: int) -> None:
-        from ..model import Reason
-
-        if failure or lost:
-            execution.problem(Reason.EVENTS_LOST, failure or f"{lost} events")
+    def _mark_session(self, execution: Execution, failure: str) -> None:
+        if failure:
+            execution.problem(Reason.EVENTS_LOST, failure)
         for at in self._interrupted:
             if execution.image < at and (execution.end is None or execution.end >= at):
                 execution.problem(Reason.KILLED_OUTSIDE, "a signal while it ran")
 
-    def _uncacheable(
-        self, store: Store, execution: Execution, reasons: list[Uncacheable]
-    ) -> None:
+    def _uncacheable(self, store: Store, execution: Execution, reasons: list[Uncacheable]) -> None:
         call = call_of(execution)
         self._counters.inc("uncacheable")
         for reason in reasons:
@@ -276,11 +290,6 @@ class Trace:
             _say(f"pcache: cannot write {self._options.json}: {error.strerror}")
 
 
-def _realtime_offset() -> int:
-    """CLOCK_REALTIME minus CLOCK_MONOTONIC in ns."""
-    return time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-
-
 def _spool(directory: bytes) -> int:
     """A nameless file beside the store.  Raises StoreError."""
     try:
@@ -307,5 +316,3 @@ def _say(text: str) -> None:
     with contextlib.suppress(OSError):
         os.write(2, text.encode(errors="surrogateescape") + b"\n")
 
-
-__all__ = ["DEFAULT_RING_BYTES", "STORED", "Options", "Trace"]
