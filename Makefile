@@ -27,7 +27,7 @@ dev:
 
 demo:
 	@tools/install run demo
-	@$(PYTHON) -m demo.run
+	@$(PYTHON) -B -m demo.run
 
 test: dev lint
 	$(PYTHON) -m pytest -m 'not slow' $(PYTEST_ARGS)

@@ -11,8 +11,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pcache.user import User
-
 ACCOUNT = "pcache-demo"
 ELSEWHERE = Path("/var/tmp/pcache-demo")
 
@@ -53,19 +51,16 @@ class Person:
 
 @contextmanager
 def demo_person(work: Path) -> Iterator[Person]:
-    """Yield the caller, the caller of sudo, or (for plain root) an account made for the demo."""
+    """Yield the caller, or (when that is root) an account made for the demo.
+
+    `sudo make demo` is no exception: trace would take the environment of that sudo for the user's,
+    and keep its records in the user's own store.
+    """
     if os.geteuid() != 0:
         name = pwd.getpwuid(os.geteuid()).pw_name
         statement = f"trace runs through sudo, everything else as {name}"
         env = dict(os.environ)
         yield Person(name, os.geteuid(), os.getegid(), env, work, statement, False)
-        return
-    user = User.invoking()
-    if user.uid != 0:
-        env = {os.fsdecode(name): os.fsdecode(value) for name, value in user.env.items()}
-        statement = f"trace runs as root, everything else as {user.name}, who called sudo"
-        with _folder(work, user.uid, user.gid) as folder:
-            yield Person(user.name, user.uid, user.gid, env, folder, statement, True)
         return
     with _account() as entry, _folder(work, entry.pw_uid, entry.pw_gid) as folder:
         env = {
@@ -117,3 +112,10 @@ def _folder(work: Path, uid: int, gid: int) -> Iterator[Path]:
         yield ELSEWHERE
     finally:
         shutil.rmtree(ELSEWHERE)
+
+
+def give_back(work: Path) -> None:
+    """After `sudo make demo` the work folder must not be root's."""
+    if os.geteuid() == 0 and "SUDO_UID" in os.environ and work.exists():
+        owner = f"{os.environ['SUDO_UID']}:{os.environ.get('SUDO_GID', '')}"
+        subprocess.run(["chown", "-R", owner, work], check=True)

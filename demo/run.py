@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from demo.person import Person, demo_person
+from demo.person import Person, demo_person, give_back
 from demo.source import Project, prepare
 
 WORK = Path(__file__).resolve().parent.parent / "demo-work"
@@ -175,6 +175,9 @@ def main() -> int:
     if replayed.stdout != traced.stdout:
         console.print("replay did not print what the traced build printed", style="red")
         good = False
+    if not replayed.counters.get("hits"):
+        console.print("nothing was replayed: pcache help trace, --explain says why", style="red")
+        good = False
     if good:
         console.print(
             "\nNow yours:  [bold]sudo pcache trace make[/], later  [bold]pcache replay make"
@@ -186,4 +189,7 @@ if __name__ == "__main__":
     os.environ.pop("MAKEFLAGS", None)
     os.environ.pop("MAKELEVEL", None)
     os.environ.pop("MFLAGS", None)
-    raise SystemExit(main())
+    try:
+        raise SystemExit(main())
+    finally:
+        give_back(WORK)
