@@ -59,6 +59,8 @@ class Job:
                 stream = self._streams[number] = Stream(self.task.fds.get(number))
                 if stream.broken():
                     raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        if self.task.before_exec:
+            self._check_room()
         if not self._killable:
             self._stop()
         elif not self._listener.valid(self.id):
@@ -109,6 +111,17 @@ class Job:
         for stream in self._streams.values():
             stream.close()
         self.task.fds.close()
+
+    def _check_room(self) -> None:
+        """Refuse what might stall before the execve.
+
+        The reader may be our parent, and it may wait for the execve: in vfork(2), or at the end
+        of a close-on-exec pipe that would report its failure.
+        """
+        for number, stream in self._streams.items():
+            room = stream.room()
+            if room is not None and sum(len(d) for n, d in self._writes if n == number) > room:
+                raise BlockingIOError(errno.EAGAIN, "its output may have to wait for a reader")
 
     def _stop(self) -> None:
         tracee.stop(self._listener, self.id, self.task.tid, self._killable)

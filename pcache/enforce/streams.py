@@ -7,12 +7,14 @@ never set on it: RWF_NOWAIT asks for the same in one call, where the file suppor
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
-from stat import S_ISCHR, S_ISREG
+from stat import S_ISCHR, S_ISFIFO, S_ISREG
 
 _RWF_NOWAIT = 8
 _PIPE_BUF = 4096
+_FIONREAD = 0x541B
 
 
 class Stream:
@@ -22,6 +24,7 @@ class Stream:
         self.fd = fd
         mode = os.fstat(fd).st_mode
         self._plain = S_ISREG(mode)
+        self._pipe = S_ISFIFO(mode)
         self._private = -1
         if S_ISCHR(mode) and os.isatty(fd):
             # A terminal knows neither RWF_NOWAIT nor offsets: another description will do.
@@ -52,6 +55,17 @@ class Stream:
     def broken(self) -> bool:
         """Whether nobody can read any more what is written here."""
         return not self._plain and bool(self._events() & select.POLLERR)
+
+    def room(self) -> int | None:
+        """How many bytes go without waiting, if nobody else writes; None: any number."""
+        if self._plain:
+            return None
+        if not self._pipe:
+            return _PIPE_BUF  # a socket or terminal: a guess that is always true when it is empty
+        waiting = bytearray(4)
+        fcntl.ioctl(self.fd, _FIONREAD, waiting)
+        size = fcntl.fcntl(self.fd, fcntl.F_GETPIPE_SZ)
+        return size - int.from_bytes(waiting, "little")
 
     def close(self) -> None:
         """Give up what the stream itself opened."""

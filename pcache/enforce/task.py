@@ -55,12 +55,14 @@ class Unreadable(Exception):
 class Task:
     """A blocked task whose execution is decided."""
 
-    __slots__ = ("call", "fds", "tid")
+    __slots__ = ("before_exec", "call", "fds", "tid")
 
-    def __init__(self, tid: int, call: Call, fds: TaskFds) -> None:
+    def __init__(self, tid: int, call: Call, fds: TaskFds, before_exec: bool) -> None:
         self.tid = tid
         self.call = call
         self.fds = fds
+        self.before_exec = before_exec
+        """Whether the execve is still to come, and others may wait for it."""
 
 
 class Process:
@@ -85,7 +87,7 @@ class Process:
         strings = self._memory(start, end - start)
         argv = tuple(strings[: argv_end - start].split(b"\0")[:-1])
         env = tuple(strings[env_start - start :].split(b"\0")[:-1])
-        return self._task(executable, argv, env, self._link(b"cwd"), frozenset())
+        return self._task(executable, argv, env, self._link(b"cwd"))
 
     def request(self, dirfd: int, path_at: int, argv_at: int, env_at: int, flags: int) -> Task:
         """The execution that a blocked execveat(dirfd, path, argv, env, flags) asks for."""
@@ -115,8 +117,9 @@ class Process:
         argv: tuple[bytes, ...],
         env: tuple[bytes, ...],
         cwd: bytes,
-        closing: frozenset[int],
+        closing: frozenset[int] | None = None,
     ) -> Task:
+        """`closing`: descriptors among 0-2 that the execve closes; None: it is over."""
         status = self._read(b"status")
         if _field(status, b"\nTracerPid:\t") != b"0":
             raise Unreadable("traced")  # PTRACE_SEIZE would fail, after all effects
@@ -129,13 +132,13 @@ class Process:
         if os.readlink(self._dir + b"ns/mnt") != _MOUNT_NAMESPACE:
             raise Unreadable("another mount namespace")
         umask = int(_field(status, b"\nUmask:\t"), 8)
-        fds = TaskFds(self._tid, int(_field(status, b"\nTgid:\t")), closing)
+        fds = TaskFds(self._tid, int(_field(status, b"\nTgid:\t")), closing or frozenset())
         try:
             call = Call(executable, argv, env, cwd, umask, uid, gid, fds.kinds())
         except OSError:
             fds.close()
             raise
-        return Task(self._tid, call, fds)
+        return Task(self._tid, call, fds, before_exec=closing is not None)
 
     def _read(self, name: bytes) -> bytes:
         fd = os.open(self._dir + name, os.O_RDONLY | os.O_CLOEXEC)

@@ -32,7 +32,8 @@ class Result:
     def verdicts(self) -> list[tuple[str, str]]:
         """(verdict, name of the program) of every decision."""
         return [
-            (d["verdict"], os.path.basename(d["executable"][2:-1])) for d in self.report["decisions"]
+            (d["verdict"], os.path.basename(d["executable"][2:-1]))
+            for d in self.report["decisions"]
         ]
 
 
