@@ -17,7 +17,8 @@ class _Record:
     __slots__ = ()
 
     def _values(self) -> tuple[object, ...]:
-        return tuple(getattr(self, name) for name in self.__slots__)
+        names: tuple[str, ...] = self.__slots__
+        return tuple(getattr(self, name) for name in names)
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and other._values() == self._values()
@@ -26,7 +27,8 @@ class _Record:
         return hash(self._values())
 
     def __repr__(self) -> str:
-        pairs = zip(self.__slots__, self._values(), strict=True)
+        names: tuple[str, ...] = self.__slots__
+        pairs = zip(names, self._values(), strict=True)
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in pairs)})"
 
 
@@ -190,9 +192,7 @@ class Record(_Record):
 
     __slots__ = ("call", "weak", "facts", "outcome")
 
-    def __init__(
-        self, call: Call, weak: Digest, facts: tuple[Fact, ...], outcome: Outcome
-    ) -> None:
+    def __init__(self, call: Call, weak: Digest, facts: tuple[Fact, ...], outcome: Outcome) -> None:
         self.call = call
         self.weak = weak
         self.facts = facts

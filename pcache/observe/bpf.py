@@ -40,7 +40,7 @@ def map_update(fd: int, key: bytes, value: bytes) -> None:
 
 
 def map_lookup(fd: int, key: bytes, size: int) -> bytes:
-    """The value under `key`; `size` is that of the value times the number of CPUs for per-CPU maps."""
+    """The value under `key`; for per-CPU maps `size` is the value's times the number of CPUs."""
     k = ctypes.create_string_buffer(key, len(key))
     v = ctypes.create_string_buffer(size)
     _bpf(_MAP_LOOKUP, struct.pack("<IIQQQ", fd, 0, _address(k), _address(v), 0))

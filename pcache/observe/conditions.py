@@ -28,8 +28,8 @@ from ..store.blobs import Blobs
 from ..store.digests import DigestCache
 from . import pseudo
 from .events import Stamp
-from .history import History
 from .executions import ATTRIBUTES, CREATED, REMOVED, Change, Chunk, Execution, Observation
+from .history import History
 
 _GRAIN_NS = 20_000_000
 """A file whose ctime is younger than this when it is opened may change unseen (FACTS: measured
@@ -155,10 +155,9 @@ class Conditions:
     ) -> bytes:
         if observation.value is not None:
             return observation.value
-        kind, path = key
         if observation.entries is not None:
             entries = listed.before(observation)
-            if kind == Kind.NAMES:
+            if key[0] == Kind.NAMES:
                 return names_value(name for name, _ in entries)
             return listing_value(entries)
         if observation.stamp is not None:
@@ -169,7 +168,6 @@ class Conditions:
         self, execution: Execution, key: Key, observation: Observation, stamp: Stamp
     ) -> bytes:
         """A regular file of a known version."""
-        kind, path = key
         self._trust(observation, stamp)
         version = (stamp.st_ino, stamp.st_size, stamp.st_mtime_ns, stamp.st_ctime_ns)
         cached = self._values.get((observation.place, *version))
@@ -178,8 +176,8 @@ class Conditions:
             self._values[(observation.place, *version)] = cached
         digest, hashed = cached
         execution.checks.append((observation.name, observation.ts, hashed))
-        if kind == Kind.INPUT:
-            fd = int(path)
+        if key[0] == Kind.INPUT:
+            fd = int(key[1])
             offset = next(d.handle.pos for d in execution.descriptors.values() if d.fd == fd)
             return input_value(offset, digest)
         return content_value(stamp, digest)

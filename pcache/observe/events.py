@@ -98,8 +98,8 @@ class Body:
     """
 
     __slots__ = (
-        "args", "base", "deleted", "err", "file", "file2", "flags", "handle", "handle2", "nr", "out",
-        "path", "path2", "raw_path2", "stamp", "stamp2", "type",
+        "args", "base", "deleted", "err", "file", "file2", "flags", "handle", "handle2", "nr",
+        "out", "path", "path2", "raw_path2", "stamp", "stamp2", "type",
     )  # fmt: skip
 
     def __init__(self, record: bytes) -> None:

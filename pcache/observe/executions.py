@@ -17,8 +17,8 @@ from .events import Descriptor, Stamp
 class Observation:
     """The first time an execution depended on a key.
 
-    Its value is known (`value`), or is that of the file of version `stamp` (found at `place`), or is
-    looked up later (neither).  `entries` is a directory listing as it was.
+    Its value is known (`value`), or that of the file of version `stamp` (found at `place`), or looked
+    up later (neither).  `entries` is a directory listing as it was.
     """
 
     __slots__ = ("entries", "name", "opened", "place", "stamp", "ts", "value")
@@ -220,7 +220,7 @@ class Execution:
                 if not determined(observation.name, observation.ts):
                     inputs[key] = observation
                 continue
-            parent._check(key, known, observation)  # noqa: SLF001
+            parent._check(key, known, observation)
             if observation.ts < known.ts:
                 observation.opened |= known.opened
                 inputs[key] = observation

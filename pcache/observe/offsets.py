@@ -96,9 +96,10 @@ def offsets(path: str = VMLINUX) -> dict[str, int]:
     structs = btf.structs({spec[0] for spec in _WANTED.values()})
     found: dict[str, int] = {}
     for name, (struct_name, *members) in _WANTED.items():
-        handle = structs.get(struct_name)
-        for member in members if handle is not None else ():
-            offset = btf.offset(handle, member)
+        if struct_name not in structs:
+            raise _unknown(f"there is no struct {struct_name}")
+        for member in members:
+            offset = btf.offset(structs[struct_name], member)
             if offset is not None:
                 found[name] = offset
                 break

@@ -182,11 +182,11 @@ def image(cache_dir: str = CACHE_DIR) -> Image:
     A cache that is missing, unwritable, damaged or somebody else's only costs time.
     """
     path = os.path.join(cache_dir, f"recorder-{image_key()}")
-    with contextlib.suppress(OSError, PcacheError, ValueError, StopIteration, struct.error):
-        with open(path, "rb") as file:
-            status = os.fstat(file.fileno())
-            if status.st_uid == os.geteuid() and not status.st_mode & 0o022:
-                return Image.from_bytes(file.read())
+    damage = (OSError, PcacheError, ValueError, StopIteration, struct.error)
+    with contextlib.suppress(*damage), open(path, "rb") as file:
+        status = os.fstat(file.fileno())
+        if status.st_uid == os.geteuid() and not status.st_mode & 0o022:
+            return Image.from_bytes(file.read())
     compiled = compile_image()
     with contextlib.suppress(OSError):
         os.makedirs(cache_dir, mode=0o755, exist_ok=True)

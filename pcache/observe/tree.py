@@ -128,7 +128,7 @@ class Tree:
         if is_script and pseudo.is_magic(execution.filename):
             execution.problem(Reason.UNSUPPORTED, f"script {_text(execution.filename)}")
         for path in self._interpreters.of(
-            body.file, body.stamp, execution.filename if is_script else None, execution.cwd
+            body.file, body.stamp, execution.filename if is_script else None, body.base
         ):
             name = self.accesses.names.canonical(path, follow=True)
             execution.observe((Kind.CONTENT, path), Observation(started, name, opened=True))

@@ -315,4 +315,3 @@ def _end(status: int) -> int:
 def _say(text: str) -> None:
     with contextlib.suppress(OSError):
         os.write(2, text.encode(errors="surrogateescape") + b"\n")
-
