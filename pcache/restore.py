@@ -40,6 +40,8 @@ class Plan:
         self._places: dict[bytes, bytes] = {}
         self._data = b""
         self._bytes = 0
+        self._replaced: set[bytes] = set()
+        self._gone = {output.path for output in outcome.outputs if output.kind != b"d"}
         self._undo: list[tuple[Callable[..., object], tuple[object, ...]]] = []
         self._aside: list[bytes] = []
 
@@ -66,12 +68,12 @@ class Plan:
         try:
             if self.outcome.data:
                 self._data = self._store.blobs.get_bytes(self.outcome.data)
-            made = {output.path for output in self.outcome.outputs if output.kind == b"d"}
+            self._find_replaced()
             for output in self.outcome.outputs:
                 if output.kind != b"f":
-                    self._check(output, made)
+                    self._check(output)
                 elif not self._is_right(output):
-                    self._stage(output, made)
+                    self._stage(output)
             for fd, _ in self.outcome.offsets:
                 os.lseek(self._fds.get(fd), 0, os.SEEK_CUR)
         except BaseException:
@@ -96,7 +98,8 @@ class Plan:
         directories = sorted((o for o in outputs if o.kind == b"d"), key=_path)
         try:
             for output in sorted((o for o in outputs if o.kind == b"-"), key=_path, reverse=True):
-                self._clear(output.path)
+                if not self._within_replaced(output.path):
+                    self._clear(output.path)
             for output in directories:
                 self._make_directory(output.path)
             for output in outputs:
@@ -122,8 +125,28 @@ class Plan:
 
     # Preparing
 
+    def _find_replaced(self) -> None:
+        """Finds outputs that others are below, and that are no directories yet.
+
+        Paths below them must not be looked up before they are: they may be symbolic links.
+        """
+        parents = {os.path.dirname(output.path) for output in self.outcome.outputs}
+        for output in sorted(self.outcome.outputs, key=_path):
+            path = output.path
+            if path in parents and (self._within_replaced(path) or _mode(path) != S_IFDIR):
+                self._replaced.add(path)
+
+    def _within_replaced(self, path: bytes) -> bool:
+        while self._replaced and path != b"/":
+            path = os.path.dirname(path)
+            if path in self._replaced:
+                return True
+        return False
+
     def _is_right(self, output: Output) -> bool:
         """Whether a file has the right content and mode already: then only its time changes."""
+        if self._within_replaced(output.path):
+            return False
         try:
             st = os.lstat(output.path)
             return (
@@ -134,8 +157,8 @@ class Plan:
         except OSError:
             return False
 
-    def _stage(self, output: Output, made: set[bytes]) -> None:
-        staged = self._staging.new(self._place(output.path, made))
+    def _stage(self, output: Output) -> None:
+        staged = self._staging.new(self._place(output.path))
         self._staged[output.path] = staged
         size = self._store.blobs.copy_to(output.content, staged.fd)
         # After writing, which clears set-user-id; and not by open(2), which heeds the umask.
@@ -143,23 +166,23 @@ class Plan:
         staged.settle()
         self._bytes += size
 
-    def _check(self, output: Output, made: set[bytes]) -> None:
-        mode = _mode(output.path)
+    def _check(self, output: Output) -> None:
+        mode = None if self._within_replaced(output.path) else _mode(output.path)
         if (output.kind == b"-" and mode is None) or (output.kind == b"d" and mode == S_IFDIR):
             return
-        self._place(output.path, made)
+        self._place(output.path)
 
-    def _place(self, path: bytes, made: set[bytes]) -> bytes:
+    def _place(self, path: bytes) -> bytes:
         """An existing directory that we may write to, on the file system `path` will be on: its
         parent, or where that is yet to be made, the nearest above."""
         parent = os.path.dirname(path)
         place = self._places.get(parent)
         if place is None:
             place = parent
-            while not os.path.isdir(place):
-                if place not in made:
-                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), place)
+            while place in self._replaced:
                 place = os.path.dirname(place)
+            if not os.path.isdir(place):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), place)
             if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), place)
             self._places[parent] = place
@@ -234,7 +257,10 @@ class Plan:
             self._undo.append((os.chmod, (path, mode & 0o7777)))
             self._undo.append((os.mkdir, (path,)))
             return
-        aside = self._staging.spare_name(os.path.dirname(path))
+        directory = os.path.dirname(path)
+        while directory in self._gone:
+            directory = os.path.dirname(directory)
+        aside = self._staging.spare_name(directory)
         os.rename(path, aside)
         self._aside.append(aside)
         self._undo.append((os.rename, (aside, path)))
