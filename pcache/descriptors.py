@@ -17,7 +17,7 @@ _KCMP_FILE = 0
 
 
 def kind_of(fd: int) -> bytes:
-    """Kind of a descriptor of this process, as in `Call.fds` (without `=N`)."""
+    """Kind of a descriptor of this process, as in `Call.fds` (without `=1`)."""
     try:
         st = os.fstat(fd)
     except OSError as error:
@@ -88,7 +88,7 @@ class FdView:
         """Gives up what the view holds."""
 
     def kind(self, fd: int) -> bytes:
-        """Kind of the task's descriptor `fd`, as in `Call.fds` (without `=N`)."""
+        """Kind of the task's descriptor `fd`, as in `Call.fds` (without `=1`)."""
         try:
             return kind_of(self.get(fd))
         except OSError as error:
@@ -97,18 +97,11 @@ class FdView:
             raise
 
     def kinds(self) -> tuple[bytes, bytes, bytes]:
-        """`Call.fds`: the kinds of descriptors 0-2, or `=N` for one that is the lower one again."""
-        kinds = [self.kind(fd) for fd in range(3)]
-        for fd in (1, 2):
-            for lower in range(fd):
-                if (
-                    kinds[fd] == kinds[lower] != b"closed"
-                    and not kinds[lower].startswith(b"=")
-                    and same_description(self.get(lower), self.get(fd))
-                ):
-                    kinds[fd] = b"=%d" % lower
-                    break
-        return kinds[0], kinds[1], kinds[2]
+        """`Call.fds`: the kinds of descriptors 0-2, where 2 is `=1` if it is 1 again."""
+        stdin, stdout, stderr = self.kind(0), self.kind(1), self.kind(2)
+        if stderr == stdout != b"closed" and same_description(self.get(1), self.get(2)):
+            stderr = b"=1"
+        return stdin, stdout, stderr
 
 
 class OwnFds(FdView):

@@ -77,7 +77,7 @@ def weak_fingerprint(call: Call) -> Digest:
                 join(environment(call.env, call.cwd)),
                 call.cwd,
                 b"%o %d %d" % (call.umask, call.uid, call.gid),
-                join(call.fds),
+                join(call.fds[1:]),
             )
         )
     )

@@ -13,8 +13,9 @@ import os
 DEFAULT_PATH = b"/bin:/usr/bin"
 """What execvp(3) searches when PATH is unset."""
 
-_HEADER_BYTES = 256
-"""BINPRM_BUF_SIZE: how much of a file the kernel looks at to find its format."""
+_HEADER_BYTES = 255
+"""How much of a file the kernel looks at: BINPRM_BUF_SIZE less the byte that load_script() uses for
+the end of a cut option."""
 _NESTING = 5
 """How many interpreters in a row exec_binprm() follows before ELOOP."""
 _REGULAR, _TYPE = 0o100000, 0o170000

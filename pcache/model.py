@@ -36,8 +36,10 @@ class Call(_Record):
     """What the caller asked for: everything the kernel handed to the new program.
 
     `fds` holds one kind for each of descriptors 0-2: b"closed", b"null", b"tty", b"pipe",
-    b"file", b"socket", b"dir", b"char:MAJOR:MINOR", b"other"; or b"=N" when the descriptor is
-    the same open file description as the lower descriptor N (as after `2>&1`).
+    b"file", b"socket", b"dir", b"char:MAJOR:MINOR", b"other"; b"=1" for 2 when it is the same open
+    file description as 1 (as after `2>&1`).  What stdin is matters only to programs that look at
+    it (make hands it to one of its parallel jobs, whichever comes first): it is not part of the
+    weak fingerprint but a fact of kind FD.
     """
 
     __slots__ = ("executable", "argv", "env", "cwd", "umask", "uid", "gid", "fds")

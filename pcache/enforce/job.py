@@ -97,7 +97,7 @@ class Job:
         tracee.finish(self.task.tid, self._plan.status)
 
     def give_up(self) -> None:
-        """Let the program run."""
+        """Let the program run.  Raises Gone if it cannot any more."""
         if self.stopped:
             self.stopped = False
             tracee.release(self.task.tid)

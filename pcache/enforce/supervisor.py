@@ -74,7 +74,7 @@ class Supervisor:
         self._interception = interception
         self._decider = decider
         self._missed = missed
-        self._observe = observer or (lambda verdict, call, why: None)
+        self._observer = observer
         self._status: int | None = None
         self._jobs: dict[int, Job] = {}
         """Parked jobs by each descriptor they wait for."""
@@ -161,7 +161,8 @@ class Supervisor:
                 return None
         plan = self._decider.decide(task.call, task.fds)
         if plan is None:
-            self._observe("miss", task.call, self._decider.last_miss)
+            if self._observer is not None:
+                self._observer("miss", task.call, self._decider.last_miss)
             return None
         return Job(self._listener, id, task, plan, self._killable)
 
@@ -192,18 +193,36 @@ class Supervisor:
 
     def _end(self, job: Job, error: Exception | None) -> None:
         """The job is over; with an error, the program has to run if it still can."""
-        if error is None:
+        if isinstance(error, Gone):
+            self._gone(job, error)
+        elif error is None:
             self.applied += 1
-            self._observe("hit", job.task.call, "")
-        elif not isinstance(error, Gone):
+            self._observe(job, "hit")
+        else:
             # EPIPE, ENOSPC, a task that is traced now: let the real program meet it.
             if not isinstance(error, (OSError, PcacheError)):
                 self._failed(error)
-            if job.stopped:
-                self._passing.add(job.task.tid)
-            job.give_up()
-            self._observe("run", job.task.call, str(error))
+            self._give_up(job)
+            self._observe(job, "run", str(error))
         job.close()
+
+    def _give_up(self, job: Job) -> None:
+        if job.stopped:
+            self._passing.add(job.task.tid)
+        try:
+            job.give_up()
+        except Gone as gone:
+            self._gone(job, gone)
+
+    def _gone(self, job: Job, gone: Gone) -> None:
+        # We are the command's parent as well: an end that was collected for the tracer is all
+        # that there is to collect.
+        if job.task.tid == self._root and gone.status is not None:
+            self._status = gone.status
+
+    def _observe(self, job: Job, verdict: str, why: str = "") -> None:
+        if self._observer is not None:
+            self._observer(verdict, job.task.call, why)
 
     def _park(self, job: Job) -> None:
         """Wait until the stream takes more, or the task dies."""
@@ -221,7 +240,7 @@ class Supervisor:
         self._guardian.unpark(job.slot)
         if died:
             if job.stopped:
-                job.give_up()  # reaps it for its parent to see
+                self._give_up(job)  # collects its end, so that its parent can see it
             self._end(job, Gone())
         else:
             self._busy.append(job)

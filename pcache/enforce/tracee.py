@@ -49,7 +49,15 @@ _every_signal_at = ctypes.addressof(_every_signal)
 
 
 class Gone(Exception):
-    """The task died, or waits no longer: there is nothing left to answer."""
+    """The task died, or waits no longer: there is nothing left to answer.
+
+    `status` is its wait status if its end was collected here: a child of ours then has no other
+    end to wait for.
+    """
+
+    def __init__(self, status: int | None = None) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 def stop(listener: Listener, id: int, tid: int, killable: bool) -> None:
@@ -66,32 +74,38 @@ def stop(listener: Listener, id: int, tid: int, killable: bool) -> None:
     if not listener.valid(id):
         # Whatever has this tid now is not the task we meant, and we are its tracer.
         _interrupt(tid)
-        if os.WIFSTOPPED(os.waitpid(tid, _WALL)[1]):
-            ptrace(_DETACH, tid)
+        status = os.waitpid(tid, _WALL)[1]
+        if not os.WIFSTOPPED(status):
+            raise Gone(status)
+        release(tid)
         raise Gone
     _interrupt(tid)
     if killable:
         listener.restart(id)
-    if not os.WIFSTOPPED(os.waitpid(tid, _WALL)[1]):
-        raise Gone
+    status = os.waitpid(tid, _WALL)[1]
+    if not os.WIFSTOPPED(status):
+        raise Gone(status)
 
 
 def release(tid: int) -> None:
-    """Let a stopped task go on: the kernel restarts its system call, which notifies again."""
+    """Let a stopped task go on: the kernel restarts its system call, which notifies again.
+
+    Raises Gone if it was killed meanwhile.
+    """
     try:
         ptrace(_DETACH, tid)
     except OSError:
-        _reap(tid)
+        raise Gone(_reap(tid)) from None
 
 
 def finish(tid: int, status: int) -> None:
-    """End a stopped task as wait status `status` says.  Raises Gone if it was killed meanwhile."""
+    """End a stopped task as wait status `status` says.  Raises Gone if its end came here."""
     signal = status & 0x7F
     try:
         if signal == _SIGKILL:
             syscalls.tkill(tid, _SIGKILL)
-            _reap(tid)
-        elif signal:
+            raise Gone(_reap(tid))
+        if signal:
             _die_by(tid, signal)
         else:
             _exit(tid, status >> 8 & 0xFF)
@@ -128,7 +142,7 @@ def _die_by(tid: int, signal: int) -> None:
         ptrace(_SYSCALL, tid)
         status = os.waitpid(tid, _WALL)[1]
         if not os.WIFSTOPPED(status):
-            raise Gone
+            raise Gone(status)
         remaining -= status >> 16 != _EVENT_STOP
     all_but_it = ctypes.c_ulong(~(1 << (signal - 1)))
     ptrace(_SETSIGMASK, tid, _SIGSET_BYTES, ctypes.addressof(all_but_it))
@@ -155,8 +169,8 @@ def _interrupt(tid: int) -> None:
         pass  # dying: the waitpid that follows sees its end
 
 
-def _reap(tid: int) -> None:
+def _reap(tid: int) -> int | None:
     try:
-        os.waitpid(tid, _WALL)
+        return os.waitpid(tid, _WALL)[1]
     except ChildProcessError:
-        pass
+        return None

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 
 from ..facts import ABSENT, OK, content_value, exists_value, replaceable_path
-from ..model import Kind, Reason
+from ..model import Key, Kind, Reason
 from . import pseudo
-from .events import FAULT, LOST, TRUNCATED, Body, Stamp
+from .events import FAULT, LOST, TRUNCATED, Body, Handle, Stamp
 from .executions import (
     ATTRIBUTES,
     CREATED,
@@ -46,6 +46,29 @@ _DT_DIR, _DT_REG = 4, 8
 _SYMLINK, _DIRECTORY = S_IFLNK, S_IFDIR
 
 Handler = Callable[["Event"], None]
+_Look = tuple[Key, bytes, bytes | None, Stamp | None, bool]
+"""What an observation is made of, but for its time."""
+_LOOKING = frozenset(
+    NUMBERS[name]
+    for name in [
+        "stat",
+        "lstat",
+        "newfstatat",
+        "statx",
+        "readlink",
+        "readlinkat",
+        "access",
+        "faccessat",
+        "faccessat2",
+        "chdir",
+        "execve",
+        "execveat",
+        "open",
+        "openat",
+        "openat2",
+        "creat",
+    ]
+)
 
 
 class Event:
@@ -95,6 +118,7 @@ class Accesses:
         self._listing_of: dict[int, tuple[int, int]] = {}
         """tid -> listing that the data events to come belong to."""
         self._handlers = self._table()
+        self._gathered: list[_Look] | None = None
 
     def _table(self) -> dict[int, Handler]:
         groups: list[tuple[Handler, str]] = [
@@ -122,6 +146,7 @@ class Accesses:
             (self._read, "read pread64 readv preadv preadv2 recvfrom"),
             (self._copy, "sendfile splice tee copy_file_range vmsplice"),
             (self._map, "mmap"),
+            (self._ioctl, "ioctl"),
             (self._message, "sendmsg recvmsg pidfd_getfd"),
             (self._socket, "socket"),
             (self._address, "connect bind"),
@@ -133,14 +158,37 @@ class Accesses:
 
     def handle(self, event: Event) -> None:
         body = event.body
-        self._copying.pop(event.tid, None)
-        self._listing_of.pop(event.tid, None)
+        if body.cache is not None:
+            meaning: tuple[int, tuple[_Look, ...]] = body.cache
+            generation, looks = meaning
+            if generation == self.names.generation:
+                # What these bytes meant is known: nine of ten events of a build end here.
+                observe, ts = event.execution.observe, event.ts
+                for key, name, value, stamp, opened in looks:
+                    observe(key, Observation(ts, name, value, stamp, opened))
+                return
+        if self._copying:
+            self._copying.pop(event.tid, None)
+        if self._listing_of:
+            self._listing_of.pop(event.tid, None)
         if body.flags & (LOST | FAULT | TRUNCATED) and body.err != errno.EFAULT:
             what = "events of the process were lost" if body.flags & LOST else "unreadable argument"
             event.execution.problem_throughout(
                 Reason.EVENTS_LOST, f"{SYSCALL_NAMES[body.nr]}: {what}"
             )
-        self._handlers[body.nr](event)
+        handler = self._handlers[body.nr]
+        if body.handle is None and body.nr in _LOOKING and not body.flags:
+            self._gathered = []
+            handler(event)
+            if self._gathered is not None:
+                body.cache = (self.names.generation, tuple(self._gathered))
+                self._gathered = None
+        else:
+            handler(event)
+
+    def _not_only_looking(self) -> None:
+        """The call being handled does more than observe: its meaning must not be remembered."""
+        self._gathered = None
 
     def data(self, tid: int, flags: int, offset: int, data: bytes) -> None:
         """Bytes of the last call of thread `tid`; `offset` is where they lie in the spool."""
@@ -168,9 +216,10 @@ class Accesses:
         stamp: Stamp | None = None,
         opened: bool = False,
     ) -> None:
-        event.execution.observe(
-            (kind, path), Observation(event.ts, name, value, stamp, opened=opened)
-        )
+        key = (kind, path)
+        if self._gathered is not None:
+            self._gathered.append((key, name, value, stamp, opened))
+        event.execution.observe(key, Observation(event.ts, name, value, stamp, opened))
 
     def _failed(self, event: Event, path: bytes, *, follow: bool) -> None:
         """A call on a path failed: whatever made it fail must still be so."""
@@ -190,6 +239,8 @@ class Accesses:
     def _path(self, event: Event) -> bytes | None:
         """The path of a call, or None (noted as a problem) when it is unknown."""
         path = event.body.path
+        if path is None:
+            self._not_only_looking()
         if path is None and event.body.err != errno.EFAULT:
             event.execution.problem_throughout(
                 Reason.UNSUPPORTED,
@@ -302,6 +353,8 @@ class Accesses:
                 self._parent_exists(event, path)
             return
         stamp, name = body.stamp, body.file
+        if stamp is None or S_IFMT(stamp.st_mode) not in (S_IFREG, S_IFDIR) or name is None:
+            self._not_only_looking()
         if stamp is None:
             event.execution.problem_throughout(Reason.EVENTS_LOST, f"open of {_text(path)}")
             return
@@ -338,8 +391,8 @@ class Accesses:
         if flags & _O_TMPFILE_BIT and flags & _O_ACCMODE:
             return
         for execution in event.execution.chain():
-            for descriptor in execution.descriptors.values():
-                if descriptor.stamp.st_ino == stamp.st_ino:
+            for same in execution.descriptors.values():
+                if same[0].stamp.st_ino == stamp.st_ino:
                     reason = (
                         Reason.UNOBSERVABLE_WRITE if flags & _O_ACCMODE else Reason.FOREIGN_INPUT
                     )
@@ -359,6 +412,7 @@ class Accesses:
             else:
                 self._observe_stamp(event, Kind.CONTENT, path, name, opened=True)
             return
+        self._not_only_looking()
         if pseudo.is_pseudo(name):
             event.execution.problem_throughout(Reason.UNSUPPORTED, f"write to {_text(name)}")
             return
@@ -584,31 +638,32 @@ class Accesses:
 
     # ---- inherited descriptors ----
 
-    def _inheritors(self, event: Event) -> list[tuple[Execution, int]]:
-        """Executions that inherited the description body.handle, with its lowest number there."""
-        body = event.body
-        if body.handle is None:
+    @staticmethod
+    def _inheritors(
+        event: Event, handle: Handle | None, stamp: Stamp | None, *, writing: bool
+    ) -> list[tuple[Execution, int]]:
+        """Executions that inherited an open file description, with its number there.
+
+        Of several numbers the lowest counts, but stdin only where it is the only one to write to:
+        on a terminal 0, 1 and 2 often are one, and stdin need not be at the replay.
+        """
+        if handle is None or stamp is None:
             return []
-        stamp = body.stamp2 or body.stamp
         found = []
         for execution in event.execution.chain():
-            descriptor = execution.descriptors.get(body.handle.file)
+            same = execution.descriptors.get(handle.file)
             # The address may have been used anew after the description was closed everywhere.
-            if (
-                descriptor is not None
-                and stamp is not None
-                and descriptor.stamp.st_ino == stamp.st_ino
-            ):
-                found.append((execution, descriptor.fd))
+            if same is None or same[0].stamp.st_ino != stamp.st_ino:
+                continue
+            later = writing and same[0].fd == 0 and len(same) > 1
+            fd = same[1].fd if later else same[0].fd
+            if fd not in execution.jobserver:
+                found.append((execution, fd))
         return found
 
     def _write(self, event: Event) -> None:
         body = event.body
-        inheritors = [
-            (execution, fd)
-            for execution, fd in self._inheritors(event)
-            if fd not in execution.jobserver
-        ]
+        inheritors = self._inheritors(event, body.handle, body.stamp2, writing=True)
         if body.stamp2 is not None and pseudo.is_null(body.stamp2):
             return
         call = SYSCALL_NAMES[body.nr]
@@ -629,13 +684,16 @@ class Accesses:
 
     @staticmethod
     def _depend_on_fd(event: Event, execution: Execution, fd: int) -> None:
-        """Descriptors above 2 are not part of the call: their kind is a fact of their own."""
-        if fd > 2:
-            key = (Kind.FD, b"%d" % fd)
-            if key not in execution.inputs:
-                descriptor = next(d for d in execution.descriptors.values() if d.fd == fd)
-                value = pseudo.kind_of(descriptor.stamp)
-                execution.observe(key, Observation(event.ts, b"", value))
+        """All but stdout and stderr are not part of the call: their kind is a fact."""
+        key = (Kind.FD, b"%d" % fd)
+        if fd not in (1, 2) and key not in execution.inputs:
+            stamp = next(
+                descriptor.stamp
+                for same in execution.descriptors.values()
+                for descriptor in same
+                if descriptor.fd == fd
+            )
+            execution.observe(key, Observation(event.ts, b"", pseudo.kind_of(stamp)))
 
     def _read(self, event: Event) -> None:
         self._inherited_read(event, moved=not SYSCALL_NAMES[event.body.nr].startswith("pread"))
@@ -645,8 +703,9 @@ class Accesses:
         handle, stamp = body.handle, body.stamp2
         if handle is None or stamp is None:
             return
-        for execution, fd in self._inheritors(event):
-            if fd in execution.jobserver or pseudo.is_null(stamp):
+        for execution, fd in self._inheritors(event, handle, stamp, writing=False):
+            self._depend_on_fd(event, execution, fd)
+            if pseudo.is_null(stamp):
                 continue
             if S_IFMT(stamp.st_mode) != S_IFREG:
                 what = pseudo.kind_of(stamp).decode()
@@ -672,13 +731,22 @@ class Accesses:
         if call == "lseek" and not writable:
             self._inherited_read(event, moved=True)
             return
-        for execution, fd in self._inheritors(event):
+        for execution, fd in self._inheritors(event, body.handle, body.stamp2, writing=True):
             execution.problem(Reason.UNOBSERVABLE_WRITE, f"{call} of descriptor {fd}")
+
+    def _ioctl(self, event: Event) -> None:
+        """A look at what a descriptor is (isatty), or something that cannot be repeated."""
+        body = event.body
+        request = body.args[0] & 0xFFFFFFFF
+        for execution, fd in self._inheritors(event, body.handle, body.stamp2, writing=False):
+            self._depend_on_fd(event, execution, fd)
+            if request not in _HARMLESS_IOCTLS and not body.err:
+                execution.problem(Reason.UNSUPPORTED, f"ioctl {request:#x} of descriptor {fd}")
 
     def _copy(self, event: Event) -> None:
         """Bytes moved inside the kernel: read again from the file they came from."""
         body = event.body
-        targets = [t for t in self._inheritors_of_target(event) if t[1] not in t[0].jobserver]
+        targets = self._inheritors(event, body.handle, body.stamp, writing=True)
         if targets and not (body.stamp is not None and pseudo.is_null(body.stamp)):
             offset = self._copy_again(event)
             for execution, fd in targets:
@@ -716,19 +784,11 @@ class Accesses:
             execution.checks.append((body.file2, event.ts, time.monotonic_ns()))
         return offset
 
-    def _inheritors_of_target(self, event: Event) -> list[tuple[Execution, int]]:
-        body = event.body
-        source = body.stamp2
-        body.stamp2 = body.stamp
-        found = self._inheritors(event)
-        body.stamp2 = source
-        return found
-
     def _map(self, event: Event) -> None:
         body = event.body
         protection, flags = body.args[0], body.args[1]
         if flags & 1 and protection & 2:  # MAP_SHARED, PROT_WRITE
-            for execution, fd in self._inheritors(event):
+            for execution, fd in self._inheritors(event, body.handle, body.stamp2, writing=True):
                 execution.problem(Reason.UNOBSERVABLE_WRITE, f"shared mapping of descriptor {fd}")
             if body.file is not None and not body.deleted:
                 self._change(event, body.file, MODIFIED)
@@ -826,6 +886,9 @@ _BREAKERS = {
     "bpf": Reason.UNSUPPORTED,
     "perf_event_open": Reason.UNSUPPORTED,
 }
+
+# asm-generic/ioctls.h: TCGETS, TIOCGPGRP, TIOCGWINSZ, FIONCLEX, FIOCLEX.
+_HARMLESS_IOCTLS = frozenset({0x5401, 0x540F, 0x5413, 0x5450, 0x5451})
 
 _FAMILIES = {2: "inet", 10: "inet6", 16: "netlink", 17: "packet", 38: "alg", 40: "vsock"}
 

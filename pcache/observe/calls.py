@@ -92,6 +92,7 @@ def _table() -> dict[str, bytes]:
         "fallocate": _call(FD, fd=1, args=(2, 3, 4), flags=INHERITED),
         # inherited descriptors
         "mmap": _call(MMAP, args=(3, 4)),
+        "ioctl": _call(FD, fd=1, args=(2,), flags=INHERITED),
         "lseek": _call(SEEK, fd=1, args=(2, 3)),
         "sendfile": _call(COPY, fd=1, fd2=2, out=3, args=(4,)),
         "splice": _call(COPY, fd=3, fd2=1, out=2, args=(5,)),

@@ -26,6 +26,7 @@ from ..facts import (
 from ..model import Call, Fact, Key, Kind, Outcome, Output, Reason, Record, Uncacheable
 from ..store.blobs import Blobs
 from ..store.digests import DigestCache
+from ..store.digests import stamp as version_of
 from . import pseudo
 from .events import Stamp
 from .executions import ATTRIBUTES, CREATED, REMOVED, Change, Chunk, Execution, Observation
@@ -178,7 +179,12 @@ class Conditions:
         execution.checks.append((observation.name, observation.ts, hashed))
         if key[0] == Kind.INPUT:
             fd = int(key[1])
-            offset = next(d.handle.pos for d in execution.descriptors.values() if d.fd == fd)
+            offset = next(
+                descriptor.handle.pos
+                for same in execution.descriptors.values()
+                for descriptor in same
+                if descriptor.fd == fd
+            )
             return input_value(offset, digest)
         return content_value(stamp, digest)
 
@@ -295,7 +301,12 @@ class Conditions:
             if form == S_IFREG:
                 if now.st_uid != execution.uid:
                     raise _Unknowable(Reason.UNSUPPORTED, f"owner of {name!r}")
-                return Output(b"f", name, mode, self._blobs.put_file(name), mtime)
+                digest = self._blobs.put_file(name)
+                after = os.lstat(name)
+                if version_of(after) != version_of(now):
+                    raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
+                self._digests.remember(after, digest, time.time_ns())
+                return Output(b"f", name, mode, digest, mtime)
             if form == S_IFLNK:
                 return Output(b"l", name, 0o777, os.readlink(name), mtime)
         except OSError as error:
@@ -326,12 +337,12 @@ def call_of(execution: Execution) -> Call:
     """What the execution was asked to do."""
     env = bytes(execution.arguments[execution.argv_size :]).split(b"\0")[:-1]
     kinds = [b"closed", b"closed", b"closed"]
-    for descriptor in execution.descriptors.values():
-        if descriptor.fd < 3:
-            kinds[descriptor.fd] = pseudo.kind_of(descriptor.stamp)
-    for fd, lower in execution.aliases.items():
-        if fd < 3:
-            kinds[fd] = b"=%d" % lower
+    for same in execution.descriptors.values():
+        for descriptor in same:
+            if descriptor.fd < len(kinds):
+                kinds[descriptor.fd] = pseudo.kind_of(descriptor.stamp)
+        if {1, 2} <= {descriptor.fd for descriptor in same}:
+            kinds[2] = b"=1"
     return Call(
         execution.executable,
         tuple(execution.argv()),

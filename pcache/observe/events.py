@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 # enum event_type
 CALL, FORK, EXEC, EXIT, DATA, FDS, ARGS, FOREIGN = range(1, 9)
@@ -98,8 +99,8 @@ class Body:
     """
 
     __slots__ = (
-        "args", "base", "deleted", "err", "file", "file2", "flags", "handle", "handle2", "nr",
-        "out", "path", "path2", "raw_path2", "stamp", "stamp2", "type",
+        "args", "base", "cache", "deleted", "err", "file", "file2", "flags", "handle", "handle2",
+        "nr", "out", "path", "path2", "raw_path2", "stamp", "stamp2", "type",
     )  # fmt: skip
 
     def __init__(self, record: bytes) -> None:
@@ -117,6 +118,8 @@ class Body:
         self.handle: Handle | None = None
         self.handle2: Handle | None = None
         self.base: bytes | None = None
+        self.cache: Any = None
+        """For whoever works out what the body means (Accesses)."""
         base2 = None
         at, end = HEADER.size, len(record)
         while at + 4 <= end:

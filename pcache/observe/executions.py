@@ -17,8 +17,8 @@ from .events import Descriptor, Stamp
 class Observation:
     """The first time an execution depended on a key.
 
-    Its value is known (`value`), or that of the file of version `stamp` (found at `place`), or looked
-    up later (neither).  `entries` is a directory listing as it was.
+    Its value is known (`value`), or that of the file of version `stamp` (found at `place`), or
+    looked up later (neither).  `entries` is a directory listing as it was.
     """
 
     __slots__ = ("entries", "name", "opened", "place", "stamp", "ts", "value")
@@ -29,7 +29,6 @@ class Observation:
         name: bytes,
         value: bytes | None = None,
         stamp: Stamp | None = None,
-        *,
         opened: bool = False,
         entries: frozenset[tuple[bytes, int]] | None = None,
     ) -> None:
@@ -120,10 +119,8 @@ class Execution:
         self.arguments = bytearray()
         """argv, then the environment, each string ended by NUL."""
         self.argv_size = 0
-        self.descriptors: dict[int, Descriptor] = {}
-        """Of those inherited, by address of the open file description: the lowest number."""
-        self.aliases: dict[int, int] = {}
-        """Descriptor -> the lower one that is the same open file description."""
+        self.descriptors: dict[int, list[Descriptor]] = {}
+        """Those inherited, by address of the open file description, in the order of numbers."""
         self.jobserver: frozenset[int] = frozenset()
         self.alive = 0
         """Processes of its subtree that have not ended, its own included."""

@@ -18,6 +18,8 @@ class Names:
     """Resolves absolute paths.  `..` and links are followed as the kernel would."""
 
     def __init__(self) -> None:
+        self.generation = 0
+        """Changes whenever the answer for some path may."""
         self._links: dict[bytes, bytes | None] = {}
         self._directories: dict[bytes, bytes] = {}
 
@@ -38,11 +40,13 @@ class Names:
         """A link was made at a canonical name."""
         self._links[name] = target
         self._directories.clear()
+        self.generation += 1
 
     def forget(self, name: bytes) -> None:
         """Whatever was at a canonical name is gone or replaced by something that is no link."""
         if self._links.get(name) is not None:
             self._directories.clear()
+            self.generation += 1
         self._links[name] = None
 
     def _target(self, name: bytes) -> bytes | None:

@@ -144,9 +144,7 @@ class Tree:
         self, execution: Execution, found: list[events.Descriptor], table_size: int, scanned: int
     ) -> None:
         for descriptor in found:
-            lower = execution.descriptors.setdefault(descriptor.handle.file, descriptor)
-            if lower is not descriptor:
-                execution.aliases[descriptor.fd] = lower.fd
+            execution.descriptors.setdefault(descriptor.handle.file, []).append(descriptor)
         if len(found) > _INHERITED:
             execution.problem(Reason.DESCRIPTOR_PASSING, f"{len(found)} inherited descriptors")
         if _SCANNED <= scanned < table_size:

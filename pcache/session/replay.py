@@ -116,7 +116,8 @@ class Replay:
             _say(f"pcache: internal error, the command itself is not looked up: {error!r}")
             return None
         if plan is None:
-            self._observe("miss", self._call, decider.last_miss)
+            if self._verbose:  # the reason costs a look into the store
+                self._observe("miss", self._call, decider.last_miss)
             return None
         committed = False
         try:
@@ -155,7 +156,9 @@ class Replay:
         except PcacheError as error:
             _say(error.report())
             return self._plainly("the command runs without pcache")
-        supervisor = Supervisor(spawned, place, decider, self._call, self._observe)
+        supervisor = Supervisor(
+            spawned, place, decider, self._call, self._observe if self._verbose else None
+        )
         try:
             status = supervisor.run()
         except Exception as error:

@@ -98,7 +98,7 @@ class Trace:
             if os.geteuid() != 0:
                 raise PrivilegeError("recording needs root", "run: sudo pcache trace ...")
             recorder = program.Recorder(program.image(), self._options.ring_bytes)
-            self._act_as(self._user.uid, self._user.gid)
+            self._act_as_user()
             store = Store.open(self._user.store_dir, counters=self._counters)
             spool, copies = _spool(self._user.store_dir), _spool(self._user.store_dir)
         except PcacheError as error:
@@ -136,12 +136,17 @@ class Trace:
                 "check its permissions: ls -l shows them",
             ) from None
 
+    def _act_as_user(self) -> None:
+        """From now on the permissions of the store's owner count; `_act_as_root` takes it back."""
+        self._act_as_root()
+        os.setgroups(self._user.groups)
+        os.setegid(self._user.gid)
+        os.seteuid(self._user.uid)
+
     @staticmethod
-    def _act_as(uid: int, gid: int) -> None:
-        """Whose permissions count from now on; root's own can be taken back."""
+    def _act_as_root() -> None:
         os.seteuid(0)
-        os.setegid(gid)
-        os.seteuid(uid)
+        os.setegid(0)
 
     def _execute(self) -> int:
         """Becomes the command; returns an exit status if that fails."""
@@ -149,7 +154,7 @@ class Trace:
             signal.signal(number, signal.SIG_DFL)
         try:
             if os.getuid() == 0:
-                self._act_as(0, 0)
+                self._act_as_root()
             self._user.become()
             try:
                 os.execve(self._path, self._command, self._user.env)
@@ -193,11 +198,11 @@ class Trace:
             signal.signal(number, self._forward_signal)
         analysis.root(pid)
         try:
-            self._act_as(0, 0)
+            self._act_as_root()
             recording.start(pid)
         except OSError as error:
             recording.failure = f"the probes cannot be attached: {error}"
-        self._act_as(self._user.uid, self._user.gid)
+        self._act_as_user()
         os.write(opener, b"g")
         os.close(opener)
         ended = select.poll()
@@ -206,10 +211,10 @@ class Trace:
             analysis.feed(*recording.news())
         status = os.waitpid(pid, 0)[1]
         recording.finish()
-        self._act_as(0, 0)
+        self._act_as_root()
         self._counters.inc("events lost", recording.lost())
         recording.close()
-        self._act_as(self._user.uid, self._user.gid)
+        self._act_as_user()
         analysis.feed(*recording.news())
         return status
 

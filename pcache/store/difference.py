@@ -13,8 +13,9 @@ _STREAMS = {0: "standard input", 1: "standard output", 2: "standard error"}
 def difference(one: Outcome, other: Outcome, blobs: Blobs) -> str:
     """What differs first, for users to read; "" if both leave the same behind.
 
-    Neither the order in which outputs were last changed nor how the streams were interleaved
-    counts: with concurrent children both are accidents of scheduling, and either is right.
+    Neither the order in which outputs were last changed, nor how the streams were interleaved, nor
+    in which order whole lines came counts: with concurrent children (`make -j`) these are accidents
+    of scheduling, and each of them is right.
     Raises StoreError if the bytes of a stream cannot be read.
     """
     if one.status != other.status:
@@ -27,7 +28,7 @@ def difference(one: Outcome, other: Outcome, blobs: Blobs) -> str:
     if (one.data, one.chunks) != (other.data, other.chunks):
         mine, theirs = streams(one, blobs), streams(other, blobs)
         for fd in sorted(mine.keys() | theirs.keys()):
-            if mine.get(fd) != theirs.get(fd):
+            if sorted(mine.get(fd, b"").splitlines()) != sorted(theirs.get(fd, b"").splitlines()):
                 return _name(fd)
     for fd, _ in sorted(set(one.offsets) ^ set(other.offsets)):
         return f"offset of {_name(fd)}"

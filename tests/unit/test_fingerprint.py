@@ -31,7 +31,7 @@ def call(**changed: object) -> Call:
         "umask": 0o22,
         "uid": 1000,
         "gid": 1000,
-        "fds": (b"tty", b"=0", b"=0"),
+        "fds": (b"tty", b"tty", b"=1"),
     }
     return Call(**(fields | changed))  # type: ignore[arg-type]
 
@@ -50,8 +50,8 @@ def call(**changed: object) -> Call:
         {"umask": 0o27},
         {"uid": 0},
         {"gid": 0},
-        {"fds": (b"tty", b"pipe", b"=0")},
-        {"fds": (b"tty", b"=0", b"=1")},
+        {"fds": (b"tty", b"pipe", b"tty")},
+        {"fds": (b"tty", b"tty", b"tty")},
     ],
 )
 def test_everything_the_program_was_handed_counts(changed: dict[str, object]) -> None:
