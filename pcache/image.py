@@ -23,6 +23,8 @@ _SET_ID = 0o6000
 _ELF64_LITTLE = b"\x7fELF\x02\x01"
 _EM_X86_64 = b"\x3e\x00"
 _SHELL = b"/bin/sh"
+_BLANKS = b" \t"
+_NAME_ENDS = b" \t\0"
 
 
 def which(name: bytes, path: bytes | None, cwd: bytes) -> bytes:
@@ -103,20 +105,28 @@ def _inspect(path: bytes) -> tuple[bytes, bytes]:
 
 
 def _shebang(header: bytes) -> tuple[bytes, tuple[bytes, ...]]:
-    """Interpreter and its option (none or one) as load_script() of the kernel finds them."""
+    """Interpreter and its option (none or one) as load_script() of the kernel finds them.
+
+    Its buffer is filled up with zeros, so that a short file without a newline ends with a NUL.
+    """
     if header.startswith(b"#!"):
         line, newline, _ = header[2:].partition(b"\n")
-        line = line.partition(b"\0")[0]
-        name, blank, option = _split(line.lstrip(b" \t"))
+        if not newline and len(header) < _HEADER_BYTES:
+            line += b"\0"
+        line = line.lstrip(_BLANKS)
+        end = _name_end(line)
         # A line longer than the buffer may cut the option short, but not the interpreter.
-        if name and (newline or blank or len(header) < _HEADER_BYTES):
-            option = option.strip(b" \t")
-            return name, (option,) if option else ()
+        if line and (newline or end < len(line)):
+            line = line.rstrip(_BLANKS)
+            option = line[end:].lstrip(_BLANKS)
+            if option and line[end] in _BLANKS:
+                return line[:end], (option.partition(b"\0")[0],)
+            return line[:end], ()
     raise OSError(errno.ENOEXEC, os.strerror(errno.ENOEXEC))
 
 
-def _split(line: bytes) -> tuple[bytes, bytes, bytes]:
+def _name_end(line: bytes) -> int:
     for index, byte in enumerate(line):
-        if byte in b" \t":
-            return line[:index], line[index : index + 1], line[index:]
-    return line, b"", b""
+        if byte in _NAME_ENDS:
+            return index
+    return len(line)

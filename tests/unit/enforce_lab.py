@@ -47,11 +47,11 @@ class Lab:
         self.reports = directory / "reports"
         self.reports.mkdir()
         self.reports.chmod(0o1777)
-        self._compile("real.c", "real")
-        self._compile("spawners.c", "spawners", "-pthread")
-        self._compile("spawners.c", "spawners-static", "-pthread", "-static")
+        self.compile("real.c", "real")
+        self.compile("spawners.c", "spawners", "-pthread")
+        self.compile("spawners.c", "spawners-static", "-pthread", "-static")
         for compiler, name in (("cc", "static"), ("musl-gcc", "musl")):
-            self._compile("real.c", f"real-{name}", "-static", compiler=compiler)
+            self.compile("real.c", f"real-{name}", "-static", compiler=compiler)
             self.program(f"hit-{7 if name == 'static' else 8}-{name}", f"real-{name}")
         for status in range(256):
             self.program(f"hit-{status}")
@@ -65,7 +65,8 @@ class Lab:
         setup = f"import sys\n\nsys.path.extend({paths!r})\n"
         self.driver.write_text(text.replace(future, future + setup, 1))
 
-    def _compile(self, source: str, name: str, *flags: str, compiler: str = "cc") -> None:
+    def compile(self, source: str, name: str, *flags: str, compiler: str = "cc") -> None:
+        """Compile a probe to a program in bin/."""
         command = [compiler, "-O1", "-Wall", *flags, "-o", str(self.bin / name), PROBES / source]
         subprocess.run(command, check=True)
 

@@ -1,0 +1,74 @@
+"""The filter's cache: a loss of it costs time, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pcache.enforce import filter
+from pcache.enforce.intercept import Entry, Execve, interception
+from tests.unit.enforce_lab import Lab
+
+INSTRUCTION = 8
+
+
+@pytest.mark.parametrize("place", [Entry, Execve])
+def test_built_once(tmp_path: Path, place: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = filter.load(place.rules, bytes(tmp_path))  # type: ignore[attr-defined]
+    assert program and len(program) % INSTRUCTION == 0
+    monkeypatch.setattr(filter, "build", None)
+    assert filter.load(place.rules, bytes(tmp_path)) == program  # type: ignore[attr-defined]
+
+
+def test_damaged_cache_is_replaced(tmp_path: Path) -> None:
+    program = filter.load(Entry.rules, bytes(tmp_path))
+    [stored] = tmp_path.iterdir()
+    good = stored.read_bytes()
+    for damaged in (b"", good[:-1], bytes([good[0] ^ 1]) + good[1:], good[:-8]):
+        stored.write_bytes(damaged)
+        assert filter.load(Entry.rules, bytes(tmp_path)) == program
+        assert stored.read_bytes() == good
+
+
+def test_without_a_place_for_the_cache() -> None:
+    assert filter.load(Entry.rules, b"/nonexistent") == filter.build(Entry.rules)
+
+
+def test_places_have_programs_of_their_own(tmp_path: Path) -> None:
+    programs = {filter.load(interception(n).rules, bytes(tmp_path)) for n in ("entry", "execve")}
+    assert len(programs) == len(list(tmp_path.iterdir())) == 2
+
+
+def test_cached_filter_needs_no_pyseccomp(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from pcache.enforce import filter, intercept\n"
+        f"filter.load(intercept.Entry.rules, {bytes(tmp_path)!r})\n"
+        "print('pyseccomp' in sys.modules)\n"
+    )
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    ]
+    assert printed == ["True\n", "False\n"]
+
+
+def test_32_bit_system_calls_pass(lab: Lab, intercept: str) -> None:
+    """int 0x80 getpid: let through, not killed and not notified."""
+    lab.compile("int80.c", "int80")
+    result = lab.run(["sh", "-c", "bin/int80; echo $?"], intercept)
+    assert result.out == "0\n"
+
+
+def test_nested(pcache: str, tmp_path: Path) -> None:
+    """An inner pcache runs its command under the outer one, which sees every execution."""
+    command = [pcache, "replay", "-v", pcache, "replay", "-q", "sh", "-c", "/bin/true; exit 3"]
+    env = {"PATH": "/usr/bin:/bin", "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 3
+    assert "miss  /bin/true" in done.stderr
