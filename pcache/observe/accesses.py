@@ -467,7 +467,7 @@ class Accesses:
         self, event: Event, name: bytes, how: str, *, directory: bool = False, was: int = 0
     ) -> None:
         event.execution.change(name, event.ts, how, directory=directory)
-        self.history.add(name, event.ts)
+        self.history.add(name, event.ts, attributes=how == ATTRIBUTES)
         if was:
             for execution in event.execution.chain():
                 change = execution.changes[name]
@@ -781,7 +781,7 @@ class Accesses:
         except OSError:
             return None
         for execution in event.execution.chain():
-            execution.checks.append((body.file2, event.ts, time.monotonic_ns()))
+            execution.input_checks.append((body.file2, event.ts, time.monotonic_ns()))
         return offset
 
     def _map(self, event: Event) -> None:

@@ -111,10 +111,12 @@ class Conditions:
         captured = self._captured.pop(execution)
         if isinstance(captured, Uncacheable):
             return [captured]
-        for name, after, until in execution.checks:
-            if self._history.between(name, after, until):
-                text = name.decode(errors="backslashreplace")
-                return [Uncacheable(Reason.OUTPUT_OVERWRITTEN, text)]
+        for name, after, until in execution.input_checks:
+            if self._history.changed(name, after, until):
+                return [Uncacheable(Reason.INPUT_CHANGED, _text(name))]
+        for name, after, until in execution.output_checks:
+            if self._history.touched(name, after, until):
+                return [Uncacheable(Reason.OUTPUT_OVERWRITTEN, _text(name))]
         return captured
 
     # ---- preconditions ----
@@ -176,7 +178,7 @@ class Conditions:
             cached = self._digest(observation, stamp), time.monotonic_ns()
             self._values[(observation.place, *version)] = cached
         digest, hashed = cached
-        execution.checks.append((observation.name, observation.ts, hashed))
+        execution.input_checks.append((observation.name, observation.ts, hashed))
         if key[0] == Kind.INPUT:
             fd = int(key[1])
             offset = next(
@@ -196,8 +198,8 @@ class Conditions:
         place = observation.place
         try:
             now = os.stat(place)
-            own = self._history.last(observation.name) > observation.ts
-            if not stamp.same_version(now, attributes_changed=own):
+            ours = self._history.only_attributes_since(observation.name, observation.ts)
+            if not stamp.same_version(now, attributes_changed=ours):
                 raise _Unknowable(Reason.INPUT_CHANGED, place)
             return self._digests.file_digest(place, now)
         except OSError as error:
@@ -207,7 +209,7 @@ class Conditions:
         """A version is told apart from its successor only if the clock has moved on in between."""
         if stamp.queried:
             return
-        if self._history.before(observation.name, observation.ts):
+        if self._history.written_before(observation.name, observation.ts):
             return  # written by the recorded tree, whose later writes would be seen
         if self._clock.realtime(observation.ts) - stamp.st_ctime_ns <= _GRAIN_NS:
             raise _Unknowable(Reason.INPUT_CHANGED, observation.place)
@@ -222,7 +224,7 @@ class Conditions:
             self._values[key] = cached
         value, looked = cached
         if not moved:
-            execution.checks.append((observation.name, observation.ts, looked))
+            execution.input_checks.append((observation.name, observation.ts, looked))
         return value
 
     def _look_up(self, kind: bytes, path: bytes, observation: Observation) -> bytes:
@@ -273,7 +275,7 @@ class Conditions:
                 raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
             self._outputs[key] = self._capture(execution, name, change), time.monotonic_ns()
         output, captured = self._outputs[key]
-        execution.checks.append((name, change.last, captured))
+        execution.output_checks.append((name, change.last, captured))
         if output.kind == b"-":
             if change.last_how != REMOVED:
                 raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
@@ -395,7 +397,7 @@ def mark_conflicts(execution: Execution) -> None:
         for name in names & writers.keys():
             for writer in writers[name]:
                 if writer is not child and _overlap(writer, child):
-                    text = name.decode(errors="backslashreplace")
+                    text = _text(name)
                     child.problem(Reason.CONFLICT, f"{text}, with {writer.label()}")
                     writer.problem(Reason.CONFLICT, f"{text}, with {child.label()}")
 
@@ -407,3 +409,7 @@ def _overlap(one: Execution, other: Execution) -> bool:
         and one.image < other.end
         and other.image < one.end
     )
+
+
+def _text(path: bytes) -> str:
+    return path.decode(errors="backslashreplace")

@@ -130,9 +130,11 @@ class Execution:
         """Those of `changes` that are or were directories."""
         self.chunks: list[Chunk] = []
         self.offsets: dict[int, int] = {}
-        self.checks: list[tuple[bytes, int, int]] = []
+        self.input_checks: list[tuple[bytes, int, int]] = []
         """What was read after the fact, to be judged when all events are known: the tree must not
-        have changed that name after the first and up to the second time."""
+        have changed the content of that name after the first and up to the second time."""
+        self.output_checks: list[tuple[bytes, int, int]] = []
+        """The same for outputs, where mode and times count too."""
         self.problems: dict[str, Uncacheable] = {}
         self.children: list[Execution] = []
         """Those that have ended."""

@@ -11,32 +11,51 @@ from bisect import bisect_right
 
 
 class History:
-    """Times (CLOCK_MONOTONIC ns, ascending up to the jitter between CPUs) by canonical name."""
+    """Times (CLOCK_MONOTONIC ns) by canonical name, of changes to content or existence and, apart
+    from them, to mode and times."""
 
     def __init__(self) -> None:
-        self._times: dict[bytes, list[int]] = {}
+        self._content: dict[bytes, list[int]] = {}
+        self._attributes: dict[bytes, list[int]] = {}
 
-    def add(self, name: bytes, ts: int) -> None:
-        times = self._times.setdefault(name, [])
-        if times and ts < times[-1]:
+    def add(self, name: bytes, ts: int, *, attributes: bool) -> None:
+        times = (self._attributes if attributes else self._content).setdefault(name, [])
+        if times and ts < times[-1]:  # events of two CPUs may come in the wrong order
             times.insert(bisect_right(times, ts), ts)
         else:
             times.append(ts)
 
     def last(self, name: bytes) -> int:
-        """The last change so far; 0 if there was none."""
-        times = self._times.get(name)
+        """The last change of any kind so far; 0 if there was none."""
+        return max(self._last(self._content, name), self._last(self._attributes, name))
+
+    @staticmethod
+    def _last(history: dict[bytes, list[int]], name: bytes) -> int:
+        times = history.get(name)
         return times[-1] if times else 0
 
-    def between(self, name: bytes, after: int, until: int) -> bool:
-        """Whether there was a change later than `after` and not later than `until`."""
-        times = self._times.get(name)
-        if not times:
-            return False
-        index = bisect_right(times, after)
-        return index < len(times) and times[index] <= until
+    def changed(self, name: bytes, after: int, until: int) -> bool:
+        """Whether content or existence changed later than `after` and not later than `until`."""
+        return _between(self._content.get(name), after, until)
 
-    def before(self, name: bytes, ts: int) -> bool:
-        """Whether there was a change earlier than `ts`."""
-        times = self._times.get(name)
-        return bool(times) and times is not None and times[0] < ts
+    def touched(self, name: bytes, after: int, until: int) -> bool:
+        """Whether anything changed in that time, mode and times included."""
+        return self.changed(name, after, until) or _between(
+            self._attributes.get(name), after, until
+        )
+
+    def only_attributes_since(self, name: bytes, ts: int) -> bool:
+        """Whether mode or times changed later than `ts`, and nothing else so far."""
+        return self._last(self._attributes, name) > ts and not self._last(self._content, name) > ts
+
+    def written_before(self, name: bytes, ts: int) -> bool:
+        """Whether there was a change of content or existence earlier than `ts`."""
+        times = self._content.get(name)
+        return times is not None and times[0] < ts
+
+
+def _between(times: list[int] | None, after: int, until: int) -> bool:
+    if not times:
+        return False
+    index = bisect_right(times, after)
+    return index < len(times) and times[index] <= until
