@@ -89,12 +89,15 @@ class Job:
         """The descriptor that the next bytes go to."""
         return self._streams[self._writes[-1][0]].fd
 
-    def finish(self) -> None:
-        """End the task with the plan's status.  Raises Gone, or OSError if it cannot be traced."""
+    def finish(self) -> int | None:
+        """End the task with the plan's status; see `tracee.finish`.
+
+        Raises Gone, or OSError if it cannot be traced.
+        """
         if not self.stopped:
             self._stop()
         self.stopped = False
-        tracee.finish(self.task.tid, self._plan.status)
+        return tracee.finish(self.task.tid, self._plan.status)
 
     def give_up(self) -> None:
         """Let the program run.  Raises Gone if it cannot any more."""

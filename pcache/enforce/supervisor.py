@@ -180,7 +180,7 @@ class Supervisor:
         try:
             done = job.write(_SLICE)
             if done:
-                job.finish()
+                self._collected(job, job.finish())
         except BlockingIOError:
             self._park(job)
         except Exception as error:
@@ -194,7 +194,7 @@ class Supervisor:
     def _end(self, job: Job, error: Exception | None) -> None:
         """The job is over; with an error, the program has to run if it still can."""
         if isinstance(error, Gone):
-            self._gone(job, error)
+            self._collected(job, error.status)
         elif error is None:
             self.applied += 1
             self._observe(job, "hit")
@@ -212,13 +212,13 @@ class Supervisor:
         try:
             job.give_up()
         except Gone as gone:
-            self._gone(job, gone)
+            self._collected(job, gone.status)
 
-    def _gone(self, job: Job, gone: Gone) -> None:
+    def _collected(self, job: Job, status: int | None) -> None:
         # We are the command's parent as well: an end that was collected for the tracer is all
         # that there is to collect.
-        if job.task.tid == self._root and gone.status is not None:
-            self._status = gone.status
+        if job.task.tid == self._root and status is not None:
+            self._status = status
 
     def _observe(self, job: Job, verdict: str, why: str = "") -> None:
         if self._observer is not None:

@@ -205,23 +205,18 @@ class TaskFds(FdView):
         return self._pidfd
 
     def kind(self, fd: int) -> bytes:
-        status = self._stat(fd)
-        return b"closed" if status is None else self._kind(fd, status)
+        return self._kind(fd, self._stat(fd))
 
     def kinds(self) -> tuple[bytes, bytes, bytes]:
-        kinds: list[bytes] = []
-        files: list[tuple[int, int] | None] = []
-        for fd in range(3):
-            status = self._stat(fd)
-            if status is None:
-                kinds.append(b"closed")
-                files.append(None)
-                continue
-            file = status.st_dev, status.st_ino
-            same = [n for n in range(fd) if files[n] == file]
-            alias = next((n for n in same if syscalls.same_file(self._tid, n, fd)), None)
-            kinds.append(self._kind(fd, status) if alias is None else b"=%d" % alias)
-            files.append(file)
+        stdout, stderr = self._stat(1), self._stat(2)
+        kinds = [self.kind(0), self._kind(1, stdout), self._kind(2, stderr)]
+        if (
+            stdout is not None
+            and stderr is not None
+            and os.path.samestat(stdout, stderr)
+            and syscalls.same_file(self._tid, 1, 2)
+        ):
+            kinds[2] = b"=1"
         return kinds[0], kinds[1], kinds[2]
 
     def close(self) -> None:
@@ -241,7 +236,9 @@ class TaskFds(FdView):
         except FileNotFoundError:
             return None
 
-    def _kind(self, fd: int, status: os.stat_result) -> bytes:
+    def _kind(self, fd: int, status: os.stat_result | None) -> bytes:
+        if status is None:
+            return b"closed"
         mode = status.st_mode
         if S_ISFIFO(mode):
             return b"pipe"

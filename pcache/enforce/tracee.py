@@ -98,13 +98,17 @@ def release(tid: int) -> None:
         raise Gone(_reap(tid)) from None
 
 
-def finish(tid: int, status: int) -> None:
-    """End a stopped task as wait status `status` says.  Raises Gone if its end came here."""
+def finish(tid: int, status: int) -> int | None:
+    """End a stopped task as wait status `status` says.
+
+    Returns its wait status where its end had to be collected (see Gone).  Raises Gone if it was
+    killed meanwhile.
+    """
     signal = status & 0x7F
     try:
         if signal == _SIGKILL:
             syscalls.tkill(tid, _SIGKILL)
-            raise Gone(_reap(tid))
+            return _reap(tid)
         if signal:
             _die_by(tid, signal)
         else:
@@ -112,6 +116,7 @@ def finish(tid: int, status: int) -> None:
     except OSError:
         release(tid)
         raise Gone from None
+    return None
 
 
 def _exit(tid: int, code: int) -> None:

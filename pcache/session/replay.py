@@ -6,6 +6,7 @@ it) is imported only when the command has to run.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 
@@ -21,6 +22,15 @@ from pcache.user import User
 _PCACHE_FAILED = 125
 _ENVIRONMENT = b"/proc/self/environ"
 _FIRST_OTHER = 3
+
+
+class _InheritedFds(OwnFds):
+    """Only what the caller gave us: our own files (the store's) are close-on-exec."""
+
+    def get(self, fd: int) -> int:
+        if not os.get_inheritable(fd):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return super().get(fd)
 
 
 class Replay:
@@ -58,7 +68,7 @@ class Replay:
             return  # for the kernel to judge: unreadable, set-user-ID, of another architecture
         umask = os.umask(0o077)
         os.umask(umask)
-        self._fds = OwnFds()
+        self._fds = _InheritedFds()
         self._call = Call(
             executable,
             argv,

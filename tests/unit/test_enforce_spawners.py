@@ -37,7 +37,11 @@ print(subprocess.run([program]).returncode, subprocess.run(program, shell=True).
 COMMANDS: dict[str, tuple[list[str], str, int]] = {
     # name: (command, what it prints, number of hits)
     "dash": (["dash", "-c", "bin/hit-7; echo $?; x=$(bin/hit-8); echo $?"], "7\n8\n", 2),
-    "bash": (["bash", "-c", "bin/hit-7; echo $?; (bin/hit-8) | cat; echo $PIPESTATUS"], "7\n8\n", 2),
+    "bash": (
+        ["bash", "-c", "bin/hit-7; echo $?; (bin/hit-8) | cat; echo $PIPESTATUS"],
+        "7\n8\n",
+        2,
+    ),
     "busybox": (["busybox", "sh", "-c", "bin/hit-7; echo $?"], "7\n", 1),
     "shell exec": (["sh", "-c", "sh -c 'exec sh -c \"exec bin/hit-9\"'; echo $?"], "9\n", 1),
     "background": (["sh", "-c", "bin/hit-7 & wait $!; echo $?"], "7\n", 1),
@@ -102,9 +106,7 @@ def test_make_runs_in_parallel(lab: Lab, intercept: str) -> None:
 
 
 @pytest.mark.parametrize("ordinary", [False, True], ids=["root", "ordinary"])
-def test_privileges(
-    lab: Lab, intercept: str, ordinary: bool, as_user: Callable[..., Any]
-) -> None:
+def test_privileges(lab: Lab, intercept: str, ordinary: bool, as_user: Callable[..., Any]) -> None:
     """The same for root and for a user without privileges (who gets no_new_privs)."""
     script = "bin/hit-7; echo $?; grep NoNewPrivs /proc/self/status"
     keywords: dict[str, Any] = {"runner": as_user, "cwd": str(lab.directory)} if ordinary else {}
