@@ -7,7 +7,13 @@ import pytest
 from tests.unit.enforce_lab import Lab
 
 ROUNDS = 40
-DASH = "i=0; while [ $i -lt 500 ]; do dash -c '/bin/true & exec /bin/true' || echo $?; i=$((i+1)); done"
+DASH = """
+i=0
+while [ $i -lt 500 ]; do
+    dash -c '/bin/true & exec /bin/true' || echo $?
+    i=$((i+1))
+done
+"""
 
 
 @pytest.mark.slow
