@@ -1,0 +1,1 @@
+"""The differential framework: commands run plainly and under pcache, and compared in everything."""

@@ -1,0 +1,48 @@
+"""Scenarios whose command is a shell script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .edits import Edit, append, write
+from .launch import Stdio
+from .scenario import ROOT_HIT, Expect, Scenario, Step, only
+
+SCRIPT = "run.sh"
+_CHANGED = "\n# Another line: the script itself has to run again, what it starts does not.\n"
+
+
+def script(
+    name: str,
+    text: str,
+    *edits: Edit,
+    shell: str = "dash",
+    uncached: Sequence[str] = (),
+    steps: Sequence[Step] = (),
+    env: Mapping[str, str] | None = None,
+    stdio: Stdio | None = None,
+    first: Expect = ROOT_HIT,
+    retrace: bool = True,
+) -> Scenario:
+    """`text` run by a shell.
+
+    The scenario gets a step of its own, in which only the script itself changed: everything it
+    starts must hit, except the commands that hold one of `uncached`.
+    """
+    root = f"{shell} {SCRIPT}"
+    comment = Step(
+        "only the script changed",
+        (append(SCRIPT, _CHANGED),),
+        only(root, *uncached),
+        root_hit=first.root,
+    )
+    return Scenario(
+        name,
+        (shell, SCRIPT),
+        (write(SCRIPT, text), *edits),
+        (comment, *steps),
+        env=env or {},
+        stdio=stdio or Stdio(),
+        first=first,
+        retrace=retrace,
+    )

@@ -1,0 +1,127 @@
+"""A directory as a value: saved, put back with its times, and compared."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Node(NamedTuple):
+    """What a path is: `content` is a digest, a link's target or a device number."""
+
+    kind: str
+    mode: int
+    owner: tuple[int, int]
+    content: str
+    links: tuple[str, ...]
+    """All names of the same file inside the directory, if there are several."""
+    mtime_ns: int | None
+    """None: given by the clock while the command ran (`Snapshot.take`)."""
+
+
+_KINDS = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "link",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+}
+
+
+class Snapshot:
+    """Every path below a directory, with what a command could have done to it."""
+
+    def __init__(self, nodes: dict[str, Node]) -> None:
+        self.nodes = nodes
+
+    @classmethod
+    def take(cls, directory: Path, began_ns: int) -> Snapshot:
+        """The present state.  Modification times from `began_ns` (realtime) on count as fresh.
+
+        A directory's own time is left out: it tells of temporary files, not of results.
+        """
+        found = [(path, os.lstat(path)) for path in _walk(directory)]
+        names: dict[tuple[int, int], list[str]] = {}
+        for path, status in found:
+            if not stat.S_ISDIR(status.st_mode):
+                name = os.path.relpath(path, directory)
+                names.setdefault((status.st_dev, status.st_ino), []).append(name)
+        nodes = {}
+        for path, status in found:
+            form = stat.S_IFMT(status.st_mode)
+            same = sorted(names.get((status.st_dev, status.st_ino), ()))
+            aged = status.st_mtime_ns < began_ns and form != stat.S_IFDIR
+            nodes[os.path.relpath(path, directory)] = Node(
+                _KINDS[form],
+                stat.S_IMODE(status.st_mode),
+                (status.st_uid, status.st_gid),
+                _content(path, form, status),
+                tuple(same) if len(same) > 1 else (),
+                status.st_mtime_ns if aged else None,
+            )
+        return cls(nodes)
+
+    def difference(self, other: Snapshot) -> list[str]:
+        """How `other` deviates from this, one line a path."""
+        lines = []
+        for name in sorted(self.nodes.keys() | other.nodes.keys()):
+            mine, theirs = self.nodes.get(name), other.nodes.get(name)
+            if mine is None or theirs is None:
+                lines.append(f"{name}: {'missing' if theirs is None else 'too much'}")
+                continue
+            lines += [
+                f"{name}: {field} is {got!r}, not {want!r}"
+                for field, want, got in zip(Node._fields, mine, theirs, strict=True)
+                if want != got
+            ]
+        return lines
+
+
+def _walk(directory: Path) -> Iterator[str]:
+    for top, directories, files in os.walk(directory):
+        for name in (*directories, *files):
+            yield os.path.join(top, name)
+
+
+def _content(path: str, form: int, status: os.stat_result) -> str:
+    if form == stat.S_IFREG:
+        with open(path, "rb") as file:
+            return f"{status.st_size}:{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+    if form == stat.S_IFLNK:
+        return os.readlink(path)
+    return str(status.st_rdev)
+
+
+class States:
+    """Saved states of one directory, each a full copy with times, owners and hard links."""
+
+    def __init__(self, directory: Path, storage: Path) -> None:
+        self._directory = directory
+        self._storage = storage
+        self._count = 0
+
+    def save(self) -> Path:
+        """A handle for `restore`."""
+        self._count += 1
+        saved = self._storage / str(self._count)
+        saved.mkdir()
+        self._copy(self._directory, saved)
+        return saved
+
+    def restore(self, saved: Path) -> None:
+        """Make the directory what it was: same names, contents, modes, modification times."""
+        subprocess.run(
+            ["find", str(self._directory), "-mindepth", "1", "-delete"], check=True
+        )
+        self._copy(saved, self._directory)
+
+    @staticmethod
+    def _copy(source: Path, target: Path) -> None:
+        subprocess.run(["cp", "-a", "--reflink=auto", f"{source}/.", str(target)], check=True)

@@ -1,0 +1,60 @@
+"""Fixtures for the differential tests."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SUDO, open_directory
+from tests.lib.differential import Bench, Differential
+from tests.lib.launch import Launcher
+from tests.lib.scenario import Scenario
+
+PLAIN_ENV = {
+    "HOME": "/nonexistent",
+    "LANG": "C.UTF-8",
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "TZ": "UTC",
+}
+
+
+@pytest.fixture
+def bench(pcache: str) -> Iterator[Bench]:
+    """Where scenarios run as whoever runs the tests."""
+    with open_directory() as base:
+        yield Bench(base, Launcher(pcache, base, as_root=SUDO), PLAIN_ENV)
+
+
+@pytest.fixture
+def check(bench: Bench) -> Callable[[Scenario], None]:
+    """Runs one scenario and fails with every deviation."""
+    return lambda scenario: Differential(scenario, bench).check()
+
+
+@pytest.fixture
+def user_bench(
+    pcache: str, ordinary_user: pwd.struct_passwd, user_env: dict[str, str], user_dir: Path
+) -> Bench:
+    """Where scenarios run as an ordinary user: `sudo pcache trace`, `pcache replay`."""
+    become = [
+        *SUDO,
+        "setpriv",
+        f"--reuid={ordinary_user.pw_uid}",
+        f"--regid={ordinary_user.pw_gid}",
+        "--init-groups",
+        "--",
+    ]
+    launcher = Launcher(pcache, user_dir, as_root=("sudo",), user=become)
+    bench = Bench(user_dir, launcher, user_env, (ordinary_user.pw_uid, ordinary_user.pw_gid))
+    os.chown(user_dir, ordinary_user.pw_uid, ordinary_user.pw_gid)
+    return bench
+
+
+@pytest.fixture
+def check_as_user(user_bench: Bench) -> Callable[[Scenario], None]:
+    """The same as an ordinary user."""
+    return lambda scenario: Differential(scenario, user_bench).check()

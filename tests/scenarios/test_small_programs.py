@@ -1,0 +1,387 @@
+"""What small programs do to files, run from a script: plain, traced, replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.lib.edits import (
+    append,
+    chmod,
+    delete,
+    link,
+    mkdir,
+    rename,
+    run,
+    touch,
+    write,
+)
+from tests.lib.launch import Stdio
+from tests.lib.scenario import ROOT_HIT, Scenario, only, step
+from tests.lib.scripts import script
+
+pytestmark = pytest.mark.root
+
+TEXTS = (write("a", "pear\napple\nfig\n"), write("b", "kiwi\nlime\n"))
+
+SCENARIOS = [
+    script(
+        "cat and redirections",
+        "cat a b >joined\ncat joined a\ncat <b >>joined\n",
+        *TEXTS,
+        steps=(
+            step("touched", touch("a")),
+            step("edited", append("b", "plum\n"), expect=only("dash run.sh", "cat")),
+            step("emptied", write("a", ""), expect=only("dash run.sh", "cat")),
+            step("removed", delete("a"), expect=only("dash run.sh", "cat")),
+            step("unreadable mode", chmod("a", 0o000), expect=only("dash run.sh", "cat")),
+            step("a directory instead", delete("a"), mkdir("a"), expect=only("dash run.sh", "cat")),
+            step("an output is there already", write("joined", "old\n")),
+            step(
+                "another mode of the output",
+                write("joined", "old\n", 0o600),
+                expect=only("dash run.sh", hit=("cat a b",)),
+            ),
+        ),
+    ),
+    script(
+        "copies",
+        "cp a copy\ncp -r tree tree2\ninstall -m 751 a installed\ncp -p b kept\ncp a copy\n"
+        "cp -l a hard\ncp -s $PWD/a soft\n",
+        *TEXTS,
+        write("tree/x", "x\n"),
+        write("tree/sub/y", "y\n", 0o640),
+        steps=(
+            step("file in the tree", write("tree/z", "z\n"), expect=only("dash run.sh", "cp -r")),
+            step("file gone", delete("tree/sub/y"), expect=only("dash run.sh", "cp -r")),
+            step("mode", chmod("tree/x", 0o755), expect=only("dash run.sh", "cp -r")),
+            step("target is a directory", mkdir("copy"), expect=only("dash run.sh", "cp a copy")),
+        ),
+    ),
+    script(
+        "renames",
+        "mv a c\nmv b c\nmkdir d\nmv c d/\nmv d e\ncat e/c\n",
+        *TEXTS,
+        steps=(
+            step("content", append("b", "plum\n"), expect=only("dash run.sh", "mv", "cat")),
+            step("target there", write("c", "c\n"), expect=only("dash run.sh", "mv", "cat")),
+            step("d there", mkdir("d"), expect=only("dash run.sh", "mkdir")),
+            step("no source", delete("a"), expect=only("dash run.sh", "mv")),
+        ),
+    ),
+    script(
+        "temporary file renamed over the target",
+        "sort a >a.tmp\nmv a.tmp a\nsort <b >b.tmp && mv -f b.tmp b\n",
+        *TEXTS,
+        steps=(
+            step("edited", append("a", "date\n"), expect=only("dash run.sh", "sort a", "mv a.tmp")),
+            step("left over", write("a.tmp", "?\n")),
+        ),
+    ),
+    script(
+        "append",
+        "echo one >>log\ncat a >>log\ntee -a log <b\necho end >>log\ntail -n 2 log\n",
+        *TEXTS,
+        write("log", "start\n"),
+        steps=(
+            step("log edited", append("log", "more\n"), expect=only("dash run.sh", "tail", "cat a", "tee")),
+            step("no log", delete("log"), expect=only("dash run.sh", "tail", "cat a", "tee")),
+        ),
+    ),
+    script(
+        "directories",
+        "mkdir -p x/y/z\nmkdir x/w\necho 1 >x/y/f\nrmdir x/w\nmkdir -p x/y/z\nrm -rf old\n"
+        "mkdir -m 700 closed\nrm -r x/y/z\nrmdir none 2>&1\n",
+        write("old/1", "1"),
+        write("old/2/3", "3"),
+        steps=(
+            step("more to remove", write("old/4", "4"), expect=only("dash run.sh", "rm -rf old")),
+            step("nothing to remove", delete("old"), expect=only("dash run.sh", "rm -rf old")),
+            step("x there", mkdir("x"), expect=only("dash run.sh", "mkdir -p")),
+            step("x a file", write("x", ""), expect=only("dash run.sh", "mkdir", "rmdir", "rm -r x")),
+        ),
+    ),
+    script(
+        "links",
+        "ln -s a s\nln a h\nln -sf b s\ncat s h\nreadlink chain\ncat chain\nln -sfn tree t\n"
+        "cat t/x\nrm h\nln b h2\n",
+        *TEXTS,
+        write("tree/x", "x\n"),
+        link("t", "."),
+        link("chain", "middle"),
+        link("middle", "a"),
+        steps=(
+            step("link swapped", link("middle", "b"), expect=only("dash run.sh", "cat chain")),
+            step("same content behind", write("same", "pear\napple\nfig\n"), link("middle", "same"),
+                 expect=only("dash run.sh", "cat chain")),
+            step("behind it", append("a", "+\n"), expect=only("dash run.sh", "cat", "ln a h", "ln -s")),
+        ),
+    ),
+    script(
+        "modes and times",
+        "chmod 600 a\nchmod u+x,g-w b\ntouch new\ntouch -d '2020-01-02 03:04:05' old\n"
+        "touch -d '2021-01-01' a\n: >empty\numask 077\n: >private\ntest -x b && echo x\n",
+        *TEXTS,
+        steps=(
+            step("mode", chmod("b", 0o640), expect=only("dash run.sh", "chmod u+x")),
+            step("content of a", append("a", "+\n"), expect=only("dash run.sh", "chmod 600", "touch")),
+            step("new is there", write("new", "?\n"), expect=only("dash run.sh", "touch new")),
+        ),
+    ),
+    script(
+        "listings",
+        "ls\nls sub\necho *.txt\necho sub/*\nfind . -name '*.txt' -type f | sort\n"
+        "for f in *.txt; do wc -c $f; done\nls -d none* 2>&1\ndu -a --apparent-size sub >/dev/null\n",
+        write("1.txt", "1"),
+        write("2.txt", "22"),
+        write("sub/3.txt", "333"),
+        uncached=("sort",),
+        steps=(
+            step("one more", write("4.txt", "4444"), expect=only("dash run.sh", "ls", "find", "sort", "wc -c 4")),
+            step("one deeper", write("sub/5.txt", "5"),
+                 expect=only("dash run.sh", "ls sub", "find", "sort", "du", hit=("wc -c 1.txt",))),
+            step("one less", delete("2.txt"), expect=only("dash run.sh", "ls", "find", "sort")),
+            step("other name", rename("2.txt", "0.txt"),
+                 expect=only("dash run.sh", "ls", "find", "sort", "wc -c 0")),
+            step("a directory", mkdir("none"), expect=only("dash run.sh", "ls", "find", "sort")),
+            step("content only", write("1.txt", "11"), expect=only("dash run.sh", "wc -c 1.txt", "find", "sort")),
+        ),
+    ),
+    script(
+        "text tools",
+        "sort a b | head -n 3\nhead -n 1 a\ntail -n 1 b\nsed -i s/fig/date/ a\ngrep -c e a b\n"
+        "grep none a\necho $?\ntr a-z A-Z <a >upper\nwc -l <upper\ncut -c1-2 b | uniq | tee cut\n"
+        "awk '{n++} END {print n}' a b\ncmp a b\ndiff a b >diff || true\nsplit -l 1 a part.\n"
+        "cat part.*\nbase64 a\nmd5sum a b >sums\nmd5sum -c sums\n",
+        *TEXTS,
+        uncached=("head -n 3", "uniq", "tee cut"),
+        steps=(
+            step("b edited", append("b", "plum\n"),
+                 expect=only("dash run.sh", " b", "head -n 3", "uniq", "tee", "sums", hit=("sed -i", "tr a-z", "split"))),
+        ),
+    ),
+    script(
+        "tar",
+        "tar -cf t.tar a tree\ntar -tf t.tar\nmkdir out\ntar -xf t.tar -C out\n"
+        "tar -czf t.tgz --sort=name tree\ngzip -k a\ngunzip -c a.gz\n",
+        *TEXTS,
+        write("tree/x", "x\n"),
+        link("tree/l", "x"),
+        uncached=("gzip",),
+        steps=(
+            step("edited", append("tree/x", "+\n"), expect=only("dash run.sh", "tar", "gzip", hit=("gzip -k",))),
+        ),
+    ),
+    script(
+        "here-documents and reads",
+        "cat <<E\nfrom $HOME\nE\nwhile read line; do echo \"<$line>\"; done <a\n"
+        "{ read one; cat; } <b\ncat </dev/null\ncat - b </dev/null\n",
+        *TEXTS,
+        steps=(
+            step("other home", env={"HOME": "/else"}, expect=only("dash run.sh", "cat")),
+        ),
+        uncached=("cat",),
+    ),
+    script(
+        "failures",
+        "false || echo no\nls nowhere\necho $?\ncat nowhere a\nsh -c 'exit 42'\necho $?\n"
+        "sh -c 'kill -SEGV $$'\necho $?\nsh -c 'kill -9 $$'\necho $?\nsh -c 'kill -TERM $$'\necho $?\n"
+        "no-such-command\necho $?\n./a\necho $?\ngrep x </dev/null; exit 7\n",
+        *TEXTS,
+        steps=(
+            step("it appears", write("nowhere", "here\n"),
+                 expect=only("dash run.sh", "nowhere", hit=("sh -c exit 42", "false"))),
+            step("it can run", chmod("a", 0o755), expect=only("dash run.sh", "./a", "pear", "apple", "fig")),
+        ),
+    ),
+    script(
+        "pipelines",
+        "cat a | sort | uniq -c\nseq 100000 | tail -n 1\nyes | head -n 2\n"
+        "echo x | cat | cat | cat >piped\nmkfifo p; cat p >from & echo through >p; wait; rm p\n",
+        *TEXTS,
+        uncached=("sort", "uniq", "tail", "head", "yes", "cat"),
+    ),
+    script(
+        "environment",
+        'echo "$COLOUR"\nenv | grep ^COL\nprintenv COLOUR\nCOLOUR=blue sh -c \'echo $COLOUR\'\n',
+        env={"COLOUR": "red"},
+        uncached=("grep",),
+        steps=(
+            step("changed", env={"COLOUR": "green"}, expect=only("dash run.sh", "env", "grep", "printenv", "sh -c")),
+            step("unset", env={"COLOUR": None}, expect=only("dash run.sh", "env", "grep", "printenv", hit=())),
+            step("bookkeeping", env={"SHLVL": "9", "OLDPWD": "/", "_": "x", "TMUX": "x"}),
+        ),
+    ),
+    script(
+        "stdin from a file",
+        "read first\necho $first\nsed s/p/P/\n",
+        *TEXTS,
+        stdio=Stdio(stdin="a"),
+        steps=(step("edited", append("a", "plum\n"), expect=only("dash run.sh", "sed")),),
+    ),
+    script(
+        "stdout is a file",
+        "echo one\ncat a\necho two >&2\ncat b a\nsh -c 'echo three; echo four >&2'\n",
+        *TEXTS,
+        stdio=Stdio(stdout="file"),
+        steps=(step("edited", append("a", "plum\n"), expect=only("dash run.sh", " a")),),
+    ),
+    script(
+        "stdout is appended to",
+        "echo one\ncat a\nsort b\n",
+        *TEXTS,
+        stdio=Stdio(stdout="append"),
+    ),
+    script(
+        "stderr is stdout",
+        "echo one; echo two >&2; ls a none; cat b none a; echo three\n",
+        *TEXTS,
+        stdio=Stdio(merged=True),
+    ),
+    script("stdout is null", "cat a; cat b >&2; cp a c\n", *TEXTS, stdio=Stdio(stdout="null")),
+    script(
+        "descriptors of its own",
+        "exec 3>three 4<a\necho 3 >&3\ncat <&4 >&3\nsort b 3>&- >&4\nls /proc/self/fd >/dev/null\n"
+        "exec 3>>three 4<&-\necho end >&3\n(echo sub >&3)\n",
+        *TEXTS,
+        uncached=("ls", "cat", "sort"),
+    ),
+    script(
+        "working directories",
+        "cd sub\npwd\ncat f\ncd ..\n(cd sub && /bin/pwd && cp f ../f2)\ncd -P link && /bin/pwd\n"
+        "cd /\n/bin/pwd\n",
+        write("sub/f", "f\n"),
+        write("other/f", "g\n"),
+        link("link", "sub"),
+        steps=(
+            step("link elsewhere", link("link", "other"), expect=only("dash run.sh", "/bin/pwd", hit=("cat f",))),
+        ),
+    ),
+    script(
+        "static programs",
+        "busybox ls\nbusybox sort a >s\nbusybox sh -c 'cat a; echo $0'\nbusybox sed -i s/p/q/ a\n./hello a\n",
+        *TEXTS,
+        write(
+            "hello.c",
+            "#include <stdio.h>\nint main(int c, char **v) {\n  char b[64]; FILE *f = fopen(v[1], \"r\");\n"
+            "  size_t n = fread(b, 1, 64, f); printf(\"%zu %.4s\\n\", n, b); return 3; }\n",
+        ),
+        run("musl-gcc", "-static", "-O1", "-o", "hello", "hello.c"),
+        steps=(
+            step("edited", append("a", "+\n"), expect=only("dash run.sh", "busybox", "hello")),
+        ),
+    ),
+    script(
+        "overwritten in place",
+        "dd if=a of=b bs=1 count=2 conv=notrunc 2>/dev/null\ntruncate -s 3 a\ntruncate -s 10 new\n"
+        "printf xyz | dd of=a bs=1 seek=1 conv=notrunc 2>/dev/null\ncat a b\n",
+        *TEXTS,
+        uncached=("dd of=a",),
+        steps=(step("edited", append("b", "+\n"), expect=only("dash run.sh", "dd if=a", "cat")),),
+    ),
+    script(
+        "made and removed again",
+        "d=scratch.d\nmkdir $d\ncp a $d/1\nsort $d/1 >$d/2\ncat $d/2\nrm -rf $d\n: >t && rm t\n",
+        *TEXTS,
+        steps=(step("edited", append("a", "+\n"), expect=only("dash run.sh", "cp", "sort", "cat", "rm")),),
+    ),
+    script(
+        "exec in the same process",
+        "cat a\nexec sh -c 'echo in; exec cat b'\n",
+        *TEXTS,
+        steps=(step("edited", append("b", "+\n"), expect=only("dash run.sh", "sh -c", "cat b", hit=("cat a",))),),
+    ),
+    script(
+        "background jobs",
+        "cp a 1 &\ncp b 2 &\nwait\nsort 1 >3 & sort 2 >4 & wait\ncat 3 4\n",
+        *TEXTS,
+        steps=(step("edited", append("b", "+\n"), expect=only("dash run.sh", "b 2", "sort 2", "cat")),),
+    ),
+    script(
+        "odd names",
+        "cat 'a b' \"n\nl\" *\ncp 'a b' '-x' 2>/dev/null\ncp -- 'a b' -x\ncat ./-x\n: >'*'\n",
+        write("a b", "space\n"),
+        write("n\nl", "newline\n"),
+        write(b"\xff\xfe".decode(errors="surrogateescape"), "bytes\n"),
+        steps=(step("edited", append("n\nl", "+\n"), expect=only("dash run.sh", "cat a b")),),
+    ),
+    Scenario(
+        "python imports",
+        ("python3", "main.py", "arg"),
+        (
+            write("main.py", "import sys, json, mod\nprint(mod.VALUE, json.dumps(sys.argv))\n"),
+            write("mod/__init__.py", "from .part import VALUE\n"),
+            write("mod/part.py", "VALUE = 1\n"),
+        ),
+        (
+            step("part", write("mod/part.py", "VALUE = 2\n"), expect=only("python3")),
+            step("shadowing", write("json.py", "dumps = repr\n"), expect=only("python3")),
+            step("unrelated", write("other.txt", "?\n"), expect=only("python3")),
+            step("other arguments", command=("python3", "main.py", "more"), expect=only("python3")),
+            step("path", env={"PYTHONPATH": "lib"}, expect=only("python3")),
+        ),
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
+    ),
+    Scenario(
+        "python writes bytecode",
+        ("python3", "main.py"),
+        (
+            write("main.py", "import mod\nprint(mod.VALUE, open('data').read())\n"),
+            write("mod.py", "VALUE = 1\n"),
+            write("data", "d"),
+        ),
+        (step("data", write("data", "e"), expect=only("python3")),),
+    ),
+    Scenario(
+        "perl",
+        ("perl", "-I.", "-MMine", "-e", "print Mine::v(), scalar(<>); open F, '>', 'o'; print F 1;", "in"),
+        (write("Mine.pm", "package Mine; sub v { 'mine ' } 1;\n"), write("in", "line\n")),
+        (
+            step("module", write("Mine.pm", "package Mine; sub v { 'ours ' } 1;\n"), expect=only("perl")),
+            step("data", write("in", "other\n"), expect=only("perl")),
+        ),
+    ),
+    Scenario(
+        "an interpreted script by name",
+        ("./tool", "x"),
+        (
+            write("tool", "#!/usr/bin/env -S dash -e\necho tool $1\n./inner\n", 0o755),
+            write("inner", "#!/bin/sed -n p\nline\n", 0o755),
+        ),
+        (
+            step("inner", append("inner", "more\n"), expect=only("dash -e ./tool", "tool", "sed")),
+            step("interpreter", write("inner", "#!/bin/cat\nline\n", 0o755),
+                 expect=only("dash -e ./tool", "tool", "cat")),
+            step("mode", chmod("inner", 0o644), expect=only("dash -e ./tool", "tool")),
+        ),
+    ),
+    Scenario(
+        "a program found by PATH",
+        ("sh", "-c", "tool; which tool"),
+        (write("bin2/tool", "#!/bin/sh\necho two\n", 0o755), mkdir("bin1")),
+        (
+            step("an earlier one", write("bin1/tool", "#!/bin/sh\necho one\n", 0o755),
+                 expect=only("sh -c", "tool")),
+            step("not executable", write("bin1/tool", "#!/bin/sh\necho one\n", 0o644),
+                 expect=only("sh -c", "which")),
+        ),
+        env={"PATH": "bin1:bin2:/usr/bin:/bin"},
+    ),
+    Scenario("root dies", ("sh", "-c", "echo before; kill -SEGV $$")),
+    Scenario("root fails", ("sh", "-c", "echo out; echo err >&2; exit 199")),
+    Scenario("nothing", ("true",)),
+    Scenario("a megabyte", ("seq", "200000"), steps=(step("other", command=("seq", "2"), expect=only("seq")),)),
+    Scenario("stdin is a pipe that is read", ("sort",), stdio=Stdio(stdin=b"b\na\n"), first=only("sort")),
+    Scenario("stdin is a pipe nobody reads", ("echo", "x"), stdio=Stdio(stdin=b"b\na\n")),
+]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name.replace(" ", "-"))
+def test_small_programs(scenario: Scenario, check: Callable[[Scenario], None]) -> None:
+    check(scenario)
+
+
+def test_unchanged_is_a_root_hit_for_all_but_the_declared() -> None:
+    """The list itself cannot quietly come to expect nothing."""
+    assert [s.name for s in SCENARIOS if s.first != ROOT_HIT] == ["stdin is a pipe that is read"]
