@@ -96,6 +96,8 @@ class Kind:
     """The sorted names in a directory, without their types."""
     REMOVABLE = b"u"
     """b"ok" if unlink(2) can remove it: it is there and no directory; else the value of LEXISTS."""
+    NOT_LINK = b"k"
+    """b"ok" if it is there and no symbolic link; else the value of LEXISTS."""
     OVERWRITABLE = b"o"
     """b"ok" if rename(2) can put a file there: no directory, or absent in an existing directory;
     else the value of LEXISTS."""
@@ -222,6 +224,7 @@ class Reason:
     CONFLICT = "conflicting concurrent access"
     NON_DETERMINISTIC = "non-deterministic"
     CONFIGURED = "configured off"
+    PRIVATE_TEMPORARY = "works on a temporary file of its caller"
     UNSUPPORTED = "operation that cannot be restored"
 
 

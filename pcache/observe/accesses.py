@@ -43,6 +43,7 @@ _UTIME_NOW, _UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
 _NAMESPACES = 0x7E020080  # CLONE_NEW*, sched.h
 _LOOKUP_FAILED = frozenset({errno.ENOENT, errno.ENOTDIR})
 _DT_DIR, _DT_REG = 4, 8
+_MKSTEMP_MODE = 0o600
 _SYMLINK, _DIRECTORY = S_IFLNK, S_IFDIR
 
 Handler = Callable[["Event"], None]
@@ -103,11 +104,24 @@ class Process:
 class Accesses:
     """Handlers by system call number, and the state they share."""
 
-    def __init__(self, processes: dict[int, Process], spool: int, copies: int) -> None:
+    def __init__(
+        self,
+        processes: dict[int, Process],
+        spool: int,
+        copies: int,
+        met: Callable[[bytes, Stamp], None],
+        met_unseen: Callable[[Key, Observation], None],
+    ) -> None:
         """`spool` is the file that the events come from, `copies` one for bytes that the kernel
-        moved from file to stream without showing them."""
+        moved from file to stream without showing them.  `met` is called with each version of a
+        regular file (canonical name, stamp) that is looked at, `met_unseen` with observations
+        whose value the event does not tell."""
         self.names = Names()
         self.history = History()
+        self.temporaries: set[bytes] = set()
+        """Names made as mkstemp(3) makes them: never twice the same."""
+        self._met = met
+        self._met_unseen = met_unseen
         self._processes = processes
         self._spool = spool
         self._copies = copies
@@ -219,7 +233,10 @@ class Accesses:
         key = (kind, path)
         if self._gathered is not None:
             self._gathered.append((key, name, value, stamp, opened))
-        event.execution.observe(key, Observation(event.ts, name, value, stamp, opened))
+        observation = Observation(event.ts, name, value, stamp, opened)
+        if value is None and stamp is None:
+            self._met_unseen(key, observation)
+        event.execution.observe(key, observation)
 
     def _failed(self, event: Event, path: bytes, *, follow: bool) -> None:
         """A call on a path failed: whatever made it fail must still be so."""
@@ -282,6 +299,7 @@ class Accesses:
             return
         form = S_IFMT(stamp.st_mode)
         if form == S_IFREG and not pseudo.is_pseudo(name):
+            self._met(name, stamp)
             self._observe(event, kind, path, name, stamp=stamp, opened=opened)
         elif form in (S_IFREG, _SYMLINK):
             self._observe(event, kind, path, name)
@@ -292,13 +310,17 @@ class Accesses:
         path = self._path(event)
         if path is None:
             return
-        if event.body.err:
+        number = event.body.err
+        if number not in (0, errno.EINVAL):
             self._failed(event, path, follow=False)
             return
         name = self.names.canonical(path, follow=False)
         if pseudo.ignored(name):
             return
-        self._observe(event, Kind.LCONTENT, path, name, value=b"l" + event.body.out)
+        if number:
+            self._observe(event, Kind.NOT_LINK, path, name, value=OK)
+        else:
+            self._observe(event, Kind.LCONTENT, path, name, value=b"l" + event.body.out)
 
     def _access(self, event: Event) -> None:
         """access, chdir, and an execve that failed."""
@@ -422,6 +444,8 @@ class Accesses:
             path = name
         if stamp.f_mode & _FMODE_CREATED:
             if flags & _O_EXCL:
+                if stamp.st_mode & 0o7777 == _MKSTEMP_MODE:
+                    self.temporaries.add(name)
                 self._observe(event, Kind.LEXISTS, path, name, value=ABSENT)
                 self._parent_exists(event, path)
             else:

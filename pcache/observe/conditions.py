@@ -8,6 +8,7 @@ cannot be vouched for makes the execution uncacheable, with the reason.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 import time
@@ -32,6 +33,7 @@ from .events import Stamp
 from .executions import ATTRIBUTES, CREATED, REMOVED, Change, Chunk, Execution, Observation
 from .history import History
 
+_EAGER_BYTES = 64 << 20
 _GRAIN_NS = 20_000_000
 """A file whose ctime is younger than this when it is opened may change unseen (FACTS: measured
 0 of all changes at 10 ms; kernel ticks are 4 ms)."""
@@ -55,6 +57,10 @@ def _realtime_offset() -> int:
     return time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
+def _version(stamp: Stamp) -> tuple[int, int, int, int]:
+    return stamp.st_ino, stamp.st_size, stamp.st_mtime_ns, stamp.st_ctime_ns
+
+
 class _Unknowable(Exception):
     """Carries the Uncacheable."""
 
@@ -73,20 +79,25 @@ class Conditions:
         blobs: Blobs,
         facts: Facts,
         history: History,
+        temporaries: set[bytes],
         clock: Clock,
     ) -> None:
         self._digests = digests
         self._blobs = blobs
         self._facts = facts
         self._history = history
+        self._temporaries = temporaries
         self._clock = clock
-        self._values: dict[tuple[object, ...], tuple[bytes, int]] = {}
-        """(place, version) or key -> value and the time it was looked up."""
+        self._digested: dict[tuple[bytes, int, int, int, int], tuple[bytes, int]] = {}
+        """Canonical name and version -> digest, and when it was taken."""
+        self._values: dict[Key, tuple[bytes, int]] = {}
+        """Values looked up after the fact, and when."""
         self._outputs: dict[tuple[bytes, int], tuple[Output, int]] = {}
         self._captured: dict[Execution, Record | Uncacheable] = {}
 
     def capture(self, execution: Execution) -> None:
         """Takes down the conditions of an execution that has just ended."""
+        self._refuse_private(execution)
         if not execution.problems:
             try:
                 self._captured[execution] = self._record(execution)
@@ -95,6 +106,16 @@ class Conditions:
         mark_conflicts(execution)
         for child in execution.children:
             child.release()
+
+    def _refuse_private(self, execution: Execution) -> None:
+        """What works on its caller's mkstemp file, as cc1 and as do for gcc, never comes again."""
+        if not self._temporaries:
+            return
+        names = {observation.name for observation in execution.inputs.values()}
+        for name in self._temporaries & (names | execution.changes.keys()):
+            change = execution.changes.get(name)
+            if change is None or change.first_how != CREATED:
+                execution.problem(Reason.PRIVATE_TEMPORARY, _text(name))
 
     def _record(self, execution: Execution) -> Record:
         call = call_of(execution)
@@ -118,6 +139,24 @@ class Conditions:
             if self._history.touched(name, after, until):
                 return [Uncacheable(Reason.OUTPUT_OVERWRITTEN, _text(name))]
         return captured
+
+    def meet(self, name: bytes, stamp: Stamp) -> None:
+        """Hashes a file as soon as it is looked at: it may be overwritten before its readers end.
+
+        Large ones wait, so that the recorder is not kept waiting.
+        """
+        if stamp.st_size <= _EAGER_BYTES:
+            with contextlib.suppress(OSError):
+                now = os.stat(name)
+                if stamp.same_version(now, attributes_changed=False):
+                    digest = self._digests.file_digest(name, now)
+                    self._digested[name, *_version(stamp)] = digest, time.monotonic_ns()
+
+    def meet_unseen(self, key: Key, observation: Observation) -> None:
+        """Looks up at once what an event does not tell."""
+        with contextlib.suppress(_Unknowable):
+            observation.value = self._look_up(*key, observation)
+            observation.looked = time.monotonic_ns()
 
     # ---- preconditions ----
 
@@ -157,6 +196,9 @@ class Conditions:
         self, execution: Execution, key: Key, observation: Observation, listed: _ListedNames
     ) -> bytes:
         if observation.value is not None:
+            if observation.looked:
+                checked = (observation.name, observation.ts, observation.looked)
+                execution.input_checks.append(checked)
             return observation.value
         if observation.entries is not None:
             entries = listed.before(observation)
@@ -172,11 +214,11 @@ class Conditions:
     ) -> bytes:
         """A regular file of a known version."""
         self._trust(observation, stamp)
-        version = (stamp.st_ino, stamp.st_size, stamp.st_mtime_ns, stamp.st_ctime_ns)
-        cached = self._values.get((observation.place, *version))
+        version = _version(stamp)
+        cached = self._digested.get((observation.name, *version))
         if cached is None:
             cached = self._digest(observation, stamp), time.monotonic_ns()
-            self._values[(observation.place, *version)] = cached
+            self._digested[observation.name, *version] = cached
         digest, hashed = cached
         execution.input_checks.append((observation.name, observation.ts, hashed))
         if key[0] == Kind.INPUT:
@@ -219,7 +261,7 @@ class Conditions:
         kind, path = key
         moved = observation.place != observation.name
         cached = self._values.get(key)
-        if cached is None:
+        if cached is None or cached[1] < observation.ts:
             cached = self._look_up(kind, path, observation), time.monotonic_ns()
             self._values[key] = cached
         value, looked = cached

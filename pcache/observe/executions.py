@@ -21,7 +21,7 @@ class Observation:
     looked up later (neither).  `entries` is a directory listing as it was.
     """
 
-    __slots__ = ("entries", "name", "opened", "place", "stamp", "ts", "value")
+    __slots__ = ("entries", "looked", "name", "opened", "place", "stamp", "ts", "value")
 
     def __init__(
         self,
@@ -41,6 +41,8 @@ class Observation:
         self.opened = opened
         """Its content was read, not only its attributes."""
         self.entries = entries
+        self.looked = 0
+        """When the value was looked up, if it was not part of the event."""
 
     def differs(self, other: Observation) -> bool:
         """Whether both cannot be observations of the same, unchanged thing."""
@@ -176,19 +178,22 @@ class Execution:
         if known is None:
             if not self.determined(observation.name, observation.ts):
                 self.inputs[key] = observation
-        elif observation.opened and not known.opened:
-            known.opened = True
-            self._check(key, known, observation)
         else:
-            self._check(key, known, observation)
+            self._again(key, known, observation)
 
-    def _check(self, key: Key, one: Observation, other: Observation) -> None:
-        """Two observations of one key: somebody else must not have changed it in between."""
-        if key[0] == Kind.LISTING or one.name in self.changes or not one.differs(other):
+    def _again(self, key: Key, known: Observation, observation: Observation) -> None:
+        """Another observation of a known key: it adds nothing if it is of our own doing."""
+        if self.determined(observation.name, observation.ts):
             return
-        if self.determined(one.name, max(one.ts, other.ts)):
-            return
-        self.problem(Reason.INPUT_CHANGED, _text(key[1]))
+        if observation.ts < known.ts:
+            observation.opened |= known.opened
+            self.inputs[key] = observation
+        else:
+            known.opened |= observation.opened
+        # Somebody else must not have changed it in between.
+        ours = key[0] == Kind.LISTING or observation.name in self.changes
+        if not ours and known.differs(observation):
+            self.problem(Reason.INPUT_CHANGED, _text(key[1]))
 
     def determined(self, name: bytes, ts: int) -> bool:
         """Whether this subtree had changed `name`, or made or removed a directory above it."""
@@ -219,12 +224,7 @@ class Execution:
                 if not determined(observation.name, observation.ts):
                     inputs[key] = observation
                 continue
-            parent._check(key, known, observation)
-            if observation.ts < known.ts:
-                observation.opened |= known.opened
-                inputs[key] = observation
-            else:
-                known.opened |= observation.opened
+            parent._again(key, known, observation)
         parent.children.append(self)
 
     def release(self) -> None:

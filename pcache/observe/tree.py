@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..model import Kind, Reason
+from ..model import Key, Kind, Reason
 from . import events, pseudo
 from .accesses import Accesses, Event, Process
+from .events import Stamp
 from .executions import Execution, Observation
 from .interpreters import Interpreters
 
@@ -26,15 +27,23 @@ _OWN_SIGNALS = frozenset({4, 5, 6, 7, 8, 11, 24, 25, 31})
 class Tree:
     """Feed it the recorder's output; `executions` then holds every one, in order of their start.
 
-    `ended` is called with each execution at its end, after those of its subtree.
+    `ended` is called with each execution at its end, after those of its subtree; `met` and
+    `met_unseen` are those of Accesses.
     """
 
-    def __init__(self, spool: int, copies: int, ended: Callable[[Execution], None]) -> None:
+    def __init__(
+        self,
+        spool: int,
+        copies: int,
+        met: Callable[[bytes, Stamp], None],
+        met_unseen: Callable[[Key, Observation], None],
+        ended: Callable[[Execution], None],
+    ) -> None:
         self.executions: list[Execution] = []
         self.events = 0
         self._decoder = events.Decoder()
         self._processes: dict[int, Process] = {}
-        self.accesses = Accesses(self._processes, spool, copies)
+        self.accesses = Accesses(self._processes, spool, copies, met, met_unseen)
         self._ended = ended
         self._interpreters = Interpreters()
 

@@ -22,10 +22,11 @@ from ..errors import (
     StoreError,
 )
 from ..facts import Facts
-from ..model import Reason, Uncacheable
+from ..model import Key, Reason, Uncacheable
 from ..observe import program
 from ..observe.conditions import Clock, Conditions, call_of
-from ..observe.executions import Execution
+from ..observe.events import Stamp
+from ..observe.executions import Execution, Observation
 from ..observe.recording import Recording
 from ..observe.tree import Tree
 from ..store.index import Store
@@ -61,12 +62,13 @@ class Analysis:
         # Millions of small objects, none of them in a cycle worth finding.
         gc.disable()
         self.clock = Clock()
-        self.tree = Tree(spool, copies, self._ended)
+        self.tree = Tree(spool, copies, self._met, self._met_unseen, self._ended)
         self.conditions = Conditions(
             store.digests,
             store.blobs,
             Facts(store.digests, OwnFds(), counters),
             self.tree.accesses.history,
+            self.tree.accesses.temporaries,
             self.clock,
         )
 
@@ -75,6 +77,12 @@ class Analysis:
 
     def feed(self, blob: bytes, offset: int) -> None:
         self.tree.feed(blob, offset)
+
+    def _met(self, name: bytes, stamp: Stamp) -> None:
+        self.conditions.meet(name, stamp)
+
+    def _met_unseen(self, key: Key, observation: Observation) -> None:
+        self.conditions.meet_unseen(key, observation)
 
     def _ended(self, execution: Execution) -> None:
         self.conditions.capture(execution)
