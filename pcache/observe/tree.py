@@ -139,11 +139,11 @@ class Tree:
         for path in self._interpreters.of(
             body.file, body.stamp, execution.filename if is_script else None, body.base
         ):
-            name = self.accesses.names.canonical(path, follow=True)
+            name = self.accesses.context.names.canonical(path, follow=True)
             execution.observe((Kind.CONTENT, path), Observation(started, name, opened=True))
         if parent is not None:
             # The caller depends on what its path led to, whether or not it looked before.
-            name = self.accesses.names.canonical(execution.filename, follow=True)
+            name = self.accesses.context.names.canonical(execution.filename, follow=True)
             if not pseudo.is_magic(execution.filename):
                 parent.observe(
                     (Kind.CONTENT, execution.filename), Observation(started, name, opened=True)

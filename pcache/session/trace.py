@@ -67,8 +67,8 @@ class Analysis:
             store.digests,
             store.blobs,
             Facts(store.digests, OwnFds(), counters),
-            self.tree.accesses.history,
-            self.tree.accesses.temporaries,
+            self.tree.accesses.context.history,
+            self.tree.accesses.context.temporaries,
             self.clock,
         )
 

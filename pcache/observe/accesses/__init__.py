@@ -1,0 +1,95 @@
+"""What each observed system call means for the execution that made it.
+
+Handlers, one module for each group of calls, turn an event into observations, changes, stream
+chunks, or a reason why the execution cannot be kept.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+
+from ...model import Key, Reason
+from ..events import FAULT, LOST, TRUNCATED, Stamp
+from ..executions import Observation
+from ..syscall_table import NAMES as SYSCALL_NAMES
+from ..syscall_table import NUMBERS
+from .changing import Changing
+from .context import Context, Event, Handler, Look, Process
+from .looking import Looking
+from .opening import Opening
+from .streams import Streams
+from .surroundings import Surroundings
+
+__all__ = ["Accesses", "Event", "Process"]
+
+_LOOKING = frozenset(
+    NUMBERS[name]
+    for name in (
+        *("stat", "lstat", "newfstatat", "statx", "readlink", "readlinkat", "access", "faccessat"),
+        *("faccessat2", "chdir", "execve", "execveat", "open", "openat", "openat2", "creat"),
+    )
+)
+
+
+class Accesses:
+    """Give `handle` every EVENT_CALL in time order, and `data` the data events after it."""
+
+    def __init__(
+        self,
+        processes: dict[int, Process],
+        spool: int,
+        copies: int,
+        met: Callable[[bytes, Stamp], None],
+        met_unseen: Callable[[Key, Observation], None],
+    ) -> None:
+        """`spool` and `copies` as for Streams, `met` and `met_unseen` as for Context."""
+        self.context = Context(processes, met, met_unseen)
+        self._streams = Streams(self.context, spool, copies)
+        self._looking = Looking(self.context, self._streams)
+        groups = (
+            self._looking,
+            Opening(self.context),
+            Changing(self.context),
+            self._streams,
+            Surroundings(self.context),
+        )
+        self._handlers: dict[int, Handler] = {
+            NUMBERS[name]: handler
+            for group in groups
+            for handler, names in group.handlers()
+            for name in names.split()
+        }
+
+    def handle(self, event: Event) -> None:
+        body, context = event.body, self.context
+        if body.cache is not None:
+            meaning: tuple[int, tuple[Look, ...]] = body.cache
+            generation, looks = meaning
+            if generation == context.names.generation:
+                # What these bytes meant is known: nine of ten events of a build end here.
+                observe, ts = event.execution.observe, event.ts
+                for key, name, value, stamp, opened in looks:
+                    observe(key, Observation(ts, name, value, stamp, opened))
+                return
+        self._streams.forget(event.tid)
+        self._looking.forget(event.tid)
+        if body.flags & (LOST | FAULT | TRUNCATED) and body.err != errno.EFAULT:
+            what = "events of the process were lost" if body.flags & LOST else "unreadable argument"
+            event.execution.problem_throughout(
+                Reason.EVENTS_LOST, f"{SYSCALL_NAMES[body.nr]}: {what}"
+            )
+        handler = self._handlers[body.nr]
+        if body.handle is None and body.nr in _LOOKING and not body.flags:
+            context.gathered = []
+            handler(event)
+            if context.gathered is not None:
+                body.cache = (context.names.generation, tuple(context.gathered))
+                context.gathered = None
+        else:
+            handler(event)
+
+    def data(self, tid: int, flags: int, offset: int, data: bytes) -> None:
+        """Bytes of the last call of thread `tid`; `offset` is where they lie in the spool."""
+        self._streams.data(tid, flags, offset, len(data))
+        self._looking.data(tid, data)

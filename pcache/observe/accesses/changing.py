@@ -1,0 +1,214 @@
+"""Calls that change names, modes, times and owners."""
+
+from __future__ import annotations
+
+import os
+import struct
+from stat import S_IFIFO, S_IFMT, S_IFREG
+
+from ...facts import ABSENT, OK
+from ...model import Kind, Reason
+from .. import pseudo
+from ..executions import ATTRIBUTES, CREATED, MODIFIED, REMOVED, REPLACED, Observation
+from ..syscall_table import NAMES as SYSCALL_NAMES
+from .context import Context, Event, Handler, text
+
+_AT_SYMLINK_NOFOLLOW, _AT_REMOVEDIR = 0x100, 0x200
+_RENAME_EXCHANGE = 2
+_UTIME_NOW, _UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
+_DT_DIR, _DT_REG = 4, 8
+
+
+class Changing:
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def handlers(self) -> list[tuple[Handler, str]]:
+        return [
+            (self._unlink, "unlink unlinkat rmdir"),
+            (self._create, "mkdir mkdirat mknod mknodat symlink symlinkat link linkat"),
+            (self._rename, "rename renameat renameat2"),
+            (self._truncate, "truncate"),
+            (
+                self._attributes,
+                "chmod fchmodat fchmodat2 fchmod utime utimes futimesat utimensat",
+            ),
+            (self._owner, "chown lchown fchownat fchown"),
+            (
+                self._unsupported,
+                "setxattr lsetxattr removexattr lremovexattr fsetxattr fremovexattr getxattr "
+                "lgetxattr listxattr llistxattr settimeofday clock_settime getdents",
+            ),
+            (self._umask, "umask"),
+        ]
+
+    def _unlink(self, event: Event) -> None:
+        body = event.body
+        path = self.context.path(event)
+        if path is None:
+            return
+        if body.err:
+            self.context.failed(event, path, follow=False)
+            return
+        name = self.context.names.canonical(path, follow=False)
+        call = SYSCALL_NAMES[body.nr]
+        if call == "rmdir" or (call == "unlinkat" and body.args[0] & _AT_REMOVEDIR):
+            event.execution.observe(
+                (Kind.NAMES, path), Observation(event.ts, name, entries=frozenset())
+            )
+            self.context.change(event, name, REMOVED, directory=True, was=_DT_DIR)
+        else:
+            self.context.observe(event, Kind.REMOVABLE, path, name, value=OK)
+            self.context.change(event, name, REMOVED, was=_DT_REG)
+
+    def _create(self, event: Event) -> None:
+        """mkdir, mknod, symlink, link: something new at a path that was free."""
+        body = event.body
+        call = SYSCALL_NAMES[body.nr]
+        is_link = call.startswith("link")
+        path = body.path2 if is_link else self.context.path(event)
+        if path is None:
+            return
+        if body.err:
+            self.context.failed(event, path, follow=False)
+            if is_link and body.path is not None:
+                self.context.failed(event, body.path, follow=False)
+            return
+        name = self.context.names.canonical(path, follow=False)
+        self.context.observe(event, Kind.LEXISTS, path, name, value=ABSENT)
+        self.context.parent_exists(event, path)
+        if is_link and body.path is not None and not pseudo.is_magic(body.path):
+            source = self.context.names.canonical(body.path, follow=False)
+            self.context.observe(event, Kind.LCONTENT, body.path, source)
+        if call.startswith("mknod") and S_IFMT(body.args[0]) not in (0, S_IFREG, S_IFIFO):
+            event.execution.problem_throughout(Reason.UNSUPPORTED, f"{call} {text(path)}")
+        self.context.change(event, name, CREATED, directory=call.startswith("mkdir"))
+        if call.startswith("symlink"):
+            self.context.names.link(name, body.raw_path2 or b"")
+
+    def _rename(self, event: Event) -> None:
+        body = event.body
+        source, target = self.context.path(event), body.path2
+        if source is None or target is None:
+            return
+        if body.err:
+            self.context.failed(event, source, follow=False)
+            self.context.failed(event, target, follow=False)
+            return
+        old = self.context.names.canonical(source, follow=False)
+        new = self.context.names.canonical(target, follow=False)
+        if body.args and body.args[0] & _RENAME_EXCHANGE:
+            event.execution.problem_throughout(Reason.UNSUPPORTED, f"exchange of {text(old)}")
+            return
+        execution = event.execution
+        moved_directory = False
+        for at in execution.chain():
+            change = at.changes.get(old)
+            if old in at.directories and change is not None and change.last_how != REMOVED:
+                moved_directory = True
+            elif moved_directory or os.path.isdir(new):
+                # A directory that was there before: its whole content would be input and output.
+                at.problem(Reason.UNSUPPORTED, f"rename of directory {text(old)}")
+        self._observe_moved(event, source, old, new)
+        self.context.observe(event, Kind.OVERWRITABLE, target, new, value=OK)
+        self.context.parent_exists(event, target)
+        if moved_directory:
+            self._move_tree(event, old, new)
+        self.context.change(event, old, REMOVED, directory=moved_directory, was=_DT_REG)
+        self.context.change(event, new, REPLACED, directory=moved_directory)
+
+    def _observe_moved(self, event: Event, path: bytes, old: bytes, new: bytes) -> None:
+        """The content of what was moved is an input, and can from now on be found at `new`."""
+        for execution in event.execution.chain():
+            for kind in (Kind.CONTENT, Kind.LCONTENT):
+                known = execution.inputs.get((kind, path))
+                if known is not None and known.place == old:
+                    known.place = new
+        observation = Observation(event.ts, old, opened=True)
+        observation.place = new
+        event.execution.observe((Kind.LCONTENT, path), observation)
+
+    def _move_tree(self, event: Event, old: bytes, new: bytes) -> None:
+        """What the tree made below a directory it made itself goes along with it."""
+        prefix = old + b"/"
+        below = {
+            name: name in execution.directories
+            for execution in event.execution.chain()
+            for name, change in execution.changes.items()
+            if name.startswith(prefix) and change.last_how != REMOVED
+        }
+        for name in sorted(below):
+            self.context.change(event, name, REMOVED, directory=below[name])
+            self.context.change(event, new + name[len(old) :], CREATED, directory=below[name])
+
+    def _truncate(self, event: Event) -> None:
+        path = self.context.path(event)
+        if path is None:
+            return
+        if event.body.err:
+            self.context.failed(event, path, follow=True)
+            return
+        name = self.context.names.canonical(path, follow=True)
+        self.context.observe(event, Kind.CONTENT, path, name, opened=True)
+        self.context.change(event, name, MODIFIED)
+
+    def _attributes(self, event: Event) -> None:
+        """chmod and utimensat: mode and times."""
+        body = event.body
+        call = SYSCALL_NAMES[body.nr]
+        if body.handle is not None:
+            name = body.file
+            if body.err or body.deleted:
+                return
+            if name is None:
+                event.execution.problem_throughout(Reason.UNSUPPORTED, call)
+                return
+        else:
+            path = self.context.path(event)
+            if path is None:
+                return
+            nofollow = bool(body.args) and bool(body.args[-1] & _AT_SYMLINK_NOFOLLOW)
+            follow = not (nofollow and call in ("utimensat", "fchmodat2"))
+            if body.err:
+                self.context.failed(event, path, follow=follow)
+                return
+            name = self.context.names.canonical(path, follow=follow)
+        if pseudo.ignored(name):
+            return
+        is_directory = any(name in at.directories for at in event.execution.chain())
+        self.context.change(event, name, ATTRIBUTES, directory=is_directory)
+        if call in ("utime", "utimes", "futimesat", "utimensat"):
+            explicit = _sets_mtime(body.out) if call == "utimensat" else True
+            for execution in event.execution.chain():
+                execution.changes[name].explicit_times = explicit
+
+    def _owner(self, event: Event) -> None:
+        body = event.body
+        if body.err:
+            if body.path is not None:
+                self.context.failed(event, body.path, follow=True)
+            return
+        wanted = [number & 0xFFFFFFFF for number in body.args[:2]]
+        mine = (event.execution.uid, event.execution.gid)
+        if any(w not in (0xFFFFFFFF, own) for w, own in zip(wanted, mine, strict=True)):
+            where = body.file or body.path or b"?"
+            event.execution.problem_throughout(Reason.UNSUPPORTED, f"chown of {text(where)}")
+
+    def _unsupported(self, event: Event) -> None:
+        body = event.body
+        if body.err or (SYSCALL_NAMES[body.nr].endswith("listxattr") and event.ret == 0):
+            return
+        where = body.file or body.path
+        evidence = SYSCALL_NAMES[body.nr] + (f" {text(where)}" if where else "")
+        event.execution.problem_throughout(Reason.UNSUPPORTED, evidence)
+
+    def _umask(self, event: Event) -> None:
+        event.process.umask = event.body.args[0] & 0o777
+
+
+def _sets_mtime(times: bytes) -> bool:
+    """Whether utimensat's timespec[2] sets the modification time to something but now."""
+    if len(times) < 32:
+        return False  # a null pointer: both now
+    (nanoseconds,) = struct.unpack_from("<q", times, 24)
+    return nanoseconds not in (_UTIME_NOW, _UTIME_OMIT)

@@ -1,0 +1,165 @@
+"""What the handlers of all groups share: the event at hand, names, history, noting things down."""
+
+from __future__ import annotations
+
+import errno
+import posixpath
+from collections.abc import Callable
+from stat import S_IFLNK, S_IFMT, S_IFREG
+
+from ...facts import ABSENT, content_value
+from ...model import Key, Kind, Reason
+from .. import pseudo
+from ..events import Body, Stamp
+from ..executions import ATTRIBUTES, CREATED, REMOVED, REPLACED, Execution, Observation
+from ..history import History
+from ..names import Names
+from ..syscall_table import NAMES as SYSCALL_NAMES
+
+Look = tuple[Key, bytes, bytes | None, Stamp | None, bool]
+"""What an observation is made of, but for its time."""
+LOOKUP_FAILED = frozenset({errno.ENOENT, errno.ENOTDIR})
+_ABOUT_THE_CALL = frozenset({errno.EINTR, errno.EFAULT, errno.EMFILE, errno.ENFILE, errno.ENOSYS})
+
+
+class Event:
+    """One system call of an execution."""
+
+    __slots__ = ("body", "execution", "process", "ret", "tid", "ts")
+
+    def __init__(
+        self, ts: int, ret: int, tid: int, process: Process, execution: Execution, body: Body
+    ) -> None:
+        self.ts = ts
+        self.ret = ret
+        self.tid = tid
+        self.process = process
+        self.execution = execution
+        self.body = body
+
+
+class Process:
+    """A process of the tree while it runs: which program, and what of it changes without one."""
+
+    __slots__ = ("execution", "senders", "tgid", "umask")
+
+    def __init__(self, tgid: int, execution: Execution | None, umask: int = 0) -> None:
+        self.tgid = tgid
+        self.execution = execution
+        self.umask = umask
+        self.senders: dict[int, list[Execution]] = {}
+        """Signal number -> executions that sent it here."""
+
+
+Handler = Callable[[Event], None]
+
+
+class Context:
+    """One for each recording."""
+
+    def __init__(
+        self,
+        processes: dict[int, Process],
+        met: Callable[[bytes, Stamp], None],
+        met_unseen: Callable[[Key, Observation], None],
+    ) -> None:
+        """`met` is called with each version of a regular file (canonical name, stamp) that is
+        looked at, `met_unseen` with observations whose value the event does not tell."""
+        self.processes = processes
+        self.names = Names()
+        self.history = History()
+        self.temporaries: set[bytes] = set()
+        """Names made as mkstemp(3) makes them: never twice the same."""
+        self.gathered: list[Look] | None = None
+        """What the call being handled observed, if that is all it does."""
+        self._met = met
+        self._met_unseen = met_unseen
+
+    def not_only_looking(self) -> None:
+        """The call being handled does more than observe: its meaning must not be remembered."""
+        self.gathered = None
+
+    def path(self, event: Event) -> bytes | None:
+        """The path of a call, or None (noted as a problem) when it is unknown."""
+        path = event.body.path
+        if path is None:
+            self.not_only_looking()
+        if path is None and event.body.err != errno.EFAULT:
+            event.execution.problem_throughout(
+                Reason.UNSUPPORTED,
+                f"{SYSCALL_NAMES[event.body.nr]}: a path outside the root directory",
+            )
+        return path
+
+    def observe(
+        self,
+        event: Event,
+        kind: bytes,
+        path: bytes,
+        name: bytes,
+        *,
+        value: bytes | None = None,
+        stamp: Stamp | None = None,
+        opened: bool = False,
+    ) -> None:
+        key = (kind, path)
+        if self.gathered is not None:
+            self.gathered.append((key, name, value, stamp, opened))
+        observation = Observation(event.ts, name, value, stamp, opened)
+        if value is None and stamp is None:
+            self._met_unseen(key, observation)
+        event.execution.observe(key, observation)
+
+    def observe_stamp(
+        self, event: Event, kind: bytes, path: bytes, name: bytes, *, opened: bool = False
+    ) -> None:
+        """A look at something whose version is known from body.stamp."""
+        stamp = event.body.stamp
+        if stamp is None:
+            self.observe(event, kind, path, name)
+            return
+        form = S_IFMT(stamp.st_mode)
+        if form == S_IFREG and not pseudo.is_pseudo(name):
+            self._met(name, stamp)
+            self.observe(event, kind, path, name, stamp=stamp, opened=opened)
+        elif form in (S_IFREG, S_IFLNK):
+            self.observe(event, kind, path, name)
+        else:
+            self.observe(event, kind, path, name, value=content_value(stamp, b""))
+
+    def failed(self, event: Event, path: bytes, *, follow: bool) -> None:
+        """A call on a path failed: whatever made it fail must still be so."""
+        number = event.body.err
+        if number in _ABOUT_THE_CALL:
+            return  # about the call, not the path
+        name = self.names.canonical(path, follow=follow)
+        if pseudo.ignored(name):
+            return
+        if number in LOOKUP_FAILED:
+            kind = Kind.CONTENT if follow else Kind.LCONTENT
+            self.observe(event, kind, path, name, value=ABSENT)
+        else:
+            kind = Kind.EXISTS if follow else Kind.LEXISTS
+            self.observe(event, kind, path, name)
+
+    def parent_exists(self, event: Event, path: bytes) -> None:
+        parent = posixpath.dirname(path.rstrip(b"/")) or b"/"
+        self.observe(event, Kind.EXISTS, parent, self.names.canonical(parent, follow=True))
+
+    def change(
+        self, event: Event, name: bytes, how: str, *, directory: bool = False, was: int = 0
+    ) -> None:
+        event.execution.change(name, event.ts, how, directory=directory)
+        self.history.add(name, event.ts, attributes=how == ATTRIBUTES)
+        if was:
+            for execution in event.execution.chain():
+                change = execution.changes[name]
+                if change.first == event.ts:
+                    change.was = was
+        if how in (CREATED, REMOVED, REPLACED):
+            self.names.forget(name)
+
+
+def text(path: bytes) -> str:
+    """A path for people."""
+    return path.decode(errors="backslashreplace")

@@ -1,0 +1,134 @@
+"""Calls that only look: stat, readlink, access, chdir, a failed execve, directory listings."""
+
+from __future__ import annotations
+
+import errno
+import struct
+from stat import S_IFMT, S_IFREG
+
+from ...facts import OK
+from ...model import Kind, Reason
+from .. import pseudo
+from ..executions import Observation
+from ..syscall_table import NAMES as SYSCALL_NAMES
+from .context import Context, Event, Handler
+from .streams import Streams
+
+_FMODE_READ = 1
+_AT_SYMLINK_NOFOLLOW = 0x100
+
+
+class Looking:
+    def __init__(self, context: Context, streams: Streams) -> None:
+        self.context = context
+        self._streams = streams
+        self._listings: dict[tuple[int, int], set[tuple[bytes, int]]] = {}
+        """(image, file) -> entries listed so far."""
+        self._listing_of: dict[int, tuple[int, int]] = {}
+        """tid -> listing that the data events to come belong to."""
+
+    def handlers(self) -> list[tuple[Handler, str]]:
+        return [
+            (self._stat, "stat lstat newfstatat statx fstat"),
+            (self._readlink, "readlink readlinkat"),
+            (self._access, "access faccessat faccessat2 chdir execve execveat"),
+            (self._list, "getdents64"),
+        ]
+
+    def forget(self, tid: int) -> None:
+        """The thread has made another call."""
+        self._listing_of.pop(tid, None)
+
+    def data(self, tid: int, data: bytes) -> None:
+        """Bytes of a listing by thread `tid`, if it is listing."""
+        listing = self._listing_of.get(tid)
+        if listing is not None:
+            self._listings.setdefault(listing, set()).update(_directory_entries(data))
+
+    def _stat(self, event: Event) -> None:
+        body = event.body
+        if body.handle is not None:
+            # fstat of an inherited or O_PATH descriptor: a file's size tells its content.
+            readable = body.stamp2 is not None and body.stamp2.f_mode & _FMODE_READ
+            if readable and S_IFMT(body.stamp2.st_mode) == S_IFREG:  # type: ignore[union-attr]
+                self._streams.inherited_read(event, moved=False)
+            return
+        path = self.context.path(event)
+        if path is None:
+            return
+        name_of = SYSCALL_NAMES[body.nr]
+        follow = name_of == "stat" or (
+            name_of != "lstat" and not (body.args[0] if body.args else 0) & _AT_SYMLINK_NOFOLLOW
+        )
+        if body.err:
+            self.context.failed(event, path, follow=follow)
+            return
+        name = self.context.names.canonical(path, follow=follow)
+        if pseudo.ignored(name):
+            return
+        kind = Kind.CONTENT if follow else Kind.LCONTENT
+        self.context.observe_stamp(event, kind, path, name)
+
+    def _readlink(self, event: Event) -> None:
+        path = self.context.path(event)
+        if path is None:
+            return
+        number = event.body.err
+        if number not in (0, errno.EINVAL):
+            self.context.failed(event, path, follow=False)
+            return
+        name = self.context.names.canonical(path, follow=False)
+        if pseudo.ignored(name):
+            return
+        if number:
+            self.context.observe(event, Kind.NOT_LINK, path, name, value=OK)
+        else:
+            self.context.observe(event, Kind.LCONTENT, path, name, value=b"l" + event.body.out)
+
+    def _access(self, event: Event) -> None:
+        """access, chdir, and an execve that failed."""
+        path = self.context.path(event)
+        if path is None:
+            return
+        if event.body.err:
+            self.context.failed(event, path, follow=True)
+            return
+        name = self.context.names.canonical(path, follow=True)
+        if not pseudo.ignored(name):
+            self.context.observe(event, Kind.EXISTS, path, name)
+
+    def _list(self, event: Event) -> None:
+        body = event.body
+        name = body.file
+        if body.err or body.handle is None:
+            return
+        if name is None:
+            event.execution.problem_throughout(Reason.UNSUPPORTED, "listing of a deleted directory")
+            return
+        key = (event.execution.image, body.handle.file)
+        if event.ret > 0:
+            self._listing_of[event.tid] = key
+            # Known from the first part on, so that a listing cut short by the program counts.
+            self._listings.setdefault(key, set())
+            return
+        entries = frozenset(self._listings.pop(key, ()))
+        if name == b"/proc":
+            event.execution.problem_throughout(Reason.FOREIGN_INPUT, "the list of processes, /proc")
+        elif not pseudo.ignored(name):
+            event.execution.observe(
+                (Kind.LISTING, name), Observation(event.ts, name, entries=entries)
+            )
+
+
+def _directory_entries(data: bytes) -> list[tuple[bytes, int]]:
+    """(name, d_type) of struct linux_dirent64: ino, off, reclen u16, type u8, name."""
+    entries, at = [], 0
+    while at + 19 <= len(data):
+        (length,) = struct.unpack_from("<H", data, at + 16)
+        if length < 19:
+            break
+        name = data[at + 19 : at + length].split(b"\0", 1)[0]
+        if name not in (b".", b".."):
+            entries.append((name, data[at + 18]))
+        at += length
+    return entries

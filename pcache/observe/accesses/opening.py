@@ -1,0 +1,149 @@
+"""The open family."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from stat import S_IFDIR, S_IFIFO, S_IFMT, S_IFREG
+
+from ...facts import ABSENT, OK, exists_value, replaceable_path
+from ...model import Kind, Reason
+from .. import pseudo
+from ..events import Body, Stamp
+from ..executions import CREATED, MODIFIED, REPLACED
+from ..syscall_table import NAMES as SYSCALL_NAMES
+from .context import Context, Event, Handler, text
+
+_FMODE_WRITE, _FMODE_CREATED = 2, 0x100000  # include/linux/fs.h
+_O_ACCMODE, _O_CREAT, _O_EXCL, _O_TRUNC = 3, os.O_CREAT, os.O_EXCL, os.O_TRUNC
+_O_PATH, _O_TMPFILE_BIT = 0o10000000, 0o20000000
+_DT_REG = 8
+_MKSTEMP_MODE = 0o600
+
+
+class Opening:
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def handlers(self) -> list[tuple[Handler, str]]:
+        return [(self._open, "open creat openat openat2")]
+
+    def _open(self, event: Event) -> None:
+        body = event.body
+        path = self.context.path(event)
+        if path is None:
+            return
+        flags, mode = self._open_flags(body)
+        if body.err:
+            follow = not flags & os.O_NOFOLLOW and not (flags & _O_CREAT and flags & _O_EXCL)
+            self.context.failed(event, path, follow=follow)
+            if flags & _O_CREAT and body.err == errno.ENOENT:
+                self.context.parent_exists(event, path)
+            return
+        stamp, name = body.stamp, body.file
+        if stamp is None or S_IFMT(stamp.st_mode) not in (S_IFREG, S_IFDIR) or name is None:
+            self.context.not_only_looking()
+        if stamp is None:
+            event.execution.problem_throughout(Reason.EVENTS_LOST, f"open of {text(path)}")
+            return
+        form = S_IFMT(stamp.st_mode)
+        if name is None or body.deleted:
+            self._open_nameless(event, path, stamp, flags)
+        elif pseudo.ignored(name):
+            return
+        elif flags & _O_PATH:
+            self.context.observe(event, Kind.EXISTS, path, name, value=exists_value(stamp))
+        elif form == S_IFREG:
+            self._open_regular(event, path, name, stamp, flags, mode)
+        elif form == S_IFDIR:
+            self.context.observe(event, Kind.EXISTS, path, name, value=exists_value(stamp))
+        elif form == S_IFIFO:
+            for execution in event.execution.chain():
+                if name not in execution.changes:
+                    execution.problem(Reason.FOREIGN_INPUT, text(name))
+        elif not pseudo.harmless_device(stamp.st_rdev):
+            event.execution.problem_throughout(Reason.FOREIGN_INPUT, text(name))
+
+    @staticmethod
+    def _open_flags(body: Body) -> tuple[int, int]:
+        name = SYSCALL_NAMES[body.nr]
+        if name == "creat":
+            return os.O_WRONLY | _O_CREAT | _O_TRUNC, body.args[0] & 0o7777
+        if name == "openat2":
+            flags, mode = struct.unpack_from("<QQ", body.out.ljust(16, b"\0"))
+            return flags, mode
+        return body.args[0] & 0xFFFFFFFF, body.args[1] & 0o7777
+
+    def _open_nameless(self, event: Event, path: bytes, stamp: Stamp, flags: int) -> None:
+        """A file without a name: O_TMPFILE, a deleted file, or a magic link (/dev/stdin)."""
+        if flags & _O_TMPFILE_BIT and flags & _O_ACCMODE:
+            return
+        for execution in event.execution.chain():
+            for same in execution.descriptors.values():
+                if same[0].stamp.st_ino == stamp.st_ino:
+                    reason = (
+                        Reason.UNOBSERVABLE_WRITE if flags & _O_ACCMODE else Reason.FOREIGN_INPUT
+                    )
+                    execution.problem(reason, f"{text(path)}: an inherited file opened anew")
+        if S_IFMT(stamp.st_mode) == S_IFREG and event.body.deleted:
+            # Opened through /proc/PID/fd, or unlinked before the open returned.
+            event.execution.problem(Reason.INPUT_CHANGED, f"{text(path)}: deleted while opened")
+
+    def _open_regular(
+        self, event: Event, path: bytes, name: bytes, stamp: Stamp, flags: int, mode: int
+    ) -> None:
+        if pseudo.is_magic(path):
+            path = name  # /dev/stdin, /proc/self/fd/N: means another file in each process
+        if not stamp.f_mode & (_FMODE_WRITE | _FMODE_CREATED):
+            if pseudo.is_pseudo(name):
+                self.context.observe(event, Kind.CONTENT, path, name)
+            else:
+                self.context.observe_stamp(event, Kind.CONTENT, path, name, opened=True)
+            return
+        self.context.not_only_looking()
+        if pseudo.is_pseudo(name):
+            event.execution.problem_throughout(Reason.UNSUPPORTED, f"write to {text(name)}")
+            return
+        used = self.context.names.canonical(path, follow=False)
+        if used != name:  # through a final link, which must still lead there
+            self.context.observe(event, Kind.LCONTENT, path, used)
+            path = name
+        if stamp.f_mode & _FMODE_CREATED:
+            if flags & _O_EXCL:
+                if stamp.st_mode & 0o7777 == _MKSTEMP_MODE:
+                    self.context.temporaries.add(name)
+                self.context.observe(event, Kind.LEXISTS, path, name, value=ABSENT)
+                self.context.parent_exists(event, path)
+            else:
+                key = replaceable_path(stamp.st_mode & 0o7777, path)
+                self.context.observe(event, Kind.REPLACEABLE, key, name, value=OK)
+            self.context.change(event, name, CREATED)
+        elif flags & _O_TRUNC:
+            if flags & _O_CREAT:
+                self._observe_replaceable(event, path, name, stamp, mode)
+            else:
+                self.context.observe(event, Kind.EXISTS, path, name, value=exists_value(stamp))
+            self.context.change(event, name, REPLACED, was=_DT_REG)
+        else:
+            self.context.observe_stamp(event, Kind.CONTENT, path, name, opened=True)
+            self.context.change(event, name, MODIFIED)
+
+    def _observe_replaceable(
+        self, event: Event, path: bytes, name: bytes, stamp: Stamp, mode: int
+    ) -> None:
+        """An existing file truncated by O_CREAT|O_TRUNC: absent would do as well, if the mode it
+        would then get is the one it has."""
+        created_mode = mode & ~event.process.umask & 0o7777
+        same = (
+            stamp.st_mode & 0o7777 == created_mode
+            and stamp.st_nlink == 1
+            and stamp.st_uid == event.execution.uid
+        )
+        self.context.observe(
+            event,
+            Kind.REPLACEABLE,
+            replaceable_path(created_mode, path),
+            name,
+            value=OK if same else exists_value(stamp),
+        )

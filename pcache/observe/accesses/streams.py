@@ -1,0 +1,209 @@
+"""Descriptors that were inherited: streams written, input read, and what else is done to them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+import time
+from stat import S_IFMT, S_IFREG
+
+from ...model import Kind, Reason
+from .. import pseudo
+from ..events import FAULT, TRUNCATED, Handle, Stamp
+from ..executions import MODIFIED, Chunk, Execution, Observation
+from ..syscall_table import NAMES as SYSCALL_NAMES
+from .context import Context, Event, Handler
+
+_FMODE_WRITE = 2
+# asm-generic/ioctls.h: TCGETS, TIOCGPGRP, TIOCGWINSZ, FIONCLEX, FIOCLEX.
+_HARMLESS_IOCTLS = frozenset({0x5401, 0x540F, 0x5413, 0x5450, 0x5451})
+
+
+class Streams:
+    def __init__(self, context: Context, spool: int, copies: int) -> None:
+        """`spool` is the file that the events come from, `copies` one for bytes that the kernel
+        moved from file to stream without showing them."""
+        self.context = context
+        self._spool = spool
+        self._copies = copies
+        self._copying: dict[int, list[tuple[Execution, int]]] = {}
+        """tid -> executions and descriptors that the data events to come are written to."""
+
+    def handlers(self) -> list[tuple[Handler, str]]:
+        return [
+            (self._write, "write pwrite64 sendto writev pwritev pwritev2"),
+            (self._read, "read pread64 readv preadv preadv2 recvfrom"),
+            (self._copy, "sendfile splice tee copy_file_range vmsplice"),
+            (self._map, "mmap"),
+            (self._ioctl, "ioctl"),
+            (self._inherited_change, "ftruncate fallocate lseek"),
+        ]
+
+    def data(self, tid: int, flags: int, offset: int, size: int) -> None:
+        """Bytes of the last write of thread `tid`; `offset` is where they lie in the spool."""
+        for execution, fd in self._copying.get(tid, ()):
+            execution.chunks.append(Chunk(fd, self._spool, offset, size))
+            if flags & (FAULT | TRUNCATED):
+                execution.problem(Reason.EVENTS_LOST, f"bytes written to descriptor {fd}")
+
+    def forget(self, tid: int) -> None:
+        """The thread has made another call."""
+        self._copying.pop(tid, None)
+
+    @staticmethod
+    def _inheritors(
+        event: Event, handle: Handle | None, stamp: Stamp | None, *, writing: bool
+    ) -> list[tuple[Execution, int]]:
+        """Executions that inherited an open file description, with its number there.
+
+        Of several numbers the lowest counts, but stdin only where it is the only one to write to:
+        on a terminal 0, 1 and 2 often are one, and stdin need not be at the replay.
+        """
+        if handle is None or stamp is None:
+            return []
+        found = []
+        for execution in event.execution.chain():
+            same = execution.descriptors.get(handle.file)
+            # The address may have been used anew after the description was closed everywhere.
+            if same is None or same[0].stamp.st_ino != stamp.st_ino:
+                continue
+            later = writing and same[0].fd == 0 and len(same) > 1
+            fd = same[1].fd if later else same[0].fd
+            if fd not in execution.jobserver:
+                found.append((execution, fd))
+        return found
+
+    def _write(self, event: Event) -> None:
+        body = event.body
+        inheritors = self._inheritors(event, body.handle, body.stamp2, writing=True)
+        if body.stamp2 is not None and pseudo.is_null(body.stamp2):
+            return
+        call = SYSCALL_NAMES[body.nr]
+        if body.err:
+            for execution, fd in inheritors:
+                if body.err not in (errno.EINTR, errno.EAGAIN):
+                    execution.problem(
+                        Reason.UNOBSERVABLE_WRITE,
+                        f"{call} to descriptor {fd} failed: {os.strerror(body.err)}",
+                    )
+            return
+        if call.startswith("pwrite"):
+            for execution, fd in inheritors:
+                execution.problem(Reason.UNOBSERVABLE_WRITE, f"{call} to descriptor {fd}")
+        for execution, fd in inheritors:
+            self._depend_on_fd(event, execution, fd)
+        self._copying[event.tid] = inheritors
+
+    @staticmethod
+    def _depend_on_fd(event: Event, execution: Execution, fd: int) -> None:
+        """All but stdout and stderr are not part of the call: their kind is a fact."""
+        key = (Kind.FD, b"%d" % fd)
+        if fd not in (1, 2) and key not in execution.inputs:
+            stamp = next(
+                descriptor.stamp
+                for same in execution.descriptors.values()
+                for descriptor in same
+                if descriptor.fd == fd
+            )
+            execution.observe(key, Observation(event.ts, b"", pseudo.kind_of(stamp)))
+
+    def _read(self, event: Event) -> None:
+        self.inherited_read(event, moved=not SYSCALL_NAMES[event.body.nr].startswith("pread"))
+
+    def inherited_read(self, event: Event, *, moved: bool) -> None:
+        body = event.body
+        handle, stamp = body.handle, body.stamp2
+        if handle is None or stamp is None:
+            return
+        for execution, fd in self._inheritors(event, handle, stamp, writing=False):
+            self._depend_on_fd(event, execution, fd)
+            if pseudo.is_null(stamp):
+                continue
+            if S_IFMT(stamp.st_mode) != S_IFREG:
+                what = pseudo.kind_of(stamp).decode()
+                execution.problem(Reason.FOREIGN_INPUT, f"descriptor {fd}, a {what}")
+                continue
+            name = body.file
+            if name is None or body.deleted:
+                execution.problem(Reason.INPUT_CHANGED, f"descriptor {fd}: a deleted file")
+                continue
+            key = (Kind.INPUT, b"%d" % fd)
+            if key not in execution.inputs:
+                execution.inputs[key] = Observation(event.ts, name, stamp=stamp, opened=True)
+            if moved:
+                execution.offsets[fd] = handle.pos
+
+    def _inherited_change(self, event: Event) -> None:
+        """ftruncate, fallocate, lseek of an inherited descriptor."""
+        body = event.body
+        call = SYSCALL_NAMES[body.nr]
+        if body.err or body.handle is None:
+            return
+        writable = bool(body.stamp2 and body.stamp2.f_mode & _FMODE_WRITE)
+        if call == "lseek" and not writable:
+            self.inherited_read(event, moved=True)
+            return
+        for execution, fd in self._inheritors(event, body.handle, body.stamp2, writing=True):
+            execution.problem(Reason.UNOBSERVABLE_WRITE, f"{call} of descriptor {fd}")
+
+    def _ioctl(self, event: Event) -> None:
+        """A look at what a descriptor is (isatty), or something that cannot be repeated."""
+        body = event.body
+        request = body.args[0] & 0xFFFFFFFF
+        for execution, fd in self._inheritors(event, body.handle, body.stamp2, writing=False):
+            self._depend_on_fd(event, execution, fd)
+            if request not in _HARMLESS_IOCTLS and not body.err:
+                execution.problem(Reason.UNSUPPORTED, f"ioctl {request:#x} of descriptor {fd}")
+
+    def _copy(self, event: Event) -> None:
+        """Bytes moved inside the kernel: read again from the file they came from."""
+        body = event.body
+        targets = self._inheritors(event, body.handle, body.stamp, writing=True)
+        if targets and not (body.stamp is not None and pseudo.is_null(body.stamp)):
+            offset = self._copy_again(event)
+            for execution, fd in targets:
+                if offset is None:
+                    execution.problem(
+                        Reason.UNOBSERVABLE_WRITE, f"{SYSCALL_NAMES[body.nr]} to descriptor {fd}"
+                    )
+                    continue
+                self._depend_on_fd(event, execution, fd)
+                execution.chunks.append(Chunk(fd, self._copies, offset, event.ret))
+        if body.handle2 is not None:
+            body.handle, body.file = body.handle2, body.file2
+            self.inherited_read(event, moved=len(body.out) != 8)
+
+    def _copy_again(self, event: Event) -> int | None:
+        """Where in `copies` the bytes of a kernel copy now lie; None if they are not to be had."""
+        body = event.body
+        stamp, handle = body.stamp2, body.handle2
+        if stamp is None or handle is None or body.file2 is None:
+            return None
+        end = struct.unpack("<q", body.out)[0] if len(body.out) == 8 else handle.pos
+        try:
+            with open(body.file2, "rb") as file:
+                if not stamp.same_version(os.fstat(file.fileno()), attributes_changed=False):
+                    return None
+                data = os.pread(file.fileno(), event.ret, end - event.ret)
+            if len(data) != event.ret:
+                return None
+            offset = os.lseek(self._copies, 0, os.SEEK_END)
+            if os.write(self._copies, data) != len(data):
+                return None
+        except OSError:
+            return None
+        for execution in event.execution.chain():
+            execution.input_checks.append((body.file2, event.ts, time.monotonic_ns()))
+        return offset
+
+    def _map(self, event: Event) -> None:
+        body = event.body
+        protection, flags = body.args[0], body.args[1]
+        if flags & 1 and protection & 2:  # MAP_SHARED, PROT_WRITE
+            for execution, fd in self._inheritors(event, body.handle, body.stamp2, writing=True):
+                execution.problem(Reason.UNOBSERVABLE_WRITE, f"shared mapping of descriptor {fd}")
+            if body.file is not None and not body.deleted:
+                self.context.change(event, body.file, MODIFIED)
+        else:
+            self.inherited_read(event, moved=False)
