@@ -6,31 +6,22 @@ it) is imported only when the command has to run.
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 
-from pcache import image
 from pcache.counters import Counters
 from pcache.decide import Decider
-from pcache.descriptors import OwnFds
-from pcache.errors import CommandNotExecutable, CommandNotFound, PcacheError
-from pcache.model import Call
+from pcache.errors import PcacheError
+from pcache.session.call import Command
 from pcache.store.index import Store
 from pcache.user import User
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.model import Call
+
 _PCACHE_FAILED = 125
-_ENVIRONMENT = b"/proc/self/environ"
 _FIRST_OTHER = 3
-
-
-class _InheritedFds(OwnFds):
-    """Only what the caller gave us: our own files (the store's) are close-on-exec."""
-
-    def get(self, fd: int) -> int:
-        if not os.get_inheritable(fd):
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        return super().get(fd)
 
 
 class Replay:
@@ -53,32 +44,7 @@ class Replay:
         self._verbose = verbose
         self._json = json
         self._intercept = intercept
-        self._cwd = os.getcwdb()
-        # Not os.environ: Python drops duplicates, and adds LC_CTYPE in the C locale (PEP 538).
-        with open(_ENVIRONMENT, "rb", buffering=0) as file:
-            self._env = tuple(file.readall().split(b"\0")[:-1])
-        self._path = self._find(command[0])
-        self._argv = tuple(command)
-        self._call: Call | None = None
-        try:
-            self._path, self._argv, (executable, argv) = image.resolve_command(
-                self._path, self._argv, self._cwd
-            )
-        except OSError:
-            return  # for the kernel to judge: unreadable, set-user-ID, of another architecture
-        umask = os.umask(0o077)
-        os.umask(umask)
-        self._fds = _InheritedFds()
-        self._call = Call(
-            executable,
-            argv,
-            self._env,
-            self._cwd,
-            umask,
-            os.geteuid(),
-            os.getegid(),
-            self._fds.kinds(),
-        )
+        self._command = Command(command)
 
     def run(self) -> int:
         """Replay or run the command; its exit status.  If a signal ended it, so does it us."""
@@ -104,30 +70,18 @@ class Replay:
 
     # -- the command itself
 
-    def _find(self, name: bytes) -> bytes:
-        path = next((entry[5:] for entry in self._env if entry.startswith(b"PATH=")), None)
-        try:
-            return image.which(name, path, self._cwd)
-        except FileNotFoundError:
-            raise CommandNotFound(f"{os.fsdecode(name)}: no such command") from None
-        except OSError as error:
-            raise CommandNotExecutable(
-                f"{os.fsdecode(name)}: cannot be executed: {error.strerror}",
-                "check its permissions: ls -l shows them",
-            ) from None
-
     def _root_hit(self, decider: Decider) -> int | None:
         """Apply the recorded outcome of the command itself; None if it has to run."""
-        if self._call is None:
+        if self._command.call is None:
             return None
         try:
-            plan = decider.decide(self._call, self._fds)
+            plan = decider.decide(self._command.call, self._command.fds)
         except Exception as error:
             _say(f"pcache: internal error, the command itself is not looked up: {error!r}")
             return None
         if plan is None:
             if self._verbose:  # the reason costs a look into the store
-                self._observe("miss", self._call, decider.last_miss)
+                self._observe("miss", self._command.call, decider.last_miss)
             return None
         committed = False
         try:
@@ -139,12 +93,12 @@ class Replay:
             for fd, data in writes:
                 _write(fd, data)
         except (OSError, PcacheError) as error:
-            self._observe("run", self._call, str(error))
+            self._observe("run", self._command.call, str(error))
             return None
         finally:
             if not committed:
                 plan.abandon()
-        self._observe("hit", self._call, "")
+        self._observe("hit", self._command.call, "")
         return plan.status
 
     def _supervised(self, decider: Decider, directory: bytes, tally: dict[str, int]) -> int:
@@ -153,7 +107,7 @@ class Replay:
         from pcache.enforce.intercept import interception
         from pcache.enforce.supervisor import Supervisor
 
-        command = spawn.Command(self._path, self._argv, self._env)
+        command = spawn.Command(self._command.path, self._command.argv, self._command.env)
         place = interception(self._intercept)
         try:
             program = filter.load(place.rules, directory)
@@ -167,7 +121,7 @@ class Replay:
             _say(error.report())
             return self._plainly("the command runs without pcache")
         supervisor = Supervisor(
-            spawned, place, decider, self._call, self._observe if self._verbose else None
+            spawned, place, decider, self._command.call, self._observe if self._verbose else None
         )
         try:
             status = supervisor.run()
@@ -183,12 +137,12 @@ class Replay:
 
     def _plainly(self, consequence: str) -> int:
         """Become the command."""
-        from pcache.enforce.spawn import Command, execute
+        from pcache.enforce import spawn
 
         if consequence:
             _say(f"pcache: {consequence}")
         self._write_json(Counters(), {}, None)
-        execute(Command(self._path, self._argv, self._env))
+        spawn.execute(spawn.Command(self._command.path, self._command.argv, self._command.env))
         return _PCACHE_FAILED
 
     # -- what the user sees

@@ -1,0 +1,71 @@
+"""The command that a user named, as the kernel will see it: the call that lookups start from."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from pcache import image
+from pcache.descriptors import OwnFds
+from pcache.errors import CommandNotExecutable, CommandNotFound
+from pcache.model import Call
+
+_ENVIRONMENT = b"/proc/self/environ"
+
+
+class InheritedFds(OwnFds):
+    """Only what the caller gave us: our own files (the store's) are close-on-exec."""
+
+    def get(self, fd: int) -> int:
+        if not os.get_inheritable(fd):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return super().get(fd)
+
+
+class Command:
+    """A name or path and its arguments, resolved as execvp(3) does in this process.
+
+    Raises CommandNotFound or CommandNotExecutable.
+    """
+
+    def __init__(self, words: list[bytes]) -> None:
+        self.cwd = os.getcwdb()
+        # Not os.environ: Python drops duplicates, and adds LC_CTYPE in the C locale (PEP 538).
+        with open(_ENVIRONMENT, "rb", buffering=0) as file:
+            self.env = tuple(file.readall().split(b"\0")[:-1])
+        self.path = self._find(words[0])
+        """What is given to execve(2)."""
+        self.argv = tuple(words)
+        self.fds = InheritedFds()
+        self.call: Call | None = None
+        """None where only the kernel can judge: unreadable, set-user-ID, another architecture."""
+        try:
+            self.path, self.argv, (executable, argv) = image.resolve_command(
+                self.path, self.argv, self.cwd
+            )
+        except OSError:
+            return
+        umask = os.umask(0o077)
+        os.umask(umask)
+        self.call = Call(
+            executable,
+            argv,
+            self.env,
+            self.cwd,
+            umask,
+            os.geteuid(),
+            os.getegid(),
+            self.fds.kinds(),
+        )
+
+    def _find(self, name: bytes) -> bytes:
+        path = next((entry[5:] for entry in self.env if entry.startswith(b"PATH=")), None)
+        try:
+            return image.which(name, path, self.cwd)
+        except FileNotFoundError:
+            raise CommandNotFound(f"{os.fsdecode(name)}: no such command") from None
+        except OSError as error:
+            raise CommandNotExecutable(
+                f"{os.fsdecode(name)}: cannot be executed: {error.strerror}",
+                "check its permissions: ls -l shows them",
+            ) from None
