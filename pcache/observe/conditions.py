@@ -98,7 +98,7 @@ class Conditions:
     def capture(self, execution: Execution) -> None:
         """Takes down the conditions of an execution that has just ended."""
         self._refuse_private(execution)
-        if not execution.problems:
+        if not execution.problems and not execution.replayed:
             try:
                 self._captured[execution] = self._record(execution)
             except _Unknowable as unknowable:

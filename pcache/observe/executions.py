@@ -107,6 +107,8 @@ class Execution:
         self.parent = parent
         self.is_tail = False
         """It replaced its parent in the same process, and gives it its end and status."""
+        self.replayed = False
+        """It was a hit: its record is in the store, and stands here for what it would have done."""
         self.end: int | None = None
         self.status = 0
         """Wait status."""

@@ -15,6 +15,7 @@ from .accesses import Accesses, Event, Process
 from .events import Stamp
 from .executions import Execution, Observation
 from .interpreters import Interpreters
+from .replayed import Replayed
 
 # Limits of bpf/recorder.bpf.c: INHERITED and SCAN_FDS.
 _INHERITED, _SCANNED = 32, 256
@@ -46,10 +47,15 @@ class Tree:
         self.accesses = Accesses(self._processes, spool, copies, met, met_unseen)
         self._ended = ended
         self._interpreters = Interpreters()
+        self._replayed: dict[int, Replayed] = {}
 
     def root(self, pid: int) -> None:
         """The process that is recorded from its first execve on."""
         self._processes[pid] = Process(pid, None)
+
+    def replay(self, pid: int, hit: Replayed) -> None:
+        """The running program of process `pid` was a hit; to be told before it ends."""
+        self._replayed[pid] = hit
 
     @property
     def running(self) -> int:
@@ -170,8 +176,11 @@ class Tree:
         for at in execution.chain():
             at.alive -= 1
         execution.cpu_ns += cpu
+        hit = self._replayed.pop(process.tgid, None)
+        if hit is not None and execution.tgid == process.tgid:
+            hit.enter(execution, self.accesses.context.names, self.accesses.context.history)
         signal = status & 0x7F
-        if signal and signal not in _OWN_SIGNALS:
+        if signal and signal not in _OWN_SIGNALS and hit is None:
             self._killed(process, execution, signal)
         if execution.tgid != process.tgid:
             return  # a child that never called execve

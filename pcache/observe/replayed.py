@@ -1,0 +1,102 @@
+"""An execution that was replayed while its caller was being recorded.
+
+The probes see it start and end and nothing in between.  What it depended on and what it did stand
+in the record that was replayed: they enter the executions that contain it as if it had run.
+"""
+
+from __future__ import annotations
+
+from ..model import Fact, Kind, Outcome, Reason
+from . import pseudo
+from .executions import CREATED, REMOVED, REPLACED, Chunk, Execution, Observation
+from .history import History
+from .names import Names
+
+_PREFIXED = Kind.REPLACEABLE  # its path is MODE:PATH
+_OF_DESCRIPTORS = (Kind.FD, Kind.INPUT)
+
+
+class Replayed:
+    """A hit: what held when it was decided, and what it put in place; times in CLOCK_MONOTONIC ns.
+
+    `data` and `offset`: an open file and where in it the bytes of the outcome's streams lie.
+    """
+
+    def __init__(
+        self,
+        facts: tuple[Fact, ...],
+        outcome: Outcome,
+        existed: frozenset[bytes],
+        began: int,
+        ended: int,
+        data: int,
+        offset: int,
+    ) -> None:
+        self.facts = facts
+        self.outcome = outcome
+        self.existed = existed
+        """Those of the outcome's paths that were there before it was applied."""
+        self.began = began
+        self.ended = ended
+        self.data = data
+        self.offset = offset
+
+    def enter(self, execution: Execution, names: Names, history: History) -> None:
+        """Puts the record in the place of the observations the execution did not make."""
+        execution.replayed = True
+        for fact in self.facts:
+            if fact.kind in _OF_DESCRIPTORS:
+                self._depend_on_descriptor(execution, fact)
+                continue
+            path = fact.path.partition(b":")[2] if fact.kind == _PREFIXED else fact.path
+            name = names.canonical(path, follow=fact.kind in (Kind.CONTENT, Kind.EXISTS))
+            observation = Observation(self.began, name, fact.value, opened=True)
+            execution.observe((fact.kind, fact.path), observation)
+        for output in self.outcome.outputs:
+            if output.kind == b"-":
+                how = REMOVED
+            else:
+                how = REPLACED if output.path in self.existed else CREATED
+            execution.change(output.path, self.ended, how, directory=output.kind == b"d")
+            history.add(output.path, self.ended, attributes=False)
+            names.forget(output.path)
+            if output.kind == b"l":
+                names.link(output.path, output.content)
+            for at in execution.chain():
+                at.changes[output.path].explicit_times = output.mtime_ns >= 0
+        at_byte = self.offset
+        for fd, length in self.outcome.chunks:
+            self._write(execution, fd, at_byte, length)
+            at_byte += length
+
+    def _write(self, execution: Execution, fd: int, offset: int, length: int) -> None:
+        """Bytes written to a descriptor are part of the streams of all who inherited it."""
+        file = _description(execution, fd)
+        for at in execution.chain():
+            same = at.descriptors.get(file, [])
+            numbers = [descriptor.fd for descriptor in same]
+            if numbers and not pseudo.is_null(same[0].stamp):
+                # As in accesses/streams.py: not stdin, if there is another one.
+                number = numbers[1] if numbers[0] == 0 and len(numbers) > 1 else numbers[0]
+                at.chunks.append(Chunk(number, self.data, offset, length))
+
+    def _depend_on_descriptor(self, execution: Execution, fact: Fact) -> None:
+        fd = int(fact.path)
+        file = _description(execution, fd)
+        for at in execution.chain():
+            same = at.descriptors.get(file)
+            if same is None:
+                continue
+            if fact.kind == Kind.INPUT:
+                at.problem(Reason.FOREIGN_INPUT, f"descriptor {fd}, read by a replayed execution")
+            elif same[0].fd not in (1, 2):
+                key = (Kind.FD, b"%d" % same[0].fd)
+                at.observe(key, Observation(self.began, b"", pseudo.kind_of(same[0].stamp)))
+
+
+def _description(execution: Execution, fd: int) -> int:
+    """Which open file description a descriptor of the execution is; 0 for none."""
+    for file, same in execution.descriptors.items():
+        if any(descriptor.fd == fd for descriptor in same):
+            return file
+    return 0
