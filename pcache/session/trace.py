@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import select
 import signal
@@ -11,9 +10,8 @@ import tempfile
 import time
 from types import FrameType
 
-from .. import fingerprint, image
+from .. import image
 from ..counters import Counters
-from ..descriptors import OwnFds
 from ..errors import (
     CommandNotExecutable,
     CommandNotFound,
@@ -21,16 +19,12 @@ from ..errors import (
     PrivilegeError,
     StoreError,
 )
-from ..facts import Facts
-from ..model import Key, Reason, Uncacheable
 from ..observe import program
-from ..observe.conditions import Clock, Conditions, call_of
-from ..observe.events import Stamp
-from ..observe.executions import Execution, Observation
+from ..observe.executions import Execution
 from ..observe.recording import Recording
-from ..observe.tree import Tree
 from ..store.index import Store
 from ..user import User
+from .analysis import Analysis
 
 DEFAULT_RING_BYTES = 64 << 20
 _PAUSE_MS = 5
@@ -53,39 +47,6 @@ class Options:
         self.explain = explain
         self.json = json
         self.ring_bytes = ring_bytes
-
-
-class Analysis:
-    """What becomes of the events of one recording."""
-
-    def __init__(self, store: Store, spool: int, copies: int, counters: Counters) -> None:
-        # Millions of small objects, none of them in a cycle worth finding.
-        gc.disable()
-        self.clock = Clock()
-        self.tree = Tree(spool, copies, self._met, self._met_unseen, self._ended)
-        self.conditions = Conditions(
-            store.digests,
-            store.blobs,
-            Facts(store.digests, OwnFds(), counters),
-            self.tree.accesses.context.history,
-            self.tree.accesses.context.temporaries,
-            self.clock,
-        )
-
-    def root(self, pid: int) -> None:
-        self.tree.root(pid)
-
-    def feed(self, blob: bytes, offset: int) -> None:
-        self.tree.feed(blob, offset)
-
-    def _met(self, name: bytes, stamp: Stamp) -> None:
-        self.conditions.meet(name, stamp)
-
-    def _met_unseen(self, key: Key, observation: Observation) -> None:
-        self.conditions.meet_unseen(key, observation)
-
-    def _ended(self, execution: Execution) -> None:
-        self.conditions.capture(execution)
 
 
 class Trace:
@@ -118,7 +79,7 @@ class Trace:
         status = self._supervise(recording, analysis)
         try:
             with store:
-                self._store(store, analysis, recording.failure)
+                self._store(analysis, recording.failure)
         except (PcacheError, OSError) as error:
             message = error if isinstance(error, PcacheError) else StoreError(str(error))
             _say(message.report())
@@ -204,7 +165,7 @@ class Trace:
             signal.signal(number, self._note_signal)
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._forward_signal)
-        analysis.root(pid)
+        analysis.tree.root(pid)
         try:
             self._act_as_root()
             recording.start(pid)
@@ -236,46 +197,19 @@ class Trace:
 
     # ---- what it did ----
 
-    def _store(self, store: Store, analysis: Analysis, failure: str) -> None:
-        executions = analysis.tree.executions
+    def _store(self, analysis: Analysis, failure: str) -> None:
         lost = self._counters["events lost"]
-        self._counters.inc("executions", len(executions))
         if lost:
             failure = f"{lost} kernel events did not fit into the ring"
-        if analysis.clock.stepped():
-            failure = "the system clock was set meanwhile"
         if failure:
             _say(f"pcache: nothing of this run is stored: {failure}")
         if lost:
             _say("pcache: a larger ring may help: --ring-size MIB")
-        with store.batch():
-            for execution in executions:
-                self._mark_session(execution, failure)
-                result = analysis.conditions.settle(execution)
-                if isinstance(result, list):
-                    self._uncacheable(store, execution, result)
-                else:
-                    self._explain(execution, store.add(result))
+        analysis.store(failure, self._interrupted, self._explain)
 
-    def _mark_session(self, execution: Execution, failure: str) -> None:
-        if failure:
-            execution.problem(Reason.EVENTS_LOST, failure)
-        for at in self._interrupted:
-            if execution.image < at and (execution.end is None or execution.end >= at):
-                execution.problem(Reason.KILLED_OUTSIDE, "a signal while it ran")
-
-    def _uncacheable(self, store: Store, execution: Execution, reasons: list[Uncacheable]) -> None:
-        call = call_of(execution)
-        self._counters.inc("uncacheable")
-        for reason in reasons:
-            self._counters.inc(f"uncacheable: {reason.reason}")
-        store.add_uncacheable(call, fingerprint.weak_fingerprint(call), reasons)
-        self._explain(execution, *(f"{r.reason}: {r.evidence}" for r in reasons))
-
-    def _explain(self, execution: Execution, *verdicts: str) -> None:
+    def _explain(self, verdict: str, execution: Execution) -> None:
         if self._options.explain:
-            for verdict in verdicts:
-                _say(f"pcache: {verdict}   {execution.label()}")
+            _say(f"pcache: {verdict}   {execution.label()}")
 
     # ---- what the user sees ----
 

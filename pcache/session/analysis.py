@@ -1,0 +1,91 @@
+"""What becomes of the events of one recording: executions, and what of them is stored."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterable
+
+from .. import fingerprint
+from ..counters import Counters
+from ..descriptors import OwnFds
+from ..facts import Facts
+from ..model import Key, Reason, Uncacheable
+from ..observe.conditions import Clock, Conditions, call_of
+from ..observe.events import Stamp
+from ..observe.executions import Execution, Observation
+from ..observe.tree import Tree
+from ..store.index import Store
+
+Explain = Callable[[str, Execution], None]
+
+
+class Analysis:
+    """Give it the events with `feed` while they come, then `store` what they amount to."""
+
+    def __init__(self, store: Store, spool: int, copies: int, counters: Counters) -> None:
+        """`spool` is the file that the events come from, `copies` one for stream bytes that are
+        found elsewhere."""
+        # Millions of small objects, none of them in a cycle worth finding.
+        gc.disable()
+        self._store = store
+        self._counters = counters
+        self.copies = copies
+        self.clock = Clock()
+        self.tree = Tree(spool, copies, self._met, self._met_unseen, self._ended)
+        context = self.tree.accesses.context
+        self._conditions = Conditions(
+            store.digests,
+            store.blobs,
+            Facts(store.digests, OwnFds(), counters),
+            context.history,
+            context.temporaries,
+            self.clock,
+        )
+
+    def feed(self, blob: bytes, offset: int) -> None:
+        """Complete ring records, and where in the spool they begin."""
+        if blob:
+            self.tree.feed(blob, offset)
+
+    def store(self, failure: str, interrupted: Iterable[int], explain: Explain) -> None:
+        """Stores the executions that can be vouched for, each whole or not at all.
+
+        `failure`: why the recording as a whole is worthless, or empty; `interrupted`: when signals
+        came from outside (CLOCK_MONOTONIC ns); `explain` is told of each verdict.  Raises
+        StoreError.
+        """
+        executions = self.tree.executions
+        self._counters.inc("executions", len(executions))
+        if self.clock.stepped():
+            failure = failure or "the system clock was set meanwhile"
+        with self._store.batch():
+            for execution in executions:
+                if execution.replayed:
+                    continue
+                if failure:
+                    execution.problem(Reason.EVENTS_LOST, failure)
+                for at in interrupted:
+                    if execution.image < at and (execution.end is None or execution.end >= at):
+                        execution.problem(Reason.KILLED_OUTSIDE, "a signal while it ran")
+                result = self._conditions.settle(execution)
+                if isinstance(result, list):
+                    self._refuse(execution, result, explain)
+                else:
+                    explain(self._store.add(result), execution)
+
+    def _refuse(self, execution: Execution, reasons: list[Uncacheable], explain: Explain) -> None:
+        self._counters.inc("uncacheable")
+        for reason in reasons:
+            self._counters.inc(f"uncacheable: {reason.reason}")
+            explain(f"{reason.reason}: {reason.evidence}", execution)
+        call = call_of(execution)
+        self._store.add_uncacheable(call, fingerprint.weak_fingerprint(call), reasons)
+
+    def _met(self, name: bytes, stamp: Stamp) -> None:
+        self._conditions.meet(name, stamp)
+
+    def _met_unseen(self, key: Key, observation: Observation) -> None:
+        self._conditions.meet_unseen(key, observation)
+
+    def _ended(self, execution: Execution) -> None:
+        self._conditions.capture(execution)
