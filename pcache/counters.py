@@ -20,6 +20,7 @@ NAMES: dict[str, str] = {
         for name, reason in vars(Reason).items()
         if name.isupper()
     },
+    "milliseconds skipped": "what the executions that were replayed took when they were recorded",
     "records stored": "new records",
     "records known": "records that were in the store already",
     "records non-deterministic": "records that contradict a stored one with the same inputs",

@@ -47,6 +47,7 @@ class Decider:
             self._counters.inc(f"miss: {kind}")
         else:
             self._counters.inc("hits")
+            self._counters.inc("milliseconds skipped", plan.outcome.wall_ns // 1_000_000)
         return plan
 
     @property

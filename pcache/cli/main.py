@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 VERBS = {
     "trace": "run a command and record what each of its executions reads and writes (root)",
     "replay": "run a command, restoring what is recorded instead of running it",
+    "explain": "say whether a command would be replayed now, and if not, why",
+    "stats": "print what is stored, how large it is and how often it was of use",
     "doctor": "check whether this machine can trace and replay, and say what mends it",
 }
 """Every verb with its summary, which is also `SUMMARY` in its module (a test compares them)."""

@@ -37,6 +37,7 @@ from pcache.store.records import (
     unpack_outcome,
     unpack_values,
 )
+from pcache.store.tally import Tally, counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,6 +98,12 @@ class Store:
         self._digests: DigestCache | None = None
         self._used: dict[Digest, int] = {}
         self._touched: dict[Digest, int] = {}
+        self._counted = counted(counters)
+
+    @property
+    def database(self) -> Database:
+        """For the modules of this package."""
+        return self._database
 
     @classmethod
     def open(
@@ -130,6 +137,7 @@ class Store:
             self._note_touched()
         except StoreError:
             self._touched.clear()
+        Tally(self.directory).add(self._counted, self.counters)
         if self._digests is not None:
             self._digests.close()
         self._database.close()
@@ -377,6 +385,8 @@ def _open_database(path: bytes) -> Database:
 
 
 def _make_tables(database: Database) -> int:
+    # Only an empty database takes this; it lets the file shrink when records are removed.
+    database.change("PRAGMA auto_vacuum = INCREMENTAL")
     database.change("PRAGMA journal_mode = WAL")
     with database:
         for statement in _TABLES.split(";")[:-1]:

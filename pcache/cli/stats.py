@@ -1,0 +1,64 @@
+"""The verb `stats`."""
+
+from __future__ import annotations
+
+import sys
+
+from pcache.cli.options import parse
+from pcache.errors import StoreError, UsageError
+
+SUMMARY = "print what is stored, how large it is and how often it was of use"
+
+HELP = """\
+usage: pcache stats [OPTION...]
+
+Prints how many calls, path sets, records and contents your store holds and what they occupy, and,
+added up since it was begun, how many executions were replayed (hits) or had to run (misses), and
+how long those that were replayed had taken when they were recorded.
+
+options:
+      --json   one JSON object; sizes in bytes, times in milliseconds
+  -h, --help   this text
+
+exit status: 0, 2 wrong usage, 125 there is no store or it cannot be read
+
+example:
+  pcache stats
+"""
+
+
+def run(args: list[str]) -> int:
+    """Run the verb; the exit status."""
+    options, rest = parse(args, {"--json": "json"})
+    if rest:
+        raise UsageError(f"stats takes no argument: {rest[0]!r}")
+    from pcache.store.index import Store
+    from pcache.store.inspect import statistics
+    from pcache.user import User
+
+    directory = User.current().store_dir
+    try:
+        store = Store.open(directory, create=False)
+    except StoreError as error:
+        raise StoreError(
+            f"nothing was recorded yet: {error}", "record something: sudo pcache trace COMMAND"
+        ) from error
+    with store:
+        numbers = statistics(store)
+    if options.get("json"):
+        import json
+
+        sys.stdout.write(json.dumps(numbers, indent=1) + "\n")
+        return 0
+    width = max(map(len, numbers))
+    for name, number in numbers.items():
+        sys.stdout.write(f"{name:<{width}}  {_shown(name, number)}\n")
+    return 0
+
+
+def _shown(name: str, number: int) -> str:
+    if name.startswith("bytes"):
+        return f"{number / 1e6:,.1f} MB"
+    if name.startswith("milliseconds"):
+        return f"{number:,} ({number / 3.6e6:.1f} hours)"
+    return f"{number:,}"

@@ -1,0 +1,91 @@
+"""Questions that people ask about a store.  Nothing here is needed to decide or to record."""
+
+from __future__ import annotations
+
+import os
+
+from pcache.codec import DamagedRow
+from pcache.errors import DamagedBlob
+from pcache.model import Fact
+from pcache.store.records import call_environment, unpack_call, unpack_values
+from pcache.store.tally import Tally
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pcache.model import Call, Digest, PathSet
+    from pcache.store.index import Store
+
+
+class Version:
+    """One stored state of the inputs of a call."""
+
+    __slots__ = ("facts", "strong", "used_ns")
+
+    def __init__(self, strong: Digest, facts: list[Fact], used_ns: int) -> None:
+        self.strong = strong
+        self.facts = facts
+        self.used_ns = used_ns
+
+
+def versions(store: Store, weak: Digest, paths: PathSet, limit: int) -> list[Version]:
+    """The versions recorded over one path set, the most recently used first."""
+    found = []
+    for strong, packed, used in store.database.rows(
+        "SELECT strong, facts, used FROM outcomes WHERE weak = ? AND path_set = ?"
+        " ORDER BY used DESC LIMIT ?",
+        (weak, paths.digest, limit),
+    ):
+        try:
+            values = unpack_values(strong, packed)
+        except DamagedRow:
+            continue
+        facts = [Fact(*key, value) for key, value in zip(paths.keys, values, strict=True)]
+        found.append(Version(strong, facts, int(used)))
+    return found
+
+
+def calls(store: Store) -> Iterator[tuple[Digest, Call]]:
+    """Every call that can be read, the last recorded first."""
+    for weak, packed in store.database.rows("SELECT weak, call FROM calls ORDER BY seen DESC"):
+        try:
+            variables = store.blobs.get_bytes(call_environment(packed))
+            yield weak, unpack_call(packed, variables)
+        except (DamagedRow, DamagedBlob):
+            continue
+
+
+def withdrawn(store: Store, weak: Digest) -> list[str]:
+    """What differed in recordings of a call that contradicted each other, the last first."""
+    rows = store.database.rows(
+        "SELECT DISTINCT what FROM withdrawn WHERE weak = ? ORDER BY seen DESC", (weak,)
+    )
+    return [str(what) for (what,) in rows]
+
+
+def statistics(store: Store) -> dict[str, int]:
+    """Numbers about a store: what is in it now, sizes in bytes, and how it was used."""
+    count = store.database.number
+    used = Tally(store.directory).total() or {}
+    files, size = 0, 0
+    for directory, _, names in os.walk(store.directory + b"/objects"):
+        for name in names:
+            try:
+                size += os.stat(os.path.join(directory, name)).st_size
+            except FileNotFoundError:
+                continue  # collected meanwhile
+            files += 1
+    return {
+        "calls": count("SELECT count(*) FROM calls"),
+        "path sets": count("SELECT count(*) FROM path_sets"),
+        "records": count("SELECT count(*) FROM outcomes"),
+        "calls not cacheable": count("SELECT count(DISTINCT weak) FROM uncacheable"),
+        "records non-deterministic": count("SELECT count(*) FROM withdrawn"),
+        "blobs": files + count("SELECT count(*) FROM blobs"),
+        "bytes of blobs": size + count("SELECT coalesce(sum(length(data)), 0) FROM blobs"),
+        "bytes of index": count("PRAGMA page_count") * count("PRAGMA page_size"),
+        "hits": used.get("hits", 0),
+        "misses": used.get("misses", 0),
+        "milliseconds skipped": used.get("milliseconds skipped", 0),
+    }
