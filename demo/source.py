@@ -35,7 +35,7 @@ def prepare(downloads: Path, build: Path) -> Project:
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir(parents=True)
     try:
-        archive = _archive(downloads)
+        archive = fetch(PACKAGE, downloads)
         unpack = ["tar", "--extract", "--no-same-owner", "--directory", str(build)]
         subprocess.run([*unpack, "--file", str(archive)], check=True)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -47,18 +47,22 @@ def prepare(downloads: Path, build: Path) -> Project:
     return Project(tree.name, tree, ("linux",), "src/lstrlib.c")
 
 
-def _archive(downloads: Path) -> Path:
-    """The upstream archive of the source package, fetched unless it is there already."""
-    found = sorted(downloads.glob(f"{PACKAGE}_*.orig.tar.*"))
+def fetch(package: str, downloads: Path) -> Path:
+    """The upstream archive of a source package, fetched unless it is in `downloads` already.
+
+    Raises OSError or CalledProcessError if it cannot be had.
+    """
+    pattern = f"{package}_*.orig.tar.*[!c]"  # not the signature, .asc
+    found = sorted(downloads.glob(pattern))
     if not found:
-        _fetch(downloads)
-        found = sorted(downloads.glob(f"{PACKAGE}_*.orig.tar.*"))
+        _fetch(package, downloads)
+        found = sorted(downloads.glob(pattern))
     if not found:
         raise FileNotFoundError("apt-get source left no archive")
     return found[-1]
 
 
-def _fetch(downloads: Path) -> None:
+def _fetch(package: str, downloads: Path) -> None:
     """Run apt-get source with a private configuration: nothing below /etc or /var is touched."""
     apt = downloads / "apt"
     shutil.rmtree(apt, ignore_errors=True)
@@ -77,10 +81,10 @@ def _fetch(downloads: Path) -> None:
         # As root apt would drop to a user who may not enter this directory.
         "--option=APT::Sandbox::User=root",
     ]
-    print(f"fetching the source of {PACKAGE}")
+    print(f"fetching the source of {package}")
     subprocess.run(["apt-get", *options, "update"], check=True)
     subprocess.run(
-        ["apt-get", *options, "source", "--download-only", PACKAGE], check=True, cwd=downloads
+        ["apt-get", *options, "source", "--download-only", package], check=True, cwd=downloads
     )
     shutil.rmtree(apt)
 

@@ -1,0 +1,1 @@
+"""Benchmarks: what recording costs, what replay saves, and how that compares with other tools."""

@@ -1,0 +1,234 @@
+"""The command line: `run`, `report`, `compare`, `list`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bench import config, results, tools
+from bench.inputs import NoInput, missing_packages
+from bench.machine import machine
+from bench.micro import suite
+from bench.report import comparison, html, markdown, terminal
+from bench.runner import Plan, Runner
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+WORK = CHECKOUT / "demo-work" / "bench"
+LOCAL = Path(__file__).with_name("results") / "local"
+LATEST = LOCAL / "latest.json"
+
+_WIDTH = 180
+_QUICK_PHASES: tuple[config.PhaseName, ...] = ("cold", "warm", "no-op", "edit")
+_QUICK_TOOLS = ("plain", "pcache", "pcache-run", "ccache", "strace-seccomp")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line; 0 if all went well, 1 for a wrong result, 2 for wrong usage."""
+    args = _parser().parse_args(argv)
+    # A report in a file or a pipe is not cut to 80 columns.
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    try:
+        status: int = args.verb(args, console)
+    except (config.BadWorkload, results.BadResults) as error:
+        Console(stderr=True).print(f"bench: {error}", style="red", markup=False)
+        return 2
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    run = verbs.add_parser("run", help="measure, then report")
+    run.add_argument(
+        "--workload",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a workload, a pattern, a group, or `micro`; may be repeated",
+    )
+    run.add_argument(
+        "--tool", action="append", default=[], metavar="NAME", help="besides plain; repeatable"
+    )
+    run.add_argument(
+        "--phase", action="append", default=[], choices=config.PHASES, help="may be repeated"
+    )
+    run.add_argument("--reps", type=int, default=3, help="repetitions (default 3)")
+    run.add_argument("--full", action="store_true", help="all workloads, tools and phases")
+    run.add_argument("--json", type=Path, default=LATEST, metavar="FILE", help="where results go")
+    run.add_argument("--work", type=Path, default=WORK, metavar="DIR", help="work folder")
+    run.add_argument("--pcache", metavar="PROGRAM", help="the pcache to measure")
+    run.set_defaults(verb=_run)
+
+    report = verbs.add_parser("report", help="show results; write Markdown and HTML beside them")
+    report.add_argument("results", type=Path, nargs="?", default=LATEST)
+    report.set_defaults(verb=_report)
+
+    compare = verbs.add_parser("compare", help="what changed between two results")
+    compare.add_argument("old", type=Path)
+    compare.add_argument("new", type=Path, nargs="?", default=LATEST)
+    compare.set_defaults(verb=_compare)
+
+    shown = verbs.add_parser("list", help="workloads and tools, and what is missing for them")
+    shown.add_argument("--packages", action="store_true", help="only the names of packages")
+    shown.add_argument("--full", action="store_true", help="of all workloads, not the quick ones")
+    shown.set_defaults(verb=_list)
+    return parser
+
+
+def _run(args: argparse.Namespace, console: Console) -> int:
+    patterns = [pattern for pattern in args.workload if pattern != "micro"]
+    with_micro = not args.workload or "micro" in args.workload
+    workloads = config.load_all()
+    chosen = (
+        config.select(workloads, patterns, full=args.full) if patterns or not args.workload else []
+    )
+    present, absent = _tools(args)
+    phases = tuple(args.phase) or (config.PHASES if args.full else _QUICK_PHASES)
+    collected = results.Results(
+        date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        reps=args.reps,
+        machine=machine(present),
+        absent=absent,
+    )
+    with _work(args.work) as work, _progress(console) as progress:
+        _measure(
+            Runner(work, Plan(present, args.reps, phases), _Bar(progress)),
+            chosen,
+            args,
+            collected,
+            progress,
+        )
+        if with_micro:
+            pcache = next((t for t in present if type(t) is tools.Pcache), None)
+            if pcache is not None:
+                task = progress.add_task("micro", total=suite.STEPS)
+                for row in suite.run(work, pcache, args.reps, lambda: progress.advance(task)):
+                    collected.micro.append(row)
+                    results.write(collected, args.json)
+    return _show(collected, args.json, console)
+
+
+class _Bar:
+    """Moves the bar of the workload that is being measured."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def __call__(self, text: str) -> None:
+        task = self._progress.task_ids[-1]
+        self._progress.update(task, description=text, advance=1)
+
+
+def _measure(
+    runner: Runner,
+    chosen: list[config.Workload],
+    args: argparse.Namespace,
+    collected: results.Results,
+    progress: Progress,
+) -> None:
+    for workload in chosen:
+        if missing := missing_packages(workload):
+            collected.skipped[workload.name] = f"needs the packages {' '.join(missing)}"
+            continue
+        collected.workloads[workload.name] = results.WorkloadInfo(
+            title=workload.title, group=workload.group, goals=workload.goals
+        )
+        progress.add_task(f"{workload.name}: preparing", total=runner.steps(workload))
+        try:
+            for sample in runner.run(workload):
+                collected.samples.append(sample)
+        except NoInput as error:
+            collected.skipped[workload.name] = str(error)
+        # What was measured so far survives an interruption.
+        results.write(collected, args.json)
+
+
+def _tools(args: argparse.Namespace) -> tuple[list[tools.Tool], dict[str, str]]:
+    everything = tools.all_tools(args.pcache)
+    known = {tool.name for tool in everything}
+    if unknown := set(args.tool) - known:
+        raise config.BadWorkload(f"no tool {sorted(unknown)}; there are {sorted(known)}")
+    wanted = {*args.tool, "plain"} if args.tool else known if args.full else {*_QUICK_TOOLS}
+    present, absent = [], {}
+    for tool in everything:
+        why = tool.absent()
+        if why:
+            # Also without --full: a row that is missing in silence would look like an oversight.
+            absent[tool.name] = why
+        elif tool.name in wanted:
+            present.append(tool)
+    return present, absent
+
+
+@contextlib.contextmanager
+def _work(path: Path) -> Iterator[Path]:
+    path.mkdir(parents=True, exist_ok=True)
+    # The same absolute path for every run, but no two runs at a time.
+    with tempfile.TemporaryDirectory(dir=path, prefix="lock-") as lock:
+        others = [other for other in path.glob("lock-*") if other != Path(lock)]
+        if others:
+            raise config.BadWorkload(f"another run uses {path} (else remove {others[0]})")
+        yield path
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:<44}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def _show(collected: results.Results, path: Path, console: Console) -> int:
+    results.write(collected, path)
+    terminal.show(collected, console)
+    path.with_suffix(".md").write_text(markdown.render(collected))
+    path.with_suffix(".html").write_text(html.render(collected))
+    console.print(f"\nwritten: {path}, and .md, .html beside it", highlight=False)
+    return 1 if collected.wrong else 0
+
+
+def _report(args: argparse.Namespace, console: Console) -> int:
+    return _show(results.read(args.results), args.results, console)
+
+
+def _compare(args: argparse.Namespace, console: Console) -> int:
+    changes = comparison.compare(results.read(args.old), results.read(args.new))
+    comparison.show(changes, console)
+    return 0
+
+
+def _list(args: argparse.Namespace, console: Console) -> int:
+    workloads = config.load_all()
+    if args.packages:
+        wanted = {p for w in workloads if args.full or w.quick for p in w.packages}
+        print(*sorted(wanted), file=sys.stdout)
+        return 0
+    table = Table("workload", "", "group", "phases", "missing packages", box=None)
+    for workload in workloads:
+        table.add_row(
+            workload.name + (" (quick)" if workload.quick else ""),
+            workload.title,
+            workload.group,
+            " ".join(workload.phases),
+            " ".join(missing_packages(workload)) or "-",
+        )
+    console.print(table)
+    console.print()
+    table = Table("tool", "", box=None)
+    for tool in tools.all_tools():
+        table.add_row(tool.name, tool.absent() or tool.version() or "present")
+    console.print(table)
+    return 0

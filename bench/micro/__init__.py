@@ -1,0 +1,1 @@
+"""Micro benchmarks: one number each, for one part of pcache."""

@@ -1,0 +1,206 @@
+"""The micro benchmarks themselves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from bench.measure import Measured
+from bench.micro.lab import Lab, row
+from bench.results import Micro, Spread
+from bench.tools import Pcache
+
+_EXECS = 300
+_FACTS = (1, 50, 200)
+_VERSIONS = (1, 20, 100)
+_CALLS = 20_000
+_KINDS = ("getppid", "access", "stat", "readlink", "open", "read", "create")
+_HASHED_MIB = 256
+
+
+def run(work: Path, pcache: Pcache, reps: int, step: Callable[[], None]) -> Iterator[Micro]:
+    """Every result, as it is taken; `step` is called STEPS times.
+
+    Raises RuntimeError if a command fails.
+    """
+    lab = Lab(work, pcache, reps)
+    for part in _PARTS:
+        yield from part(lab)
+        step()
+
+
+def _per_exec(lab: Lab, run: Callable[[str], Measured]) -> Callable[[], float]:
+    """Seconds of CPU for one execution: the slope between few and many, free of start-up."""
+
+    def slope() -> float:
+        few, many = run("1"), run(str(_EXECS + 1))
+        return (many.cpu - few.cpu) / _EXECS * 1e6
+
+    return slope
+
+
+def _decisions(lab: Lab) -> Iterator[Micro]:
+    """What deciding an execution costs, in units of running /bin/true."""
+    spawn, reader = lab.probe("spawn"), lab.probe("reader")
+    inputs = lab.folder / "inputs"
+    inputs.mkdir()
+    for number in range(max(_FACTS)):
+        (inputs / str(number)).write_text(f"input {number}\n")
+    time.sleep(0.05)  # else they are too young for their digests to be remembered
+    lab.forget()
+    for facts in _FACTS:
+        lab.trace(reader, str(inputs), str(facts))
+
+    def hits(facts: int, *options: str) -> Callable[[], float]:
+        def replay(count: str) -> Measured:
+            done = lab.replay(spawn, count, reader, str(inputs), str(facts), options=options)
+            if lab.counter("hits") != int(count):
+                raise RuntimeError(f"{lab.counter('hits'):g} hits instead of {count}")
+            return done
+
+        return _per_exec(lab, replay)
+
+    true = "/bin/true"
+    fresh = {"FRESH": "1"}
+    plain, plain_reader, miss, *rest = lab.interleaved(
+        _per_exec(lab, lambda count: lab.plain(spawn, count, true, env=fresh)),
+        _per_exec(lab, lambda count: lab.plain(spawn, count, reader, str(inputs), "50")),
+        _per_exec(lab, lambda count: lab.replay(spawn, count, true, env=fresh)),
+        *(hits(facts) for facts in _FACTS),
+        hits(50, "--intercept=execve"),
+    )
+    base = ("fork, exec, exit of /bin/true", plain)
+    name, unit = "exec decision", "us CPU"
+    yield row(name, "none: /bin/true", plain, unit)
+    yield row(name, "none: program that reads 50 files", plain_reader, unit, relative_to=base)
+    yield row(name, "miss, unknown call", miss, unit, relative_to=base)
+    for facts, spread in zip(_FACTS, rest, strict=False):
+        what = f"hit, {facts} input files"
+        yield row(name, what, spread, unit, relative_to=base)
+    yield row(name, "hit, 50 input files, --intercept=execve", rest[-1], unit, relative_to=base)
+
+
+def _versions(lab: Lab) -> Iterator[Micro]:
+    """What a hit costs when many versions of its inputs are on record."""
+    reader, spawn = lab.probe("reader"), lab.probe("spawn")
+    inputs = lab.folder / "versions"
+    inputs.mkdir()
+    (inputs / "0").write_text("first\n")
+    lab.forget()
+    recorded = 0
+    base: tuple[str, Spread] | None = None
+    for count in _VERSIONS:
+        while recorded < count:
+            (inputs / "0").write_text(f"version {recorded}\n")
+            time.sleep(0.03)
+            lab.trace(reader, str(inputs), "1")
+            recorded += 1
+        (value,) = lab.interleaved(
+            _per_exec(lab, lambda n: lab.replay(spawn, n, reader, str(inputs), "1"))
+        )
+        what = f"hit, {count} version{'s' if count > 1 else ''} on record"
+        yield row("versions", what, value, "us CPU", relative_to=base)
+        base = base or ("one version", value)
+
+
+def _recording(lab: Lab) -> Iterator[Micro]:
+    """What being recorded costs the traced program, per system call."""
+    probe = lab.probe("syscalls")
+    folder = lab.folder / "calls"
+
+    def took(run: Callable[..., Measured], kind: str) -> float:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        lab.forget()
+        done = run("sh", "-c", f"cd calls && exec {probe} {kind} {_CALLS}")
+        return float(done.stdout)
+
+    for kind in _KINDS:
+        plain, traced = lab.interleaved(
+            lambda kind=kind: took(lab.plain, kind),  # type: ignore[misc]
+            lambda kind=kind: took(lab.trace, kind),  # type: ignore[misc]
+        )
+        yield row("recording", kind, traced, "ns", relative_to=("the call itself", plain))
+
+
+def _analysis(lab: Lab) -> Iterator[Micro]:
+    """What is left to do when the traced command has ended, for each thing that it did."""
+    script = "i=0; while [ $i -lt 100 ]; do i=$((i+1)); ls /usr/bin >/dev/null; done; date +%s.%N"
+    executions = 101.0
+
+    def after() -> float:
+        lab.forget()
+        start = time.time() - time.monotonic()
+        done = lab.trace("sh", "-c", script)
+        return start + time.monotonic() - float(done.stdout)
+
+    (value,) = lab.interleaved(after)
+    yield row("after the command", "analysis and store, 101 executions", value, "s")
+    scaled = Spread(*(x / executions * 1e3 for x in (value.median, value.low, value.high)))
+    yield row("after the command", "for each execution", scaled, "ms")
+
+
+def _hashing(lab: Lab) -> Iterator[Micro]:
+    """Digests of a large file in the page cache."""
+    import xxhash
+
+    path = lab.folder / "large"
+    with path.open("wb") as file:
+        for _ in range(_HASHED_MIB):
+            file.write(os.urandom(1 << 20))
+
+    def ours() -> float:
+        from pcache.counters import Counters
+        from pcache.store.digests import DigestCache
+
+        start = time.monotonic()
+        with closing(DigestCache(None, Counters())) as cache:
+            digest = cache.file_digest(os.fsencode(path), path.stat())
+        seconds = time.monotonic() - start
+        if digest != xxhash.xxh3_128_digest(path.read_bytes()):
+            raise RuntimeError("wrong digest")
+        return _HASHED_MIB / 1024 / seconds
+
+    def theirs() -> float:
+        start = time.monotonic()
+        subprocess.run(["xxhsum", "-H2", str(path)], check=True, capture_output=True)
+        return _HASHED_MIB / 1024 / (time.monotonic() - start)
+
+    if shutil.which("xxhsum"):
+        our, their = lab.interleaved(ours, theirs)
+        yield row("hashing", "xxhsum -H2", their, "GiB/s")
+        yield row("hashing", "pcache", our, "GiB/s", relative_to=("xxhsum", their))
+    else:
+        (our,) = lab.interleaved(ours)
+        yield row("hashing", "pcache", our, "GiB/s")
+    path.unlink()
+
+
+def _start_up(lab: Lab) -> Iterator[Micro]:
+    """Whole runs of almost nothing."""
+    lab.forget()
+    lab.trace("/bin/true")
+    actions: dict[str, Callable[[], Measured]] = {
+        "python3 -c pass": lambda: lab.plain("/usr/bin/python3", "-c", "pass"),
+        "pcache --version": lambda: lab.verb("--version"),
+        "pcache replay /bin/true, a hit": lambda: lab.replay("/bin/true"),
+        "pcache replay /bin/echo, a miss": lambda: lab.replay("/bin/echo"),
+        "pcache trace /bin/true": lambda: lab.trace("/bin/true"),
+    }
+
+    def best_of(action: Callable[[], Measured]) -> Callable[[], float]:
+        return lambda: min(action().wall for _ in range(5)) * 1e3
+
+    spreads = lab.interleaved(*(best_of(action) for action in actions.values()))
+    base = ("python3 -c pass", spreads[0])
+    for what, spread in zip(actions, spreads, strict=True):
+        yield row("start-up", what, spread, "ms", relative_to=base)
+
+
+_PARTS = (_decisions, _versions, _recording, _analysis, _hashing, _start_up)
+STEPS = len(_PARTS)

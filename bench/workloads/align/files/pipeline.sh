@@ -1,0 +1,8 @@
+# Each family aligned twice.
+set -e
+mkdir clustalo mafft
+for family in families/*.fa; do
+    name=$(basename "$family")
+    clustalo --threads=1 --infile="$family" --outfile="clustalo/$name"
+    mafft --quiet --thread 1 --auto "$family" >"mafft/$name"
+done

@@ -1,0 +1,7 @@
+# One tree from each family.
+set -e
+mkdir trees
+for family in families/*.fa; do
+    name=$(basename "$family" .fa)
+    raxmlHPC -s "$family" -n "$name" -m GTRCAT -p 42 -w "$PWD/trees" >/dev/null
+done
