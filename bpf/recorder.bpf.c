@@ -195,10 +195,12 @@ static __always_inline struct stamp *add_stamp(struct scratch *s, u64 file, u32 
 }
 /* struct stat and struct statx as x86-64 lays them out (uapi asm/stat.h, linux/stat.h). */
 static __always_inline void add_stat(struct scratch *s, u64 address, int statx) {
-  struct stamp *t = new_stamp(s, SECTION_STAT);
   u8 *b = s->block;
-  if (!t) return;
   if (bpf_probe_read_user(b, statx ? 256 : 144, (void *)address)) count_fault(s);
+  /* Fields that were not asked for may be zero: TYPE, MODE, MTIME, CTIME, INO and SIZE are needed. */
+  if (statx && (FIELD(b, 0, u32) & 0x3c3) != 0x3c3) return;
+  struct stamp *t = new_stamp(s, SECTION_STAT);
+  if (!t) return;
   if (statx) {
     t->ino = FIELD(b, 32, u64); t->size = FIELD(b, 40, s64);
     t->mtime_s = FIELD(b, 112, s64); t->mtime_n = FIELD(b, 120, u32);

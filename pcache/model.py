@@ -139,7 +139,7 @@ class Output(_Record):
     """One postcondition: the state a path has at the end of the execution because of it.
 
     kind: b"f" regular file, b"d" directory, b"l" symbolic link, b"h" hard link, b"p" fifo,
-    b"-" deleted.
+    b"-" deleted, b"m" only mode or times changed (mtime_ns -1: they stay).
     """
 
     __slots__ = ("kind", "path", "mode", "content", "mtime_ns")

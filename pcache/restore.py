@@ -114,6 +114,9 @@ class Plan:
                     self._put_link(output)
             for output in reversed(directories):
                 self._finish_directory(output)
+            for output in outputs:
+                if output.kind == b"m":
+                    self._set_attributes(output)
             for fd, offset in self.outcome.offsets:
                 self._set_offset(self._fds.get(fd), offset)
         except BaseException:
@@ -273,6 +276,14 @@ class Plan:
         os.mkdir(path, 0o700)
         self._undo.append((os.rmdir, (path,)))
         os.chmod(path, 0o700)
+
+    def _set_attributes(self, output: Output) -> None:
+        """Mode, and a time that was given, of something whose content stays."""
+        before = os.stat(output.path)
+        self._undo.append((os.chmod, (output.path, before.st_mode & 0o7777)))
+        os.chmod(output.path, output.mode)
+        if output.mtime_ns >= 0:
+            _set_time(output.path, output.mtime_ns)
 
     def _finish_directory(self, output: Output) -> None:
         st = os.lstat(output.path)

@@ -57,7 +57,8 @@ def _table() -> dict[str, bytes]:
         "access": _call(PATH, path=1, args=(2,), flags=READONLY),
         "faccessat": _call(PATH, path=2, dir=1, args=(3,), flags=READONLY),
         "faccessat2": _call(PATH, path=2, dir=1, args=(3, 4), flags=READONLY),
-        "chdir": _call(PATH, path=1, flags=READONLY),
+        "chdir": _call(PATH, path=1),
+        "fchdir": _call(FD, fd=1),
         "getdents": _call(LIST, fd=1, out=2),
         "getdents64": _call(LIST, fd=1, out=2),
         # changing
@@ -126,11 +127,11 @@ def _table() -> dict[str, bytes]:
     for name in ("read", "pread64", "readv", "preadv", "preadv2", "recvfrom"):
         calls[name] = _call(READ, fd=1)
     for name in ("setxattr", "lsetxattr", "removexattr", "lremovexattr"):
-        calls[name] = _call(PATH, path=1)
+        calls[name] = _call(PATH, path=1, path2=2)
     for name in ("getxattr", "lgetxattr", "listxattr", "llistxattr"):
         calls[name] = _call(PATH, path=1, flags=READONLY)
     for name in ("fsetxattr", "fremovexattr"):
-        calls[name] = _call(FD, fd=1)
+        calls[name] = _call(PATH, fd=1, path2=2)
     for name in (
         "io_uring_setup", "pidfd_getfd", "pidfd_send_signal", "unshare", "setns", "shmget",
         "semget", "msgget", "mq_open", "process_vm_readv", "process_vm_writev", "userfaultfd",

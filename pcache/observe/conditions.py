@@ -29,9 +29,19 @@ from ..store.blobs import Blobs
 from ..store.digests import DigestCache
 from ..store.digests import stamp as version_of
 from . import pseudo
+from .accesses.context import Context
 from .events import Stamp
-from .executions import ATTRIBUTES, CREATED, REMOVED, Change, Chunk, Execution, Observation
-from .history import History
+from .executions import (
+    ATTRIBUTES,
+    CREATED,
+    GIVEN,
+    NOW,
+    REMOVED,
+    Change,
+    Chunk,
+    Execution,
+    Observation,
+)
 
 _EAGER_BYTES = 64 << 20
 _GRAIN_NS = 20_000_000
@@ -78,15 +88,15 @@ class Conditions:
         digests: DigestCache,
         blobs: Blobs,
         facts: Facts,
-        history: History,
-        temporaries: set[bytes],
+        context: Context,
         clock: Clock,
     ) -> None:
         self._digests = digests
         self._blobs = blobs
         self._facts = facts
-        self._history = history
-        self._temporaries = temporaries
+        self._history = context.history
+        self._temporaries = context.temporaries
+        self._context = context
         self._clock = clock
         self._digested: dict[tuple[bytes, int, int, int, int], tuple[bytes, int]] = {}
         """Canonical name and version -> digest, and when it was taken."""
@@ -135,6 +145,9 @@ class Conditions:
         for name, after, until in execution.input_checks:
             if self._history.changed(name, after, until):
                 return [Uncacheable(Reason.INPUT_CHANGED, _text(name))]
+        for prefix, after, until in execution.prefix_checks:
+            if self._history.changed_below(prefix, after, until):
+                return [Uncacheable(Reason.INPUT_CHANGED, _text(prefix))]
         for name, after, until in execution.output_checks:
             if self._history.touched(name, after, until):
                 return [Uncacheable(Reason.OUTPUT_OVERWRITTEN, _text(name))]
@@ -340,7 +353,14 @@ class Conditions:
         assert execution.end is not None
         if now.st_ctime_ns > self._clock.realtime(execution.end) + _GRAIN_NS:
             raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
-        mtime = now.st_mtime_ns if change.explicit_times else -1
+        mtime = now.st_mtime_ns if change.times == GIVEN else -1
+        if name in self._context.with_acl and b"system.posix_acl_access" in _xattrs(name):
+            raise _Unknowable(Reason.UNSUPPORTED, f"access control list of {name!r}")
+        if not change.content_last and change.times != NOW:
+            return Output(b"m", name, mode, b"", mtime)
+        older = self._context.hard_links.get(name)
+        if older is not None and _same_file(older, now):
+            return Output(b"h", name, mode, older)
         try:
             if form == S_IFREG:
                 if now.st_uid != execution.uid:
@@ -455,3 +475,18 @@ def _overlap(one: Execution, other: Execution) -> bool:
 
 def _text(path: bytes) -> str:
     return path.decode(errors="backslashreplace")
+
+
+def _xattrs(path: bytes) -> list[bytes]:
+    try:
+        return [os.fsencode(name) for name in os.listxattr(path, follow_symlinks=False)]
+    except OSError:
+        return []
+
+
+def _same_file(path: bytes, one: os.stat_result) -> bool:
+    try:
+        other = os.lstat(path)
+    except OSError:
+        return False
+    return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)

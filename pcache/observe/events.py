@@ -100,7 +100,7 @@ class Body:
 
     __slots__ = (
         "args", "base", "cache", "deleted", "err", "file", "file2", "flags", "handle", "handle2",
-        "nr", "out", "path", "path2", "raw_path2", "stamp", "stamp2", "type",
+        "nr", "out", "path", "path2", "raw_path", "raw_path2", "stamp", "stamp2", "type",
     )  # fmt: skip
 
     def __init__(self, record: bytes) -> None:
@@ -108,6 +108,7 @@ class Body:
         self.args: tuple[int, ...] = ()
         self.path: bytes | None = None
         self.path2: bytes | None = None
+        self.raw_path: bytes | None = None
         self.raw_path2: bytes | None = None
         self.file: bytes | None = None
         self.file2: bytes | None = None
@@ -130,7 +131,7 @@ class Body:
             if kind == _ARGS:
                 self.args = struct.unpack_from(f"<{length // 8}Q", record, at)
             elif kind == _PATH:
-                self.path = record[at : at + length - 1]
+                self.raw_path = self.path = record[at : at + length - 1]
             elif kind == _PATH2:
                 self.raw_path2 = self.path2 = record[at : at + length - 1]
             elif kind == _BASE:

@@ -61,17 +61,21 @@ ATTRIBUTES = "attributes"  # only mode or times
 REMOVED = "removed"
 
 
+# What was done to a modification time: nothing, set to the time of the call, set to a given time.
+UNTOUCHED, NOW, GIVEN = range(3)
+
+
 class Change:
     """What an execution did to a canonical name: first and last, times in ns (CLOCK_MONOTONIC)."""
 
-    __slots__ = ("first", "first_how", "last", "last_how", "content_last", "explicit_times", "was")
+    __slots__ = ("content_last", "first", "first_how", "last", "last_how", "times", "was")
 
     def __init__(self, ts: int, how: str) -> None:
         self.first = self.last = ts
         self.first_how = self.last_how = how
         self.content_last = ts if how != ATTRIBUTES else 0
-        self.explicit_times = False
-        """The last thing done to its modification time was to set it."""
+        self.times = UNTOUCHED
+        """What was last done to its modification time on purpose."""
         self.was = 0
         """d_type of what was removed or replaced first, 0 if unknown."""
 
@@ -80,7 +84,7 @@ class Change:
         if how != ATTRIBUTES:
             self.content_last = ts
             self.last_how = how
-            self.explicit_times = False
+            self.times = UNTOUCHED
         elif self.last_how == ATTRIBUTES:
             self.last_how = how
 
@@ -139,6 +143,8 @@ class Execution:
         have changed the content of that name after the first and up to the second time."""
         self.output_checks: list[tuple[bytes, int, int]] = []
         """The same for outputs, where mode and times count too."""
+        self.prefix_checks: list[tuple[bytes, int, int]] = []
+        """The same for everything below a directory, given with its final slash."""
         self.problems: dict[str, Uncacheable] = {}
         self.children: list[Execution] = []
         """Those that have ended."""

@@ -44,6 +44,15 @@ class History:
             self._attributes.get(name), after, until
         )
 
+    def changed_below(self, prefix: bytes, after: int, until: int) -> bool:
+        """Whether anything whose name begins so was touched in that time."""
+        return any(
+            _between(times, after, until)
+            for history in (self._content, self._attributes)
+            for name, times in history.items()
+            if name.startswith(prefix)
+        )
+
     def only_attributes_since(self, name: bytes, ts: int) -> bool:
         """Whether mode or times changed later than `ts`, and nothing else so far."""
         return self._last(self._attributes, name) > ts and not self._last(self._content, name) > ts

@@ -8,11 +8,22 @@ from __future__ import annotations
 
 from ..model import Fact, Kind, Outcome, Reason
 from . import pseudo
-from .executions import CREATED, REMOVED, REPLACED, Chunk, Execution, Observation
+from .executions import (
+    ATTRIBUTES,
+    CREATED,
+    GIVEN,
+    REMOVED,
+    REPLACED,
+    UNTOUCHED,
+    Chunk,
+    Execution,
+    Observation,
+)
 from .history import History
 from .names import Names
 
 _PREFIXED = Kind.REPLACEABLE  # its path is MODE:PATH
+_HOW = {b"-": REMOVED, b"m": ATTRIBUTES}
 _OF_DESCRIPTORS = (Kind.FD, Kind.INPUT)
 
 
@@ -53,17 +64,16 @@ class Replayed:
             observation = Observation(self.began, name, fact.value, opened=True)
             execution.observe((fact.kind, fact.path), observation)
         for output in self.outcome.outputs:
-            if output.kind == b"-":
-                how = REMOVED
-            else:
-                how = REPLACED if output.path in self.existed else CREATED
+            how = REPLACED if output.path in self.existed else CREATED
+            if output.kind in _HOW:
+                how = _HOW[output.kind]
             execution.change(output.path, self.ended, how, directory=output.kind == b"d")
-            history.add(output.path, self.ended, attributes=False)
+            history.add(output.path, self.ended, attributes=how == ATTRIBUTES)
             names.forget(output.path)
             if output.kind == b"l":
                 names.link(output.path, output.content)
             for at in execution.chain():
-                at.changes[output.path].explicit_times = output.mtime_ns >= 0
+                at.changes[output.path].times = GIVEN if output.mtime_ns >= 0 else UNTOUCHED
         at_byte = self.offset
         for fd, length in self.outcome.chunks:
             self._write(execution, fd, at_byte, length)

@@ -21,6 +21,7 @@ from .replayed import Replayed
 _INHERITED, _SCANNED = 32, 256
 _TIF_ADDR32 = 1 << 29
 _CLONE_NAMESPACES = 0x7E020000
+_SIGPIPE = 13
 # Signals a program brings upon itself by what it does: SIGILL TRAP ABRT BUS FPE SEGV XCPU XFSZ SYS.
 _OWN_SIGNALS = frozenset({4, 5, 6, 7, 8, 11, 24, 25, 31})
 
@@ -101,7 +102,7 @@ class Tree:
 
     def _fork(self, process: Process, child: int, record: bytes) -> None:
         execution = process.execution
-        self._processes[child] = Process(child, execution, process.umask)
+        self._processes[child] = Process(child, execution, process.umask, process.cwd)
         if execution is None:
             return
         for at in execution.chain():
@@ -118,6 +119,7 @@ class Tree:
         execution.alive = 1
         execution.umask, execution.uid, execution.gid = (n & 0xFFFFFFFF for n in body.args[:3])
         process.umask = execution.umask
+        process.cwd = body.base
         process.execution = execution
         execution.executable = body.file or b""
         execution.executable_stamp = body.stamp
@@ -201,7 +203,9 @@ class Tree:
         for at in execution.chain():
             if not any(at.contains(sender) for sender in senders):
                 at.problem(Reason.KILLED_OUTSIDE, f"process {process.tgid} by signal {signal}")
-            if senders and at is not execution:
+            # The tree's own doing, further up: it sent the signal, or closed the pipe's other end
+            # (who inherited that pipe has the failed write as a reason).
+            if signal == _SIGPIPE or (senders and at is not execution):
                 break
 
 

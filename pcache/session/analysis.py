@@ -37,8 +37,7 @@ class Analysis:
             store.digests,
             store.blobs,
             Facts(store.digests, OwnFds(), counters),
-            context.history,
-            context.temporaries,
+            context,
             self.clock,
         )
 

@@ -27,7 +27,7 @@ _LOOKING = frozenset(
     NUMBERS[name]
     for name in (
         *("stat", "lstat", "newfstatat", "statx", "readlink", "readlinkat", "access", "faccessat"),
-        *("faccessat2", "chdir", "execve", "execveat", "open", "openat", "openat2", "creat"),
+        *("faccessat2", "execve", "execveat", "open", "openat", "openat2", "creat"),
     )
 )
 

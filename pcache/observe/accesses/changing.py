@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import os
+import posixpath
+import stat
 import struct
+import time
 from stat import S_IFIFO, S_IFMT, S_IFREG
 
 from ...facts import ABSENT, OK
 from ...model import Kind, Reason
 from .. import pseudo
-from ..executions import ATTRIBUTES, CREATED, MODIFIED, REMOVED, REPLACED, Observation
+from ..executions import (
+    ATTRIBUTES,
+    CREATED,
+    GIVEN,
+    MODIFIED,
+    NOW,
+    REMOVED,
+    REPLACED,
+    UNTOUCHED,
+    Observation,
+)
 from ..syscall_table import NAMES as SYSCALL_NAMES
 from .context import Context, Event, Handler, text
 
 _AT_SYMLINK_NOFOLLOW, _AT_REMOVEDIR = 0x100, 0x200
 _RENAME_EXCHANGE = 2
 _UTIME_NOW, _UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
-_DT_DIR, _DT_REG = 4, 8
+_DT_DIR, _DT_REG, _DT_LINK = 4, 8, 10
+_MOVED_LIMIT = 20_000  # entries of a directory that is renamed
+_ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
+
+_Entries = list[tuple[bytes, list[os.DirEntry[bytes]]]]
 
 
 class Changing:
@@ -80,6 +97,9 @@ class Changing:
         if is_link and body.path is not None and not pseudo.is_magic(body.path):
             source = self.context.names.canonical(body.path, follow=False)
             self.context.observe(event, Kind.LCONTENT, body.path, source)
+            self.context.hard_links[name] = source
+            # Its link count changed, and with it its ctime.
+            self.context.history.add(source, event.ts, attributes=True)
         if call.startswith("mknod") and S_IFMT(body.args[0]) not in (0, S_IFREG, S_IFIFO):
             event.execution.problem_throughout(Reason.UNSUPPORTED, f"{call} {text(path)}")
         self.context.change(event, name, CREATED, directory=call.startswith("mkdir"))
@@ -101,21 +121,49 @@ class Changing:
             event.execution.problem_throughout(Reason.UNSUPPORTED, f"exchange of {text(old)}")
             return
         execution = event.execution
-        moved_directory = False
-        for at in execution.chain():
-            change = at.changes.get(old)
-            if old in at.directories and change is not None and change.last_how != REMOVED:
-                moved_directory = True
-            elif moved_directory or os.path.isdir(new):
-                # A directory that was there before: its whole content would be input and output.
-                at.problem(Reason.UNSUPPORTED, f"rename of directory {text(old)}")
+        below = _tree(new)
+        if below is None:
+            execution.problem_throughout(Reason.UNSUPPORTED, f"rename of large {text(old)}")
+            return
         self._observe_moved(event, source, old, new)
         self.context.observe(event, Kind.OVERWRITABLE, target, new, value=OK)
         self.context.parent_exists(event, target)
-        if moved_directory:
-            self._move_tree(event, old, new)
-        self.context.change(event, old, REMOVED, directory=moved_directory, was=_DT_REG)
-        self.context.change(event, new, REPLACED, directory=moved_directory)
+        directory = below != []
+        self._change_moved(event, old, new, below)
+        self.context.change(event, old, REMOVED, directory=directory, was=_DT_REG)
+        self.context.change(event, new, REPLACED, directory=directory)
+
+    def _change_moved(
+        self,
+        event: Event,
+        old: bytes,
+        new: bytes,
+        below: list[tuple[bytes, list[os.DirEntry[bytes]]]],
+    ) -> None:
+        """A directory was moved: all that is in it is input at the old place, output at the new.
+
+        It is looked at some time after the event; what the tree changed there meanwhile is found
+        by the prefix check.
+        """
+        execution = event.execution
+        for directory, entries in below:
+            before = old + directory[len(new) :]
+            listing = frozenset((entry.name, _d_type(entry)) for entry in entries)
+            execution.observe(
+                (Kind.LISTING, before), Observation(event.ts, before, entries=listing)
+            )
+            for entry in entries:
+                name = posixpath.join(before, entry.name)
+                is_directory = entry.is_dir(follow_symlinks=False)
+                if not is_directory:
+                    self._observe_moved(event, name, name, entry.path)
+                was = _DT_DIR if is_directory else _DT_REG
+                self.context.change(event, name, REMOVED, directory=is_directory, was=was)
+                self.context.change(event, entry.path, CREATED, directory=is_directory)
+        if below:
+            now = time.monotonic_ns()
+            for at in execution.chain():
+                at.prefix_checks.append((new + b"/", event.ts, now))
 
     def _observe_moved(self, event: Event, path: bytes, old: bytes, new: bytes) -> None:
         """The content of what was moved is an input, and can from now on be found at `new`."""
@@ -127,19 +175,6 @@ class Changing:
         observation = Observation(event.ts, old, opened=True)
         observation.place = new
         event.execution.observe((Kind.LCONTENT, path), observation)
-
-    def _move_tree(self, event: Event, old: bytes, new: bytes) -> None:
-        """What the tree made below a directory it made itself goes along with it."""
-        prefix = old + b"/"
-        below = {
-            name: name in execution.directories
-            for execution in event.execution.chain()
-            for name, change in execution.changes.items()
-            if name.startswith(prefix) and change.last_how != REMOVED
-        }
-        for name in sorted(below):
-            self.context.change(event, name, REMOVED, directory=below[name])
-            self.context.change(event, new + name[len(old) :], CREATED, directory=below[name])
 
     def _truncate(self, event: Event) -> None:
         path = self.context.path(event)
@@ -178,9 +213,9 @@ class Changing:
         is_directory = any(name in at.directories for at in event.execution.chain())
         self.context.change(event, name, ATTRIBUTES, directory=is_directory)
         if call in ("utime", "utimes", "futimesat", "utimensat"):
-            explicit = _sets_mtime(body.out) if call == "utimensat" else True
+            times = _times(body.out) if call == "utimensat" else GIVEN
             for execution in event.execution.chain():
-                execution.changes[name].explicit_times = explicit
+                execution.changes[name].times = times
 
     def _owner(self, event: Event) -> None:
         body = event.body
@@ -199,6 +234,11 @@ class Changing:
         if body.err or (SYSCALL_NAMES[body.nr].endswith("listxattr") and event.ret == 0):
             return
         where = body.file or body.path
+        if body.raw_path2 in _ACLS and where is not None:
+            name = body.file or self.context.names.canonical(where, follow=True)
+            self.context.with_acl.add(name)
+            self.context.change(event, name, ATTRIBUTES)
+            return
         evidence = SYSCALL_NAMES[body.nr] + (f" {text(where)}" if where else "")
         event.execution.problem_throughout(Reason.UNSUPPORTED, evidence)
 
@@ -206,9 +246,43 @@ class Changing:
         event.process.umask = event.body.args[0] & 0o777
 
 
-def _sets_mtime(times: bytes) -> bool:
-    """Whether utimensat's timespec[2] sets the modification time to something but now."""
+def _tree(top: bytes) -> _Entries | None:
+    """(directory, entries) from the top down; empty for what is no directory, None for too many."""
+    if not stat.S_ISDIR(_mode(top)):
+        return []
+    found: _Entries = []
+    todo, total = [top], 0
+    while todo:
+        directory = todo.pop()
+        try:
+            with os.scandir(directory) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+        except OSError:
+            return None
+        found.append((directory, entries))
+        total += len(entries)
+        if total > _MOVED_LIMIT:
+            return None
+        todo += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return found
+
+
+def _mode(path: bytes) -> int:
+    try:
+        return os.lstat(path).st_mode
+    except OSError:
+        return 0
+
+
+def _d_type(entry: os.DirEntry[bytes]) -> int:
+    if entry.is_symlink():
+        return _DT_LINK
+    return _DT_DIR if entry.is_dir(follow_symlinks=False) else _DT_REG
+
+
+def _times(times: bytes) -> int:
+    """What utimensat's timespec[2] does to the modification time."""
     if len(times) < 32:
-        return False  # a null pointer: both now
+        return NOW  # a null pointer
     (nanoseconds,) = struct.unpack_from("<q", times, 24)
-    return nanoseconds not in (_UTIME_NOW, _UTIME_OMIT)
+    return {_UTIME_NOW: NOW, _UTIME_OMIT: UNTOUCHED}.get(nanoseconds, GIVEN)

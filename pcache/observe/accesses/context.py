@@ -41,12 +41,15 @@ class Event:
 class Process:
     """A process of the tree while it runs: which program, and what of it changes without one."""
 
-    __slots__ = ("execution", "senders", "tgid", "umask")
+    __slots__ = ("cwd", "execution", "senders", "tgid", "umask")
 
-    def __init__(self, tgid: int, execution: Execution | None, umask: int = 0) -> None:
+    def __init__(
+        self, tgid: int, execution: Execution | None, umask: int = 0, cwd: bytes | None = None
+    ) -> None:
         self.tgid = tgid
         self.execution = execution
         self.umask = umask
+        self.cwd = cwd
         self.senders: dict[int, list[Execution]] = {}
         """Signal number -> executions that sent it here."""
 
@@ -70,6 +73,10 @@ class Context:
         self.history = History()
         self.temporaries: set[bytes] = set()
         """Names made as mkstemp(3) makes them: never twice the same."""
+        self.hard_links: dict[bytes, bytes] = {}
+        """Name -> the older name of the same file."""
+        self.with_acl: set[bytes] = set()
+        """Names whose access control list was set; usually it only repeats the mode."""
         self.gathered: list[Look] | None = None
         """What the call being handled observed, if that is all it does."""
         self._met = met

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import posixpath
 import struct
 from stat import S_IFMT, S_IFREG
 
@@ -31,7 +32,8 @@ class Looking:
         return [
             (self._stat, "stat lstat newfstatat statx fstat"),
             (self._readlink, "readlink readlinkat"),
-            (self._access, "access faccessat faccessat2 chdir execve execveat"),
+            (self._access, "access faccessat faccessat2 execve execveat"),
+            (self._chdir, "chdir fchdir"),
             (self._list, "getdents64"),
         ]
 
@@ -96,6 +98,30 @@ class Looking:
         name = self.context.names.canonical(path, follow=True)
         if not pseudo.ignored(name):
             self.context.observe(event, Kind.EXISTS, path, name)
+
+    def _chdir(self, event: Event) -> None:
+        """The event's base is the directory after the call: the one before is remembered."""
+        body, process = event.body, event.process
+        if body.err:
+            if body.path is not None:
+                self.context.failed(event, body.path, follow=True)
+            return
+        before = process.cwd
+        if body.raw_path is None:  # fchdir: the open was observed
+            process.cwd = body.file
+            return
+        if body.raw_path.startswith(b"/"):
+            path = body.raw_path
+            process.cwd = self.context.names.canonical(path, follow=True)
+        else:
+            process.cwd = body.base
+            path = posixpath.join(before or b"/", body.raw_path)
+        if process.cwd is None or before is None:
+            event.execution.problem_throughout(
+                Reason.UNSUPPORTED, "working directory outside the root directory"
+            )
+        else:
+            self.context.observe(event, Kind.EXISTS, path, process.cwd)
 
     def _list(self, event: Event) -> None:
         body = event.body

@@ -110,8 +110,8 @@ class Opening:
             self.context.observe(event, Kind.LCONTENT, path, used)
             path = name
         if stamp.f_mode & _FMODE_CREATED:
-            if flags & _O_EXCL:
-                if stamp.st_mode & 0o7777 == _MKSTEMP_MODE:
+            if flags & _O_EXCL or not flags & _O_TRUNC:
+                if flags & _O_EXCL and stamp.st_mode & 0o7777 == _MKSTEMP_MODE:
                     self.context.temporaries.add(name)
                 self.context.observe(event, Kind.LEXISTS, path, name, value=ABSENT)
                 self.context.parent_exists(event, path)
