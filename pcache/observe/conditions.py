@@ -264,8 +264,8 @@ class Conditions:
         """A version is told apart from its successor only if the clock has moved on in between."""
         if stamp.queried:
             return
-        if self._history.written_before(observation.name, observation.ts):
-            return  # written by the recorded tree, whose later writes would be seen
+        if self._history.touched(observation.name, 0, observation.ts):
+            return  # by the recorded tree, whose later changes would be seen
         if self._clock.realtime(observation.ts) - stamp.st_ctime_ns <= _GRAIN_NS:
             raise _Unknowable(Reason.INPUT_CHANGED, observation.place)
 
@@ -359,7 +359,9 @@ class Conditions:
         if not change.content_last and change.times != NOW:
             return Output(b"m", name, mode, b"", mtime)
         older = self._context.hard_links.get(name)
-        if older is not None and _same_file(older, now):
+        if older is not None:
+            if not _same_file(older, now):
+                raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, older)
             return Output(b"h", name, mode, older)
         try:
             if form == S_IFREG:

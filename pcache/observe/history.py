@@ -57,11 +57,6 @@ class History:
         """Whether mode or times changed later than `ts`, and nothing else so far."""
         return self._last(self._attributes, name) > ts and not self._last(self._content, name) > ts
 
-    def written_before(self, name: bytes, ts: int) -> bool:
-        """Whether there was a change of content or existence earlier than `ts`."""
-        times = self._content.get(name)
-        return times is not None and times[0] < ts
-
 
 def _between(times: list[int] | None, after: int, until: int) -> bool:
     if not times:

@@ -96,7 +96,7 @@ class Changing:
         self.context.parent_exists(event, path)
         if is_link and body.path is not None and not pseudo.is_magic(body.path):
             source = self.context.names.canonical(body.path, follow=False)
-            self.context.observe(event, Kind.LCONTENT, body.path, source)
+            self.context.observe(event, Kind.REMOVABLE, body.path, source, value=OK)
             self.context.hard_links[name] = source
             # Its link count changed, and with it its ctime.
             self.context.history.add(source, event.ts, attributes=True)
