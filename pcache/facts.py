@@ -16,7 +16,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `cMODE:MAJ:MIN`, `bMODE:MAJ:MIN` | content, existence | device |
 | `LDIGEST` | LISTING | names and types in a directory |
 | `LDIGEST` | NAMES | names in a directory |
-| `ok` | REPLACEABLE, REMOVABLE, NOT_LINK, OVERWRITABLE | see `model.Kind` |
+| `ok` | REPLACEABLE, REMOVABLE, NOT_LINK, DIRECTORY, OVERWRITABLE | see `model.Kind` |
 | `tNS` | TIMES | modification time |
 | as in `Call.fds` | FD | kind of the descriptor |
 | `iOFFSET:DIGEST` | INPUT | offset and whole content of the regular file |
@@ -188,6 +188,7 @@ class Facts:
             Kind.NAMES: self._names,
             Kind.REMOVABLE: self._removable,
             Kind.NOT_LINK: self._not_link,
+            Kind.DIRECTORY: self._directory,
             Kind.OVERWRITABLE: self._overwritable,
             Kind.TIMES: self._times,
             Kind.FD: self._fd,
@@ -296,6 +297,10 @@ class Facts:
     def _not_link(self, path: bytes) -> bytes:
         value = self._lexists(path)
         return value if value[:1] in (b"-", b"!", b"l") else OK
+
+    def _directory(self, path: bytes) -> bytes:
+        value = self._exists(path)
+        return OK if value[:1] == b"d" else value
 
     def _overwritable(self, path: bytes) -> bytes:
         try:

@@ -98,6 +98,8 @@ class Kind:
     """b"ok" if unlink(2) can remove it: it is there and no directory; else the value of LEXISTS."""
     NOT_LINK = b"k"
     """b"ok" if it is there and no symbolic link; else the value of LEXISTS."""
+    DIRECTORY = b"D"
+    """b"ok" if it is a directory, following links; else the value of EXISTS."""
     OVERWRITABLE = b"o"
     """b"ok" if rename(2) can put a file there: no directory, or absent in an existing directory;
     else the value of LEXISTS."""

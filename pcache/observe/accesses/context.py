@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Callable
 from stat import S_IFLNK, S_IFMT, S_IFREG
 
-from ...facts import ABSENT, content_value
+from ...facts import ABSENT, OK, content_value
 from ...model import Key, Kind, Reason
 from .. import pseudo
 from ..events import Body, Stamp
@@ -151,7 +151,8 @@ class Context:
 
     def parent_exists(self, event: Event, path: bytes) -> None:
         parent = posixpath.dirname(path.rstrip(b"/")) or b"/"
-        self.observe(event, Kind.EXISTS, parent, self.names.canonical(parent, follow=True))
+        name = self.names.canonical(parent, follow=True)
+        self.observe(event, Kind.DIRECTORY, parent, name, value=OK)
 
     def change(
         self, event: Event, name: bytes, how: str, *, directory: bool = False, was: int = 0
