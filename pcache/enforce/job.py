@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from time import monotonic_ns
 
 from pcache.enforce import tracee
 from pcache.enforce.notify import Listener
@@ -38,6 +39,10 @@ class Job:
     def __init__(self, listener: Listener, id: int, task: Task, plan: Plan, killable: bool) -> None:
         self.id = id
         self.task = task
+        self.plan = plan
+        self.began_ns = monotonic_ns()
+        self.ended_ns = 0
+        """CLOCK_MONOTONIC, between which the effects come about."""
         self.stopped = False
         """In a ptrace stop of ours: its notification is gone, it must be released or ended."""
         self.slot = 0
@@ -45,7 +50,6 @@ class Job:
         self.parked: tuple[int, ...] = ()
         """Descriptors registered with the supervisor's poll."""
         self._listener = listener
-        self._plan = plan
         self._killable = killable
         self._writes = [write for write in plan.writes() if write[1]]
         self._writes.reverse()
@@ -65,7 +69,7 @@ class Job:
             self._stop()
         elif not self._listener.valid(self.id):
             raise tracee.Gone
-        self._plan.commit()
+        self.plan.commit()
         self._committed = True
 
     def write(self, limit: int) -> bool:
@@ -97,7 +101,7 @@ class Job:
         if not self.stopped:
             self._stop()
         self.stopped = False
-        return tracee.finish(self.task.tid, self._plan.status)
+        return tracee.finish(self.task.tid, self.plan.status)
 
     def give_up(self) -> None:
         """Let the program run.  Raises Gone if it cannot any more."""
@@ -110,7 +114,7 @@ class Job:
     def close(self) -> None:
         """Release everything but the task."""
         if not self._committed:
-            self._plan.abandon()
+            self.plan.abandon()
         for stream in self._streams.values():
             stream.close()
         self.task.fds.close()

@@ -10,6 +10,10 @@ from pcache.enforce import signals, syscalls
 from pcache.enforce.guardian import Guardian
 from pcache.enforce.notify import Listener
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _FD_BYTES = 4
 
 
@@ -51,10 +55,20 @@ def execute(command: Command) -> None:
     syscalls.execve(command.path, command.argv, command.env)
 
 
-def spawn(command: Command, program: bytes, killable: bool = True) -> Spawned:
+def spawn(
+    command: Command,
+    program: bytes,
+    killable: bool = True,
+    become: Callable[[], None] | None = None,
+    gate: Callable[[int], None] | None = None,
+) -> Spawned:
     """Fork a child that puts the filter `program` on itself, and let it execute the command.
 
     `killable`: ask for WAIT_KILLABLE_RECV, and do without where the kernel lacks it.
+    `become` runs in the child before it executes the command, with the filter on: a root that
+    turns into somebody else there needs no no_new_privs, so that set-user-ID programs work.
+    `gate` is given the child's pid while it waits to execute; nothing of ours forks after it.
+
     Call it while this process has one thread.  Raises FilterRefused; the command has not run then.
     """
     ours, theirs = _socket.socketpair()
@@ -64,7 +78,7 @@ def spawn(command: Command, program: bytes, killable: bool = True) -> Spawned:
         try:
             ours.close()
             _hand_over(theirs, program, killable)
-            status = _start(theirs, command)
+            status = _start(theirs, command, become)
         finally:
             os._exit(status)
     theirs.close()
@@ -79,8 +93,12 @@ def spawn(command: Command, program: bytes, killable: bool = True) -> Spawned:
     listener = Listener(fd)
     guardian = Guardian(listener)
     # Only now: without a guardian, our death would have left the command with a dead filter.
-    ours.send(b"g")
-    ours.close()
+    try:
+        if gate is not None:
+            gate(pid)
+    finally:
+        ours.send(b"g")
+        ours.close()
     return Spawned(pid, listener, guardian, message == b"k")
 
 
@@ -118,11 +136,13 @@ def _permitted(program: bytes, flags: int) -> int:
     return syscalls.install_filter(program, flags)
 
 
-def _start(socket: _socket.socket, command: Command) -> int:
+def _start(socket: _socket.socket, command: Command, become: Callable[[], None] | None) -> int:
     if not socket.recv(1):
         return 125  # our parent died before anything happened
     socket.close()
     try:
+        if become is not None:
+            become()
         execute(command)
     except OSError as error:
         name = os.fsdecode(command.argv[0])

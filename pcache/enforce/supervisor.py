@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+from time import monotonic_ns
 
 from pcache.enforce import signals, syscalls
 from pcache.enforce.job import Job
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pcache.descriptors import FdView
     from pcache.enforce.intercept import Interception
     from pcache.enforce.job import Plan
+    from pcache.enforce.observer import Observer
     from pcache.model import Call
 
     class Decider(Protocol):
@@ -52,12 +54,14 @@ class Supervisor:
         interception: Interception,
         decider: Decider,
         missed: Call | None = None,
-        observer: Callable[[str, Call, str], None] | None = None,
+        observer: Observer | None = None,
+        tick: Callable[[], None] | None = None,
+        tick_ms: int = 5,
     ) -> None:
         """`missed`: the call of the command itself, which has been looked up and must run.
 
-        `observer` is told of each decision: ("hit" | "miss" | "run", call, why); "run" is a hit
-        that could not be applied.
+        `tick` is called about every `tick_ms` milliseconds, however much there is to decide, and
+        never between a decision and its effects; it should be short, as tasks wait meanwhile.
         """
         self.notifications = 0
         """Blocked system calls that were answered."""
@@ -75,6 +79,10 @@ class Supervisor:
         self._decider = decider
         self._missed = missed
         self._observer = observer
+        self._tick = tick
+        self._tick_ms = tick_ms
+        self._ticks_at = 0
+        """When `tick` is due, CLOCK_MONOTONIC in nanoseconds."""
         self._status: int | None = None
         self._jobs: dict[int, Job] = {}
         """Parked jobs by each descriptor they wait for."""
@@ -95,13 +103,25 @@ class Supervisor:
         self._reap()
         while self._status is None:
             self._turn()
+            if self._tick is not None:
+                self._call_tick(self._tick)
         self._leave()
         return self._status
 
     # -- the loop
 
+    def _call_tick(self, tick: Callable[[], None]) -> None:
+        now = monotonic_ns()
+        if now >= self._ticks_at:
+            self._ticks_at = now + self._tick_ms * 1_000_000
+            try:
+                tick()
+            except Exception as error:
+                self._failed(error)
+
     def _turn(self) -> None:
-        for fd, events in self._poll.poll(0 if self._busy else None):
+        patience = None if self._tick is None else self._tick_ms
+        for fd, events in self._poll.poll(0 if self._busy else patience):
             if fd == self._listener.fd:
                 if events & select.POLLIN:
                     self._receive()
@@ -162,7 +182,10 @@ class Supervisor:
         plan = self._decider.decide(task.call, task.fds)
         if plan is None:
             if self._observer is not None:
-                self._observer("miss", task.call, self._decider.last_miss)
+                try:
+                    self._observer.missed(task, monotonic_ns())
+                except Exception as error:
+                    self._failed(error)
             return None
         return Job(self._listener, id, task, plan, self._killable)
 
@@ -180,6 +203,7 @@ class Supervisor:
         try:
             done = job.write(_SLICE)
             if done:
+                job.ended_ns = monotonic_ns()
                 self._collected(job, job.finish())
         except BlockingIOError:
             self._park(job)
@@ -193,18 +217,28 @@ class Supervisor:
 
     def _end(self, job: Job, error: Exception | None) -> None:
         """The job is over; with an error, the program has to run if it still can."""
-        if isinstance(error, Gone):
-            self._collected(job, error.status)
-        elif error is None:
+        if error is None:
             self.applied += 1
-            self._observe(job, "hit")
+        elif isinstance(error, Gone):
+            self._collected(job, error.status)
         else:
             # EPIPE, ENOSPC, a task that is traced now: let the real program meet it.
             if not isinstance(error, (OSError, PcacheError)):
                 self._failed(error)
             self._give_up(job)
-            self._observe(job, "run", str(error))
+        if self._observer is not None:
+            self._tell(self._observer, job, error)
         job.close()
+
+    def _tell(self, observer: Observer, job: Job, error: Exception | None) -> None:
+        try:
+            if error is None:
+                observer.hit(job.task, job.plan, job.began_ns, job.ended_ns)
+            else:
+                why = "it died meanwhile" if isinstance(error, Gone) else str(error)
+                observer.ran(job.task, job.plan, job.began_ns, monotonic_ns(), why)
+        except Exception as problem:
+            self._failed(problem)
 
     def _give_up(self, job: Job) -> None:
         if job.stopped:
@@ -219,10 +253,6 @@ class Supervisor:
         # that there is to collect.
         if job.task.tid == self._root and status is not None:
             self._status = status
-
-    def _observe(self, job: Job, verdict: str, why: str = "") -> None:
-        if self._observer is not None:
-            self._observer(verdict, job.task.call, why)
 
     def _park(self, job: Job) -> None:
         """Wait until the stream takes more, or the task dies."""

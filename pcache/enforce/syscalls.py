@@ -28,6 +28,8 @@ _SYS_KCMP = 312
 _SYS_SECCOMP = 317
 _SYS_PIDFD_OPEN = 434
 _SYS_PIDFD_GETFD = 438
+_SYS_CAPGET = 125
+_SYS_CAPSET = 126
 _SYS_PRCTL = 157
 _SYS_PRLIMIT64 = 302
 
@@ -42,6 +44,8 @@ _PR_SET_NO_NEW_PRIVS = 38
 _RLIMIT_CORE = 4
 _RLIMIT_NOFILE = 7
 _KCMP_FILE = 0
+_CAPABILITY_VERSION_3 = 0x20080522
+_CAP_SYS_PTRACE = 19
 _PIDFD_THREAD = os.O_EXCL
 _SIGCHLD = 17
 _SA_NOCLDSTOP = 1
@@ -80,6 +84,18 @@ def set_no_new_privs() -> None:
 def become_subreaper() -> None:
     """Orphans of our tree become our children: they stay ours to trace under Yama."""
     _call(_SYS_PRCTL, _PR_SET_CHILD_SUBREAPER, 1)
+
+
+def keep_ptrace_capability() -> None:
+    """After root has taken on another effective user: still be able to look into tasks.
+
+    Under Yama, and for tasks whose real user is another than ours, nothing else permits it.
+    """
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then their upper halves
+    _call(_SYS_CAPGET, ctypes.addressof(header), ctypes.addressof(sets))
+    sets[0] |= sets[1] & 1 << _CAP_SYS_PTRACE
+    _call(_SYS_CAPSET, ctypes.addressof(header), ctypes.addressof(sets))
 
 
 def set_name(name: bytes) -> None:

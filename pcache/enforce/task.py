@@ -55,10 +55,11 @@ class Unreadable(Exception):
 class Task:
     """A blocked task whose execution is decided."""
 
-    __slots__ = ("before_exec", "call", "fds", "tid")
+    __slots__ = ("before_exec", "call", "fds", "tgid", "tid")
 
-    def __init__(self, tid: int, call: Call, fds: TaskFds, before_exec: bool) -> None:
+    def __init__(self, tid: int, tgid: int, call: Call, fds: TaskFds, before_exec: bool) -> None:
         self.tid = tid
+        self.tgid = tgid
         self.call = call
         self.fds = fds
         self.before_exec = before_exec
@@ -132,13 +133,14 @@ class Process:
         if os.readlink(self._dir + b"ns/mnt") != _MOUNT_NAMESPACE:
             raise Unreadable("another mount namespace")
         umask = int(_field(status, b"\nUmask:\t"), 8)
-        fds = TaskFds(self._tid, int(_field(status, b"\nTgid:\t")), closing or frozenset())
+        tgid = int(_field(status, b"\nTgid:\t"))
+        fds = TaskFds(self._tid, tgid, closing or frozenset())
         try:
             call = Call(executable, argv, env, cwd, umask, uid, gid, fds.kinds())
         except OSError:
             fds.close()
             raise
-        return Task(self._tid, call, fds, before_exec=closing is not None)
+        return Task(self._tid, tgid, call, fds, before_exec=closing is not None)
 
     def _read(self, name: bytes) -> bytes:
         fd = os.open(self._dir + name, os.O_RDONLY | os.O_CLOEXEC)

@@ -18,6 +18,8 @@ from pcache.user import User
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pcache.enforce.observer import Observer
+    from pcache.enforce.task import Task
     from pcache.model import Call
 
 _PCACHE_FAILED = 125
@@ -120,9 +122,8 @@ class Replay:
         except PcacheError as error:
             _say(error.report())
             return self._plainly("the command runs without pcache")
-        supervisor = Supervisor(
-            spawned, place, decider, self._command.call, self._observe if self._verbose else None
-        )
+        observer = self._observer(decider) if self._verbose else None
+        supervisor = Supervisor(spawned, place, decider, self._command.call, observer)
         try:
             status = supervisor.run()
         except Exception as error:
@@ -146,6 +147,23 @@ class Replay:
         return _PCACHE_FAILED
 
     # -- what the user sees
+
+    def _observer(self, decider: Decider) -> Observer:
+        from pcache.enforce.observer import Observer
+
+        observe = self._observe
+
+        class Teller(Observer):
+            def hit(self, task: Task, plan: object, began_ns: int, ended_ns: int) -> None:
+                observe("hit", task.call, "")
+
+            def missed(self, task: Task, at_ns: int) -> None:
+                observe("miss", task.call, decider.last_miss)
+
+            def ran(self, task: Task, plan: object, began_ns: int, ended_ns: int, why: str) -> None:
+                observe("run", task.call, why)
+
+        return Teller()
 
     def _observe(self, verdict: str, call: Call, why: str) -> None:
         if self._verbose:

@@ -19,6 +19,8 @@ import sys
 from pcache import image
 from pcache.descriptors import FdView
 from pcache.enforce import filter, intercept, signals, spawn, supervisor, syscalls, tracee
+from pcache.enforce.observer import Observer
+from pcache.enforce.task import Task
 from pcache.model import Call
 
 LINE = b"0123456789abcde\n"
@@ -60,6 +62,28 @@ class NamedDecider:
         return None
 
 
+class Recording(Observer):
+    """Keeps what it is told."""
+
+    def __init__(self, decisions: list[dict[str, object]]) -> None:
+        self._decisions = decisions
+
+    def hit(self, task: Task, plan: NamedPlan, began_ns: int, ended_ns: int) -> None:
+        self._keep("hit", task, "", began_ns, ended_ns)
+
+    def missed(self, task: Task, at_ns: int) -> None:
+        self._keep("miss", task, "", at_ns, at_ns)
+
+    def ran(self, task: Task, plan: NamedPlan, began_ns: int, ended_ns: int, why: str) -> None:
+        self._keep("run", task, why, began_ns, ended_ns)
+
+    def _keep(self, verdict: str, task: Task, why: str, began: int, ended: int) -> None:
+        call = task.call
+        fields = {name: repr(getattr(call, name)) for name in call.__slots__}
+        who = {"tid": task.tid, "tgid": task.tgid, "began": began, "ended": ended}
+        self._decisions.append({"verdict": verdict, "why": why, **who, **fields})
+
+
 def crash_at(step: int) -> None:
     """Kill ourselves before the `step`th ptrace request."""
     remaining = [step]
@@ -85,11 +109,7 @@ def main() -> None:
     spawned = spawn.spawn(spawn.Command(path, argv, env), program, killable)
     decisions: list[dict[str, object]] = []
 
-    def observe(verdict: str, call: Call, why: str) -> None:
-        fields = {name: repr(getattr(call, name)) for name in call.__slots__}
-        decisions.append({"verdict": verdict, "why": why, **fields})
-
-    watched = supervisor.Supervisor(spawned, place, NamedDecider(), None, observe)
+    watched = supervisor.Supervisor(spawned, place, NamedDecider(), None, Recording(decisions))
     status = watched.run()
     names = ("notifications", "decided", "applied", "failures")
     counts = {name: getattr(watched, name) for name in names}
