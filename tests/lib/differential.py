@@ -84,6 +84,7 @@ class Differential:
         self._scenario = scenario
         self._bench = bench
         self._faults: list[tuple[str, str]] = []
+        self._start_ns = 0
         self._verdicts = ""
         self._decisions = ""
         self._env: dict[str, str] = {}
@@ -95,7 +96,8 @@ class Differential:
         self._surround(None)
         scenario.prepare(self._bench.directory)
         self._bench.own()
-        start = states.save()
+        start = self._save()
+        start_ns = self._start_ns
         first = self._plain()
         built = states.save()
         second = self._plain()
@@ -111,6 +113,7 @@ class Differential:
             self._step(step, built if step.built else start)
         if scenario.steps:
             self._surround(None)
+            self._start_ns = start_ns
             self._replay("back to the start", MODES[0], start, first, scenario.first)
         if self._faults:
             pytest.fail(self._report(), pytrace=False)
@@ -134,7 +137,7 @@ class Differential:
         for edit in step.edits:
             edit(self._bench.directory)
         self._bench.own()
-        start = states.save()
+        start = self._save()
         plain = self._plain()
         for mode in MODES:
             self._replay(step.title, mode, start, plain, step.expect)
@@ -142,6 +145,12 @@ class Differential:
             self._record(f"{step.title}, traced", start, plain)
             expect = ROOT_HIT if step.root_hit else Expect()
             self._replay(f"{step.title}, traced, replayed", MODES[0], start, plain, expect)
+
+    def _save(self) -> Path:
+        """The state that the following runs start from."""
+        saved = self._bench.states.save()
+        self._start_ns = time.time_ns() - _TICK_NS
+        return saved
 
     def _surround(self, step: Step | None) -> None:
         scenario = self._scenario
@@ -202,7 +211,7 @@ class Differential:
         began = time.time_ns() - _TICK_NS
         words = (self._command, self._cwd, self._env, self._scenario.stdio)
         result = start(*words, options) if options else start(*words)  # type: ignore[operator]
-        return _Run(result, Snapshot.take(self._bench.directory, began))
+        return _Run(result, Snapshot.take(self._bench.directory, self._start_ns, began))
 
     def _compare(self, title: str, plain: _Run, run: _Run) -> None:
         faults = plain.faults(run)

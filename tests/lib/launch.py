@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-TIMEOUT = 120
+TIMEOUT = 60
 MODES = ("entry", "execve")
 _OWN_LINE = re.compile(rb"^pcache: .*\n", re.MULTILINE)
 _DECISION = re.compile(r"^pcache: (hit|miss|run)\s+(.*?)(?:   (.*))?$", re.MULTILINE)

@@ -20,8 +20,8 @@ class Node(NamedTuple):
     content: str
     links: tuple[str, ...]
     """All names of the same file inside the directory, if there are several."""
-    mtime_ns: int | None
-    """None: given by the clock while the command ran (`Snapshot.take`)."""
+    mtime: int | str
+    """In nanoseconds if it was there before or set explicitly; else which run gave it."""
 
 
 _KINDS = {
@@ -42,10 +42,11 @@ class Snapshot:
         self.nodes = nodes
 
     @classmethod
-    def take(cls, directory: Path, began_ns: int) -> Snapshot:
-        """The present state.  Modification times from `began_ns` (realtime) on count as fresh.
+    def take(cls, directory: Path, start_ns: int, began_ns: int) -> Snapshot:
+        """The present state, after a run that began at `began_ns` (realtime).
 
-        A directory's own time is left out: it tells of temporary files, not of results.
+        Of what runs since `start_ns` changed, the exact time is left to chance.  A directory's
+        own time is left out: it tells of temporary files, not of results.
         """
         found = [(path, os.lstat(path)) for path in _walk(directory)]
         names: dict[tuple[int, int], list[str]] = {}
@@ -57,14 +58,18 @@ class Snapshot:
         for path, status in found:
             form = stat.S_IFMT(status.st_mode)
             same = sorted(names.get((status.st_dev, status.st_ino), ()))
-            aged = status.st_mtime_ns < began_ns and form != stat.S_IFDIR
+            mtime: int | str = status.st_mtime_ns
+            if form == stat.S_IFDIR or mtime >= began_ns:
+                mtime = "fresh"
+            elif mtime >= start_ns:
+                mtime = "of an earlier run"
             nodes[os.path.relpath(path, directory)] = Node(
                 _KINDS[form],
                 stat.S_IMODE(status.st_mode),
                 (status.st_uid, status.st_gid),
                 _content(path, form, status),
                 tuple(same) if len(same) > 1 else (),
-                status.st_mtime_ns if aged else None,
+                mtime,
             )
         return cls(nodes)
 
