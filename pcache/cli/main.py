@@ -20,6 +20,7 @@ VERBS = {
     "replay": "run a command, restoring what is recorded instead of running it",
     "explain": "say whether a command would be replayed now, and if not, why",
     "stats": "print what is stored, how large it is and how often it was of use",
+    "gc": "make room in the store: what was not used for longest goes first",
     "doctor": "check whether this machine can trace and replay, and say what mends it",
 }
 """Every verb with its summary, which is also `SUMMARY` in its module (a test compares them)."""

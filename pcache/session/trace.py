@@ -22,6 +22,7 @@ from ..errors import (
 from ..observe import program
 from ..observe.executions import Execution
 from ..observe.recording import Recording
+from ..store.gc import collect_if_over
 from ..store.index import Store
 from ..user import User
 from .analysis import Analysis
@@ -80,6 +81,7 @@ class Trace:
         try:
             with store:
                 self._store(analysis, recording.failure)
+                collect_if_over(store)
         except (PcacheError, OSError) as error:
             message = error if isinstance(error, PcacheError) else StoreError(str(error))
             _say(message.report())

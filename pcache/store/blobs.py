@@ -16,6 +16,7 @@ from xxhash import xxh3_128, xxh3_128_digest
 
 from pcache.errors import DamagedBlob, StoreError
 from pcache.store.files import make_private_directory
+from pcache.store.lease import Lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ SMALL = 4096
 """Bytes: contents up to this size are rows; a file would take a block of the disk for each."""
 
 _CHUNK = 1 << 20
-_REFRESH_S = 3600
-
 # linux/fs.h: _IOW(0x94, 9, int).
 _FICLONE = 0x40049409
 
@@ -67,9 +66,17 @@ class Blobs:
         self._database = database
         self._counters = counters
         self._serial = 0
+        self._lease: Lease | None = None
+
+    def close(self) -> None:
+        """Tells the collector that what was put is referred to by now."""
+        if self._lease is not None:
+            self._lease.release()
+            self._lease = None
 
     def put_bytes(self, data: bytes | memoryview) -> Digest:
         """Stores a content."""
+        self._hold()
         digest = xxh3_128_digest(data)
         if len(data) <= SMALL:
             self._put_row(digest, bytes(data))
@@ -89,6 +96,7 @@ class Blobs:
         Raises OSError if `source` cannot be read.  Whatever is written to it meanwhile, the digest
         is that of what was stored.
         """
+        self._hold()
         if known and self._keep(known):
             return known
         if isinstance(source, int):
@@ -161,10 +169,19 @@ class Blobs:
             raise self._damaged(digest)
         return size
 
+    def _hold(self) -> Lease:
+        if self._lease is None:
+            try:
+                self._lease = Lease(os.path.dirname(self._objects))
+            except OSError as error:
+                raise _cannot_write(error) from error
+        return self._lease
+
     def _put_row(self, digest: Digest, data: bytes) -> None:
         now = int(time.time())
         row = self._database.row("SELECT data, put FROM blobs WHERE digest = ?", (digest,))
-        if row is not None and row[0] == data and now - int(row[1]) < _REFRESH_S:
+        # Marked as fresh once a session: the collector spares what was put since that began.
+        if row is not None and row[0] == data and int(row[1]) >= self._hold().began:
             return
         self._database.change("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?)", (digest, data, now))
         if row is None:
@@ -213,11 +230,13 @@ class Blobs:
             if found != digest:
                 return False
             os.utime(fd)
+            # The collector takes a file away before it looks at the time: either it is still in
+            # its place now, or the collector will find it fresh and put it back.
+            return os.path.samestat(os.stat(path), os.fstat(fd))
         except OSError:
             return False
         finally:
             os.close(fd)
-        return True
 
     def _publish(self, temporary: _Temporary, digest: Digest, size: int) -> None:
         os.fchmod(temporary.fd, 0o400)

@@ -137,10 +137,16 @@ class Store:
             self._note_touched()
         except StoreError:
             self._touched.clear()
-        Tally(self.directory).add(self._counted, self.counters)
+        self.blobs.close()
+        self.tally()
         if self._digests is not None:
             self._digests.close()
         self._database.close()
+
+    def tally(self) -> None:
+        """Adds what this session did so far to what all did."""
+        Tally(self.directory).add(self._counted, self.counters)
+        self._counted = counted(self.counters)
 
     def __enter__(self) -> Store:
         return self
@@ -262,6 +268,11 @@ class Store:
                         pack_outcome(strong, record.outcome),
                         now,
                     ),
+                )
+            else:
+                # Told apart from a record that nobody uses, so that the collector spares it.
+                self._database.change(
+                    "UPDATE outcomes SET used = ? WHERE strong = ?", (now, strong)
                 )
             self._database.change(
                 "INSERT OR REPLACE INTO lookups VALUES (?, ?, ?, ?)",

@@ -1,0 +1,76 @@
+"""The verb `gc`."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from pcache.cli.options import parse
+from pcache.errors import StoreError, UsageError
+
+SUMMARY = "make room in the store: what was not used for longest goes first"
+
+HELP = """\
+usage: pcache gc [OPTION...]
+
+If your store is larger than its limit, removes the records that were not used for longest until it
+is a tenth below.  Then removes contents that no record refers to and what killed processes left.
+A trace does the same at its end when the store has outgrown the limit.  Others may record and
+replay meanwhile; a program whose record goes at that moment runs.
+
+options:
+      --max-size SIZE   the limit, such as 500M or 10G (powers of 1024); default: `max_size` of the
+                        configuration, 10G if it says nothing; 0 removes all records
+      --older-than AGE  first remove all records that were not used for that long: 12h, 30d, 2w
+      --dry-run         remove nothing, only say what would go
+  -q, --quiet           print nothing
+  -h, --help            this text
+
+exit status: 0, 2 wrong usage, 125 there is no store or it cannot be changed
+
+examples:
+  pcache gc
+  pcache gc --older-than 30d --dry-run
+"""
+
+_OPTIONS = {
+    "--max-size": "max-size=",
+    "--older-than": "older-than=",
+    "--dry-run": "dry-run",
+    "-q": "quiet",
+    "--quiet": "quiet",
+}
+
+
+def run(args: list[str]) -> int:
+    """Run the verb; the exit status."""
+    options, rest = parse(args, _OPTIONS)
+    if rest:
+        raise UsageError(f"gc takes no argument: {rest[0]!r}")
+    from pcache import units
+    from pcache.store.gc import DEFAULT_MAX_SIZE, Collector
+    from pcache.store.index import Store
+    from pcache.user import User
+
+    max_size, older_than = DEFAULT_MAX_SIZE, 0
+    try:
+        if "max-size" in options:
+            max_size = units.size(str(options["max-size"]))
+        if "older-than" in options:
+            older_than = time.time_ns() - units.age(str(options["older-than"])) * 10**9
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    try:
+        store = Store.open(User.current().store_dir, create=False)
+    except StoreError as error:
+        raise StoreError(f"there is nothing to remove: {error}") from error
+    with store:
+        report = Collector(store, max_size, older_than, bool(options.get("dry-run"))).run()
+    if not options.get("quiet"):
+        would = "would be " if options.get("dry-run") else ""
+        sys.stdout.write(
+            f"{report.records} records, {report.blobs} contents and {report.leftovers} leftovers"
+            f" {would}removed; {units.size_text(report.size_before)} before,"
+            f" {units.size_text(report.size_after)} after\n"
+        )
+    return 0

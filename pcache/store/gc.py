@@ -1,0 +1,375 @@
+"""Making room: the records used longest ago go, with whatever nothing refers to any more.
+
+Others may record and replay meanwhile.  Nothing is held up: the plan is made from what is read,
+carried out in short transactions, and each step checks that what it removes is as it was.  What a
+session has put and not yet referred to is spared by its age (`pcache.store.lease`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+from pcache.codec import DamagedRow
+from pcache.errors import StoreError
+from pcache.store.files import make_private_file
+from pcache.store.lease import oldest_lease_ns
+from pcache.store.records import call_environment, unpack_outcome
+from pcache.store.tally import COLUMNS, Tally
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pcache.model import Digest, Outcome
+    from pcache.store.index import Store
+
+DEFAULT_MAX_SIZE = 10 << 30
+"""Bytes."""
+
+_ROOM = 0.9
+"""A collection leaves this much of the limit, so that not every run needs the next one."""
+_BLOCK = 4096
+_ROW = 100
+"""Bytes that a row needs besides its large columns, roughly."""
+_BATCH = 200
+"""Records removed in one transaction: others wait no longer than that takes."""
+_PAGES = 1000
+_SLACK_NS = 2 * 10**9
+"""Rows carry whole seconds, file times lag behind the clock by up to a kernel tick."""
+
+
+class Report:
+    """What a collection removed, or, on a dry run, would."""
+
+    def __init__(self) -> None:
+        self.size_before = 0
+        """Bytes of contents and index."""
+        self.size_after = 0
+        self.records = 0
+        self.blobs = 0
+        self.leftovers = 0
+        """Temporary files of processes that were killed."""
+
+
+class _Evictable:
+    """A record as far as the collector is concerned."""
+
+    __slots__ = ("blobs", "size", "strong", "used")
+
+    def __init__(self, strong: Digest, used: int, size: int, blobs: frozenset[Digest]) -> None:
+        self.strong = strong
+        self.used = used
+        self.size = size
+        self.blobs = blobs
+
+
+class Collector:
+    """One collection.  Raises StoreError if the store cannot be read or changed."""
+
+    def __init__(
+        self,
+        store: Store,
+        max_size: int = DEFAULT_MAX_SIZE,
+        older_than_ns: int = 0,
+        dry_run: bool = False,
+    ) -> None:
+        """Records last used before `older_than_ns` (time.time_ns) go in any case; then, if the
+        store is larger than `max_size` bytes, those used longest ago until it is well below."""
+        self._store = store
+        self._database = store.database
+        self._objects = store.directory + b"/objects"
+        self._temporary = store.directory + b"/tmp"
+        self._max_size = max_size
+        self._older_than = older_than_ns
+        self._dry_run = dry_run
+        self._report = Report()
+        self._files: dict[Digest, int] = {}
+        self._rows: dict[Digest, int] = {}
+        self._references: dict[Digest, int] = {}
+
+    def run(self) -> Report:
+        """Collects; waits for another collection to end first."""
+        with _Exclusive(self._store.directory, wait=True):
+            return self._run()
+
+    def run_unless_running(self) -> Report | None:
+        """The same, but leaves it to another collection if there is one."""
+        try:
+            with _Exclusive(self._store.directory, wait=False):
+                return self._run()
+        except BlockingIOError:
+            return None
+
+    def _run(self) -> Report:
+        report = self._report
+        try:
+            began = time.time_ns()
+            # Before anything is read: what a session that has ended by then put is referred to.
+            lease = oldest_lease_ns(self._store.directory)
+            fresh = (began if lease is None else min(began, lease)) - _SLACK_NS
+            self._files = dict(_object_files(self._objects))
+            records = self._read()
+            unused = self._unused(fresh)
+            report.size_before = sum(map(_occupied, self._files.values())) + index_size(self._store)
+            report.size_after = report.size_before - sum(map(self._size, unused))
+            victims, horizon = self._choose(records)
+            if not self._dry_run:
+                self._evict(victims)
+                self._forget(max(horizon, self._older_than))
+            for victim in victims:
+                unused.update(digest for digest in victim.blobs if not self._references.get(digest))
+            self._remove_blobs(unused, fresh)
+            self._remove_leftovers(fresh)
+            if not self._dry_run:
+                self._shrink()
+        except OSError as error:
+            raise StoreError(f"the store cannot be tidied up: {error}") from error
+        return report
+
+    # ---- reading
+
+    def _read(self) -> list[_Evictable]:
+        """All records, the one used longest ago first; counts what refers to each blob."""
+        self._rows = {
+            digest: int(length)
+            for digest, length in self._database.rows("SELECT digest, length(data) FROM blobs")
+        }
+        records = []
+        for strong, used, packed, facts in self._database.rows(
+            "SELECT strong, used, outcome, length(facts) FROM outcomes ORDER BY used, strong"
+        ):
+            try:
+                blobs = frozenset(_blobs(unpack_outcome(strong, packed)))
+            except DamagedRow:
+                blobs = frozenset()
+            size = len(packed) + int(facts) + _ROW
+            records.append(_Evictable(strong, int(used), size, blobs))
+            self._refer(blobs, 1)
+        for (packed,) in self._database.rows("SELECT call FROM calls"):
+            try:
+                self._refer((call_environment(packed),), 1)
+            except DamagedRow:
+                continue
+        return records
+
+    def _refer(self, blobs: Iterable[Digest], by: int) -> None:
+        for digest in blobs:
+            self._references[digest] = self._references.get(digest, 0) + by
+
+    def _unused(self, fresh: int) -> set[Digest]:
+        """Blobs that nothing refers to and that no session can be about to refer to."""
+        old_rows = {
+            digest
+            for (digest,) in self._database.rows(
+                "SELECT digest FROM blobs WHERE put < ?", (fresh // 10**9,)
+            )
+        }
+        found = {digest for digest in old_rows if not self._references.get(digest)}
+        for digest in self._files:
+            if not self._references.get(digest) and _is_old(_path(self._objects, digest), fresh):
+                found.add(digest)
+        return found
+
+    def _size(self, digest: Digest) -> int:
+        if digest in self._files:
+            return _occupied(self._files[digest])
+        return self._rows.get(digest, 0)
+
+    # ---- records
+
+    def _choose(self, records: list[_Evictable]) -> tuple[list[_Evictable], int]:
+        """The records to remove, and the last use of the youngest removed for want of room."""
+        report = self._report
+        goal = self._max_size
+        if report.size_after > goal:
+            goal = int(goal * _ROOM)
+        horizon = 0
+        victims = []
+        for record in records:
+            if record.used >= self._older_than:
+                if report.size_after <= goal:
+                    break
+                horizon = record.used
+            victims.append(record)
+            self._refer(record.blobs, -1)
+            report.size_after -= record.size + sum(
+                self._size(digest) for digest in record.blobs if not self._references[digest]
+            )
+        report.records = len(victims)
+        return victims, horizon
+
+    def _evict(self, victims: list[_Evictable]) -> None:
+        for at in range(0, len(victims), _BATCH):
+            with self._database:
+                for victim in victims[at : at + _BATCH]:
+                    gone = self._database.row(
+                        "DELETE FROM outcomes WHERE strong = ? AND used = ? RETURNING 1",
+                        (victim.strong, victim.used),
+                    )
+                    if gone is None:  # used again, just now
+                        self._refer(victim.blobs, 1)
+                        self._report.records -= 1
+
+    def _forget(self, horizon: int) -> None:
+        """Removes what is about records that are gone, and notes that are as old as those."""
+        change = self._database.change
+        change("DELETE FROM withdrawn WHERE seen < ?", (horizon,))
+        change("DELETE FROM uncacheable WHERE seen < ?", (horizon,))
+        change(
+            "DELETE FROM lookups WHERE (weak, path_set) NOT IN"
+            " (SELECT weak, path_set FROM outcomes)"
+        )
+        change("DELETE FROM path_sets WHERE digest NOT IN (SELECT path_set FROM lookups)")
+        change(
+            "DELETE FROM calls WHERE weak NOT IN (SELECT weak FROM lookups"
+            " UNION SELECT weak FROM withdrawn UNION SELECT weak FROM uncacheable)"
+        )
+
+    # ---- contents
+
+    def _remove_blobs(self, unused: set[Digest], fresh: int) -> None:
+        rows = []
+        put = self._put_times() if self._dry_run else {}
+        for digest in unused:
+            if digest in self._rows and put.get(digest, 0) < fresh // 10**9:
+                rows.append(digest)
+            if digest in self._files:
+                path = _path(self._objects, digest)
+                if _is_old(path, fresh) and (self._dry_run or self._remove_file(path, fresh)):
+                    self._report.blobs += 1
+        if self._dry_run:
+            self._report.blobs += len(rows)
+            return
+        for at in range(0, len(rows), _BATCH):
+            with self._database:
+                for digest in rows[at : at + _BATCH]:
+                    gone = self._database.row(
+                        "DELETE FROM blobs WHERE digest = ? AND put < ? RETURNING 1",
+                        (digest, fresh // 10**9),
+                    )
+                    self._report.blobs += gone is not None
+
+    def _put_times(self) -> dict[Digest, int]:
+        rows = self._database.rows("SELECT digest, put FROM blobs")
+        return {digest: int(put) for digest, put in rows}
+
+    def _remove_file(self, path: bytes, fresh: int) -> bool:
+        """Removes an object, unless it is put again at this moment: `Blobs` marks it as fresh
+        first and then looks whether it is still there, we the other way round."""
+        aside = b"%b/gc-%d" % (self._temporary, os.getpid())
+        try:
+            os.rename(path, aside)
+        except FileNotFoundError:
+            return False
+        if _is_old(aside, fresh):
+            os.unlink(aside)
+            return True
+        os.rename(aside, path)
+        return False
+
+    def _remove_leftovers(self, before: int) -> None:
+        """Temporary files that no living session can have made."""
+        for name in os.listdir(self._temporary):
+            path = self._temporary + b"/" + name
+            if _is_old(path, before):
+                self._report.leftovers += 1
+                if not self._dry_run:
+                    os.unlink(path)
+
+    def _shrink(self) -> None:
+        """Gives the index's free pages back, and notes how large the rest is."""
+        database = self._database
+        while free := database.number("PRAGMA freelist_count"):
+            database.rows(f"PRAGMA incremental_vacuum({_PAGES})")
+            if database.number("PRAGMA freelist_count") == free:
+                break  # an index made before it could shrink
+        database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+        contents = sum(_occupied(size) for _, size in _object_files(self._objects))
+        self._report.size_after = contents + index_size(self._store)
+        tally = Tally(self._store.directory)
+        self._store.tally()
+        sums = tally.total() or dict.fromkeys(COLUMNS, 0)
+        tally.replace({**sums, "bytes stored": contents})
+
+
+def collect_if_over(store: Store, max_size: int = DEFAULT_MAX_SIZE) -> Report | None:
+    """For the end of a recording: collects if the store has outgrown its limit.
+
+    Whether it has is known from the tally, without looking at the contents.  Raises StoreError.
+    """
+    store.blobs.close()  # what was put is referred to by now
+    store.tally()
+    tally = Tally(store.directory)
+    sums = tally.total()
+    contents = 0 if sums is None else sums["bytes stored"]
+    if sums is not None and tally.is_long():
+        tally.replace(sums)
+    if contents + index_size(store) <= max_size:
+        return None
+    return Collector(store, max_size).run_unless_running()
+
+
+def index_size(store: Store) -> int:
+    """Bytes of the index that are in use."""
+    number = store.database.number
+    pages = number("PRAGMA page_count") - number("PRAGMA freelist_count")
+    return pages * number("PRAGMA page_size")
+
+
+class _Exclusive:
+    """One collection at a time.  Entering raises BlockingIOError if it may not `wait`."""
+
+    def __init__(self, directory: bytes, wait: bool) -> None:
+        self._path = directory + b"/gc.lock"
+        self._how = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
+        self._fd = -1
+
+    def __enter__(self) -> None:
+        make_private_file(self._path)
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._fd, self._how)
+        except OSError:
+            os.close(self._fd)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+def _blobs(outcome: Outcome) -> Iterator[Digest]:
+    if outcome.data:
+        yield outcome.data
+    for output in outcome.outputs:
+        if output.kind == b"f":
+            yield output.content
+
+
+def _object_files(objects: bytes) -> Iterator[tuple[Digest, int]]:
+    """(digest, size) of each content that is a file."""
+    for directory in os.listdir(objects):
+        with os.scandir(objects + b"/" + directory) as entries:
+            for entry in entries:
+                try:
+                    yield bytes.fromhex(os.fsdecode(directory + entry.name)), entry.stat().st_size
+                except (FileNotFoundError, ValueError):
+                    continue  # taken away meanwhile, or none of ours
+
+
+def _path(objects: bytes, digest: Digest) -> bytes:
+    name = digest.hex().encode()
+    return b"%b/%b/%b" % (objects, name[:2], name[2:])
+
+
+def _is_old(path: bytes, before: int) -> bool:
+    try:
+        return os.stat(path).st_mtime_ns < before
+    except FileNotFoundError:
+        return False
+
+
+def _occupied(size: int) -> int:
+    """Bytes of disk for a file of that size."""
+    return (size + _BLOCK - 1) // _BLOCK * _BLOCK
