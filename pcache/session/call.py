@@ -10,6 +10,10 @@ from pcache.descriptors import OwnFds
 from pcache.errors import CommandNotExecutable, CommandNotFound
 from pcache.model import Call
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.user import User
+
 _ENVIRONMENT = b"/proc/self/environ"
 
 
@@ -28,11 +32,15 @@ class Command:
     Raises CommandNotFound or CommandNotExecutable.
     """
 
-    def __init__(self, words: list[bytes]) -> None:
+    def __init__(self, words: list[bytes], user: User | None = None) -> None:
+        """`user` is on whose behalf it will run; None: we as we are."""
         self.cwd = os.getcwdb()
-        # Not os.environ: Python drops duplicates, and adds LC_CTYPE in the C locale (PEP 538).
-        with open(_ENVIRONMENT, "rb", buffering=0) as file:
-            self.env = tuple(file.readall().split(b"\0")[:-1])
+        if user is None:
+            # Not os.environ: Python drops duplicates, and adds LC_CTYPE in the C locale (PEP 538).
+            with open(_ENVIRONMENT, "rb", buffering=0) as file:
+                self.env = tuple(file.readall().split(b"\0")[:-1])
+        else:
+            self.env = tuple(name + b"=" + value for name, value in user.env.items())
         self.path = self._find(words[0])
         """What is given to execve(2)."""
         self.argv = tuple(words)
@@ -47,14 +55,16 @@ class Command:
             return
         umask = os.umask(0o077)
         os.umask(umask)
+        if user is not None and user.umask is not None:
+            umask = user.umask
         self.call = Call(
             executable,
             argv,
             self.env,
             self.cwd,
             umask,
-            os.geteuid(),
-            os.getegid(),
+            os.geteuid() if user is None else user.uid,
+            os.getegid() if user is None else user.gid,
             self.fds.kinds(),
         )
 

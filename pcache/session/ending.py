@@ -1,0 +1,39 @@
+"""What all verbs that run a command share: what they say, and how they end."""
+
+from __future__ import annotations
+
+import os
+
+
+def say(text: str) -> None:
+    """One line on stderr in one piece; nobody there to read it is no failure."""
+    try:
+        os.write(2, text.encode(errors="surrogateescape") + b"\n")
+    except OSError:
+        return
+
+
+def end(status: int) -> int:
+    """The exit status for a wait status; a death by signal becomes ours, so there is none."""
+    signal = status & 0x7F
+    if not signal:
+        return status >> 8 & 0xFF
+    from pcache.enforce import signals, syscalls
+
+    syscalls.forbid_core(0)
+    signals.die_by(signal)
+    return 128 + signal
+
+
+def write_json(path: str | None, report: dict[str, object]) -> None:
+    """Writes what `--json` asks for; failing to costs only that."""
+    if path is None:
+        return
+    import json
+
+    try:
+        with open(path, "w") as file:
+            json.dump(report, file, indent=1)
+            file.write("\n")
+    except OSError as error:
+        say(f"pcache: cannot write {path}: {error.strerror}; the counters are lost")
