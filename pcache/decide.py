@@ -86,6 +86,7 @@ class Decider:
                 continue
             if outcome is not None:
                 plan = Plan(outcome, store, fds, self._counters)
+                plan.keys, plan.values = paths.keys, values
                 plan.prepare()
                 store.touch(strong)
                 return plan, ""

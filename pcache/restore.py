@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pcache.descriptors import FdView
-    from pcache.model import Outcome, Output
+    from pcache.model import Key, Outcome, Output
     from pcache.staging import Staged
     from pcache.store.index import Store
 
@@ -32,6 +32,11 @@ class Plan:
         self, outcome: Outcome, store: Store, fds: FdView, counters: Counters | None = None
     ) -> None:
         self.outcome = outcome
+        self.keys: tuple[Key, ...] = ()
+        """What the decision depended on, with `values`; set by whoever made it."""
+        self.values: list[bytes] = []
+        self.existed: frozenset[bytes] = frozenset()
+        """Outputs that were there before; set by whoever needs it."""
         self._store = store
         self._fds = fds
         self._counters = Counters() if counters is None else counters

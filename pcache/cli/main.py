@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 VERBS = {
+    "run": "run a command: replay what holds, record what does not (root)",
     "trace": "run a command and record what each of its executions reads and writes (root)",
     "replay": "run a command, restoring what is recorded instead of running it",
     "explain": "say whether a command would be replayed now, and if not, why",

@@ -52,10 +52,10 @@ def run(args: list[str]) -> int:
         raise UsageError(
             "no command to trace", "usage: sudo pcache trace [OPTION...] COMMAND [ARG...]"
         )
-    from pcache.session.trace import DEFAULT_RING_BYTES, Options, Trace
+    from pcache.session.recorded import Options
+    from pcache.session.trace import Trace
 
     json = options.get("json")
-    ring = options.get("ring-size")
     return Trace(
         [os.fsencode(word) for word in command],
         Options(
@@ -63,13 +63,16 @@ def run(args: list[str]) -> int:
             quiet=bool(options.get("quiet")),
             explain=bool(options.get("explain")),
             json=None if json is None else str(json),
-            ring_bytes=DEFAULT_RING_BYTES if ring is None else _ring_bytes(str(ring)),
+            ring_bytes=ring_bytes(options.get("ring-size")),
         ),
     ).run()
 
 
-def _ring_bytes(text: str) -> int:
-    """MiB, or KiB with a final K, as bytes."""
+def ring_bytes(option: str | bool | None) -> int:
+    """The size that --ring-size asks for: MiB, or KiB with a final K.  Raises UsageError."""
+    if option is None:
+        return 64 << 20
+    text = str(option)
     unit, number = (1 << 10, text[:-1]) if text.endswith("K") else (1 << 20, text)
     size = int(number) * unit if number.isdigit() else 0
     if size < 4096 or size & (size - 1) or size > 1 << 30:

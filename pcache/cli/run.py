@@ -1,0 +1,82 @@
+"""The verb `run`."""
+
+from __future__ import annotations
+
+import os
+
+from pcache.cli.options import parse
+from pcache.cli.trace import ring_bytes
+from pcache.errors import UsageError
+
+SUMMARY = "run a command: replay what holds, record what does not (root)"
+
+HELP = """\
+usage: sudo pcache run [OPTION...] COMMAND [ARG...]
+
+Replays what holds and records what does not, in one go: COMMAND itself is looked up first; where
+that fails it runs under the recorder, and each program it starts is looked up as it starts.  After
+any run, the next one over unchanged inputs restores everything at once.  Under sudo the command
+runs as you, in your environment, and the store is yours.
+
+options:
+  -q, --quiet            no summary on stderr
+      --explain          one line on stderr for each decision and each record, with the reason
+      --as-root          run the command as root, in sudo's environment, with root's store
+      --intercept PLACE  entry (default) or execve: see `pcache replay --help`
+      --ring-size MIB    size of the kernel's event buffer, a power of two (default 64)
+      --json FILE        write the counters to FILE
+  -h, --help             this text
+
+Without root nothing can be recorded: what is recorded is replayed, as by `pcache replay`.
+
+exit status: that of COMMAND (if a signal killed it, pcache ends by the same signal); 2 wrong usage,
+125 pcache itself failed, 126 COMMAND cannot be executed, 127 COMMAND was not found.
+
+examples:
+  sudo pcache run make -j4
+  sudo pcache run --explain sh build.sh
+"""
+
+_OPTIONS = {
+    "-q": "quiet",
+    "--quiet": "quiet",
+    "--explain": "explain",
+    "--as-root": "as-root",
+    "--intercept": "intercept=",
+    "--ring-size": "ring-size=",
+    "--json": "json=",
+}
+_PLACES = ("entry", "execve")
+
+
+def run(args: list[str]) -> int:
+    """Run the verb; the exit status."""
+    options, command = parse(args, _OPTIONS)
+    if not command:
+        raise UsageError("no command to run", "usage: sudo pcache run [OPTION...] COMMAND [ARG...]")
+    intercept = str(options.get("intercept", _PLACES[0]))
+    if intercept not in _PLACES:
+        raise UsageError(f"--intercept {intercept}: it is one of {', '.join(_PLACES)}")
+    words = [os.fsencode(word) for word in command]
+    json = None if "json" not in options else str(options["json"])
+    if os.geteuid() != 0:
+        from pcache.session.ending import say
+        from pcache.session.replay import replay
+
+        say("pcache: recording needs root; what is recorded already is replayed")
+        say("pcache: to record as well: sudo pcache run ...")
+        return replay(words, intercept, bool(options.get("quiet")), json)
+    from pcache.session.recorded import Options
+    from pcache.session.run import Run
+
+    return Run(
+        words,
+        Options(
+            as_root=bool(options.get("as-root")),
+            quiet=bool(options.get("quiet")),
+            explain=bool(options.get("explain")),
+            json=json,
+            ring_bytes=ring_bytes(options.get("ring-size")),
+            intercept=intercept,
+        ),
+    ).run()

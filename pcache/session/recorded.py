@@ -1,0 +1,151 @@
+"""What `trace` and `run` share: a recorder, its analysis and the store, and whose they are.
+
+The recorder needs root; files are read and the store is written with the permissions of the user on
+whose behalf the command runs.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+
+from ..counters import Counters
+from ..errors import PcacheError, PrivilegeError, StoreError
+from ..observe import program
+from ..observe.executions import Execution
+from ..observe.recording import Recording
+from ..store.index import Store
+from ..user import User
+from .analysis import Analysis
+from .ending import say
+
+
+class Options:
+    """What the user asked for.  `json`: file for counters, or None."""
+
+    def __init__(
+        self,
+        *,
+        as_root: bool = False,
+        quiet: bool = False,
+        explain: bool = False,
+        json: str | None = None,
+        ring_bytes: int,
+        intercept: str = "entry",
+    ) -> None:
+        self.as_root = as_root
+        self.quiet = quiet
+        self.explain = explain
+        self.json = json
+        self.ring_bytes = ring_bytes
+        self.intercept = intercept
+
+
+class Recorded:
+    """The recorder's side of one session: `load`, `open_gate`, `tick` while it runs, `finish`."""
+
+    def __init__(self, user: User, options: Options, store: Store, counters: Counters) -> None:
+        self._user = user
+        self._options = options
+        self._store = store
+        self._counters = counters
+        self._interrupted: list[int] = []
+        self._recording: Recording
+        self.analysis: Analysis
+
+    def load(self) -> None:
+        """Loads the probes.  Raises PrivilegeError, EnvironmentProblem or StoreError."""
+        if os.getuid() != 0:
+            raise PrivilegeError("recording needs root", "put sudo in front: sudo pcache ...")
+        act_as_root()
+        try:
+            recorder = program.Recorder(program.image(), self._options.ring_bytes)
+        finally:
+            act_as(self._user)
+        spool, copies = _spool(self._user.store_dir), _spool(self._user.store_dir)
+        self._recording = Recording(recorder, spool)
+        self.analysis = Analysis(self._store, spool, copies, self._counters)
+
+    def open_gate(self, pid: int) -> None:
+        """Starts recording a process that waits to execute its command."""
+        self.analysis.tree.root(pid)
+        act_as_root()
+        try:
+            self._recording.start(pid)
+        except OSError as error:
+            self._recording.failure = f"the probes cannot be attached: {error}"
+        finally:
+            act_as(self._user)
+
+    def tick(self) -> None:
+        """Takes in what was recorded since the last time."""
+        self.analysis.feed(*self._recording.news())
+
+    def interrupted(self) -> None:
+        """A signal came from outside: what runs now must not be stored."""
+        self._interrupted.append(time.monotonic_ns())
+
+    def finish(self) -> None:
+        """Ends the recording and stores what can be vouched for."""
+        self._recording.finish()
+        act_as_root()
+        lost = self._recording.lost()
+        self._recording.close()
+        act_as(self._user)
+        self._counters.inc("events lost", lost)
+        try:
+            self.tick()
+            failure = self._recording.failure
+            if lost:
+                failure = f"{lost} kernel events did not fit into the ring"
+            if failure:
+                say(f"pcache: nothing of this run is stored: {failure}")
+            if lost:
+                say("pcache: a larger ring may help: --ring-size MIB")
+            self.analysis.store(failure, self._interrupted, self._explain)
+        except (PcacheError, OSError) as error:
+            message = error if isinstance(error, PcacheError) else StoreError(str(error))
+            say(message.report())
+            say("pcache: nothing of this run is stored")
+
+    def _explain(self, verdict: str, execution: Execution) -> None:
+        if self._options.explain:
+            say(f"pcache: {verdict}   {execution.label()}")
+
+
+def act_as(user: User) -> None:
+    """From now on the permissions of `user` count; `act_as_root` takes it back.
+
+    Does nothing where we are not root.
+    """
+    if os.getuid() != 0:
+        return
+    act_as_root()
+    os.setgroups(user.groups)
+    os.setegid(user.gid)
+    os.seteuid(user.uid)
+
+
+def act_as_root() -> None:
+    """Takes root's permissions back."""
+    if os.getuid() == 0:
+        os.seteuid(0)
+        os.setegid(0)
+
+
+def become(user: User) -> None:
+    """In a forked child: turns into the user for good.  Raises PrivilegeError."""
+    act_as_root()
+    user.become()
+
+
+def _spool(directory: bytes) -> int:
+    """A nameless file beside the store.  Raises StoreError."""
+    try:
+        with tempfile.TemporaryFile(dir=os.fsdecode(directory)) as file:
+            return os.dup(file.fileno())
+    except OSError as error:
+        raise StoreError(
+            f"cannot make a spool file in {os.fsdecode(directory)}: {error.strerror}"
+        ) from error
