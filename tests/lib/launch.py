@@ -77,7 +77,7 @@ class Launcher:
         as_root: Sequence[str] = (),
         user: Sequence[str] = (),
     ) -> None:
-        self._pcache = pcache
+        self.pcache = pcache
         self._scratch = scratch
         self._as_root = as_root
         self._user = user
@@ -96,7 +96,7 @@ class Launcher:
         options: Sequence[str] = ("-q",),
     ) -> Result:
         report = self._report()
-        verb = [*self._as_root, self._pcache, "trace", *options, f"--json={report}"]
+        verb = [*self._as_root, self.pcache, "trace", *options, f"--json={report}"]
         return self._counted([*verb, *command], cwd, env, stdio, report)
 
     def replay(
@@ -108,7 +108,7 @@ class Launcher:
         options: Sequence[str] = ("-q",),
     ) -> Result:
         report = self._report()
-        verb = [self._pcache, "replay", *options, f"--json={report}"]
+        verb = [self.pcache, "replay", *options, f"--json={report}"]
         return self._counted([*verb, *command], cwd, env, stdio, report)
 
     def _report(self) -> Path:

@@ -38,13 +38,6 @@ PROJECT = (
 )
 WRAPPER = '#!/bin/sh\nexec /usr/bin/gcc -DWRAPPED "$@"\n'
 EVERYTHING = ("make", "gcc", "cc1", "as ", "collect2", "ld ", "ar ")
-LINKING = ("make", "gcc -o program", "collect2", "ld ")
-
-
-def compiling(name: str) -> tuple[str, ...]:
-    """Parts of the commands that make one object file."""
-    return (f"{name}.c", f"{name}.o", f"-auxbase-strip {name}", "as ")
-
 
 STEPS = (
     step("touched", touch("alpha.c"), touch("include/alpha.h"), touch("Makefile")),
@@ -68,8 +61,15 @@ STEPS = (
     ),
     step(
         "a header that shadows",
-        write("first/beta.h", "int beta(void);\nint unused;\n"),
-        expect=only("make", "beta", "main", "as ", "program", "ar ", hit=("-c -o alpha.o",)),
+        write("first/beta.h", "int beta(void);\nextern int unused;\n"),
+        # What they are compiled to stays the same.
+        expect=only(
+            "make",
+            "beta.c",
+            "main.c",
+            "as ",
+            hit=("-c -o alpha.o", "gcc -o program", "ar rcsD"),
+        ),
     ),
     step(
         "a header beside the source that shadows",
@@ -79,7 +79,8 @@ STEPS = (
     step(
         "a header gone",
         delete("include/beta.h"),
-        expect=only("make", "beta", "main", hit=("-c -o alpha.o",)),
+        # make stops at the first error.
+        expect=only("make", "beta", hit=("-c -o alpha.o",)),
     ),
     step(
         "a source removed",
@@ -109,9 +110,9 @@ STEPS = (
     step("CPATH", env={"CPATH": "extra"}, expect=only(*EVERYTHING)),
     step(
         "include path by a link",
+        # Everything reads the same through it.
         rename("include", "include.real"),
         link("include", "include.real"),
-        expect=only("make", "alpha", "beta", "main"),
     ),
     step("make is up to date", built=True, expect=only("make")),
     step(
@@ -124,21 +125,22 @@ STEPS = (
         "an output deleted",
         delete("alpha.o"),
         built=True,
-        expect=only("make", hit=("-c -o alpha.o", "gcc -o program")),
+        # Linked before over no program, now over an old one: ld(1) and ar(1) read that.
+        expect=only("make", "program", "ar ", hit=("-c -o alpha.o",)),
     ),
     step(
         "an output damaged",
         write("alpha.o", "not an object\n"),
         touch("alpha.c"),
         built=True,
-        expect=only("make", hit=("-c -o alpha.o",)),
+        expect=only("make", "program", "ar ", hit=("-c -o alpha.o",)),
     ),
     step(
         "an output of another mode",
-        chmod("program", 0o700),
+        chmod("alpha.o", 0o600),
         touch("alpha.c"),
         built=True,
-        expect=only("make", "program", hit=("-c -o alpha.o",)),
+        expect=only("make", "alpha", "as ", "program", "ar "),
     ),
 )
 
@@ -151,7 +153,7 @@ def test_edits_by_an_ordinary_user(check_as_user: Callable[[Scenario], None]) ->
     check_as_user(
         Scenario(
             "make as a user",
-            ("make", "-j2", "-Otarget"),
+            ("make", "-s", "-j2"),  # else its lines come in any order
             PROJECT,
             (STEPS[0], STEPS[1], STEPS[4]),
             retrace=False,
@@ -178,10 +180,10 @@ def test_compiler_replaced(check: Callable[[Scenario], None]) -> None:
     )
 
 
-def test_ccache_like_reuse_between_versions(check: Callable[[Scenario], None]) -> None:
+def test_earlier_versions(check: Callable[[Scenario], None]) -> None:
     """Every version that was traced hits at the root again, whatever came in between."""
     versions = tuple(
-        step(f"version {number}", replace("beta.c", "return 2", f"return {number}"), expect=only(*EVERYTHING[:4], *EVERYTHING[4:]))
+        step(f"version {number}", replace("beta.c", "return 2", f"return {number}"), expect=only("make", "beta", "as ", "program", "ar "))
         for number in (21, 22)
     )
     again = tuple(

@@ -25,7 +25,7 @@ def lines() -> list[str]:
         made.append(f"/bin/echo line {number} >out.{number}; cat out.{number} >&2")
         made.append(f"seq {number + 1} >seq.{number} 2>/dev/null && wc -l <seq.{number}")
         made.append(f'x=$(expr {number} + 1); echo "x is $x"')
-        made.append(f"cat <<E\nhere {number} of $HOME\nE")
+        made.append(f"tr h H <<E\nhere {number} of $HOME\nE")
         made.append(f"printf '%s\\n' c b a {number} | sort | tr -d '\\n'; echo")
         made.append(f"test -e out.{number + 1} || echo none {number} >&2")
         made.append(f"(cd sub && /bin/pwd >../pwd.{number} && ls)")
@@ -34,15 +34,16 @@ def lines() -> list[str]:
     made.append("no-such-command-here; echo $?")
     made.append("./data; echo $?")
     made.append("cd sub; cat f; cd ..; cat sub/f")
-    made.append("mkdir -p d/e && rm -r d; false; echo $?")
+    made.append("mkdir -p d/e; false; false; echo $?")
     made.append("sh -c 'kill -TERM $$'; echo $?")
     made.append("exec sh -c 'echo last; exit 3'")
     return made
 
 
 SCRIPT = "\n".join(lines()) + "\n"
-FILES = (write("data", "1\n2\n13\n"), write("sub/f", "f\n"))
-FROM_PIPES = ("sort", "tr -d")
+FILES = (write("data", "1\n2\n13\n"), write("sub/f", "f\n"), write("old/x/y", "y"))
+# Here-documents are pipes of the shell; so what reads them has to run.
+FROM_PIPES = ("sort", "tr")
 
 
 def test_the_script_has_200_commands() -> None:

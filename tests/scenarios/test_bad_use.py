@@ -1,0 +1,262 @@
+"""Bad use and bad luck: one clear message, the command still runs wherever that is possible."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SUDO, Run
+from tests.lib.differential import Bench, Differential
+from tests.lib.edits import write
+from tests.lib.launch import Result, Stdio
+from tests.lib.scenario import ROOT_HIT, Expect
+from tests.lib.scripts import script
+
+pytestmark = pytest.mark.root
+
+COMMAND = ("sh", "-c", "seq 3000 >out; cat in; echo err >&2; exit 5")
+PRINTED = (5, b"in\n", b"err\n")
+
+
+@pytest.fixture
+def prepared(bench: Bench) -> Bench:
+    write("in", "in\n")(bench.directory)
+    return bench
+
+
+def ended(result: Result) -> tuple[int, bytes, bytes]:
+    return result.status, result.stdout, result.stderr
+
+
+def trace(bench: Bench, *options: str) -> Result:
+    return bench.launcher.trace(COMMAND, bench.directory, bench.env, Stdio(), options)
+
+
+def replay(bench: Bench, *options: str) -> Result:
+    (bench.directory / "out").unlink(missing_ok=True)
+    result = bench.launcher.replay(COMMAND, bench.directory, bench.env, Stdio(), options)
+    assert (bench.directory / "out").stat().st_size == 13893  # it ran or was restored
+    return result
+
+
+def objects(bench: Bench) -> list[Path]:
+    """Blobs kept as files."""
+    return [path for path in (bench.store / "pcache/objects").rglob("*") if path.is_file()]
+
+
+# ---- overflow ----
+
+
+def test_overflow_stores_nothing_and_says_so(bench: Bench) -> None:
+    body = "".join(f"cat /etc/passwd /etc/group /etc/hosts >copy.{n}\n" for n in range(40))
+    scenario = script("overflow", body)
+    scenario.prepare(bench.directory)
+    done = bench.launcher.trace(
+        scenario.command, bench.directory, bench.env, Stdio(), ("--ring-size=4K",)
+    )
+    assert ended(done) == (0, b"", b"")
+    assert done.counters["events lost"] > 0
+    assert done.counters["records stored"] == done.counters["records known"] == 0
+    assert done.counters["uncacheable: events lost"] == done.counters["executions"] > 0
+    assert "nothing of this run is stored" in done.own and "--ring-size" in done.own
+    again = bench.launcher.replay(scenario.command, bench.directory, bench.env, Stdio())
+    assert again.counters["hits"] == 0
+
+
+def test_after_an_overflow_a_full_trace_counts(bench: Bench) -> None:
+    scenario = script("after overflow", "cat /etc/passwd >copy\nls -a\n")
+    scenario.prepare(bench.directory)
+    words = (scenario.command, bench.directory, bench.env, Stdio())
+    bench.launcher.trace(*words, ("-q", "--ring-size=4K"))
+    subprocess.run(["rm", "-f", str(bench.directory / "copy")], check=True)
+    (bench.directory / "run.sh").unlink()
+    Differential(scenario, bench).check()
+
+
+# ---- the store ----
+
+
+def test_damaged_blob_is_a_miss_and_mended_by_tracing(prepared: Bench) -> None:
+    trace(prepared)
+    (blob,) = objects(prepared)
+    blob.chmod(0o600)
+    data = bytearray(blob.read_bytes())
+    data[100] ^= 1
+    blob.write_bytes(data)
+    missed = replay(prepared, "-v")
+    assert ended(missed) == PRINTED
+    assert missed.counters["hits"] == 0 and missed.counters["miss: damaged"] == 1
+    (prepared.directory / "out").unlink()
+    assert ended(trace(prepared)) == PRINTED
+    hit = replay(prepared, "-v")
+    assert ended(hit) == PRINTED
+    assert ROOT_HIT.faults(hit) == []
+
+
+def test_missing_blob_is_a_miss(prepared: Bench) -> None:
+    trace(prepared)
+    for blob in objects(prepared):
+        blob.unlink()
+    missed = replay(prepared, "-v")
+    assert ended(missed) == PRINTED
+    assert missed.counters["hits"] == 0
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut", "empty"])
+def test_damaged_index(prepared: Bench, damage: str) -> None:
+    trace(prepared)
+    index = prepared.store / "pcache/index.db"
+    for extra in ("-wal", "-shm"):
+        index.with_name(f"index.db{extra}").unlink(missing_ok=True)
+    data = index.read_bytes()
+    broken = {"garbage": b"no database" * 999, "cut": data[: len(data) // 2], "empty": b""}
+    index.write_bytes(broken[damage])
+    result = replay(prepared)
+    assert ended(result) == PRINTED
+    assert result.counters["hits"] == 0
+    (prepared.directory / "out").unlink()
+    retraced = trace(prepared)
+    assert ended(retraced) == PRINTED
+    if damage != "empty":  # an empty file is a new database
+        assert "index" in result.own + retraced.own
+
+
+def test_unreadable_digests_are_only_slower(prepared: Bench) -> None:
+    trace(prepared)
+    (prepared.store / "pcache/digests.db").write_bytes(b"no database" * 999)
+    hit = replay(prepared, "-v")
+    assert ended(hit) == PRINTED
+    assert ROOT_HIT.faults(hit) == []
+
+
+@pytest.fixture
+def full_disk(prepared: Bench) -> Iterator[Bench]:
+    """A store on a file system of 1 MiB."""
+    mount = [*SUDO, "mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "none"]
+    subprocess.run([*mount, str(prepared.store)], check=True)
+    try:
+        yield prepared
+    finally:
+        subprocess.run([*SUDO, "umount", "-l", str(prepared.store)], check=True)
+
+
+def test_full_store(full_disk: Bench) -> None:
+    (full_disk.store / "filler").write_bytes(b"x" * 900_000)
+    done = trace(full_disk)
+    assert ended(done) == PRINTED
+    assert done.own.count("\n") <= 4
+    assert ended(replay(full_disk)) == PRINTED
+
+
+def test_store_fills_up_while_recording(full_disk: Bench) -> None:
+    command = ("sh", "-c", "seq 400000 >out; echo done")
+    words = (command, full_disk.directory, full_disk.env, Stdio())
+    done = full_disk.launcher.trace(*words, ())
+    assert ended(done) == (0, b"done\n", b"")
+    assert done.counters["records stored"] == 0 or "stored" in done.own
+    again = full_disk.launcher.replay(*words, ())
+    assert ended(again) == (0, b"done\n", b"")
+    assert (full_disk.directory / "out").stat().st_size == 2688895
+
+
+def test_unwritable_store(prepared: Bench, as_user: Run, ordinary_user: object) -> None:
+    """Another user's store: the command runs, the message names the place."""
+    prepared.store.chmod(0o755)
+    env = {"XDG_CACHE_HOME": str(prepared.store)}
+    command = [prepared.launcher.pcache, "replay", "sh", "-c", "echo out; exit 5"]
+    done = as_user(command, env=env, cwd=prepared.directory)
+    assert (done.returncode, done.stdout) == (5, b"out\n")
+    assert str(prepared.store).encode() in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+# ---- the command ----
+
+
+@pytest.mark.parametrize("verb", ["trace", "replay"])
+@pytest.mark.parametrize(
+    ("command", "status", "words"),
+    [
+        (["no-such-command"], 127, b"no-such-command"),
+        (["./missing"], 127, b"./missing"),
+        (["./text"], 126, b"./text"),
+        (["."], 126, b"."),
+    ],
+)
+def test_command_that_cannot_run(
+    bench: Bench, verb: str, command: list[str], status: int, words: bytes
+) -> None:
+    write("text", "words\n", 0o644)(bench.directory)
+    prefix = SUDO if verb == "trace" else []
+    done = subprocess.run(
+        [*prefix, bench.launcher.pcache, verb, *command],
+        cwd=bench.directory,
+        env=bench.env,
+        capture_output=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == status
+    assert done.stdout == b""
+    first = done.stderr.splitlines()[0]
+    assert first.startswith(b"pcache: ") and words in first
+    assert b"Traceback" not in done.stderr
+
+
+def test_without_a_shebang(bench: Bench, run_shell: Callable[[list[str]], Result]) -> None:
+    """What execve refuses with ENOEXEC is a shell script, as for execvp(3) and every shell."""
+    write("plain", "echo from a script\nexit 4\n", 0o755)(bench.directory)
+    assert run_shell(["./plain"]).stdout == b"from a script\n"
+
+
+@pytest.fixture
+def run_shell(bench: Bench) -> Callable[[list[str]], Result]:
+    """A command under trace and replay, which must agree."""
+
+    def run(command: list[str]) -> Result:
+        words = (command, bench.directory, bench.env, Stdio())
+        traced, replayed = bench.launcher.trace(*words), bench.launcher.replay(*words)
+        assert ended(traced) == ended(replayed)
+        return replayed
+
+    return run
+
+
+def test_trace_without_root_still_runs(bench: Bench, as_user: Run) -> None:
+    done = as_user([bench.launcher.pcache, "trace", "sh", "-c", "echo out; exit 6"], cwd="/")
+    assert (done.returncode, done.stdout) == (6, b"out\n")
+    assert b"sudo pcache trace" in done.stderr
+
+
+def test_directory_is_gone(bench: Bench) -> None:
+    """A working directory that was deleted: as plainly."""
+    gone = bench.directory / "gone"
+    gone.mkdir()
+    inside = "rmdir ../gone; exec "
+    for verb in ("trace", "replay"):
+        gone.mkdir(exist_ok=True)
+        done = subprocess.run(
+            ["sh", "-c", f'{inside}"$@"', "-", bench.launcher.pcache, verb, "-q", "echo", "x"],
+            cwd=gone,
+            env=bench.env,
+            capture_output=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        assert (done.returncode, done.stdout) == (0, b"x\n"), done.stderr
+
+
+def test_expectations_can_fail() -> None:
+    """The oracle itself: a root hit is no list of misses, and the other way round."""
+    hit = Result(b"", b"", 0, {"hits": 1}, "pcache: hit   make\n")
+    miss = Result(b"", b"", 0, {"hits": 0}, "pcache: miss  make   unknown call\n")
+    assert ROOT_HIT.faults(hit) == []
+    assert ROOT_HIT.faults(miss)
+    assert Expect(root=False, ran=("make",)).faults(miss) == []
+    assert Expect(root=False, ran=("make",)).faults(hit)
+    assert Expect(ran=("make", "cc")).faults(miss)
+    assert Expect(hit=("make",)).faults(miss)
