@@ -181,6 +181,12 @@ class Conditions:
             change = execution.changes.get(observation.name)
             stamp = observation.stamp
             if (
+                observation.name in self._temporaries
+                and change is not None
+                and (change.first_how, change.last_how) == (CREATED, REMOVED)
+            ):
+                continue  # that a random name was free: the next one will be another
+            if (
                 change is not None
                 and stamp is not None
                 and not observation.opened
@@ -192,7 +198,10 @@ class Conditions:
                 key = (Kind.EXISTS if kind == Kind.CONTENT else Kind.LEXISTS, path)
                 facts[key] = Fact(*key, exists_value(stamp))
                 continue
-            facts[key] = Fact(kind, path, self._value(execution, key, observation, listed))
+            value = self._value(execution, key, observation, listed)
+            if path != observation.name and _leads_through(path, execution.changes):
+                key = (kind, observation.name)  # the way there does not exist beforehand
+            facts[key] = Fact(*key, value)
         for name, change in execution.changes.items():
             if change.first_how == ATTRIBUTES and not self._was_seen(execution, name):
                 raise _Unknowable(Reason.UNSUPPORTED, f"mode or times of {name!r} changed unseen")
@@ -324,6 +333,9 @@ class Conditions:
     def _output(self, execution: Execution, name: bytes, change: Change) -> Output | None:
         if name.startswith((b"/proc/", b"/dev/")) and pseudo.ignored(name):
             return None
+        if change.last_how == REMOVED:
+            # Made and removed again is nobody's business.
+            return None if change.first_how == CREATED else Output(b"-", name)
         key = (name, change.last)
         if key not in self._outputs:
             if self._history.last(name) > change.last:
@@ -331,20 +343,11 @@ class Conditions:
             self._outputs[key] = self._capture(execution, name, change), time.monotonic_ns()
         output, captured = self._outputs[key]
         execution.output_checks.append((name, change.last, captured))
-        if output.kind == b"-":
-            if change.last_how != REMOVED:
-                raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
-            if change.first_how == CREATED:
-                return None  # made and removed again: nobody's business
-        elif change.last_how == REMOVED:
-            raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
         return output
 
     def _capture(self, execution: Execution, name: bytes, change: Change) -> Output:
         try:
             now = os.lstat(name)
-        except (FileNotFoundError, NotADirectoryError):
-            return Output(b"-", name)
         except OSError as error:
             raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name) from error
         form, mode = S_IFMT(now.st_mode), now.st_mode & 0o7777
@@ -477,6 +480,17 @@ def _overlap(one: Execution, other: Execution) -> bool:
 
 def _text(path: bytes) -> str:
     return path.decode(errors="backslashreplace")
+
+
+def _leads_through(path: bytes, changes: dict[bytes, Change]) -> bool:
+    """Whether a path or a directory on it is among the changed names."""
+    if not changes:
+        return False
+    while len(path) > 1:
+        if path in changes:
+            return True
+        path = posixpath.dirname(path)
+    return False
 
 
 def _xattrs(path: bytes) -> list[bytes]:

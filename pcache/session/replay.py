@@ -142,9 +142,9 @@ class Replay:
 
     def _observe(self, verdict: str, call: Call, why: str) -> None:
         if self._verbose:
-            words = b" ".join(call.argv).decode(errors="replace").replace("\n", "\\n")
-            reason = f"   {why}" if why else ""
-            say(f"pcache: {verdict:<5} {words}{reason}")
+            words = b" ".join(call.argv).decode(errors="replace")
+            line = f"pcache: {verdict:<5} {words}" + (f"   {why}" if why else "")
+            say(line.replace("\n", "\\n"))
 
     def _report(self, counters: Counters, tally: dict[str, int], status: int) -> None:
         if not self._quiet:

@@ -137,6 +137,8 @@ class Context:
     def failed(self, event: Event, path: bytes, *, follow: bool) -> None:
         """A call on a path failed: whatever made it fail must still be so."""
         number = event.body.err
+        if not event.body.raw_path and event.body.handle is None:
+            return  # an empty path fails wherever one is
         if number in _ABOUT_THE_CALL:
             return  # about the call, not the path
         name = self.names.canonical(path, follow=follow)

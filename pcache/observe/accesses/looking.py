@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import posixpath
 import struct
-from stat import S_IFMT, S_IFREG
 
 from ...facts import OK
 from ...model import Kind, Reason
@@ -15,7 +14,6 @@ from ..syscall_table import NAMES as SYSCALL_NAMES
 from .context import Context, Event, Handler
 from .streams import Streams
 
-_FMODE_READ = 1
 _AT_SYMLINK_NOFOLLOW = 0x100
 
 
@@ -50,10 +48,7 @@ class Looking:
     def _stat(self, event: Event) -> None:
         body = event.body
         if body.handle is not None:
-            # fstat of an inherited or O_PATH descriptor: a file's size tells its content.
-            readable = body.stamp2 is not None and body.stamp2.f_mode & _FMODE_READ
-            if readable and S_IFMT(body.stamp2.st_mode) == S_IFREG:  # type: ignore[union-attr]
-                self._streams.inherited_read(event, moved=False)
+            self._streams.stat(event)
             return
         path = self.context.path(event)
         if path is None:

@@ -15,7 +15,7 @@ from ..executions import MODIFIED, Chunk, Execution, Observation
 from ..syscall_table import NAMES as SYSCALL_NAMES
 from .context import Context, Event, Handler
 
-_FMODE_WRITE = 2
+_FMODE_READ, _FMODE_WRITE = 1, 2
 # asm-generic/ioctls.h: TCGETS, TIOCGPGRP, TIOCGWINSZ, FIONCLEX, FIOCLEX.
 _HARMLESS_IOCTLS = frozenset({0x5401, 0x540F, 0x5413, 0x5450, 0x5451})
 
@@ -108,6 +108,19 @@ class Streams:
             )
             execution.observe(key, Observation(event.ts, b"", pseudo.kind_of(stamp)))
 
+    def stat(self, event: Event) -> None:
+        """fstat of an inherited descriptor: the size of a file to read from tells its content;
+        of one to write to only its kind matters."""
+        body = event.body
+        for execution, fd in self._inheritors(event, body.handle, body.stamp2, writing=False):
+            stamp = body.stamp2
+            if stamp is None:
+                continue
+            if fd not in (1, 2) and S_IFMT(stamp.st_mode) == S_IFREG and stamp.f_mode & _FMODE_READ:
+                self._depend_on_input(event, execution, fd, stamp)
+            else:
+                self._depend_on_fd(event, execution, fd)
+
     def _read(self, event: Event) -> None:
         self.inherited_read(event, moved=not SYSCALL_NAMES[event.body.nr].startswith("pread"))
 
@@ -124,15 +137,18 @@ class Streams:
                 what = pseudo.kind_of(stamp).decode()
                 execution.problem(Reason.FOREIGN_INPUT, f"descriptor {fd}, a {what}")
                 continue
-            name = body.file
-            if name is None or body.deleted:
-                execution.problem(Reason.INPUT_CHANGED, f"descriptor {fd}: a deleted file")
-                continue
-            key = (Kind.INPUT, b"%d" % fd)
-            if key not in execution.inputs:
-                execution.inputs[key] = Observation(event.ts, name, stamp=stamp, opened=True)
+            self._depend_on_input(event, execution, fd, stamp)
             if moved:
                 execution.offsets[fd] = handle.pos
+
+    @staticmethod
+    def _depend_on_input(event: Event, execution: Execution, fd: int, stamp: Stamp) -> None:
+        name = event.body.file
+        key = (Kind.INPUT, b"%d" % fd)
+        if name is None or event.body.deleted:
+            execution.problem(Reason.INPUT_CHANGED, f"descriptor {fd}: a deleted file")
+        elif key not in execution.inputs:
+            execution.inputs[key] = Observation(event.ts, name, stamp=stamp, opened=True)
 
     def _inherited_change(self, event: Event) -> None:
         """ftruncate, fallocate, lseek of an inherited descriptor."""
