@@ -43,11 +43,10 @@ def measure(
     The environment is exactly `env`.  After `timeout` seconds its process group is killed.
     """
     read_end, write_end = os.pipe()
-    with (
-        tempfile.TemporaryFile() as out,
-        tempfile.TemporaryFile() as err,
-        open(read_end, "rb") as result,
-    ):
+    with tempfile.TemporaryDirectory() as folder, open(read_end, "rb") as result:
+        # Write-only and with a name, like the files of a shell's `>`.
+        paths = [Path(folder, name) for name in ("stdout", "stderr")]
+        out, err = (os.open(path, os.O_WRONLY | os.O_CREAT, 0o644) for path in paths)
         process = subprocess.Popen(
             [_PYTHON, "-ISE", _SPAWN, str(write_end), *command],
             cwd=cwd,
@@ -58,7 +57,8 @@ def measure(
             pass_fds=(write_end,),
             process_group=0,
         )
-        os.close(write_end)
+        for fd in (write_end, out, err):
+            os.close(fd)
         alarm = threading.Timer(timeout, os.killpg, (process.pid, signal.SIGKILL))
         alarm.start()
         try:
@@ -66,9 +66,7 @@ def measure(
         finally:
             alarm.cancel()
         numbers = result.read().split()
-        out.seek(0)
-        err.seek(0)
-        stdout, stderr = out.read(), err.read()
+        stdout, stderr = (path.read_bytes() for path in paths)
     if process.returncode < 0:
         # Killed with everything in its group: it took too long.
         return Measured(timeout, 0.0, 0, process.returncode, stdout, stderr)
