@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import posixpath
 from collections.abc import Callable
 from stat import S_IFLNK, S_IFMT, S_IFREG
@@ -144,7 +145,10 @@ class Context:
         name = self.names.canonical(path, follow=follow)
         if pseudo.ignored(name):
             return
-        if number in LOOKUP_FAILED:
+        # Of a call with two paths either may be the missing one, and ENOTDIR may be about the last
+        # component of the path as well as about one before it: the file system tells.
+        unclear = event.body.raw_path2 is not None or number == errno.ENOTDIR
+        if number in LOOKUP_FAILED and not (unclear and os.path.lexists(path)):
             kind = Kind.CONTENT if follow else Kind.LCONTENT
             self.observe(event, kind, path, name, value=ABSENT)
         else:
