@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 
 from pcache import image
@@ -17,15 +16,6 @@ if TYPE_CHECKING:
 _ENVIRONMENT = b"/proc/self/environ"
 
 
-class InheritedFds(OwnFds):
-    """Only what the caller gave us: our own files (the store's) are close-on-exec."""
-
-    def get(self, fd: int) -> int:
-        if not os.get_inheritable(fd):
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        return super().get(fd)
-
-
 class Command:
     """A name or path and its arguments, resolved as execvp(3) does in this process.
 
@@ -34,7 +24,10 @@ class Command:
 
     def __init__(self, words: list[bytes], user: User | None = None) -> None:
         """`user` is on whose behalf it will run; None: we as we are."""
-        self.cwd = os.getcwdb()
+        try:
+            self.cwd = os.getcwdb()
+        except FileNotFoundError:
+            self.cwd = b""  # it was removed; relative names still mean something to the kernel
         if user is None:
             # Not os.environ: Python drops duplicates, and adds LC_CTYPE in the C locale (PEP 538).
             with open(_ENVIRONMENT, "rb", buffering=0) as file:
@@ -44,7 +37,7 @@ class Command:
         self.path = self._find(words[0])
         """What is given to execve(2)."""
         self.argv = tuple(words)
-        self.fds = InheritedFds()
+        self.fds = OwnFds()
         self.call: Call | None = None
         """None where only the kernel can judge: unreadable, set-user-ID, another architecture."""
         try:
@@ -52,6 +45,8 @@ class Command:
                 self.path, self.argv, self.cwd
             )
         except OSError:
+            return
+        if not self.cwd:
             return
         umask = os.umask(0o077)
         os.umask(umask)

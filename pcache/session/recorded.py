@@ -57,7 +57,7 @@ class Recorded:
     def load(self) -> None:
         """Loads the probes.  Raises PrivilegeError, EnvironmentProblem or StoreError."""
         if os.getuid() != 0:
-            raise PrivilegeError("recording needs root", "put sudo in front: sudo pcache ...")
+            raise PrivilegeError("recording needs root", "put sudo in front: sudo pcache trace ..., sudo pcache run ...")
         act_as_root()
         try:
             recorder = program.Recorder(program.image(), self._options.ring_bytes)
@@ -87,7 +87,7 @@ class Recorded:
         self._interrupted.append(time.monotonic_ns())
 
     def finish(self) -> None:
-        """Ends the recording and stores what can be vouched for."""
+        """Ends the recording, stores what can be vouched for, and closes the store."""
         self._recording.finish()
         act_as_root()
         lost = self._recording.lost()
@@ -104,10 +104,12 @@ class Recorded:
             if lost:
                 say("pcache: a larger ring may help: --ring-size MIB")
             self.analysis.store(failure, self._interrupted, self._explain)
+            self._store.close()
         except (PcacheError, OSError) as error:
+            if self._recording.failure:
+                return  # one message is enough: a full disk fails more than once
             message = error if isinstance(error, PcacheError) else StoreError(str(error))
-            say(message.report())
-            say("pcache: nothing of this run is stored")
+            say(f"{message.report()}\npcache: nothing of this run is stored")
 
     def _explain(self, verdict: str, execution: Execution) -> None:
         if self._options.explain:

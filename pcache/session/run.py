@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from ..counters import Counters
@@ -49,10 +50,9 @@ class Run:
         status = replay_root(self._command, decider, tell)
         if status is None:
             status = self._recorded(store, decider)
-        try:
-            store.close()
-        except PcacheError as error:
-            say(error.report())
+        else:
+            with contextlib.suppress(PcacheError):
+                store.close()  # the command has ended: its status counts
         self._report(status)
         return end(status)
 

@@ -48,10 +48,6 @@ class Trace:
             return self._plainly()
         status = self._follow(recorded)
         recorded.finish()
-        try:
-            store.close()
-        except PcacheError as error:
-            say(error.report())
         self._report(status)
         return end(status)
 
