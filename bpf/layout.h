@@ -9,7 +9,7 @@
 #define PCACHE_LAYOUT_H
 
 enum event_type {
-  EVENT_CALL = 1,     /* a system call that returned */
+  EVENT_CALL = 1,     /* a system call that returned: aux = struct process.writes */
   EVENT_FORK = 2,     /* task_newtask: ret = new tid, aux = new tgid */
   EVENT_EXEC = 3,     /* successful execve: aux = image replaced */
   EVENT_EXIT = 4,     /* last thread gone: ret = wait status, aux = CPU time in ns of that thread */
@@ -17,6 +17,9 @@ enum event_type {
   EVENT_FDS = 6,      /* descriptors of a new image */
   EVENT_ARGS = 7,     /* bytes of argv and environment of a new image: aux = offset in them */
   EVENT_FOREIGN = 8,  /* a 32-bit or x32 system call */
+  EVENT_ENTRY = 9,    /* an image whose first system call is not one of a C library's start-up */
+  EVENT_SHORTAGE = 10, /* a call that failed for want of disk, descriptors or limits */
+  EVENT_SIGNAL = 11,  /* a signal from outside the tree: ret = its number, aux = sender's tgid */
 };
 
 enum section_kind {
@@ -38,6 +41,7 @@ enum event_flags {
   FLAG_LOST = 1,      /* events of this process were lost before this one */
   FLAG_FAULT = 2,     /* user memory could not be read */
   FLAG_TRUNCATED = 4, /* data or walk cut short */
+  FLAG_INHERITED = 8, /* a relative path starts from a descriptor inherited at exec */
 };
 
 enum walk_end {
@@ -67,7 +71,12 @@ struct stamp {
   u32 mode, nlink, uid, gid, rdev;
   u32 f_flags, f_mode; /* of struct file; 0 from stat(2) */
   u32 magic;           /* of the super block; 0 from stat(2) */
-  u32 queried;         /* I_CTIME_QUERIED (6.13+): the next change gets a distinct ctime */
+  u32 state;           /* STAMP_* */
+};
+
+enum stamp_state {
+  STAMP_QUERIED = 1, /* I_CTIME_QUERIED (6.13+): the next change gets a distinct ctime */
+  STAMP_WRITERS = 2, /* somebody has it open for writing */
 };
 
 struct handle {
@@ -108,6 +117,7 @@ enum call_form {
   FORM_TIMES = 4,  /* struct timespec[2], or a null pointer */
   FORM_ADDRESS = 5, /* struct sockaddr, at most 128 bytes, length in the next argument */
   FORM_HOW = 6,    /* struct open_how */
+  FORM_LIMIT = 7,  /* struct rlimit; with a null pointer the call is not told */
 };
 
 /* Slots of the program array: handlers of struct call, then the shared tails. */

@@ -1,6 +1,6 @@
 /* Recorder: what every process of one tree does to files, streams and its surroundings.
  *
- * Four raw tracepoints.  System calls are taken at sys_exit, where the arguments are still in
+ * Five raw tracepoints.  System calls are taken at sys_exit, where the arguments are still in
  * pt_regs and the user pages they point to are present; a successful execve at sched_process_exec.
  * Handlers are reached by tail calls from the table `calls`, so that the verifier meets each
  * expensive loop once.  No kernel header is used: kernel objects are u64 addresses, read with
@@ -29,10 +29,15 @@
 #define NO_WAKEUP 1     /* BPF_RB_NO_WAKEUP: user space polls; a wake-up costs 7-10 us per event */
 #define TS_COMPAT 2     /* thread_info.status: in a 32-bit system call */
 #define AT_FDCWD -100
-#define PROCESS_FOREIGN 0x100 /* in process.flags, beside FLAG_LOST: a foreign call was told */
+/* In process.flags, beside FLAG_LOST: what was told of the image, and whether it has begun. */
+#define PROCESS_FOREIGN 0x100
+#define PROCESS_SHORTAGE 0x200
+#define PROCESS_STARTED 0x400
+#define ARCH_SET_FS 0x1002
 
 struct process {
   u64 image, flags;
+  u64 writes;     /* calls so far that may have changed the content of an open file */
   u64 seen_reads; /* bit n: a read of inherited[n] was told */
   u32 known, pad; /* how many of `inherited` are in use */
   u64 inherited[INHERITED];
@@ -169,7 +174,8 @@ static __always_inline void read_stamp(struct scratch *s, struct stamp *t, u64 f
   t->mtime_n = FIELD(b, O_INODE_MTIME_N, u32);
   t->ctime_s = FIELD(b, O_INODE_CTIME_S, u64);
   t->ctime_n = FIELD(b, O_INODE_CTIME_N, u32) & 0x7fffffff;
-  t->queried = FIELD(b, O_INODE_CTIME_N, u32) >> 31;
+  t->state = FIELD(b, O_INODE_CTIME_N, u32) >> 31 ? STAMP_QUERIED : 0;
+  if (FIELD(b, O_INODE_WRITERS, s32) > 0) t->state |= STAMP_WRITERS; /* < 0: being executed */
   t->mode = FIELD(b, O_INODE_MODE, u16);
   t->uid = FIELD(b, O_INODE_UID, u32);
   t->gid = FIELD(b, O_INODE_GID, u32);
@@ -219,7 +225,7 @@ static __always_inline void add_stat(struct scratch *s, u64 address, int statx) 
     t->rdev = (rdev >> 8 & 0xfff) << 20 | (rdev & 0xff) | (rdev >> 12 & 0xfff00);
     t->dev = (dev >> 8 & 0xfff) << 20 | (dev & 0xff) | (dev >> 12 & 0xfff00);
   }
-  t->f_flags = 0; t->f_mode = 0; t->magic = 0; t->queried = 0;
+  t->f_flags = 0; t->f_mode = 0; t->magic = 0; t->state = 0;
 }
 static __always_inline void add_handle(struct scratch *s, u64 file, u32 kind) {
   u32 at = s->used & (BUFFER - 1);
@@ -250,6 +256,18 @@ static __always_inline u64 fd_file(u64 task, u64 fd) {
   RD(file, table[1] + 8 * (u64)(u32)fd);
   return file;
 }
+/* Where in p->inherited `file` is, or -1.  The result goes through the
+ * map, so that the verifier does not follow INHERITED different values through the caller. */
+static __always_inline int inherited(struct scratch *s, struct process *p, u64 file) {
+  *(volatile int *)&s->found = -1;
+#pragma clang loop unroll(disable)
+  for (u32 i = 0; i < INHERITED; i++) {
+    if (i >= p->known) break;
+    if (p->inherited[i] == file) *(volatile int *)&s->found = i;
+  }
+  return *(volatile int *)&s->found;
+}
+
 static __always_inline void queue_cwd(struct scratch *s, u64 task, u32 kind) {
   u64 fs = 0;
   RD(fs, task + O_TASK_FS);
@@ -258,7 +276,10 @@ static __always_inline void queue_cwd(struct scratch *s, u64 task, u32 kind) {
 static __always_inline void queue_base(struct scratch *s, u64 task, s64 dirfd, u32 kind) {
   if ((int)dirfd == AT_FDCWD) { queue_cwd(s, task, kind); return; }
   u64 f = fd_file(task, dirfd);
-  if (f) queue_walk(s, f + O_FILE_PATH_MNT, kind);
+  struct process *p = get_process();
+  if (!f || !p) return;
+  queue_walk(s, f + O_FILE_PATH_MNT, kind);
+  if (inherited(s, p, f) >= 0) s->event.flags |= FLAG_INHERITED;
 }
 static __always_inline void queue_file(struct scratch *s, u64 file, u32 kind) {
   queue_walk(s, file + O_FILE_PATH_MNT, kind);
@@ -283,6 +304,7 @@ static __always_inline int repeated(struct scratch *s) {
   u64 h = mix(mix(s->event.image, s->queue[0].dentry), ((u64)s->event.tgid << 32) | ((u64)s->event.err << 16) | s->event.nr);
   u64 one = 1;
   u32 n = s->used;
+  if (s->jobs > 1) h = mix(h, s->queue[1].dentry);
   if (n > 512 || s->event.flags) return 0;
 #pragma clang loop unroll(disable)
   for (int i = 0; i < 64; i++) {
@@ -298,18 +320,6 @@ static __always_inline int repeated(struct scratch *s) {
   }
   seen.update(&h, &one);
   return 0;
-}
-
-/* Where in p->inherited `file` is, or -1.  The result goes through the
- * map, so that the verifier does not follow INHERITED different values through the caller. */
-static __always_inline int inherited(struct scratch *s, struct process *p, u64 file) {
-  *(volatile int *)&s->found = -1;
-#pragma clang loop unroll(disable)
-  for (u32 i = 0; i < INHERITED; i++) {
-    if (i >= p->known) break;
-    if (p->inherited[i] == file) *(volatile int *)&s->found = i;
-  }
-  return *(volatile int *)&s->found;
 }
 
 /* Appends the queued walks, leaf first, WALK_STEPS components per instance; then outputs. */
@@ -384,6 +394,17 @@ done:
 }
 
 /* ---- system calls ---- */
+#define NR_BRK 12
+#define NR_SENDTO 44
+#define NR_SENDMSG 46
+#define NR_EXECVE 59
+#define NR_ARCH_PRCTL 158
+#define NR_EXECVEAT 322
+/* EIO, ENFILE, EMFILE, EFBIG, ENOSPC, EDQUOT: about the state of the machine, which no precondition
+ * covers. */
+static __always_inline int is_shortage(s64 ret) {
+  return ret == -5 || ret == -23 || ret == -24 || ret == -27 || ret == -28 || ret == -122;
+}
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
   struct process *p = get_process();
   if (!p) return 0;
@@ -402,10 +423,27 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
     output(s);
     return 0;
   }
+  if (!(p->flags & PROCESS_STARTED) && !(ret == 0 && (nr == NR_EXECVE || nr == NR_EXECVEAT))) {
+    p->flags |= PROCESS_STARTED;
+    u64 first = 0;
+    RD(first, regs + O_REGS_R10 + 7 * 8);
+    if (!(nr == NR_BRK && first == 0) && !(nr == NR_ARCH_PRCTL && first == ARCH_SET_FS)) {
+      begin(s, p, EVENT_ENTRY, nr, ret);
+      output(s);
+    }
+  }
+  if (is_shortage(ret)) {
+    if (p->flags & PROCESS_SHORTAGE) return 0; /* told once per image */
+    begin(s, p, EVENT_SHORTAGE, nr, ret);
+    p->flags |= PROCESS_SHORTAGE;
+    output(s);
+    return 0;
+  }
   struct call *c = get_call(nr);
   if (!c || !c->handler) return 0;
   if (ret <= -512 && ret >= -516) return 0; /* -ERESTART*: the call will be made again */
   begin(s, p, EVENT_CALL, nr, ret);
+  s->event.aux = p->writes;
   u64 r[9]; /* r10 r9 r8 rax rcx rdx rsi rdi orig_rax: adjacent in struct pt_regs */
   RD(r, regs + O_REGS_R10);
   s->arg[0] = r[7]; s->arg[1] = r[6]; s->arg[2] = r[5]; s->arg[3] = r[0]; s->arg[4] = r[2]; s->arg[5] = r[1];
@@ -432,7 +470,9 @@ int handle_args(struct bpf_raw_tracepoint_args *ctx) {
     if (!f || inherited(s, p, f) < 0) return 0;
     add_handle(s, f, SECTION_HANDLE);
   }
+  if (c->form == FORM_LIMIT && !ARG(c->out)) return 0;
   add_args(s, c->args);
+  if (c->form == FORM_LIMIT) add_user(s, ARG(c->out), 16);
   if (c->form == FORM_ADDRESS && ARG(c->out)) {
     u64 length = ARG(c->out + 1);
     if (length > 128) length = 128;
@@ -444,7 +484,7 @@ int handle_args(struct bpf_raw_tracepoint_args *ctx) {
 
 int handle_path(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
-  if ((s->event.nr == 59 || s->event.nr == 322) && ret == 0) return 0; /* on_exec has it */
+  if ((s->event.nr == NR_EXECVE || s->event.nr == NR_EXECVEAT) && ret == 0) return 0; /* on_exec has it */
   int n = 0, relative = 1, on_fd = c->fd != 0;
   u64 f = 0;
   if (!on_fd && c->dir && (int)ARG(c->dir) >= 0) { /* AT_EMPTY_PATH, or a null path */
@@ -520,6 +560,7 @@ int handle_fd(struct bpf_raw_tracepoint_args *ctx) {
   struct process *p = get_process();
   if (!p) return 0;
   u64 f = fd_file(task, ARG(c->fd));
+  if ((c->flags & CALL_INHERITED) && !s->event.err) p->writes++;
   if (!f || ((c->flags & CALL_INHERITED) && inherited(s, p, f) < 0)) return 0;
   add_args(s, c->args);
   add_handle(s, f, SECTION_HANDLE);
@@ -535,7 +576,9 @@ int handle_write(struct bpf_raw_tracepoint_args *ctx) {
     struct process *p = get_process();
     if (!p) return 0;
     u64 f = fd_file(task, ARG(c->fd));
-    if (!f || inherited(s, p, f) < 0) return 0;
+    int named = s->event.nr == NR_SENDTO && s->arg[4]; /* a datagram to somebody else's socket */
+    if (ret > 0) p->writes++;
+    if (!f || (!named && inherited(s, p, f) < 0)) return 0;
     add_args(s, c->args);
     add_handle(s, f, SECTION_HANDLE);
     add_stamp(s, f, SECTION_STAT2);
@@ -566,6 +609,7 @@ int handle_writev(struct bpf_raw_tracepoint_args *ctx) {
     struct process *p = get_process();
     if (!p) return 0;
     u64 f = fd_file(task, ARG(c->fd));
+    if (ret > 0) p->writes++;
     if (!f || inherited(s, p, f) < 0) return 0;
     add_args(s, c->args);
     add_handle(s, f, SECTION_HANDLE);
@@ -655,6 +699,7 @@ int handle_copy(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   struct process *p = get_process();
   if (!p || ret <= 0) return 0;
+  p->writes++;
   u64 to = fd_file(task, ARG(c->fd)), from = c->fd2 ? fd_file(task, ARG(c->fd2)) : 0;
   if (!to || (inherited(s, p, to) < 0 && (!from || inherited(s, p, from) < 0))) return 0;
   add_args(s, c->args);
@@ -684,14 +729,16 @@ int handle_mmap(struct bpf_raw_tracepoint_args *ctx) {
   FINISH(ctx, s);
 }
 
-/* sendmsg, recvmsg: with control data (descriptors, credentials), or on an inherited socket. */
+/* sendmsg, recvmsg: with control data (descriptors, credentials), to a named socket, or on an
+ * inherited one. */
 int handle_message(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   struct process *p = get_process();
-  u64 control = 0, f = fd_file(task, ARG(c->fd));
+  u64 control = 0, name = 0, f = fd_file(task, ARG(c->fd));
   if (!p || ret < 0 || !f) return 0;
   bpf_probe_read_user(&control, 8, (void *)(ARG(c->out) + 40)); /* msghdr.msg_controllen */
-  if (!control && inherited(s, p, f) < 0) return 0;
+  if (s->event.nr == NR_SENDMSG) bpf_probe_read_user(&name, 8, (void *)ARG(c->out)); /* msg_name */
+  if (!control && !name && inherited(s, p, f) < 0) return 0;
   add_args(s, c->args);
   add_handle(s, f, SECTION_HANDLE);
   add_stamp(s, f, SECTION_STAT2);
@@ -732,6 +779,31 @@ int on_newtask(struct bpf_raw_tracepoint_args *ctx) {
   s->event.flags = p->flags & FLAG_LOST;
   s->arg[0] = ctx->args[1]; /* clone flags */
   add_args(s, 1);
+  output(s);
+  return 0;
+}
+
+/* Signals sent to a process of the tree by somebody outside: kill(2) and the like, or the kernel on
+ * behalf of a terminal (hang-up, interrupt, quit, stop) or of the whole machine (kill). */
+int on_signal(struct bpf_raw_tracepoint_args *ctx) {
+  u64 info = ctx->args[1], task = ctx->args[2];
+  int sig = ctx->args[0], code = 0;
+  u32 tgid = 0;
+  if (ctx->args[4] == 1 || get_process()) return 0; /* TRACE_SIGNAL_IGNORED */
+  RD(tgid, task + O_TASK_TGID);
+  struct process *p = processes.lookup(&tgid);
+  if (!p) return 0;
+  if (info > 1) {
+    RD(code, info + O_SIGINFO_CODE);
+    if (code > 0 || (code <= -2 && code >= -5)) return 0; /* SI_KERNEL; SI_TIMER to SI_SIGIO */
+  } else if (info == 1 && sig != 1 && sig != 2 && sig != 3 && sig != 9 && sig != 20) {
+    return 0; /* SEND_SIG_PRIV: timers and what a program brings upon itself */
+  }
+  struct scratch *s = get_scratch();
+  if (!s) return 0;
+  begin(s, p, EVENT_SIGNAL, 0, sig);
+  s->event.aux = s->event.tgid;
+  s->event.tgid = s->event.tid = tgid;
   output(s);
   return 0;
 }

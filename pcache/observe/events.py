@@ -12,15 +12,17 @@ from collections.abc import Iterator
 from typing import Any
 
 # enum event_type
-CALL, FORK, EXEC, EXIT, DATA, FDS, ARGS, FOREIGN = range(1, 9)
+CALL, FORK, EXEC, EXIT, DATA, FDS, ARGS, FOREIGN, ENTRY, SHORTAGE, SIGNAL = range(1, 12)
 # enum section_kind
 _ARGS, _PATH, _PATH2, _BASE, _BASE2, _FILE, _FILE2, _STAT, _STAT2, _OUT, _HANDLE, _HANDLE2 = range(
     1, 13
 )
 # enum event_flags
-LOST, FAULT, TRUNCATED = 1, 2, 4
+LOST, FAULT, TRUNCATED, INHERITED = 1, 2, 4, 8
 # enum walk_end
 WALK_ROOT, WALK_DELETED = 1, 32
+# enum stamp_state
+_QUERIED, _WRITERS = 1, 2
 
 HEADER = struct.Struct("<QQQqIIHHHH")
 """ts, image, aux, ret, tgid, tid, err, type, nr, flags (struct event)."""
@@ -36,12 +38,13 @@ class Stamp:
     """The version of a file as the kernel saw it (struct stamp).
 
     The names and meanings of os.stat_result, so that `pcache.facts` makes values of it, and what
-    struct file and the super block add: `f_mode`, `magic`, `queried`.
+    struct file and the super block add: `f_mode`, `magic`, `queried` (the next
+    change is sure to show in its times), `writers` (somebody had it open for writing).
     """
 
     __slots__ = (
         "f_mode", "magic", "queried", "st_ctime_ns", "st_gid", "st_ino", "st_mode",
-        "st_mtime_ns", "st_nlink", "st_rdev", "st_size", "st_uid",
+        "st_mtime_ns", "st_nlink", "st_rdev", "st_size", "st_uid", "writers",
     )  # fmt: skip
 
     def __init__(self, data: bytes, at: int = 0) -> None:
@@ -61,8 +64,10 @@ class Stamp:
             _f_flags,
             self.f_mode,
             self.magic,
-            self.queried,
+            state,
         ) = _STAMP.unpack_from(data, at)
+        self.queried = state & _QUERIED
+        self.writers = state & _WRITERS
         self.st_mtime_ns = mtime_s * 1_000_000_000 + mtime_n
         self.st_ctime_ns = ctime_s * 1_000_000_000 + ctime_n
         self.st_rdev = os.makedev(rdev >> 20, rdev & 0xFFFFF)

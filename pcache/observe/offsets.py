@@ -42,6 +42,7 @@ _WANTED: dict[str, tuple[str, ...]] = {
     "INODE_GID": ("inode", "i_gid"),
     "INODE_RDEV": ("inode", "i_rdev"),
     "INODE_NLINK": ("inode", "i_nlink"),
+    "INODE_WRITERS": ("inode", "i_writecount.counter"),
     "INODE_MTIME_S": ("inode", "i_mtime_sec", "__i_mtime.tv_sec", "i_mtime.tv_sec"),
     "INODE_MTIME_N": ("inode", "i_mtime_nsec", "__i_mtime.tv_nsec", "i_mtime.tv_nsec"),
     "INODE_CTIME_S": ("inode", "i_ctime_sec", "__i_ctime.tv_sec", "i_ctime.tv_sec"),
@@ -67,6 +68,7 @@ _WANTED: dict[str, tuple[str, ...]] = {
     "MM_EXE_FILE": ("mm_struct", "exe_file"),
     "BPRM_FILENAME": ("linux_binprm", "filename"),
     "BPRM_INTERP": ("linux_binprm", "interp"),
+    "SIGINFO_CODE": ("kernel_siginfo", "si_code"),
     "REGS_R10": ("pt_regs", "r10"),
     "REGS_ORIG_AX": ("pt_regs", "orig_ax"),
 }

@@ -28,6 +28,7 @@ TRACEPOINTS = (
     (b"task_newtask", "on_newtask"),
     (b"sched_process_exec", "on_exec"),
     (b"sched_process_exit", "on_exit"),
+    (b"signal_generate", "on_signal"),
 )
 # Slots of the program array: enum handler of bpf/layout.h.
 SLOTS = {
