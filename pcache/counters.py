@@ -8,6 +8,7 @@ NAMES: dict[str, str] = {
     "executions": "executions seen (recorded or decided)",
     "hits": "executions replayed from the store",
     "misses": "executions that had to run; the sum of all `miss: ...`",
+    "miss: configured off": "the program is configured never to be cached",
     "miss: unknown call": "nothing is stored for the call",
     "miss: input changed": "versions are stored, none for the present inputs",
     "miss: non-deterministic": "the inputs match a record that was withdrawn",

@@ -8,6 +8,7 @@ from pcache.facts import Facts
 from pcache.fingerprint import strong_fingerprint, weak_fingerprint
 from pcache.model import Kind
 from pcache.restore import Plan
+from pcache.rules import NO
 from pcache.store.database import DamagedIndex
 
 TYPE_CHECKING = False
@@ -63,7 +64,10 @@ class Decider:
 
     def _look_up(self, call: Call, fds: FdView) -> tuple[Plan | None, str]:
         store = self._store
-        weak = weak_fingerprint(call)
+        if store.policy.settings(call.executable).never_cache != NO:
+            self._why = "configured off"
+            return None, "configured off"
+        weak = weak_fingerprint(call, store.policy)
         path_sets = store.path_sets(weak)
         if not path_sets:
             self._why = "unknown call"

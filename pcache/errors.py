@@ -48,6 +48,10 @@ class EnvironmentProblem(PcacheError):
     """The machine lacks something: kernel feature, package, header, permission."""
 
 
+class ConfigError(PcacheError):
+    """A configuration file makes no sense."""
+
+
 class StoreError(PcacheError):
     """The store cannot be opened, read or written."""
 

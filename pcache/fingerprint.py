@@ -7,14 +7,16 @@ from xxhash import xxh3_128_digest
 from pcache.codec import join
 from pcache.model import PathSet
 from pcache.policy import IGNORED_ENVIRONMENT, MAKE_FLAGS
+from pcache.rules import DEFAULT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pcache.model import Call, Digest, Key
+    from pcache.rules import Policy
 
-_FORMAT = b"pcache call 1"
+_FORMAT = b"pcache call 2"
 """Part of every weak fingerprint: change it whenever the meaning of a stored fact changes."""
 
 _IGNORED = frozenset(name for name, _ in IGNORED_ENVIRONMENT if not name.endswith(b"*"))
@@ -44,15 +46,21 @@ def _is_count(word: bytes) -> bool:
     return not number or number.isdigit()
 
 
-def environment(entries: Iterable[bytes], cwd: bytes) -> tuple[bytes, ...]:
+def environment(
+    entries: Iterable[bytes], cwd: bytes, ignored: tuple[bytes, ...] = ()
+) -> tuple[bytes, ...]:
     """The entries (`NAME=value`) that belong to a call: filtered, normalised, sorted by name.
 
+    `ignored` are further names to leave out; a final `*` stands for any ending.
     Entries of the same name keep their order, as getenv(3) returns the first of them.
     """
+    prefixes = tuple([name[:-1] for name in ignored if name.endswith(b"*")])
     named = []
     for entry in entries:
         name, equals, value = entry.partition(b"=")
         if name in _IGNORED or name.startswith(_IGNORED_PREFIXES):
+            continue
+        if ignored and (name in ignored or name.startswith(prefixes)):
             continue
         if name in _MAKE_FLAGS:
             named.append((name, name + equals + _make_flags(value)))
@@ -66,15 +74,17 @@ def _first(pair: tuple[bytes, bytes]) -> bytes:
     return pair[0]
 
 
-def weak_fingerprint(call: Call) -> Digest:
+def weak_fingerprint(call: Call, policy: Policy = DEFAULT) -> Digest:
     """Digest of the call: the first phase of a lookup."""
+    ignored = policy.settings(call.executable).ignore_env
     return xxh3_128_digest(
         join(
             (
                 _FORMAT,
+                policy.digest,
                 call.executable,
                 join(call.argv),
-                join(environment(call.env, call.cwd)),
+                join(environment(call.env, call.cwd, ignored)),
                 call.cwd,
                 b"%o %d %d" % (call.umask, call.uid, call.gid),
                 join(call.fds[1:]),

@@ -1,4 +1,4 @@
-"""What pcache takes for granted: defaults that decide which differences do not matter.
+"""What pcache takes for granted: defaults that decide which differences matter.
 
 Everything here is data with its reason, so that it can be shown to users.
 """
@@ -55,3 +55,77 @@ MAKE_FLAGS: tuple[tuple[bytes, str], ...] = (
     (b"CARGO_MAKEFLAGS", "number of jobs and the jobserver's descriptors are left out"),
 )
 """(name, reason) of variables that are part of a call without their parallelism."""
+
+NEVER_CACHED: tuple[tuple[bytes, str], ...] = (
+    (b"date", "its purpose is to differ each time"),
+    (b"uuidgen", "its purpose is to differ each time"),
+    (b"uuid", "its purpose is to differ each time"),
+    (b"mktemp", "its purpose is to differ each time"),
+    (b"mcookie", "its purpose is to differ each time"),
+    (b"shuf", "its purpose is to differ each time"),
+    (b"sleep", "takes time on purpose"),
+    (b"ps", "shows the machine's present state"),
+    (b"pgrep", "shows the machine's present state"),
+    (b"pidof", "shows the machine's present state"),
+    (b"top", "shows the machine's present state"),
+    (b"htop", "shows the machine's present state"),
+    (b"uptime", "shows the machine's present state"),
+    (b"free", "shows the machine's present state"),
+    (b"vmstat", "shows the machine's present state"),
+    (b"iostat", "shows the machine's present state"),
+    (b"df", "shows the machine's present state"),
+    (b"lsof", "shows the machine's present state"),
+    (b"dmesg", "shows the machine's present state"),
+    (b"who", "shows who is logged in"),
+    (b"w", "shows who is logged in"),
+    (b"w.procps", "shows who is logged in"),
+    (b"users", "shows who is logged in"),
+    (b"last", "shows who was logged in"),
+)
+"""(base name, reason) of programs that always run.  What starts them is cached all the same: time
+and chance are no inputs anywhere else either, and else no `configure` would ever be skipped."""
+
+STRICT: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
+    (b"tar", (), "writes modification times into archives"),
+    (b"zip", (), "writes modification times into archives"),
+    (b"cpio", (), "writes modification times into archives"),
+    (b"7z", (), "writes modification times into archives"),
+    (b"bsdtar", (), "writes modification times into archives"),
+    (b"gzip", (), "writes the modification time into its output"),
+    (b"pigz", (), "writes the modification time into its output"),
+    (b"rsync", (), "compares and copies modification times"),
+    (b"stat", (), "prints modification times"),
+    (
+        b"ls",
+        (
+            *(b"-l", b"-t", b"-g", b"-n", b"-o", b"-c", b"-u"),
+            *(b"--full-time", b"--sort", b"--format", b"--time", b"--time-style"),
+        ),
+        "prints modification times or sorts by them",
+    ),
+    (
+        b"find",
+        (
+            *(b"-newer", b"-mtime", b"-mmin", b"-ls", b"-fls", b"-printf", b"-fprintf"),
+            *(b"-anewer", b"-cnewer", b"-ctime", b"-cmin", b"-atime", b"-amin"),
+        ),
+        "compares or prints modification times",
+    ),
+    (b"touch", (b"-r", b"--reference"), "copies modification times"),
+    (b"install", (b"-p", b"-C", b"--preserve-timestamps", b"--compare"), "copies times"),
+    (b"cp", (b"-p", b"-a", b"-u", b"--preserve", b"--archive", b"--update"), "copies times"),
+    (b"mv", (b"-u", b"--update"), "compares modification times"),
+    (b"diff", (b"-u", b"-c", b"-U", b"-C", b"--unified", b"--context"), "prints file times"),
+    (b"du", (b"--time",), "prints modification times"),
+    (b"pr", (), "prints the modification time"),
+)
+"""(base name, options, reason): for these programs, when given one of the options (or always if
+there is none), the modification times of what they look at are inputs too."""
+
+MTIME_ORDER: tuple[tuple[bytes, str], ...] = (
+    (b"make", "decides by which file is newer"),
+    (b"gmake", "decides by which file is newer"),
+    (b"ninja", "decides by which file is newer"),
+    (b"samu", "decides by which file is newer"),
+)
+"""(base name, reason) of programs for which it is an input which file is newer than which."""

@@ -45,6 +45,6 @@ def run(args: list[str]) -> int:
     from pcache.user import User
 
     command = Command([os.fsencode(word) for word in words])
-    explanation = explain(command, User.current().store_dir)
+    explanation = explain(command, User.current())
     sys.stdout.write("\n".join(explanation.lines) + "\n")
     return 0 if explanation.hit else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
@@ -47,12 +48,15 @@ def run(args: list[str]) -> int:
     options, rest = parse(args, _OPTIONS)
     if rest:
         raise UsageError(f"gc takes no argument: {rest[0]!r}")
-    from pcache import units
+    from pcache import config, units
     from pcache.store.gc import DEFAULT_MAX_SIZE, Collector
     from pcache.store.index import Store
     from pcache.user import User
 
-    max_size, older_than = DEFAULT_MAX_SIZE, 0
+    user = User.current()
+    max_size, older_than = config.load(user, os.getcwdb()).max_size, 0
+    if max_size is None:
+        max_size = DEFAULT_MAX_SIZE
     try:
         if "max-size" in options:
             max_size = units.size(str(options["max-size"]))
@@ -61,7 +65,7 @@ def run(args: list[str]) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from error
     try:
-        store = Store.open(User.current().store_dir, create=False)
+        store = Store.open(user.store_dir, create=False)
     except StoreError as error:
         raise StoreError(f"there is nothing to remove: {error}") from error
     with store:

@@ -22,6 +22,7 @@ VERBS = {
     "explain": "say whether a command would be replayed now, and if not, why",
     "stats": "print what is stored, how large it is and how often it was of use",
     "gc": "make room in the store: what was not used for longest goes first",
+    "config": "show the settings in force here, each with where it comes from",
     "doctor": "check whether this machine can trace and replay, and say what mends it",
 }
 """Every verb with its summary, which is also `SUMMARY` in its module (a test compares them)."""

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import time
 
+from pcache import config
 from pcache.codec import DamagedRow
 from pcache.errors import StoreError
 from pcache.facts import Facts
 from pcache.fingerprint import environment, strong_fingerprint, weak_fingerprint
 from pcache.model import Call, Digest, Key, Kind, PathSet
+from pcache.rules import NO
 from pcache.session.call import Command
 from pcache.session.words import call_text, fact_name, text, value_text
 from pcache.store import inspect
 from pcache.store.index import Store
+from pcache.user import User
 
 _VERSIONS = 50
 """How many versions of one path set are compared; the most recently used come first."""
@@ -46,8 +49,13 @@ class Explanation:
         self.lines.append("  " * depth + line)
 
     def _explain(self, call: Call) -> None:
-        weak = weak_fingerprint(call)
+        weak = weak_fingerprint(call, self._store.policy)
         self._say("")  # the verdict is put here
+        if self._store.policy.settings(call.executable).never_cache != NO:
+            self.lines[0] = f"miss: {call_text(call)}   configured off"
+            self._say(f"{text(call.executable)} is configured never to be cached", 1)
+            self._say("`pcache config show` says where", 1)
+            return
         stored = self._store.path_sets(weak)
         for paths in stored[:_SETS]:
             self._compare(weak, paths)
@@ -191,10 +199,11 @@ def _when(ns: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(ns // 10**9))
 
 
-def explain(command: Command, directory: bytes) -> Explanation:
-    """The explanation for a command.  Raises StoreError if there is no store to look into."""
+def explain(command: Command, user: User) -> Explanation:
+    """The explanation for a command.  Raises ConfigError, and StoreError if there is no store."""
+    policy = config.load(user, command.cwd)
     try:
-        store = Store.open(directory, create=False)
+        store = Store.open(user.store_dir, create=False, policy=policy)
     except StoreError as error:
         raise StoreError(
             f"nothing was recorded yet: {error}", "record something: sudo pcache trace COMMAND"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from pcache import config
 from pcache.counters import Counters
 from pcache.decide import Decider
 from pcache.errors import PcacheError
@@ -54,8 +55,10 @@ class Replay:
         counters = Counters()
         _occupy_standard_descriptors()
         try:
-            directory = User.current().store_dir
-            store = Store.open(directory, counters=counters)
+            user = User.current()
+            directory = user.store_dir
+            policy = config.load(user, self._command.cwd)
+            store = Store.open(directory, counters=counters, policy=policy)
         except PcacheError as error:
             say(error.report())
             return self._plainly("the command runs without pcache")
@@ -76,14 +79,14 @@ class Replay:
 
     def _supervised(self, decider: Decider, directory: bytes, tally: dict[str, int]) -> int:
         """Run the command under the filter; its wait status."""
-        from pcache.enforce import filter, spawn
+        from pcache.enforce import spawn
         from pcache.enforce.intercept import interception
         from pcache.enforce.supervisor import Supervisor
 
         command = spawn.Command(self._command.path, self._command.argv, self._command.env)
         place = interception(self._intercept)
         try:
-            program = filter.load(place.rules, directory)
+            program = place.program(directory)
             spawned = spawn.spawn(command, program)
         except spawn.FilterRefused as error:
             if error.nested:

@@ -294,11 +294,16 @@ class Collector:
         tally.replace({**sums, "bytes stored": contents})
 
 
-def collect_if_over(store: Store, max_size: int = DEFAULT_MAX_SIZE) -> Report | None:
-    """For the end of a recording: collects if the store has outgrown its limit.
+def collect_if_over(store: Store, max_size: int | None = None) -> Report | None:
+    """For the end of a recording: collects if the store has outgrown its limit (default: that of
+    the configuration).
 
     Whether it has is known from the tally, without looking at the contents.  Raises StoreError.
     """
+    if max_size is None:
+        max_size = store.policy.max_size
+    if max_size is None:
+        max_size = DEFAULT_MAX_SIZE
     store.blobs.close()  # what was put is referred to by now
     store.tally()
     tally = Tally(store.directory)

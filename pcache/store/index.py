@@ -23,6 +23,7 @@ from pcache.fingerprint import (
     strong_fingerprint,
 )
 from pcache.model import Call, Fact, PathSet, Uncacheable
+from pcache.rules import DEFAULT
 from pcache.store.blobs import Blobs
 from pcache.store.database import DamagedIndex, Database
 from pcache.store.difference import difference
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pcache.model import Digest, Outcome, Record
+    from pcache.rules import Policy
 
 SCHEMA = 1
 """PRAGMA user_version: raise it with every change of the tables or of what rows mean."""
@@ -90,9 +92,17 @@ class Store:
     carry an open store across fork(2): SQLite forbids it.
     """
 
-    def __init__(self, directory: bytes, database: Database, counters: Counters) -> None:
+    def __init__(
+        self,
+        directory: bytes,
+        database: Database,
+        counters: Counters,
+        policy: Policy = DEFAULT,
+    ) -> None:
         self.directory = directory
         self.counters = counters
+        self.policy = policy
+        """By which calls are told apart and executions recorded."""
         self.blobs = Blobs(directory, database, counters)
         self._database = database
         self._digests: DigestCache | None = None
@@ -112,6 +122,7 @@ class Store:
         create: bool = True,
         mend: bool = False,
         counters: Counters | None = None,
+        policy: Policy = DEFAULT,
     ) -> Store:
         """Opens a store, making it if need be and `create`.
 
@@ -129,7 +140,7 @@ class Store:
                 f"cannot open the store {os.fsdecode(path)}: {error.strerror}",
                 "make it writable, or choose another place with XDG_CACHE_HOME",
             ) from error
-        return cls(path, database, Counters() if counters is None else counters)
+        return cls(path, database, Counters() if counters is None else counters, policy)
 
     def close(self) -> None:
         """Notes what was used, and closes.  That it cannot be noted is no error."""
@@ -335,7 +346,8 @@ class Store:
         )
 
     def _add_call(self, call: Call, weak: Digest, now: int) -> None:
-        variables = self.blobs.put_bytes(pack(environment(call.env, call.cwd)))
+        ignored = self.policy.settings(call.executable).ignore_env
+        variables = self.blobs.put_bytes(pack(environment(call.env, call.cwd, ignored)))
         packed = pack_call(call, variables)
         row = self._database.row("SELECT call, seen FROM calls WHERE weak = ?", (weak,))
         if row is None or row[0] != packed or now - int(row[1]) > _TOUCH_NS:

@@ -1,0 +1,103 @@
+"""The verb `config`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from pcache.cli.options import parse
+from pcache.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SUMMARY = "show the settings in force here, each with where it comes from"
+
+HELP = """\
+usage: pcache config show
+
+Prints every setting in force in the working directory, one a line: the programs it is about, the
+setting, and its origin (`default` with the reason, or file and line).
+
+The user's file is $XDG_CONFIG_HOME/pcache/config.toml (default ~/.config/pcache/config.toml).  A
+project's file is the nearest .pcache.toml in the working directory or above, if it is yours; it has
+the last word.  Paths in it are relative to its directory.
+
+  max_size = "20G"             # limit of the store; only in the user's file
+
+  [program."*"]                # base name of the executable, or, with a slash, its path
+  ignore_env = ["EDITOR", "MY_*"]
+  [program.generate]
+  ignore_paths = ["/var/log/generate/*"]
+
+settings of a program:
+  ignore_env      variables that make no difference; a final * stands for any ending
+  ignore_paths    files that make no difference, neither as inputs nor as outputs (globs; * also
+                  matches slashes)
+  extra_inputs    files that are inputs whether or not they are read
+  never_cache     "itself": it always runs, what starts it may be replayed as a whole; "callers":
+                  what starts it always runs too; "no"
+  strict          modification times of the files it looks at are inputs too
+  mtime_order     which of the files it looks at is newer than which is an input
+  cache_failures  whether executions that fail are recorded (default true)
+
+A program is the executable that runs: for a script, its interpreter.  What was recorded under other
+program settings is not replayed (and is found again when they are as they were).
+
+options:
+  -h, --help   this text
+
+exit status: 0, 2 wrong usage, 125 a file makes no sense
+
+example:
+  pcache config show
+"""
+
+
+def run(args: list[str]) -> int:
+    """Run the verb; the exit status."""
+    _, rest = parse(args, {})
+    if rest != ["show"]:
+        raise UsageError("config does one thing: show", "usage: pcache config show")
+    from pcache import config, configfile
+    from pcache.user import User
+
+    user, cwd = User.current(), os.getcwdb()
+    for line in _defaults():
+        sys.stdout.write(line + "\n")
+    for path in (config.user_file(user), config.project_file(user, cwd)):
+        if path is None or not os.path.lexists(path):
+            continue
+        configfile.compile_files([path])
+        for setting in configfile.settings(path):
+            what = f"{setting.pattern}: " if setting.pattern else ""
+            where = f"{os.fsdecode(setting.path)}:{setting.line}"
+            sys.stdout.write(f"{what}{setting.name} = {_toml(setting.value)}   {where}\n")
+    return 0
+
+
+def _defaults() -> Iterator[str]:
+    from pcache import policy
+    from pcache.store.gc import DEFAULT_MAX_SIZE
+    from pcache.units import size_text
+
+    yield f'max_size = "{size_text(DEFAULT_MAX_SIZE)}"   default'
+    yield "*: cache_failures = true   default: a failure is a result like another"
+    for name, reason in policy.IGNORED_ENVIRONMENT:
+        yield f'*: ignore_env = ["{name.decode()}"]   default: {reason}'
+    for name, reason in policy.MAKE_FLAGS:
+        yield f"*: variable {name.decode()} counts in part   default: {reason}"
+    for name, reason in policy.NEVER_CACHED:
+        yield f'{name.decode()}: never_cache = "itself"   default: {reason}'
+    for name, options, reason in policy.STRICT:
+        given = f" with {b' '.join(options).decode()}" if options else ""
+        yield f"{name.decode()}{given}: strict = true   default: {reason}"
+    for name, reason in policy.MTIME_ORDER:
+        yield f"{name.decode()}: mtime_order = true   default: {reason}"
+
+
+def _toml(value: object) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=False)
