@@ -12,7 +12,7 @@ from .syscall_table import NUMBERS
 
 ARGS, PATH, OPEN, FD, WRITE, WRITEV, READ, COPY, MMAP, LIST, MESSAGE, SEEK = range(1, 13)
 READONLY, STAT, INHERITED = 1, 2, 4
-LINK, STRUCT_STAT, STRUCT_STATX, TIMES, ADDRESS, HOW = range(1, 7)
+LINK, STRUCT_STAT, STRUCT_STATX, TIMES, ADDRESS, HOW, LIMIT = range(1, 8)
 
 _FORMAT = struct.Struct("=12B")
 
@@ -33,6 +33,9 @@ def _call(
 ) -> bytes:
     mask = sum(1 << (number - 1) for number in args)
     return _FORMAT.pack(handler, path, dir, path2, dir2, fd, fd2, out, form, mask, flags, 0)
+
+
+_OFFSET_OR_ADDRESS = {"pwrite64": (4,), "sendto": (4, 5)}
 
 
 def _table() -> dict[str, bytes]:
@@ -96,7 +99,7 @@ def _table() -> dict[str, bytes]:
         "ioctl": _call(FD, fd=1, args=(2,), flags=INHERITED),
         "lseek": _call(SEEK, fd=1, args=(2, 3)),
         "sendfile": _call(COPY, fd=1, fd2=2, out=3, args=(4,)),
-        "splice": _call(COPY, fd=3, fd2=1, out=2, args=(5,)),
+        "splice": _call(COPY, fd=3, fd2=1, out=2, args=(4, 5)),
         "tee": _call(COPY, fd=2, fd2=1, args=(3,)),
         "copy_file_range": _call(COPY, fd=3, fd2=1, out=2, args=(4, 5)),
         "vmsplice": _call(COPY, fd=1, args=(3,)),
@@ -114,6 +117,7 @@ def _table() -> dict[str, bytes]:
         "tkill": _call(ARGS, args=(1, 2)),
         "tgkill": _call(ARGS, args=(1, 2, 3)),
         "rt_sigqueueinfo": _call(ARGS, args=(1, 2)),
+        "rt_tgsigqueueinfo": _call(ARGS, args=(1, 2, 3)),
         "ptrace": _call(ARGS, args=(1, 2)),
         "chroot": _call(PATH, path=1),
         "pivot_root": _call(PATH, path=1, path2=2),
@@ -121,22 +125,54 @@ def _table() -> dict[str, bytes]:
         "umount2": _call(PATH, path=1),
     }
     for name in ("write", "pwrite64", "sendto"):
-        calls[name] = _call(WRITE, fd=1, out=2, args=(4,) if name != "write" else ())
+        calls[name] = _call(WRITE, fd=1, out=2, args=_OFFSET_OR_ADDRESS.get(name, ()))
     for name in ("writev", "pwritev", "pwritev2"):
         calls[name] = _call(WRITEV, fd=1, out=2, args=(4,) if name != "writev" else ())
     for name in ("read", "pread64", "readv", "preadv", "preadv2", "recvfrom"):
         calls[name] = _call(READ, fd=1)
     for name in ("setxattr", "lsetxattr", "removexattr", "lremovexattr"):
-        calls[name] = _call(PATH, path=1, path2=2)
-    for name in ("getxattr", "lgetxattr", "listxattr", "llistxattr"):
+        calls[name] = _call(PATH, path=1)
+    for name in ("getxattr", "lgetxattr", "listxattr", "llistxattr", "statfs"):
         calls[name] = _call(PATH, path=1, flags=READONLY)
-    for name in ("fsetxattr", "fremovexattr"):
-        calls[name] = _call(PATH, fd=1, path2=2)
+    for name in ("fsetxattr", "fremovexattr", "fgetxattr", "flistxattr"):
+        calls[name] = _call(FD, fd=1)
+    for name in ("setxattrat", "removexattrat", "file_setattr", "open_tree", "open_tree_attr"):
+        calls[name] = _call(PATH, path=2, dir=1, args=(3,))
+    for name in ("getxattrat", "listxattrat", "file_getattr"):
+        calls[name] = _call(PATH, path=2, dir=1, args=(3,), flags=READONLY)
+    calls["name_to_handle_at"] = _call(PATH, path=2, dir=1, args=(5,), flags=READONLY)
+    calls["inotify_add_watch"] = _call(PATH, path=2, args=(3,), flags=READONLY)
+    calls["fchdir"] = _call(FD, fd=1, flags=INHERITED)
+    calls["uname"] = _call(ARGS)
+    calls["setrlimit"] = _call(ARGS, args=(1,), out=2, form=LIMIT)
+    calls["prlimit64"] = _call(ARGS, args=(1, 2), out=3, form=LIMIT)
+    for name in ("accept", "accept4"):
+        calls[name] = _call(ARGS, fd=1, flags=INHERITED)
     for name in (
-        "io_uring_setup", "pidfd_getfd", "pidfd_send_signal", "unshare", "setns", "shmget",
-        "semget", "msgget", "mq_open", "process_vm_readv", "process_vm_writev", "userfaultfd",
-        "open_by_handle_at", "fsopen", "open_tree", "move_mount", "fanotify_init", "bpf",
-        "perf_event_open", "settimeofday", "clock_settime",
+        # identity and what programs hand down
+        "setuid", "setgid", "setfsuid", "setfsgid", "personality", "setgroups", "capset",
+        "seccomp", "prctl", "landlock_restrict_self", "sched_setaffinity",
+    ):  # fmt: skip
+        calls[name] = _call(ARGS, args=(1,))
+    for name in ("setreuid", "setregid"):
+        calls[name] = _call(ARGS, args=(1, 2))
+    for name in ("setresuid", "setresgid"):
+        calls[name] = _call(ARGS, args=(1, 2, 3))
+    for name in (
+        # System V IPC: which object
+        "shmget", "semget", "msgget", "shmat", "shmctl", "semop", "semtimedop", "semctl",
+        "msgsnd", "msgrcv", "msgctl",
+        # whatever they are given
+        "io_uring_setup", "io_uring_enter", "io_setup", "pidfd_getfd", "pidfd_send_signal",
+        "unshare", "setns", "mq_open", "mq_unlink", "process_vm_readv", "process_vm_writev",
+        "process_madvise", "userfaultfd", "open_by_handle_at", "fsopen", "fsconfig", "fsmount",
+        "fspick", "move_mount", "mount_setattr", "statmount", "listmount", "fanotify_init",
+        "fanotify_mark", "bpf", "perf_event_open", "settimeofday", "clock_settime",
+        "clock_adjtime", "adjtimex", "keyctl", "add_key", "request_key", "recvmmsg", "sendmmsg",
+        "quotactl", "quotactl_fd", "syslog", "acct", "swapon", "swapoff", "reboot",
+        "sethostname", "setdomainname", "iopl", "ioperm", "init_module", "finit_module",
+        "delete_module", "kexec_load", "kexec_file_load", "vhangup", "uselib",
+        "lsm_set_self_attr", "_sysctl",
     ):  # fmt: skip
         calls[name] = _call(ARGS, args=(1, 2, 3))
     return calls

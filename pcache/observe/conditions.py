@@ -102,7 +102,7 @@ class Conditions:
         """Canonical name and version -> digest, and when it was taken."""
         self._values: dict[Key, tuple[bytes, int]] = {}
         """Values looked up after the fact, and when."""
-        self._outputs: dict[tuple[bytes, int], tuple[Output, int]] = {}
+        self._outputs: dict[tuple[bytes, int, int], tuple[Output, int]] = {}
         self._captured: dict[Execution, Record | Uncacheable] = {}
 
     def capture(self, execution: Execution) -> None:
@@ -336,7 +336,7 @@ class Conditions:
         if change.last_how == REMOVED:
             # Made and removed again is nobody's business.
             return None if change.first_how == CREATED else Output(b"-", name)
-        key = (name, change.last)
+        key = (name, change.last, change.content_last)
         if key not in self._outputs:
             if self._history.last(name) > change.last:
                 raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)

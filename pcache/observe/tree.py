@@ -7,6 +7,7 @@ that fork without execve, belong to the execution they came from.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from ..model import Key, Kind, Reason
@@ -15,15 +16,18 @@ from .accesses import Accesses, Event, Process
 from .events import Stamp
 from .executions import Execution, Observation
 from .interpreters import Interpreters
+from .syscall_table import NAMES as SYSCALL_NAMES
 from .replayed import Replayed
 
 # Limits of bpf/recorder.bpf.c: INHERITED and SCAN_FDS.
 _INHERITED, _SCANNED = 32, 256
 _TIF_ADDR32 = 1 << 29
+_DUMPED = 0x80  # WCOREFLAG
 _CLONE_NAMESPACES = 0x7E020000
 _SIGPIPE = 13
-# Signals a program brings upon itself by what it does: SIGILL TRAP ABRT BUS FPE SEGV XCPU XFSZ SYS.
-_OWN_SIGNALS = frozenset({4, 5, 6, 7, 8, 11, 24, 25, 31})
+# Signals a program brings upon itself by what it does: SIGILL TRAP ABRT BUS FPE SEGV SYS.  Not
+# SIGXCPU and SIGXFSZ: limits are no part of a call.
+_OWN_SIGNALS = frozenset({4, 5, 6, 7, 8, 11, 31})
 
 
 class Tree:
@@ -53,6 +57,7 @@ class Tree:
     def root(self, pid: int) -> None:
         """The process that is recorded from its first execve on."""
         self._processes[pid] = Process(pid, None)
+        self.accesses.context.pids.add(pid)
 
     def replay(self, pid: int, hit: Replayed) -> None:
         """The running program of process `pid` was a hit; to be told before it ends."""
@@ -82,7 +87,7 @@ class Tree:
                 continue  # our own child before it became the command
             if kind == events.CALL:
                 body = self._decoder.body(record)
-                self.accesses.handle(Event(ts, ret, tid, process, execution, body))
+                self.accesses.handle(Event(ts, ret, tid, process, execution, body, aux))
             elif kind == events.DATA:
                 offset = base + at + events.HEADER.size
                 self.accesses.data(tid, flags, offset, record[events.HEADER.size :])
@@ -99,10 +104,27 @@ class Tree:
                 self._exit(process, ts, ret, aux, flags)
             elif kind == events.FOREIGN:
                 execution.problem_throughout(Reason.FOREIGN_ABI, f"system call {_nr}")
+            elif kind == events.SHORTAGE:
+                evidence = f"{SYSCALL_NAMES.get(_nr, _nr)}: {os.strerror(-ret)}"
+                execution.problem_throughout(Reason.SHORTAGE, evidence)
+            elif kind == events.ENTRY:
+                self._late_entry(execution, _nr)
+            elif kind == events.SIGNAL and aux != os.getpid():
+                evidence = f"process {tgid} by signal {ret} of process {aux}"
+                execution.problem_throughout(Reason.KILLED_OUTSIDE, evidence)
+
+    @staticmethod
+    def _late_entry(execution: Execution, number: int) -> None:
+        """A replay that stops programs at the first call of a C library's start-up would stop this
+        one too late; the command itself is looked up before it is started."""
+        if execution.parent is not None:
+            name = SYSCALL_NAMES.get(number, number)
+            execution.problem(Reason.UNSUPPORTED, f"it starts with {name}: too late to replace it")
 
     def _fork(self, process: Process, child: int, record: bytes) -> None:
         execution = process.execution
-        self._processes[child] = Process(child, execution, process.umask, process.cwd)
+        self._processes[child] = process.child(child)
+        self.accesses.context.pids.add(child)
         if execution is None:
             return
         for at in execution.chain():
@@ -110,6 +132,8 @@ class Tree:
         body = self._decoder.body(record)
         if body.args and body.args[0] & _CLONE_NAMESPACES:
             execution.problem_throughout(Reason.NAMESPACE, "clone with new namespaces")
+            handed_down = (Reason.NAMESPACE, "started in namespaces of its own")
+            self._processes[child].handed_down.append(handed_down)
 
     def _exec(self, process: Process, started: int, record: bytes) -> None:
         body = self._decoder.body(record)
@@ -133,10 +157,13 @@ class Tree:
             return
         if body.args[3] & _TIF_ADDR32:
             execution.problem_throughout(Reason.FOREIGN_ABI, _text(body.file))
-        if parent is not None and parent.uid != execution.uid:
+        if parent is not None and (parent.uid, parent.gid) != (execution.uid, execution.gid):
+            who = f"{execution.uid}:{execution.gid}"
             execution.problem_throughout(
-                Reason.UNSUPPORTED, f"change of user to {execution.uid} by {_text(body.file)}"
+                Reason.UNSUPPORTED, f"change of user to {who} by {_text(body.file)}"
             )
+        for reason, evidence in process.handed_down:
+            execution.problem(reason, evidence)
         execution.observe(
             (Kind.CONTENT, body.file),
             Observation(started, body.file, stamp=body.stamp, opened=True),
@@ -181,13 +208,15 @@ class Tree:
         hit = self._replayed.pop(process.tgid, None)
         if hit is not None and execution.tgid == process.tgid:
             hit.enter(execution, self.accesses.context.names, self.accesses.context.history)
+        if status & _DUMPED:
+            execution.problem_throughout(Reason.UNSUPPORTED, "core dump")
         signal = status & 0x7F
         if signal and signal not in _OWN_SIGNALS and hit is None:
             self._killed(process, execution, signal)
         if execution.tgid != process.tgid:
             return  # a child that never called execve
         while True:
-            execution.end, execution.status = ts, status & ~0x80
+            execution.end, execution.status = ts, status & ~_DUMPED
             if execution.alive > 0:
                 execution.problem(Reason.LEFT_RUNNING, f"{execution.alive} processes")
             self._ended(execution)

@@ -16,6 +16,7 @@ from ..syscall_table import NAMES as SYSCALL_NAMES
 from ..syscall_table import NUMBERS
 from .changing import Changing
 from .context import Context, Event, Handler, Look, Process
+from .heirlooms import Heirlooms
 from .looking import Looking
 from .opening import Opening
 from .streams import Streams
@@ -53,6 +54,7 @@ class Accesses:
             Changing(self.context),
             self._streams,
             Surroundings(self.context),
+            Heirlooms(),
         )
         self._handlers: dict[int, Handler] = {
             NUMBERS[name]: handler

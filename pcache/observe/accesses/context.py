@@ -26,10 +26,17 @@ _ABOUT_THE_CALL = frozenset({errno.EINTR, errno.EFAULT, errno.EMFILE, errno.ENFI
 class Event:
     """One system call of an execution."""
 
-    __slots__ = ("body", "execution", "process", "ret", "tid", "ts")
+    __slots__ = ("body", "execution", "process", "ret", "tid", "ts", "writes")
 
     def __init__(
-        self, ts: int, ret: int, tid: int, process: Process, execution: Execution, body: Body
+        self,
+        ts: int,
+        ret: int,
+        tid: int,
+        process: Process,
+        execution: Execution,
+        body: Body,
+        writes: int,
     ) -> None:
         self.ts = ts
         self.ret = ret
@@ -37,12 +44,14 @@ class Event:
         self.process = process
         self.execution = execution
         self.body = body
+        self.writes = writes
+        """How many writes to open files, of any kind, the process had made by then."""
 
 
 class Process:
     """A process of the tree while it runs: which program, and what of it changes without one."""
 
-    __slots__ = ("cwd", "execution", "senders", "tgid", "umask")
+    __slots__ = ("cwd", "execution", "handed_down", "senders", "tgid", "umask")
 
     def __init__(
         self, tgid: int, execution: Execution | None, umask: int = 0, cwd: bytes | None = None
@@ -53,6 +62,13 @@ class Process:
         self.cwd = cwd
         self.senders: dict[int, list[Execution]] = {}
         """Signal number -> executions that sent it here."""
+        self.handed_down: list[tuple[str, str]] = []
+        """Why programs started from here on are uncacheable: (reason, evidence)."""
+
+    def child(self, tgid: int) -> Process:
+        child = Process(tgid, self.execution, self.umask, self.cwd)
+        child.handed_down = self.handed_down.copy()
+        return child
 
 
 Handler = Callable[[Event], None]
@@ -70,6 +86,8 @@ class Context:
         """`met` is called with each version of a regular file (canonical name, stamp) that is
         looked at, `met_unseen` with observations whose value the event does not tell."""
         self.processes = processes
+        self.pids: set[int] = {os.getpid()}
+        """Processes that belong or belonged to the tree, and the one that follows it."""
         self.names = Names()
         self.history = History()
         self.temporaries: set[bytes] = set()
