@@ -5,8 +5,9 @@ export PREFIX
 
 PYTHON := .venv/bin/python
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
-.PHONY: help install dev demo test test-slow lint bench uninstall clean
+.PHONY: help install dev demo test test-slow lint bench bench-full uninstall clean
 
 help:
 	@echo 'make demo       install what is missing, then trace and replay the build of a real C project'
@@ -14,7 +15,8 @@ help:
 	@echo 'make test-slow  the tests that take minutes'
 	@echo 'make install    only install: the pcache command for everybody, below $(PREFIX)'
 	@echo 'make lint       ruff and mypy'
-	@echo 'make bench      benchmarks against other tools'
+	@echo 'make bench      what recording costs and replay saves, in a few minutes'
+	@echo 'make bench-full all workloads, tools and phases, in an hour or more'
 	@echo 'make uninstall  take back what was put outside of this directory'
 	@echo 'make clean      remove what was made inside of this directory'
 
@@ -40,7 +42,10 @@ lint: dev
 	$(PYTHON) -m mypy
 
 bench: dev
-	$(PYTHON) -m bench
+	$(PYTHON) -m bench run --install $(BENCH_ARGS)
+
+bench-full: dev
+	$(PYTHON) -m bench run --install --full --reps 5 $(BENCH_ARGS)
 
 uninstall:
 	@tools/uninstall

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from bench import config, results, tools
-from bench.inputs import NoInput, missing_packages
+from bench.inputs import NoInput, install, missing_packages
 from bench.machine import machine
 from bench.micro import suite
 from bench.report import comparison, html, markdown, terminal
@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--full", action="store_true", help="all workloads, tools and phases")
     run.add_argument("--json", type=Path, default=LATEST, metavar="FILE", help="where results go")
     run.add_argument("--work", type=Path, default=WORK, metavar="DIR", help="work folder")
+    run.add_argument("--install", action="store_true", help="install packages that are missing")
     run.add_argument("--pcache", metavar="PROGRAM", help="the pcache to measure")
     run.set_defaults(verb=_run)
 
@@ -79,8 +80,6 @@ def _parser() -> argparse.ArgumentParser:
     compare.set_defaults(verb=_compare)
 
     shown = verbs.add_parser("list", help="workloads and tools, and what is missing for them")
-    shown.add_argument("--packages", action="store_true", help="only the names of packages")
-    shown.add_argument("--full", action="store_true", help="of all workloads, not the quick ones")
     shown.set_defaults(verb=_list)
     return parser
 
@@ -92,6 +91,8 @@ def _run(args: argparse.Namespace, console: Console) -> int:
     chosen = (
         config.select(workloads, patterns, full=args.full) if patterns or not args.workload else []
     )
+    if args.install:
+        _install(chosen, console)
     present, absent = _tools(args)
     phases = tuple(args.phase) or (config.PHASES if args.full else _QUICK_PHASES)
     collected = results.Results(
@@ -116,6 +117,17 @@ def _run(args: argparse.Namespace, console: Console) -> int:
                     collected.micro.append(row)
                     results.write(collected, args.json)
     return _show(collected, args.json, console)
+
+
+def _install(chosen: list[config.Workload], console: Console) -> None:
+    missing = sorted({package for w in chosen for package in missing_packages(w)})
+    if missing:
+        console.print(f"installing packages: {' '.join(missing)}", highlight=False)
+        try:
+            install(missing)
+        except NoInput as error:
+            # The workloads that need them will be reported as not measured.
+            console.print(str(error), style="red", markup=False)
 
 
 class _Bar:
@@ -212,10 +224,6 @@ def _compare(args: argparse.Namespace, console: Console) -> int:
 
 def _list(args: argparse.Namespace, console: Console) -> int:
     workloads = config.load_all()
-    if args.packages:
-        wanted = {p for w in workloads if args.full or w.quick for p in w.packages}
-        print(*sorted(wanted), file=sys.stdout)
-        return 0
     table = Table("workload", "", "group", "phases", "missing packages", box=None)
     for workload in workloads:
         table.add_row(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -30,6 +31,22 @@ def missing_packages(workload: Workload) -> list[str]:
         if state != "installed":
             missing.append(package)
     return missing
+
+
+def install(packages: list[str]) -> None:
+    """Install packages of the distribution.  Raises NoInput."""
+    sudo = ["sudo"] if os.geteuid() else []
+    quiet = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet=2"]
+    try:
+        subprocess.run([*sudo, *quiet, "update"], check=False)
+        subprocess.run(
+            [*sudo, *quiet, "install", "--yes", "--no-install-recommends", *packages],
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise NoInput(f"cannot install {' '.join(packages)}: {error}") from None
 
 
 class Inputs:

@@ -40,6 +40,10 @@ def _signature(entry: os.DirEntry[str]) -> Signature:
     return (st.st_mode, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
 
 
+def _is_directory(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
 @dataclass(frozen=True)
 class Comparison:
     """What a snapshot leaves out."""
@@ -127,16 +131,18 @@ class Tree:
 
     def _delete(self, name: str) -> None:
         path = self.path / name
-        if path.is_dir() and not path.is_symlink():
+        if _is_directory(path):
             path.rmdir()
         else:
             path.unlink()
 
     def _restore(self, name: str) -> None:
         source, path = self._pristine / name, self.path / name
-        if source.is_dir() and not source.is_symlink():
+        is_directory = _is_directory(source)
+        if os.path.lexists(path) and not (is_directory and _is_directory(path)):
+            self._delete(name)
+        if is_directory:
             path.mkdir(exist_ok=True)
             shutil.copystat(source, path)
-            return
-        path.unlink(missing_ok=True)
-        shutil.copy2(source, path, follow_symlinks=False)
+        else:
+            shutil.copy2(source, path, follow_symlinks=False)

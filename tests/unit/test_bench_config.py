@@ -1,0 +1,73 @@
+"""bench.toml: what is accepted, what is refused, and what is said then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench import config
+from tests.unit.bench_lab import TOML, workload
+
+
+def test_every_workload_of_the_checkout_is_valid() -> None:
+    found = {w.name for w in config.load_all()}
+    assert {"lua", "zlib", "tmux", "redis", "bash", "sqlite"} <= found
+    assert {"hmmer", "align", "bwa", "raxml", "tiny", "pipelines", "imports", "git"} <= found
+
+
+@pytest.mark.parametrize("loaded", config.load_all(), ids=lambda w: w.name)
+def test_edited_files_of_the_checkout_exist(loaded: config.Workload) -> None:
+    files = loaded.folder / "files"
+    if loaded.edit and not loaded.input.source and not loaded.input.generator:
+        assert (files / loaded.edit.file).is_file()
+
+
+def test_phases_follow_from_what_is_there(tmp_path: Path) -> None:
+    full = workload(tmp_path / "a")
+    assert full.phases == config.PHASES
+    bare = TOML.partition("[edit]")[0]
+    assert workload(tmp_path / "b", toml=bare).phases == ("cold", "warm", "no-op")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('title = "copies"', "", "title: Field required"),
+        ('group = "scripts"', 'group = "other"', "group"),
+        ("[versions]", "[version]", "version: Extra inputs"),
+        ("count = 2", "count = 0", "versions.count"),
+        ('"input"', '"/etc/passwd"', "edit.file"),
+        ('"input"', '"a/../../b"', "edit.file"),
+        ('["sh", "run.sh"]', "[]", "run.command"),
+        ("warm = 0.5", "warm = 0", "goals.warm"),
+        ("warm = 0.5", "hot = 0.5", "goals.hot"),
+        ("[goals]", '[verify]\nmask = ["("]\n[goals]', "no regular expression"),
+        ("[goals]", '[input]\nsource = "a"\ngenerator = "reads"\n[goals]', "not both"),
+        ("title", "title = ", "bench.toml"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(config.BadWorkload, match=message):
+        workload(tmp_path, toml=TOML.replace(old, new, 1))
+
+
+def test_versions_need_an_edit_and_goals_their_phase(tmp_path: Path) -> None:
+    bare = TOML.partition("[edit]")[0]
+    with pytest.raises(config.BadWorkload, match=r"edit.*is missing"):
+        workload(tmp_path / "a", toml=bare + "[versions]\ncount = 2\n")
+    with pytest.raises(config.BadWorkload, match="edit10"):
+        workload(tmp_path / "b", toml=bare + "[goals]\nedit10 = 1\n")
+
+
+def test_select() -> None:
+    everything = config.load_all()
+
+    def names(*patterns: str, full: bool = False) -> set[str]:
+        return {w.name for w in config.select(everything, list(patterns), full=full)}
+
+    assert names("lua", "l*") == {"lua"}
+    assert "lua" in names("C builds") and "hmmer" not in names("C builds")
+    assert "redis" not in names() and "redis" in names(full=True)
+    with pytest.raises(config.BadWorkload, match="nothing-like-this"):
+        names("nothing-like-this")
