@@ -105,8 +105,13 @@ class FdView:
 
 
 class OwnFds(FdView):
-    """The descriptors of this process, which a command it starts would inherit."""
+    """The descriptors of this process that a command it starts would inherit.
+
+    Close-on-exec ones count as closed: they are our own (the store's, above all), and what number
+    they have is nobody's input.
+    """
 
     def get(self, fd: int) -> int:
-        os.fstat(fd)
+        if not os.get_inheritable(fd):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return fd

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 
+from pcache.enforce import filter, habits
 from pcache.enforce import task as tasks
 from pcache.enforce.filter import Rule
 from pcache.enforce.notify import Notification
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 
         @property
         def rules(self) -> tuple[Rule, ...]: ...
+
+        def program(self, directory: bytes) -> bytes:
+            """The filter to install, with the help of a directory to keep it in.
+
+            Raises EnvironmentProblem.
+            """
 
         def read(self, notification: Notification) -> Task | None:
             """The execution about to start, or None if this is not one that we decide.
@@ -52,6 +59,11 @@ class Entry:
         self._images: dict[int, tuple[bytes, ...]] = {}
         """By tid: the image that was last given out for it."""
         self._limit = _MANY
+
+    def program(self, directory: bytes) -> bytes:
+        return filter.passing(
+            habits.learn(directory, self.rules), filter.load(self.rules, directory)
+        )
 
     def read(self, notification: Notification) -> Task | None:
         # Later brk(0) of the same image must be told from a new image: it has had effects by
@@ -79,6 +91,9 @@ class Execve:
     """At the execve itself."""
 
     rules: tuple[Rule, ...] = (("execve", ()), ("execveat", ()))
+
+    def program(self, directory: bytes) -> bytes:
+        return filter.load(self.rules, directory)
 
     def read(self, notification: Notification) -> Task | None:
         process = Process(notification.tid)

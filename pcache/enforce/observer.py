@@ -19,6 +19,9 @@ class Observer:
     An exception raised here counts as an internal error: it is reported, and changes no decision.
     """
 
+    def signalled(self, signal: int) -> None:
+        """A signal came to us from outside, which may end what runs now."""
+
     def hit(self, task: Task, plan: Plan, began_ns: int, ended_ns: int) -> None:
         """The task ends with the recorded status.
 

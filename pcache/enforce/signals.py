@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import os
 from _signal import (
+    SIG_BLOCK,
     SIG_DFL,
     SIG_IGN,
+    SIG_SETMASK,
+    SIG_UNBLOCK,
     getsignal,
-    set_wakeup_fd,
+    pthread_sigmask,
 )
 from _signal import (
     signal as _signal,
 )
+from struct import Struct
+
+from pcache.enforce import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
 HUP, INT, QUIT, KILL, USR1, USR2, PIPE, TERM = 1, 2, 3, 9, 10, 12, 13, 15
 CHLD, TSTP, TTIN, TTOU, XFSZ = 17, 20, 21, 22, 25
 _STOP = 19
+
+FORWARDED = (HUP, INT, QUIT, USR1, USR2, TERM)
+"""What a user sends to a command by sending it to us."""
+_SI_KERNEL = 0x80
+_INFO = Struct("=IiiII108x")
+"""struct signalfd_siginfo: signo, errno, code, pid, uid, and what we do not need."""
 
 
 def ignore(signals: Iterable[int]) -> None:
@@ -34,22 +46,38 @@ def restore(signals: Iterable[int]) -> None:
         _signal(signal, SIG_DFL)
 
 
-def handle(signal: int, handler: Callable[[int, object], None]) -> None:
-    """Call `handler(number, frame)`, unless the signal is ignored, as under nohup(1)."""
-    if getsignal(signal) != SIG_IGN:
-        _signal(signal, handler)
+def block(signals: Collection[int]) -> set[int]:
+    """Signals wait from now on, until a `Pending` reads them; the mask as it was before."""
+    return set(pthread_sigmask(SIG_BLOCK, signals))
 
 
-def wakeup_pipe() -> int:
-    """A descriptor that becomes readable whenever a handled signal comes."""
-    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    set_wakeup_fd(write, warn_on_full_buffer=False)
-    return read
+def set_mask(mask: Collection[int]) -> None:
+    """Undo `block`; a child does so before it executes anything."""
+    pthread_sigmask(SIG_SETMASK, mask)
 
 
-def no_wakeup() -> None:
-    """Ends what `wakeup_pipe` began."""
-    os.close(set_wakeup_fd(-1))
+def handled(signals: Iterable[int]) -> list[int]:
+    """Those that are not ignored, as SIGHUP is under nohup(1): to be ignored is inherited."""
+    return [signal for signal in signals if getsignal(signal) != SIG_IGN]
+
+
+class Pending:
+    """Reads blocked signals from a descriptor (signalfd(2)), with where each came from."""
+
+    def __init__(self, signals: Collection[int]) -> None:
+        self.fd = syscalls.signal_descriptor(signals)
+
+    def read(self) -> Iterator[tuple[int, bool]]:
+        """(signal, whether the kernel sent it) for each that came."""
+        try:
+            data = os.read(self.fd, 32 * _INFO.size)
+        except BlockingIOError:
+            return
+        for number, _, code, _, _ in _INFO.iter_unpack(data):
+            yield number, code == _SI_KERNEL
+
+    def close(self) -> None:
+        os.close(self.fd)
 
 
 def die_by(signal: int) -> None:
@@ -60,4 +88,5 @@ def die_by(signal: int) -> None:
     """
     if signal not in (KILL, _STOP):
         _signal(signal, SIG_DFL)
+        pthread_sigmask(SIG_UNBLOCK, (signal,))
     os.kill(os.getpid(), signal)

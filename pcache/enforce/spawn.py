@@ -29,12 +29,16 @@ class FilterRefused(Exception):
 class Spawned:
     """A command under the filter, with its listener and guardian."""
 
-    def __init__(self, pid: int, listener: Listener, guardian: Guardian, killable: bool) -> None:
+    def __init__(
+        self, pid: int, listener: Listener, guardian: Guardian, killable: bool, mask: set[int]
+    ) -> None:
         self.pid = pid
         self.listener = listener
         self.guardian = guardian
         self.killable = killable
         """Whether the filter has WAIT_KILLABLE_RECV (Linux 5.19)."""
+        self.mask = mask
+        """Signals that were blocked before; now those in `signals.FORWARDED` are too."""
 
 
 class Command:
@@ -72,11 +76,14 @@ def spawn(
     Call it while this process has one thread.  Raises FilterRefused; the command has not run then.
     """
     ours, theirs = _socket.socketpair()
+    # From here on they are the supervisor's to pass on: none may kill us in between.
+    mask = signals.block(signals.handled(signals.FORWARDED))
     pid = os.fork()
     if pid == 0:
         status = 126
         try:
             ours.close()
+            signals.set_mask(mask)
             _hand_over(theirs, program, killable)
             status = _start(theirs, command, become)
         finally:
@@ -88,6 +95,7 @@ def spawn(
     if not ancillary:
         ours.close()
         os.waitpid(pid, 0)
+        signals.set_mask(mask)
         raise FilterRefused(int(message[1:] or b"%d" % errno.EPIPE))
     fd = int.from_bytes(ancillary[0][2][:_FD_BYTES], "little")
     listener = Listener(fd)
@@ -99,7 +107,7 @@ def spawn(
     finally:
         ours.send(b"g")
         ours.close()
-    return Spawned(pid, listener, guardian, message == b"k")
+    return Spawned(pid, listener, guardian, message == b"k", mask)
 
 
 def _hand_over(socket: _socket.socket, program: bytes, killable: bool) -> None:
@@ -126,12 +134,18 @@ def _install(program: bytes, killable: bool) -> tuple[int, bool]:
 
 
 def _permitted(program: bytes, flags: int) -> int:
+    # CAP_SYS_ADMIN can do it without giving up what setuid programs are for, and a root that acts
+    # as another user has it for the asking.
+    user = os.geteuid()
     try:
-        # CAP_SYS_ADMIN can do it without giving up what setuid programs are for.
+        if os.getuid() == 0:
+            os.seteuid(0)
         return syscalls.install_filter(program, flags)
     except OSError as error:
         if error.errno != errno.EACCES:
             raise
+    finally:
+        os.seteuid(user)
     syscalls.set_no_new_privs()
     return syscalls.install_filter(program, flags)
 

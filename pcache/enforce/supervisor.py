@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 
 _SLICE = 256 * 1024
 """Bytes a job may write before the others get their turn: a fraction of a millisecond."""
-_IGNORED = (signals.INT, signals.QUIT, signals.TTOU)
-"""They come from the terminal, to the command as well, and it decides what they do."""
-_FORWARDED = (signals.HUP, signals.TERM, signals.USR1, signals.USR2)
 
 
 class Supervisor:
@@ -84,6 +81,7 @@ class Supervisor:
         self._ticks_at = 0
         """When `tick` is due, CLOCK_MONOTONIC in nanoseconds."""
         self._status: int | None = None
+        self._decides = True
         self._jobs: dict[int, Job] = {}
         """Parked jobs by each descriptor they wait for."""
         self._busy: list[Job] = []
@@ -91,15 +89,16 @@ class Supervisor:
         self._passing: set[int] = set()
         """Tasks released from a stop: their next notification is the same call again."""
         self._poll = select.poll()
-        self._wakeup = -1
+        self._mask = spawned.mask
+        self._signals: signals.Pending | None = None
 
     def run(self) -> int:
         """Supervise until the command ends; its wait status."""
-        self._arrange_signals()
+        pending = self._signals = self._arrange_signals()
         syscalls.become_subreaper()
         syscalls.raise_descriptor_limit()
         self._poll.register(self._listener.fd, select.POLLIN)
-        self._poll.register(self._wakeup, select.POLLIN)
+        self._poll.register(pending.fd, select.POLLIN)
         self._reap()
         while self._status is None:
             self._turn()
@@ -127,9 +126,8 @@ class Supervisor:
                     self._receive()
                 else:
                     self._poll.unregister(fd)  # no task uses the filter any more
-            elif fd == self._wakeup:
-                os.read(fd, 4096)
-                self._reap()
+            elif self._signals is not None and fd == self._signals.fd:
+                self._take(self._signals)
             elif (job := self._jobs.get(fd)) is not None:
                 self._wake(job, died=fd == job.task.fds.pidfd())
         busy, self._busy = self._busy, []
@@ -158,6 +156,8 @@ class Supervisor:
     def _decide(self, notification: Notification) -> Job | None:
         """The job for a hit; None to let the program run."""
         tid = notification.tid
+        if not self._decides:
+            return None
         if tid in self._passing:
             self._passing.discard(tid)
             return None
@@ -166,8 +166,8 @@ class Supervisor:
             return None
         job = None
         try:
-            if self._listener.valid(notification.id):
-                job = self._look_up(notification.id, task)
+            # Whether all this was read from one task is confirmed by the job, before any effect.
+            job = self._look_up(notification.id, task)
         finally:
             if job is None:
                 task.fds.close()
@@ -187,6 +187,11 @@ class Supervisor:
                 except Exception as error:
                     self._failed(error)
             return None
+        try:
+            task.check_names()
+        except BaseException:
+            plan.abandon()
+            raise
         return Job(self._listener, id, task, plan, self._killable)
 
     # -- jobs
@@ -277,18 +282,38 @@ class Supervisor:
 
     # -- processes and signals
 
-    def _arrange_signals(self) -> None:
-        self._wakeup = signals.wakeup_pipe()
-        signals.ignore(_IGNORED)
-        for signal in _FORWARDED:
-            signals.handle(signal, self._forward)
+    def _arrange_signals(self) -> signals.Pending:
+        signals.ignore((signals.TTOU,))
         signals.restore((signals.CHLD,))
-        signals.handle(signals.CHLD, lambda number, frame: None)
         syscalls.ignore_child_stops()
+        wanted = [signals.CHLD, *signals.handled(signals.FORWARDED)]
+        signals.block(wanted)
+        return signals.Pending(wanted)
 
-    def _forward(self, signal: int, frame: object) -> None:
+    def _take(self, pending: signals.Pending) -> None:
+        """Pass on what was sent to us, for whoever sent it knows no other process.
+
+        What the kernel sends (Ctrl-C, a terminal that hangs up) goes to the whole foreground
+        group, which the command is in unless it left it, as it would have without us.  Only the
+        leader of a session is sent SIGHUP alone.  A process that signals the group cannot be told
+        from one that signals us: then the command is signalled twice (once, if the first has not
+        been delivered yet).
+        """
+        for signal, by_kernel in pending.read():
+            if signal == signals.CHLD:
+                self._reap()
+                continue
+            if not by_kernel or (signal == signals.HUP and os.getsid(0) == os.getpid()):
+                self._forward(signal)
+            if self._observer is not None:
+                self._observer.signalled(signal)
+
+    def _forward(self, signal: int) -> None:
         if self._status is None:  # not reaped yet, so the pid is still the command's
-            os.kill(self._root, signal)
+            try:
+                os.kill(self._root, signal)
+            except PermissionError:
+                return  # it has become another user's: nobody but root can signal it
 
     def _reap(self) -> None:
         """Collect the command, and orphans that became our children: init would do it at once,
@@ -312,7 +337,13 @@ class Supervisor:
         A hit that has written part of its streams may wait for a reader that waits for us to
         return: a child of ours finishes it.
         """
-        signals.no_wakeup()
+        if self._signals is not None:
+            self._poll.unregister(self._signals.fd)
+            for _ in self._signals.read():
+                pass  # came when nobody was left to be given them
+            self._signals.close()
+            self._signals = None
+        signals.set_mask(self._mask)
         if (self._busy or self._jobs) and self._killable and os.fork() == 0:
             try:
                 self._linger()
@@ -324,8 +355,7 @@ class Supervisor:
         null = os.open("/dev/null", os.O_RDWR)
         for fd in range(3):
             os.dup2(null, fd)
-        self._poll.unregister(self._wakeup)
-        self._interception = _LetThrough()
+        self._decides = False
         while self._busy or self._jobs:
             self._turn()
 
@@ -334,12 +364,3 @@ class Supervisor:
         if self.failures == 1:
             text = f"pcache: internal error, executions run uncached: {error!r}\n"
             os.write(2, text.encode(errors="replace"))
-
-
-class _LetThrough:
-    """Decides nothing."""
-
-    rules = ()
-
-    def read(self, notification: Notification) -> Task | None:
-        return None

@@ -9,6 +9,10 @@ from __future__ import annotations
 import ctypes
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _libc = ctypes.PyDLL(None, use_errno=True)
 _long = ctypes.c_long
 
@@ -21,8 +25,10 @@ _ptrace.restype = _long
 _ptrace.argtypes = (_long, _long, _long, _long)
 
 SYS_EXECVE = 59
+SYS_ARCH_PRCTL = 158
 SYS_EXECVEAT = 322
 _SYS_TKILL = 200
+_SYS_SIGNALFD4 = 289
 _SYS_PROCESS_VM_READV = 310
 _SYS_KCMP = 312
 _SYS_SECCOMP = 317
@@ -96,6 +102,13 @@ def keep_ptrace_capability() -> None:
     _call(_SYS_CAPGET, ctypes.addressof(header), ctypes.addressof(sets))
     sets[0] |= sets[1] & 1 << _CAP_SYS_PTRACE
     _call(_SYS_CAPSET, ctypes.addressof(header), ctypes.addressof(sets))
+
+
+def signal_descriptor(signals: Iterable[int]) -> int:
+    """A non-blocking signalfd(2) for blocked signals."""
+    mask = ctypes.c_uint64(sum(1 << (signal - 1) for signal in signals))
+    flags = os.O_NONBLOCK | os.O_CLOEXEC
+    return _call(_SYS_SIGNALFD4, -1, ctypes.addressof(mask), ctypes.sizeof(mask), flags)
 
 
 def set_name(name: bytes) -> None:
@@ -172,7 +185,7 @@ def execve(path: bytes, argv: tuple[bytes, ...], env: tuple[bytes, ...]) -> None
 
 
 def ignore_child_stops() -> None:
-    """SA_NOCLDSTOP for the SIGCHLD handler in place: stops of tracees are not worth a wake-up."""
+    """SA_NOCLDSTOP for SIGCHLD as it is: stops of tracees are not worth a wake-up."""
     action = ctypes.create_string_buffer(_SIGACTION_BYTES)
     flags = ctypes.c_int.from_buffer(action, _SIGACTION_FLAGS)
     for new, old in ((None, action), (action, None)):

@@ -65,6 +65,17 @@ class Task:
         self.before_exec = before_exec
         """Whether the execve is still to come, and others may wait for it."""
 
+    def check_names(self) -> None:
+        """Raise Unreadable if paths mean other files to the task than to us.
+
+        For hits only: what is looked up by mistake before costs nothing but time.
+        """
+        directory = b"/proc/%d/" % self.tid
+        if os.readlink(directory + b"root") != b"/":
+            raise Unreadable("another root")
+        if os.readlink(directory + b"ns/mnt") != _MOUNT_NAMESPACE:
+            raise Unreadable("another mount namespace")
+
 
 class Process:
     """One task under /proc.  All methods raise OSError when it goes away, or Unreadable."""
@@ -128,10 +139,6 @@ class Process:
         gid = int(_field(status, b"\nGid:\t").split(b"\t")[1])
         if (uid, gid) != (os.geteuid(), os.getegid()):
             raise Unreadable("another user")
-        if os.readlink(self._dir + b"root") != b"/":
-            raise Unreadable("another root")
-        if os.readlink(self._dir + b"ns/mnt") != _MOUNT_NAMESPACE:
-            raise Unreadable("another mount namespace")
         umask = int(_field(status, b"\nUmask:\t"), 8)
         tgid = int(_field(status, b"\nTgid:\t"))
         fds = TaskFds(self._tid, tgid, closing or frozenset())

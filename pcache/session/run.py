@@ -8,7 +8,7 @@ import os
 from ..counters import Counters
 from ..decide import Decider
 from ..descriptors import FdView
-from ..enforce import filter, spawn, syscalls
+from ..enforce import spawn, syscalls
 from ..enforce.intercept import interception
 from ..enforce.observer import Observer
 from ..enforce.supervisor import Supervisor
@@ -62,7 +62,7 @@ class Run:
         command = spawn.Command(self._command.path, self._command.argv, self._command.env)
         try:
             recorded.load()
-            program = filter.load(place.rules, self._user.store_dir)
+            program = place.program(self._user.store_dir)
             spawned = spawn.spawn(
                 command, program, become=lambda: become(self._user), gate=recorded.open_gate
             )

@@ -18,7 +18,7 @@ import sys
 
 from pcache import image
 from pcache.descriptors import FdView
-from pcache.enforce import filter, intercept, signals, spawn, supervisor, syscalls, tracee
+from pcache.enforce import intercept, signals, spawn, supervisor, syscalls, tracee
 from pcache.enforce.observer import Observer
 from pcache.enforce.task import Task
 from pcache.model import Call
@@ -105,7 +105,7 @@ def main() -> None:
     if "PCACHE_TEST_CRASH" in os.environ:
         crash_at(int(os.environ["PCACHE_TEST_CRASH"]))
     killable = "PCACHE_TEST_STOP_FIRST" not in os.environ
-    program = filter.load(place.rules, os.path.dirname(os.fsencode(report)))
+    program = place.program(os.path.dirname(os.fsencode(report)))
     spawned = spawn.spawn(spawn.Command(path, argv, env), program, killable)
     decisions: list[dict[str, object]] = []
 

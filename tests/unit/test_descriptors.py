@@ -74,6 +74,14 @@ def test_a_closed_descriptor() -> None:
         OwnFds().get(fd)
 
 
+def test_close_on_exec_descriptors_are_ours_alone() -> None:
+    fd = os.open("/dev/null", os.O_RDONLY)
+    assert OwnFds().kind(fd) == b"closed"
+    os.set_inheritable(fd, True)
+    assert OwnFds().kind(fd) == b"null"
+    os.close(fd)
+
+
 def test_duplicates_are_one_description_and_second_opens_are_not(opened: dict[str, int]) -> None:
     copy = os.dup(opened["null"])
     again = os.open("/dev/null", os.O_RDWR)

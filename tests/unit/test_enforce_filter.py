@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pcache.enforce import filter
+from pcache.enforce import filter, habits
 from pcache.enforce.intercept import Entry, Execve, interception
 from tests.unit.enforce_lab import Lab
 
@@ -56,6 +56,27 @@ def test_cached_filter_needs_no_pyseccomp(tmp_path: Path) -> None:
         for _ in range(2)
     ]
     assert printed == ["True\n", "False\n"]
+
+
+def test_one_stop_for_each_start(lab: Lab) -> None:
+    """The loader's second call passes: true(1) stops once, whatever it was taken to be."""
+    result = lab.run(["sh", "-c", "/bin/true; /bin/true; /bin/true; :"], "entry")
+    stops, decided = result.report["notifications"], result.report["decided"]
+    assert decided == 4
+    assert stops <= 5  # the shell allocates memory, which asks for the break again
+
+
+def test_habits_are_learnt_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learnt = habits.learn(bytes(tmp_path), Entry.rules)
+    assert [number for number, _ in learnt] == [158]
+    monkeypatch.setattr(habits, "_watch", None)
+    assert habits.learn(bytes(tmp_path), Entry.rules) == learnt
+
+
+def test_habits_that_cannot_be_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(habits, "_LOADER", b"/nonexistent")
+    assert habits.learn(bytes(tmp_path), Entry.rules) == ()
+    assert Entry().program(bytes(tmp_path)) == filter.load(Entry.rules, bytes(tmp_path))
 
 
 def test_32_bit_system_calls_pass(lab: Lab, intercept: str) -> None:

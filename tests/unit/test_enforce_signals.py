@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from tests.conftest import open_directory
 from tests.unit.enforce_lab import TIMEOUT, Lab
 
 
@@ -36,6 +37,75 @@ def test_signals_are_forwarded(lab: Lab, intercept: str, number: int) -> None:
         read_until(process.stdout.fileno(), b"ready\n")
         process.send_signal(number)
         assert process.wait(TIMEOUT) == 7
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_signals_of_the_terminal_sent_to_us_alone(lab: Lab, intercept: str, number: int) -> None:
+    """kill -INT of pcache's own pid, as a program that started it would do, ends the command."""
+    script = f"trap 'exit 7' {number}; echo ready; while :; do sleep 0.05; done"
+    with lab.start(["sh", "-c", script], intercept, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        read_until(process.stdout.fileno(), b"ready\n")
+        process.send_signal(number)
+        assert process.wait(TIMEOUT) == 7
+
+
+def test_ignored_signals_stay_ignored(lab: Lab, intercept: str) -> None:
+    """As under nohup(1): neither we nor the command take notice."""
+    script = "echo ready; read x; exit 6"
+    command, _ = lab.command(["sh", "-c", script], intercept)
+    ignoring = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *command]
+    with subprocess.Popen(
+        ignoring, env=lab.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stdin is not None
+        read_until(process.stdout.fileno(), b"ready\n")
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.2)
+        process.stdin.write(b"x\n")
+        process.stdin.flush()
+        assert process.wait(TIMEOUT) == 6
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x1c"], ids=["INT", "QUIT"])
+def test_key_press_arrives_once(lab: Lab, intercept: str, key: str) -> None:
+    """The terminal signals the whole group: passing that on would make it two."""
+    name = "INT" if key == "\x03" else "QUIT"
+    trap = f"trap 'echo caught' {name}; trap 'exit 7' USR1;"
+    words = ["bash", "-c", f"{trap} echo ready; while :; do sleep 0.05; done"]
+    command, _ = lab.command(words, intercept)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(command[0], command, lab.environment())
+    read_until(terminal, b"ready")
+    os.write(terminal, key.encode())
+    seen = read_until(terminal, b"caught")
+    time.sleep(0.3)
+    os.kill(pid, signal.SIGUSR1)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    while select.select([terminal], [], [], 0)[0]:
+        try:
+            seen += os.read(terminal, 4096)
+        except OSError:
+            break
+    os.close(terminal)
+    assert (status, seen.count(b"caught")) == (7, 1)
+
+
+def test_hang_up_of_the_terminal(lab: Lab, intercept: str) -> None:
+    """The kernel sends SIGHUP to the leader of the session alone, which is us."""
+    with open_directory() as directory:
+        script = (
+            "trap 'echo hung up >$0/ended; exit 7' HUP; echo ready; while :; do sleep 0.05; done"
+        )
+        command, _ = lab.command(["sh", "-c", script, str(directory)], intercept)
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(command[0], command, lab.environment())
+        read_until(terminal, b"ready")
+        os.close(terminal)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+        assert (directory / "ended").read_text() == "hung up\n"
 
 
 @pytest.mark.parametrize("trap", ["", "trap 'echo caught; exit 7' INT;"], ids=["default", "trap"])

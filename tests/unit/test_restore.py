@@ -343,6 +343,7 @@ def test_a_commit_that_fails_is_taken_back(store: Store, tree: Path) -> None:
     (tree / "mode").mkdir(0o700)
     (tree / "full").mkdir()
     fd = os.open(tree / "input", os.O_RDONLY)
+    os.set_inheritable(fd, True)
     made = Plan(
         Outcome(
             0,
@@ -404,6 +405,7 @@ def test_offsets(store: Store, tree: Path) -> None:
     (tree / "f").write_bytes(b"0123456789")
     fd = os.open(tree / "f", os.O_RDONLY)
     made = plan(store, offsets=((fd, 7),))
+    os.set_inheritable(fd, True)
     made.prepare()
     assert os.lseek(fd, 0, os.SEEK_CUR) == 0
     made.commit()
