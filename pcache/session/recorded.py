@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+import traceback
 
 from ..counters import Counters
 from ..errors import PcacheError, PrivilegeError, StoreError
@@ -80,7 +81,14 @@ class Recorded:
 
     def tick(self) -> None:
         """Takes in what was recorded since the last time."""
-        self.analysis.feed(*self._recording.news())
+        if self._recording.failure:
+            return
+        try:
+            self.analysis.feed(*self._recording.news())
+        except Exception as error:  # a bug of ours must not end the command's run
+            if "PCACHE_DEBUG" in os.environ:
+                traceback.print_exc()
+            self._recording.failure = f"internal error: {error!r}"
 
     def interrupted(self) -> None:
         """A signal came from outside: what runs now must not be stored."""
