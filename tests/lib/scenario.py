@@ -88,7 +88,9 @@ class Scenario:
 
     setup: edits that make the directory.  first: what replay decides after one trace, with nothing
     changed.  again: whether the command is run a second time over what it made, and what replay
-    decides then (None: open).  retrace: whether a second trace must find the same records.
+    decides then (None: open).  retrace: whether a second trace must find the same records;
+    retraced: but for so many, of commands whose arguments hold a random name.
+    masks: file name -> pattern of the starts of lines that no two plain runs write alike.
     """
 
     name: str
@@ -101,6 +103,8 @@ class Scenario:
     first: Expect = ROOT_HIT
     again: Expect = field(default_factory=Expect)
     retrace: bool = True
+    retraced: int = 0
+    masks: Mapping[str, str] = field(default_factory=dict)
 
     def prepare(self, directory: Path) -> None:
         for edit in self.setup:

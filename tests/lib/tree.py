@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -42,11 +44,18 @@ class Snapshot:
         self.nodes = nodes
 
     @classmethod
-    def take(cls, directory: Path, start_ns: int, began_ns: int) -> Snapshot:
+    def take(
+        cls,
+        directory: Path,
+        start_ns: int,
+        began_ns: int,
+        masks: Mapping[str, str] = MappingProxyType({}),
+    ) -> Snapshot:
         """The present state, after a run that began at `began_ns` (realtime).
 
         Of what runs since `start_ns` changed, the exact time is left to chance.  A directory's
-        own time is left out: it tells of temporary files, not of results.
+        own time is left out: it tells of temporary files, not of results.  masks: pattern of the
+        lines to leave out, by file name, for what differs with every plain run.
         """
         found = [(path, os.lstat(path)) for path in _walk(directory)]
         names: dict[tuple[int, int], list[str]] = {}
@@ -63,11 +72,12 @@ class Snapshot:
                 mtime = "fresh"
             elif mtime >= start_ns:
                 mtime = "of an earlier run"
-            nodes[os.path.relpath(path, directory)] = Node(
+            name = os.path.relpath(path, directory)
+            nodes[name] = Node(
                 _KINDS[form],
                 stat.S_IMODE(status.st_mode),
                 (status.st_uid, status.st_gid),
-                _content(path, form, status),
+                _content(path, form, status, masks.get(name)),
                 tuple(same) if len(same) > 1 else (),
                 mtime,
             )
@@ -95,10 +105,12 @@ def _walk(directory: Path) -> Iterator[str]:
             yield os.path.join(top, name)
 
 
-def _content(path: str, form: int, status: os.stat_result) -> str:
+def _content(path: str, form: int, status: os.stat_result, mask: str | None) -> str:
     if form == stat.S_IFREG:
-        with open(path, "rb") as file:
-            return f"{status.st_size}:{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+        content = Path(path).read_bytes()
+        if mask is not None:
+            content = re.sub(rb"(?m)^(?:%b).*\n" % mask.encode(), b"", content)
+        return f"{len(content)}:{hashlib.sha256(content).hexdigest()[:16]}"
     if form == stat.S_IFLNK:
         return os.readlink(path)
     return str(status.st_rdev)
@@ -122,9 +134,7 @@ class States:
 
     def restore(self, saved: Path) -> None:
         """Make the directory what it was: same names, contents, modes, modification times."""
-        subprocess.run(
-            ["find", str(self._directory), "-mindepth", "1", "-delete"], check=True
-        )
+        subprocess.run(["find", str(self._directory), "-mindepth", "1", "-delete"], check=True)
         self._copy(saved, self._directory)
 
     @staticmethod
