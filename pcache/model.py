@@ -105,6 +105,11 @@ class Kind:
     else the value of LEXISTS."""
     TIMES = b"t"
     """mtime in nanoseconds, following links: only for programs configured `strict`."""
+    LTIMES = b"T"
+    """The same without following a final symbolic link."""
+    ORDER = b"m"
+    """Several paths (`pcache.facts.order_path`): which of them are newer than which, only for
+    programs configured `mtime_order`."""
     FD = b"f"
     """The path is a decimal descriptor number: its kind, as in `Call.fds`."""
     INPUT = b"i"
@@ -227,6 +232,7 @@ class Reason:
     NON_DETERMINISTIC = "non-deterministic"
     CONFIGURED = "configured off"
     PRIVATE_TEMPORARY = "works on a temporary file of its caller"
+    SHORTAGE = "ran out of disk space or another resource"
     UNSUPPORTED = "operation that cannot be restored"
 
 

@@ -131,10 +131,12 @@ def _table() -> dict[str, bytes]:
     for name in ("read", "pread64", "readv", "preadv", "preadv2", "recvfrom"):
         calls[name] = _call(READ, fd=1)
     for name in ("setxattr", "lsetxattr", "removexattr", "lremovexattr"):
-        calls[name] = _call(PATH, path=1)
+        calls[name] = _call(PATH, path=1, path2=2)
     for name in ("getxattr", "lgetxattr", "listxattr", "llistxattr", "statfs"):
         calls[name] = _call(PATH, path=1, flags=READONLY)
-    for name in ("fsetxattr", "fremovexattr", "fgetxattr", "flistxattr"):
+    for name in ("fsetxattr", "fremovexattr"):
+        calls[name] = _call(PATH, fd=1, path2=2)
+    for name in ("fgetxattr", "flistxattr"):
         calls[name] = _call(FD, fd=1)
     for name in ("setxattrat", "removexattrat", "file_setattr", "open_tree", "open_tree_attr"):
         calls[name] = _call(PATH, path=2, dir=1, args=(3,))
@@ -142,7 +144,6 @@ def _table() -> dict[str, bytes]:
         calls[name] = _call(PATH, path=2, dir=1, args=(3,), flags=READONLY)
     calls["name_to_handle_at"] = _call(PATH, path=2, dir=1, args=(5,), flags=READONLY)
     calls["inotify_add_watch"] = _call(PATH, path=2, args=(3,), flags=READONLY)
-    calls["fchdir"] = _call(FD, fd=1, flags=INHERITED)
     calls["uname"] = _call(ARGS)
     calls["setrlimit"] = _call(ARGS, args=(1,), out=2, form=LIMIT)
     calls["prlimit64"] = _call(ARGS, args=(1, 2), out=3, form=LIMIT)

@@ -25,10 +25,11 @@ from ..facts import (
     names_value,
 )
 from ..model import Call, Fact, Key, Kind, Outcome, Output, Reason, Record, Uncacheable
+from ..rules import DEFAULT, Policy
 from ..store.blobs import Blobs
 from ..store.digests import DigestCache
 from ..store.digests import stamp as version_of
-from . import pseudo
+from . import configured, pseudo
 from .accesses.context import Context
 from .events import Stamp
 from .executions import (
@@ -90,6 +91,7 @@ class Conditions:
         facts: Facts,
         context: Context,
         clock: Clock,
+        policy: Policy = DEFAULT,
     ) -> None:
         self._digests = digests
         self._blobs = blobs
@@ -98,6 +100,7 @@ class Conditions:
         self._temporaries = context.temporaries
         self._context = context
         self._clock = clock
+        self._policy = policy
         self._digested: dict[tuple[bytes, int, int, int, int], tuple[bytes, int]] = {}
         """Canonical name and version -> digest, and when it was taken."""
         self._values: dict[Key, tuple[bytes, int]] = {}
@@ -107,6 +110,7 @@ class Conditions:
 
     def capture(self, execution: Execution) -> None:
         """Takes down the conditions of an execution that has just ended."""
+        configured.apply(execution, self._policy, self._facts)
         self._refuse_private(execution)
         if not execution.problems and not execution.replayed:
             try:
@@ -131,7 +135,7 @@ class Conditions:
         call = call_of(execution)
         facts = self._preconditions(execution)
         outcome = self._outcome(execution)
-        return Record(call, fingerprint.weak_fingerprint(call), tuple(facts), outcome)
+        return Record(call, fingerprint.weak_fingerprint(call, self._policy), tuple(facts), outcome)
 
     def settle(self, execution: Execution) -> Record | list[Uncacheable]:
         """The record, or why there is none; when the tree has ended and all events are known."""
@@ -203,6 +207,8 @@ class Conditions:
                 key = (kind, observation.name)  # the way there does not exist beforehand
             facts[key] = Fact(*key, value)
         for name, change in execution.changes.items():
+            if name in execution.ignored:
+                continue
             if change.first_how == ATTRIBUTES and not self._was_seen(execution, name):
                 raise _Unknowable(Reason.UNSUPPORTED, f"mode or times of {name!r} changed unseen")
         return list(facts.values())
@@ -313,6 +319,8 @@ class Conditions:
     def _outcome(self, execution: Execution) -> Outcome:
         outputs = []
         for name, change in execution.changes.items():
+            if name in execution.ignored:
+                continue
             output = self._output(execution, name, change)
             if output is not None:
                 outputs.append((change.last, len(name), output))

@@ -8,10 +8,14 @@ the times they carry let the ancestor see which of them it had itself brought ab
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 
+from ..facts import narrowed_order
 from ..model import Key, Kind, Reason, Uncacheable
 from .events import Descriptor, Stamp
+
+TIMED = (Kind.TIMES, Kind.LTIMES, Kind.ORDER)
 
 
 class Observation:
@@ -145,6 +149,10 @@ class Execution:
         """The same for outputs, where mode and times count too."""
         self.prefix_checks: list[tuple[bytes, int, int]] = []
         """The same for everything below a directory, given with its final slash."""
+        self.looks: dict[Key, tuple[int, bytes, Stamp]] | None = None
+        """First look at each path, if its time may matter: when, canonical name, version."""
+        self.ignored: set[bytes] = set()
+        """Those of `changes` that are configured not to matter."""
         self.problems: dict[str, Uncacheable] = {}
         self.children: list[Execution] = []
         """Those that have ended."""
@@ -218,21 +226,60 @@ class Execution:
                 directory = posixpath.dirname(directory)
         return False
 
+    def observe_times(self, observed: Iterable[tuple[Key, Observation]]) -> None:
+        """Notes observations of kinds TIMED, unless this subtree had itself set the times."""
+        entered: dict[bytes, int] = {}
+        for name, change in self.changes.items():
+            directory = posixpath.dirname(name)
+            entered[directory] = min(change.first, entered.get(directory, change.first))
+
+        for (kind, path), observation in observed:
+            ts = observation.ts
+            key, noted = (kind, path), observation
+            if kind == Kind.ORDER:
+                theirs = partial(self._time_is_theirs, ts)
+                left = narrowed_order(path, observation.value or b"", theirs)
+                if left is None:
+                    continue
+                key, noted = (kind, left[0]), Observation(ts, b"", left[1])
+            elif self.times_are_ours(noted.name, ts) or entered.get(noted.name, ts) < ts:
+                continue
+            known = self.inputs.get(key)
+            if known is None or ts < known.ts:
+                self.inputs[key] = noted
+
+    def _time_is_theirs(self, ts: int, name: bytes) -> bool:
+        return not self.times_are_ours(name, ts)
+
+    def times_are_ours(self, name: bytes, ts: int) -> bool:
+        """Whether this subtree had written the file, or set its times, before `ts`."""
+        change = self.changes.get(name)
+        if change is not None and change.first < ts and change.times != UNTOUCHED:
+            return True
+        return self.determined(name, ts)
+
     def merge_into_parent(self) -> None:
         """Hands the observations up; called when the execution has ended."""
         parent = self.parent
         if parent is None:
             return
         inputs, determined = parent.inputs, parent.determined
+        timed = []
         for key, observation in self.inputs.items():
             if key[0] in (Kind.FD, Kind.INPUT):
                 continue  # about descriptors: each execution has its own
+            if key[0] in TIMED:
+                timed.append((key, observation))
+                continue
             known = inputs.get(key)
             if known is None:
                 if not determined(observation.name, observation.ts):
                     inputs[key] = observation
                 continue
             parent._again(key, known, observation)
+        if timed:
+            parent.observe_times(timed)
+        parent.ignored |= self.ignored
         parent.children.append(self)
 
     def release(self) -> None:

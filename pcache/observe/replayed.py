@@ -14,6 +14,7 @@ from .executions import (
     GIVEN,
     REMOVED,
     REPLACED,
+    TIMED,
     UNTOUCHED,
     Chunk,
     Execution,
@@ -59,6 +60,9 @@ class Replayed:
             if fact.kind in _OF_DESCRIPTORS:
                 self._depend_on_descriptor(execution, fact)
                 continue
+            if fact.kind in TIMED:
+                self._depend_on_times(execution, fact, names)
+                continue
             path = fact.path.partition(b":")[2] if fact.kind == _PREFIXED else fact.path
             name = names.canonical(path, follow=fact.kind in (Kind.CONTENT, Kind.EXISTS))
             observation = Observation(self.began, name, fact.value, opened=True)
@@ -89,6 +93,13 @@ class Replayed:
                 # As in accesses/streams.py: not stdin, if there is another one.
                 number = numbers[1] if numbers[0] == 0 and len(numbers) > 1 else numbers[0]
                 at.chunks.append(Chunk(number, self.data, offset, length))
+
+    def _depend_on_times(self, execution: Execution, fact: Fact, names: Names) -> None:
+        name = b""
+        if fact.kind != Kind.ORDER:
+            name = names.canonical(fact.path, follow=fact.kind == Kind.TIMES)
+        observation = Observation(self.began, name, fact.value)
+        execution.observe_times([((fact.kind, fact.path), observation)])
 
     def _depend_on_descriptor(self, execution: Execution, fact: Fact) -> None:
         fd = int(fact.path)

@@ -11,13 +11,14 @@ import os
 from collections.abc import Callable
 
 from ..model import Key, Kind, Reason
+from ..rules import DEFAULT, Policy
 from . import events, pseudo
 from .accesses import Accesses, Event, Process
 from .events import Stamp
 from .executions import Execution, Observation
 from .interpreters import Interpreters
-from .syscall_table import NAMES as SYSCALL_NAMES
 from .replayed import Replayed
+from .syscall_table import NAMES as SYSCALL_NAMES
 
 # Limits of bpf/recorder.bpf.c: INHERITED and SCAN_FDS.
 _INHERITED, _SCANNED = 32, 256
@@ -44,6 +45,7 @@ class Tree:
         met: Callable[[bytes, Stamp], None],
         met_unseen: Callable[[Key, Observation], None],
         ended: Callable[[Execution], None],
+        policy: Policy = DEFAULT,
     ) -> None:
         self.executions: list[Execution] = []
         self.events = 0
@@ -51,6 +53,7 @@ class Tree:
         self._processes: dict[int, Process] = {}
         self.accesses = Accesses(self._processes, spool, copies, met, met_unseen)
         self._ended = ended
+        self._policy = policy
         self._interpreters = Interpreters()
         self._replayed: dict[int, Replayed] = {}
 
@@ -148,6 +151,8 @@ class Tree:
         execution.executable = body.file or b""
         execution.executable_stamp = body.stamp
         self.executions.append(execution)
+        if self._policy.settings(execution.executable).watched:
+            execution.looks = {}
         # A relative path is meant from the directory at the time of the call: SECTION_BASE is both
         # that and the new image's working directory.
         execution.filename = body.path or b""

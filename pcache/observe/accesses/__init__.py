@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from stat import S_ISDIR
 
 from ...model import Key, Reason
-from ..events import FAULT, LOST, TRUNCATED, Stamp
+from ..events import FAULT, INHERITED, LOST, TRUNCATED, Stamp
 from ..executions import Observation
 from ..syscall_table import NAMES as SYSCALL_NAMES
 from ..syscall_table import NUMBERS
@@ -65,7 +66,7 @@ class Accesses:
 
     def handle(self, event: Event) -> None:
         body, context = event.body, self.context
-        if body.cache is not None:
+        if body.cache is not None and event.execution.looks is None:
             meaning: tuple[int, tuple[Look, ...]] = body.cache
             generation, looks = meaning
             if generation == context.names.generation:
@@ -81,6 +82,8 @@ class Accesses:
             event.execution.problem_throughout(
                 Reason.EVENTS_LOST, f"{SYSCALL_NAMES[body.nr]}: {what}"
             )
+        if body.flags & INHERITED:
+            _refuse_directory(event)
         handler = self._handlers[body.nr]
         if body.handle is None and body.nr in _LOOKING and not body.flags:
             context.gathered = []
@@ -95,3 +98,18 @@ class Accesses:
         """Bytes of the last call of thread `tid`; `offset` is where they lie in the spool."""
         self._streams.data(tid, flags, offset, len(data))
         self._looking.data(tid, data)
+
+
+def _refuse_directory(event: Event) -> None:
+    """Which directory an inherited descriptor leads to is not part of a call."""
+    for execution in event.execution.chain():
+        directories = [
+            descriptor.fd
+            for same in execution.descriptors.values()
+            for descriptor in same
+            if S_ISDIR(descriptor.stamp.st_mode)
+        ]
+        if directories or execution is event.execution:
+            execution.problem(
+                Reason.DESCRIPTOR_PASSING, f"paths below an inherited descriptor: {directories}"
+            )

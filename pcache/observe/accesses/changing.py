@@ -54,7 +54,8 @@ class Changing:
             (
                 self._unsupported,
                 "setxattr lsetxattr removexattr lremovexattr fsetxattr fremovexattr getxattr "
-                "lgetxattr listxattr llistxattr settimeofday clock_settime getdents",
+                "lgetxattr fgetxattr listxattr llistxattr flistxattr setxattrat getxattrat "
+                "listxattrat removexattrat file_setattr getdents",
             ),
             (self._umask, "umask"),
         ]

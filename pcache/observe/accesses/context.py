@@ -144,6 +144,9 @@ class Context:
         if stamp is None:
             self.observe(event, kind, path, name)
             return
+        if event.execution.looks is not None:
+            self.not_only_looking()
+            event.execution.looks.setdefault((kind, path), (event.ts, name, stamp))
         form = S_IFMT(stamp.st_mode)
         if form == S_IFREG and not pseudo.is_pseudo(name):
             self._met(name, stamp)

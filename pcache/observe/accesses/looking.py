@@ -30,7 +30,10 @@ class Looking:
         return [
             (self._stat, "stat lstat newfstatat statx fstat"),
             (self._readlink, "readlink readlinkat"),
-            (self._access, "access faccessat faccessat2 execve execveat"),
+            (
+                self._access,
+                "access faccessat faccessat2 execve execveat statfs file_getattr name_to_handle_at",
+            ),
             (self._chdir, "chdir fchdir"),
             (self._list, "getdents64"),
         ]
@@ -104,6 +107,7 @@ class Looking:
         before = process.cwd
         if body.raw_path is None:  # fchdir: the open was observed
             process.cwd = body.file
+            self._streams.refuse_inherited(event, "working directory")
             return
         if body.raw_path.startswith(b"/"):
             path = body.raw_path

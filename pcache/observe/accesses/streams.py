@@ -10,7 +10,7 @@ from stat import S_IFMT, S_IFREG
 
 from ...model import Kind, Reason
 from .. import pseudo
-from ..events import FAULT, TRUNCATED, Handle, Stamp
+from ..events import FAULT, TRUNCATED, Body, Handle, Stamp
 from ..executions import MODIFIED, Chunk, Execution, Observation
 from ..syscall_table import NAMES as SYSCALL_NAMES
 from .context import Context, Event, Handler
@@ -80,6 +80,8 @@ class Streams:
         if body.stamp2 is not None and pseudo.is_null(body.stamp2):
             return
         call = SYSCALL_NAMES[body.nr]
+        if call == "sendto" and body.args[1]:
+            event.execution.problem_throughout(Reason.NETWORK, "sendto a named socket")
         if body.err:
             for execution, fd in inheritors:
                 if body.err not in (errno.EINTR, errno.EAGAIN):
@@ -120,6 +122,15 @@ class Streams:
                 self._depend_on_input(event, execution, fd, stamp)
             else:
                 self._depend_on_fd(event, execution, fd)
+
+    def refuse_inherited(self, event: Event, use: str) -> None:
+        """Which file an inherited descriptor leads to is not part of a call: some uses of it make
+        uncacheable whoever inherited it."""
+        body = event.body
+        for execution, fd in self._inheritors(
+            event, body.handle, body.stamp2 or body.stamp, writing=False
+        ):
+            execution.problem(Reason.DESCRIPTOR_PASSING, f"descriptor {fd} as {use}")
 
     def _read(self, event: Event) -> None:
         self.inherited_read(event, moved=not SYSCALL_NAMES[event.body.nr].startswith("pread"))
@@ -177,7 +188,7 @@ class Streams:
         body = event.body
         targets = self._inheritors(event, body.handle, body.stamp, writing=True)
         if targets and not (body.stamp is not None and pseudo.is_null(body.stamp)):
-            offset = self._copy_again(event)
+            offset = None if self._at_offset(body) else self._copy_again(event)
             for execution, fd in targets:
                 if offset is None:
                     execution.problem(
@@ -189,6 +200,11 @@ class Streams:
         if body.handle2 is not None:
             body.handle, body.file = body.handle2, body.file2
             self.inherited_read(event, moved=len(body.out) != 8)
+
+    @staticmethod
+    def _at_offset(body: Body) -> bool:
+        """Whether the bytes went to a given place of the target rather than its end."""
+        return SYSCALL_NAMES[body.nr] in ("splice", "copy_file_range") and body.args[0] != 0
 
     def _copy_again(self, event: Event) -> int | None:
         """Where in `copies` the bytes of a kernel copy now lie; None if they are not to be had."""

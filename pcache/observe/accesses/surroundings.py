@@ -15,42 +15,56 @@ _FAMILIES = {2: "inet", 10: "inet6", 16: "netlink", 17: "packet", 38: "alg", 40:
 _NAMESPACES = 0x7E020080  # CLONE_NEW*, sched.h
 
 _BREAKERS = {
-    "io_uring_setup": Reason.UNOBSERVABLE_WRITE,
-    "ptrace": Reason.PTRACE,
-    "process_vm_readv": Reason.SHARED_MEMORY,
-    "process_vm_writev": Reason.SHARED_MEMORY,
-    "shmget": Reason.SHARED_MEMORY,
-    "semget": Reason.SHARED_MEMORY,
-    "msgget": Reason.SHARED_MEMORY,
-    "mq_open": Reason.SHARED_MEMORY,
-    "userfaultfd": Reason.SHARED_MEMORY,
-    "unshare": Reason.NAMESPACE,
-    "setns": Reason.NAMESPACE,
-    "chroot": Reason.NAMESPACE,
-    "pivot_root": Reason.NAMESPACE,
-    "mount": Reason.NAMESPACE,
-    "umount2": Reason.NAMESPACE,
-    "fsopen": Reason.NAMESPACE,
-    "open_tree": Reason.NAMESPACE,
-    "move_mount": Reason.NAMESPACE,
-    "open_by_handle_at": Reason.UNSUPPORTED,
-    "fanotify_init": Reason.UNSUPPORTED,
-    "bpf": Reason.UNSUPPORTED,
-    "perf_event_open": Reason.UNSUPPORTED,
+    Reason.UNOBSERVABLE_WRITE: "io_uring_setup io_uring_enter io_setup",
+    Reason.PTRACE: "ptrace",
+    Reason.SHARED_MEMORY: (
+        "mq_open mq_unlink userfaultfd process_vm_readv process_vm_writev process_madvise "
+        "keyctl add_key request_key"
+    ),
+    Reason.NAMESPACE: (
+        "unshare setns chroot pivot_root mount umount2 fsopen fsconfig fsmount fspick open_tree "
+        "open_tree_attr move_mount mount_setattr"
+    ),
+    Reason.DESCRIPTOR_PASSING: "pidfd_getfd recvmmsg sendmmsg",
+    Reason.NETWORK: "accept accept4",
+    Reason.FOREIGN_INPUT: "syslog statmount listmount inotify_add_watch",
+    Reason.UNSUPPORTED: (
+        "open_by_handle_at fanotify_init fanotify_mark bpf perf_event_open quotactl quotactl_fd "
+        "acct swapon swapoff reboot sethostname setdomainname iopl ioperm init_module "
+        "finit_module delete_module kexec_load kexec_file_load vhangup uselib _sysctl "
+        "settimeofday clock_settime clock_adjtime adjtimex lsm_set_self_attr"
+    ),
 }
+_REASON = {name: reason for reason, names in _BREAKERS.items() for name in names.split()}
+_INHERITED_BY_PROGRAMS = frozenset({"unshare", "setns", "chroot", "pivot_root"})
+
+_IPC_MAKING = "shmget semget msgget"
+_IPC_USING = "shmat shmctl semop semtimedop semctl msgsnd msgrcv msgctl"
+_IPC_PRIVATE = 0
+
+_UNAME = tuple(b"/proc/sys/kernel/" + name for name in (b"hostname", b"osrelease", b"version"))
+"""Where the answer of uname(2) can be seen again."""
 
 
 class Surroundings:
     def __init__(self, context: Context) -> None:
         self.context = context
+        self._private_ipc: set[tuple[str, int]] = set()
+        """(shm, sem or msg; identifier) of what the tree made for itself."""
 
     def handlers(self) -> list[tuple[Handler, str]]:
         return [
-            (self._message, "sendmsg recvmsg pidfd_getfd"),
+            (self._message, "sendmsg recvmsg"),
             (self._socket, "socket"),
             (self._address, "connect bind"),
-            (self._kill, "kill tkill tgkill rt_sigqueueinfo pidfd_send_signal"),
-            (self._breaker, " ".join(_BREAKERS)),
+            (
+                self._kill,
+                "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal",
+            ),
+            (self._make_ipc, _IPC_MAKING),
+            (self._use_ipc, _IPC_USING),
+            (self._uname, "uname"),
+            (self._breaker, " ".join(_REASON)),
         ]
 
     def _message(self, event: Event) -> None:
@@ -93,17 +107,40 @@ class Surroundings:
         body = event.body
         pid = struct.unpack("<i", struct.pack("<I", body.args[0] & 0xFFFFFFFF))[0]
         call = SYSCALL_NAMES[body.nr]
+        number = body.args[2] if call in ("tgkill", "rt_tgsigqueueinfo") else body.args[1]
         if body.err:
+            if number == 0 and pid not in self.context.pids:
+                # Whether such a process runs is no business of the tree, but it has asked.
+                event.execution.problem_throughout(Reason.SIGNAL_OUTSIDE, f"look for process {pid}")
             return
         target = (
             self.context.processes.get(pid) if pid > 0 and call != "pidfd_send_signal" else None
         )
-        number = body.args[2] if call == "tgkill" else body.args[1]
         if target is not None:
             target.senders.setdefault(number, []).append(event.execution)
         for execution in event.execution.chain():
             if target is None or not execution.contains(target.execution):
                 execution.problem(Reason.SIGNAL_OUTSIDE, f"{call} of {pid} with signal {number}")
+
+    def _make_ipc(self, event: Event) -> None:
+        name, body = SYSCALL_NAMES[event.body.nr], event.body
+        if body.err:
+            return
+        if body.args[0] == _IPC_PRIVATE:
+            self._private_ipc.add((name[:3], event.ret))
+        else:
+            event.execution.problem_throughout(Reason.SHARED_MEMORY, name)
+
+    def _use_ipc(self, event: Event) -> None:
+        """Through an identifier, which need not come from a call of the tree."""
+        name, body = SYSCALL_NAMES[event.body.nr], event.body
+        if not body.err and (name[:3], body.args[0] & 0xFFFFFFFF) not in self._private_ipc:
+            event.execution.problem_throughout(Reason.SHARED_MEMORY, name)
+
+    def _uname(self, event: Event) -> None:
+        if not event.body.err:
+            for path in _UNAME:
+                self.context.observe(event, Kind.CONTENT, path, path)
 
     def _breaker(self, event: Event) -> None:
         body = event.body
@@ -112,6 +149,6 @@ class Surroundings:
         call = SYSCALL_NAMES[body.nr]
         if call == "unshare" and not body.args[0] & _NAMESPACES:
             return
-        if call in ("shmget", "semget", "msgget") and body.args[0] == 0:
-            return  # IPC_PRIVATE
-        event.execution.problem_throughout(_BREAKERS[call], call)
+        event.execution.problem_throughout(_REASON[call], call)
+        if call in _INHERITED_BY_PROGRAMS:
+            event.process.handed_down.append((Reason.NAMESPACE, f"{call} by its caller"))

@@ -1,0 +1,92 @@
+"""What a process hands down to the programs it starts although no call tells of it.
+
+Limits, system call filters, capabilities, the personality: a program behaves otherwise with them,
+but its call is the same.  So what the tree itself changed of them makes uncacheable, on its own,
+every program started from then on by that process and its children.  The process that changed them
+depends on nothing by it: its own record begins before.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from ...model import Reason
+from ..syscall_table import NAMES as SYSCALL_NAMES
+from .context import Event, Handler
+
+# asm-generic/resource.h
+_RLIMIT_STACK, _RLIMIT_CORE, _RLIMIT_NOFILE = 3, 4, 7
+_INFINITY = (1 << 64) - 1
+_AMPLE = {_RLIMIT_STACK: 1 << 20, _RLIMIT_NOFILE: 256}
+"""Limits that compilers and make raise or lower as a matter of course, and down to which value
+no program is taken to notice."""
+
+_ADDR_NO_RANDOMIZE = 0x40000
+_PERSONALITY_QUERY = 0xFFFFFFFF
+# PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_CAP_AMBIENT: linux/prctl.h
+_RESTRICTING_PRCTL = frozenset({22, 24, 28, 47})
+_SECCOMP_GET = frozenset({2, 3})  # SECCOMP_GET_ACTION_AVAIL, SECCOMP_GET_NOTIF_SIZES
+_KEEP = 0xFFFFFFFF
+
+
+class Heirlooms:
+    def handlers(self) -> list[tuple[Handler, str]]:
+        return [
+            (self._limit, "setrlimit prlimit64"),
+            (self._identity, " ".join(_USER_CALLS)),
+            (self._groups, "setgroups"),
+            (self._personality, "personality"),
+            (self._restriction, "seccomp prctl landlock_restrict_self capset sched_setaffinity"),
+        ]
+
+    @staticmethod
+    def _hand_down(event: Event, evidence: str) -> None:
+        event.process.handed_down.append((Reason.UNSUPPORTED, evidence))
+
+    def _limit(self, event: Event) -> None:
+        body = event.body
+        if body.err or len(body.out) < 16:
+            return
+        resource = body.args[-1] & 0xFFFFFFFF
+        (soft,) = struct.unpack_from("<Q", body.out)
+        if soft == _INFINITY or resource == _RLIMIT_CORE or soft >= _AMPLE.get(resource, _INFINITY):
+            return
+        self._hand_down(event, f"limit {resource} set to {soft} by its caller")
+
+    def _identity(self, event: Event) -> None:
+        """setuid and its like, unless they set what already is."""
+        body = event.body
+        name = SYSCALL_NAMES[body.nr]
+        execution = event.execution
+        mine = execution.gid if "gid" in name else execution.uid
+        failed = body.err and not name.startswith("setfs")  # these return the old id
+        if failed or all(argument & _KEEP in (_KEEP, mine) for argument in body.args):
+            return
+        execution.problem_throughout(Reason.UNSUPPORTED, f"change of identity by {name}")
+        self._hand_down(event, f"change of identity by {name} of its caller")
+
+    def _groups(self, event: Event) -> None:
+        if not event.body.err:
+            event.execution.problem_throughout(Reason.UNSUPPORTED, "change of groups")
+            self._hand_down(event, "change of groups by its caller")
+
+    def _personality(self, event: Event) -> None:
+        wanted = event.body.args[0] & 0xFFFFFFFF
+        if not event.body.err and wanted not in (_PERSONALITY_QUERY, event.ret & 0xFFFFFFFF):
+            if wanted & ~_ADDR_NO_RANDOMIZE == event.ret & ~_ADDR_NO_RANDOMIZE & 0xFFFFFFFF:
+                return
+            self._hand_down(event, f"personality {wanted:#x} set by its caller")
+
+    def _restriction(self, event: Event) -> None:
+        body = event.body
+        name = SYSCALL_NAMES[body.nr]
+        harmless = (name == "prctl" and body.args[0] not in _RESTRICTING_PRCTL) or (
+            name == "seccomp" and body.args[0] in _SECCOMP_GET
+        )
+        if not body.err and not harmless:
+            self._hand_down(event, f"{name} by its caller")
+
+
+_USER_CALLS = (
+    "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid",
+)  # fmt: skip
