@@ -197,8 +197,10 @@ class Lab:
         target = self.directory / name
         if not target.exists():
             subprocess.run(
-                ["gcc", "-O1", "-pthread", "-Wall", "-Wextra", "-o", target, *options]
-                + [PROBES / f"{name}.c"],
+                [
+                    *("gcc", "-O1", "-pthread", "-Wall", "-Wextra", "-o", target),
+                    *(PROBES / f"{name}.c", *options),
+                ],
                 check=True,
             )
         return str(target)
@@ -268,9 +270,10 @@ class _Analysis:
         self.tree = Tree(
             spool,
             copies,
-            lambda name, stamp: self.conditions.meet(name, stamp),
-            lambda key, observation: self.conditions.meet_unseen(key, observation),
-            lambda execution: self.conditions.capture(execution),
+            # Conditions need the tree's context, which the tree makes.
+            lambda *met: self.conditions.meet(*met),
+            lambda *unseen: self.conditions.meet_unseen(*unseen),
+            lambda ended: self.conditions.capture(ended),  # noqa: PLW0108
         )
         context = self.tree.accesses.context
         self.conditions = Conditions(
