@@ -117,6 +117,8 @@ def _text(error: OSError) -> str:
 
 
 def _name(kind: bytes, path: bytes) -> str:
+    if kind == Kind.ORDER:
+        return "which files are newer than which"
     if kind == Kind.REPLACEABLE:
         path = path.partition(b":")[2]
     text = path.decode(errors="backslashreplace")

@@ -17,7 +17,8 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `LDIGEST` | LISTING | names and types in a directory |
 | `LDIGEST` | NAMES | names in a directory |
 | `ok` | REPLACEABLE, REMOVABLE, NOT_LINK, DIRECTORY, OVERWRITABLE | see `model.Kind` |
-| `tNS` | TIMES | modification time |
+| `tNS` | TIMES, LTIMES | modification time |
+| `mN N ...` | ORDER | for each file, how many of the decisive times are earlier than its own |
 | as in `Call.fds` | FD | kind of the descriptor |
 | `iOFFSET:DIGEST` | INPUT | offset and whole content of the regular file |
 
@@ -28,6 +29,7 @@ from __future__ import annotations
 
 import errno
 import os
+from _bisect import bisect_left
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK
 
 from xxhash import xxh3_128_digest
@@ -37,7 +39,7 @@ from pcache.model import Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Protocol
 
     from pcache.counters import Counters
@@ -158,6 +160,52 @@ def replaceable_value(mode: int, st: Stat, uid: int, target: bytes = b"") -> byt
     return exists_value(st, target)
 
 
+def order_path(files: Iterable[tuple[bytes, bool]]) -> bytes:
+    """The path of an ORDER fact: files, and whether it matters which others are newer than it."""
+    return b"".join(
+        [b"%d%b%b" % (len(path), b"+" if decisive else b":", path) for path, decisive in files]
+    )
+
+
+def order_files(path: bytes) -> list[tuple[bytes, bool]]:
+    """What was given to `order_path`."""
+    files = []
+    at = 0
+    while at < len(path):
+        end = at
+        while path[end : end + 1].isdigit():
+            end += 1
+        after = end + 1 + int(path[at:end])
+        files.append((path[end + 1 : after], path[end : end + 1] == b"+"))
+        at = after
+    return files
+
+
+def order_value(times: Sequence[int], decisive: Sequence[bool]) -> bytes:
+    """Value of ORDER for files with these modification times.
+
+    One file is newer than a decisive one exactly if its number is the larger.
+    """
+    marks = sorted({time for time, flag in zip(times, decisive, strict=True) if flag})
+    return b"m" + b" ".join([b"%d" % bisect_left(marks, time) for time in times])
+
+
+def narrowed_order(
+    path: bytes, value: bytes, keep: Callable[[bytes], bool]
+) -> tuple[bytes, bytes] | None:
+    """Path and value of an ORDER fact about some of its files only; None if nothing is left."""
+    numbers = [int(number) for number in value[1:].split()]
+    kept = [
+        (file, flag, number)
+        for (file, flag), number in zip(order_files(path), numbers, strict=True)
+        if keep(file)
+    ]
+    if len(kept) < 2 or not any(flag for _, flag, _ in kept):
+        return None
+    narrowed = order_path((file, flag) for file, flag, _ in kept)
+    return narrowed, order_value([n for _, _, n in kept], [flag for _, flag, _ in kept])
+
+
 class Facts:
     """Looks at paths as the calling process: every answer is of now, only digests are remembered.
 
@@ -191,6 +239,8 @@ class Facts:
             Kind.DIRECTORY: self._directory,
             Kind.OVERWRITABLE: self._overwritable,
             Kind.TIMES: self._times,
+            Kind.LTIMES: self._ltimes,
+            Kind.ORDER: self._order,
             Kind.FD: self._fd,
             Kind.INPUT: self._input,
         }
@@ -314,6 +364,20 @@ class Facts:
             return times_value(os.stat(path))
         except OSError as error:
             return error_value(error.errno)
+
+    def _ltimes(self, path: bytes) -> bytes:
+        try:
+            return times_value(os.lstat(path))
+        except OSError as error:
+            return error_value(error.errno)
+
+    def _order(self, path: bytes) -> bytes:
+        files = order_files(path)
+        try:
+            times = [os.stat(file).st_mtime_ns for file, _ in files]
+        except OSError as error:
+            return error_value(error.errno)
+        return order_value(times, [decisive for _, decisive in files])
 
     def _fd(self, path: bytes) -> bytes:
         return self._view().kind(int(path))

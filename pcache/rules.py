@@ -101,6 +101,11 @@ class Settings:
         if rule.cache_failures is not None:
             self.cache_failures = rule.cache_failures
 
+    @property
+    def watched(self) -> bool:
+        """Whether modification times may be inputs, whatever the arguments."""
+        return bool(self._strict) or self.mtime_order
+
     def strict(self, argv: Sequence[bytes]) -> bool:
         """Whether modification times are inputs, which may depend on the arguments."""
         if isinstance(self._strict, bool):

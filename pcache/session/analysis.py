@@ -31,7 +31,7 @@ class Analysis:
         self._counters = counters
         self.copies = copies
         self.clock = Clock()
-        self.tree = Tree(spool, copies, self._met, self._met_unseen, self._ended)
+        self.tree = Tree(spool, copies, self._met, self._met_unseen, self._ended, store.policy)
         context = self.tree.accesses.context
         self._conditions = Conditions(
             store.digests,
@@ -39,6 +39,7 @@ class Analysis:
             Facts(store.digests, OwnFds(), counters),
             context,
             self.clock,
+            store.policy,
         )
 
     def feed(self, blob: bytes, offset: int) -> None:
@@ -78,7 +79,8 @@ class Analysis:
             self._counters.inc(f"uncacheable: {reason.reason}")
             explain(f"{reason.reason}: {reason.evidence}", execution)
         call = call_of(execution)
-        self._store.add_uncacheable(call, fingerprint.weak_fingerprint(call), reasons)
+        weak = fingerprint.weak_fingerprint(call, self._store.policy)
+        self._store.add_uncacheable(call, weak, reasons)
 
     def _met(self, name: bytes, stamp: Stamp) -> None:
         self._conditions.meet(name, stamp)

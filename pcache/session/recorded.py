@@ -16,6 +16,7 @@ from ..errors import PcacheError, PrivilegeError, StoreError
 from ..observe import program
 from ..observe.executions import Execution
 from ..observe.recording import Recording
+from ..store.gc import collect_if_over
 from ..store.index import Store
 from ..user import User
 from .analysis import Analysis
@@ -112,12 +113,19 @@ class Recorded:
             if lost:
                 say("pcache: a larger ring may help: --ring-size MIB")
             self.analysis.store(failure, self._interrupted, self._explain)
+            self._make_room()
             self._store.close()
         except (PcacheError, OSError) as error:
             if self._recording.failure:
                 return  # one message is enough: a full disk fails more than once
             message = error if isinstance(error, PcacheError) else StoreError(str(error))
             say(f"{message.report()}\npcache: nothing of this run is stored")
+
+    def _make_room(self) -> None:
+        try:
+            collect_if_over(self._store)
+        except StoreError as error:
+            say(error.report())
 
     def _explain(self, verdict: str, execution: Execution) -> None:
         if self._options.explain:

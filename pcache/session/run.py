@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
+from .. import config
 from ..counters import Counters
 from ..decide import Decider
 from ..descriptors import FdView
@@ -41,7 +42,8 @@ class Run:
     def run(self) -> int:
         """The command's exit status.  Dies by the command's signal if it did."""
         try:
-            store = Store.open(self._user.store_dir, counters=self._counters)
+            policy = config.load(self._user, self._command.cwd)
+            store = Store.open(self._user.store_dir, counters=self._counters, policy=policy)
         except PcacheError as error:
             say(error.report())
             return self._plainly("the command runs without pcache")

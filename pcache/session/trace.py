@@ -8,6 +8,7 @@ import select
 import signal
 from types import FrameType
 
+from .. import config
 from ..counters import Counters
 from ..enforce import spawn
 from ..errors import PcacheError
@@ -39,7 +40,8 @@ class Trace:
     def run(self) -> int:
         """Runs the command; its exit status.  Dies by the command's signal if it did."""
         try:
-            store = Store.open(self._user.store_dir, counters=self._counters)
+            policy = config.load(self._user, self._command.cwd)
+            store = Store.open(self._user.store_dir, counters=self._counters, policy=policy)
             recorded = Recorded(self._user, self._options, store, self._counters)
             recorded.load()
         except PcacheError as error:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from xxhash import xxh3_128_digest
+
+from pcache.facts import order_files
 from pcache.model import Call, Kind
 
 _SHORT = 8
@@ -32,6 +35,8 @@ def call_text(call: Call) -> str:
 
 def fact_name(kind: bytes, path: bytes) -> str:
     """What a fact is about."""
+    if kind == Kind.ORDER:
+        return f"which of {len(order_files(path))} files are newer than which"
     if kind == Kind.REPLACEABLE:
         path = path.partition(b":")[2]
     if kind in (Kind.FD, Kind.INPUT):
@@ -40,6 +45,7 @@ def fact_name(kind: bytes, path: bytes) -> str:
         Kind.LISTING: ", its entries",
         Kind.NAMES: ", its names",
         Kind.TIMES: ", its modification time",
+        Kind.LTIMES: ", its modification time",
     }.get(kind, "")
     return text(path) + what
 
@@ -57,6 +63,8 @@ def value_text(kind: bytes, value: bytes) -> str:
         return f"looking fails with errno {text(rest)}"
     if first == b"t":
         return f"{int(rest) / 1e9:.9f}"
+    if first == b"m":
+        return f"order {xxh3_128_digest(value).hex()[:_SHORT]}"
     if first == b"L":
         return f"entries {rest.hex()[:_SHORT]}"
     if first == b"l":

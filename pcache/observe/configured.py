@@ -1,0 +1,94 @@
+"""What the configuration makes of an execution that has ended, before its conditions are derived.
+
+Everything here shows in the records of its ancestors too, as it is done to the execution's
+observations before they are handed up.
+"""
+
+from __future__ import annotations
+
+from stat import S_IFREG
+
+from ..facts import Facts, order_path, order_value, times_value
+from ..model import Key, Kind, Reason
+from ..rules import CALLERS, ITSELF, Policy, Settings, matches
+from .executions import ATTRIBUTES, UNTOUCHED, Execution, Observation
+
+
+def apply(execution: Execution, policy: Policy, facts: Facts) -> None:
+    """Adds, removes and refuses what the rules for its program say."""
+    settings = policy.settings(execution.executable)
+    if execution.looks and not execution.replayed:
+        if settings.strict(execution.argv()):
+            _depend_on_times(execution)
+        if settings.mtime_order:
+            _depend_on_order(execution)
+    if settings.ignore_paths:
+        _ignore(execution, settings.ignore_paths)
+    for path in settings.extra_inputs:
+        try:
+            value = facts.evaluate(Kind.CONTENT, path)
+        except OSError as error:
+            execution.problem(Reason.INPUT_CHANGED, f"extra input {path!r}: {error.strerror}")
+            continue
+        execution.observe((Kind.CONTENT, path), Observation(execution.image, path, value))
+    _refuse(execution, settings)
+
+
+def _refuse(execution: Execution, settings: Settings) -> None:
+    evidence = f"never_cache of {execution.executable.decode(errors='backslashreplace')}"
+    if settings.never_cache == ITSELF:
+        execution.problem(Reason.CONFIGURED, evidence)
+    elif settings.never_cache == CALLERS:
+        execution.problem_throughout(Reason.CONFIGURED, evidence)
+    elif execution.status and not settings.cache_failures:
+        execution.problem(Reason.CONFIGURED, f"it failed with wait status {execution.status:#x}")
+
+
+def _ignore(execution: Execution, patterns: tuple[bytes, ...]) -> None:
+    def ignored(name: bytes) -> bool:
+        return any(matches(pattern, name) for pattern in patterns)
+
+    for key, observation in list(execution.inputs.items()):
+        if observation.name and (ignored(observation.name) or ignored(key[1])):
+            del execution.inputs[key]
+    execution.ignored.update(filter(ignored, execution.changes))
+
+
+def _depend_on_times(execution: Execution) -> None:
+    """A strict program: the modification times of all that it looked at are inputs."""
+    assert execution.looks is not None
+    observed: list[tuple[Key, Observation]] = []
+    for (kind, path), (ts, name, stamp) in execution.looks.items():
+        times = Kind.TIMES if kind == Kind.CONTENT else Kind.LTIMES
+        observed.append(((times, path), Observation(ts, name, times_value(stamp))))
+    execution.observe_times(observed)
+
+
+def _depend_on_order(execution: Execution) -> None:
+    """A program that goes by which file is newer than which (make).
+
+    Targets and sources cannot be told apart by looking; but the order matters only for targets
+    that were there.  One that was remade shows by being written.  One that was left alone as up to
+    date shows by its sources: make looked at them, and nobody read them.  Where there is such an
+    unread file, it is not known whose source it is, so every file is taken for a target; where
+    there is none (after `make clean`), everything that was there was a source, and was used.
+    """
+    assert execution.looks is not None
+    times: dict[bytes, int] = {}
+    for ts, name, stamp in execution.looks.values():
+        if stamp.st_mode & 0o170000 == S_IFREG and not execution.times_are_ours(name, ts):
+            times.setdefault(name, stamp.st_mtime_ns)
+    remade = {name for name in times if _is_remade(execution, name)}
+    read = {observation.name for observation in execution.inputs.values() if observation.opened}
+    decisive = remade if times.keys() <= read | remade else times.keys()
+    names = sorted(times)
+    flags = [name in decisive for name in names]
+    value = order_value([times[name] for name in names], flags)
+    path = order_path(zip(names, flags, strict=True))
+    observation = Observation(execution.image, b"", value)
+    execution.observe_times([((Kind.ORDER, path), observation)])
+
+
+def _is_remade(execution: Execution, name: bytes) -> bool:
+    change = execution.changes.get(name)
+    return change is not None and (change.first_how != ATTRIBUTES or change.times != UNTOUCHED)
