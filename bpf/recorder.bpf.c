@@ -18,8 +18,8 @@
 
 #define BUFFER 16384
 #define SLACK 4608
-#define CHUNK 8192
-#define CHUNKS 64       /* data chunks per program; then it tail-calls itself, at most 33 times */
+#define CHUNK 16384
+#define CHUNKS 32       /* data chunks per program; then it tail-calls itself, at most 33 times */
 #define WALK_STEPS 16   /* path components per program */
 #define INHERITED 32    /* open file descriptions whose identity is kept per image */
 #define SCAN_FDS 256    /* descriptors reported at exec, 16 per program */

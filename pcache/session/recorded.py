@@ -6,8 +6,8 @@ whose behalf the command runs.
 
 from __future__ import annotations
 
+import errno
 import os
-import tempfile
 import time
 import traceback
 
@@ -161,9 +161,13 @@ def become(user: User) -> None:
 def _spool(directory: bytes) -> int:
     """A nameless file beside the store.  Raises StoreError."""
     try:
-        with tempfile.TemporaryFile(dir=os.fsdecode(directory)) as file:
-            return os.dup(file.fileno())
+        return os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StoreError(
-            f"cannot make a spool file in {os.fsdecode(directory)}: {error.strerror}"
-        ) from error
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):
+            raise StoreError(
+                f"cannot make a spool file in {os.fsdecode(directory)}: {error.strerror}"
+            ) from error
+    path = directory + b"/spool.%d.%d" % (os.getpid(), time.monotonic_ns())
+    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    os.unlink(path)
+    return fd
