@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import fcntl
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -185,11 +185,12 @@ def _tools(args: argparse.Namespace) -> tuple[list[tools.Tool], dict[str, str]]:
 @contextlib.contextmanager
 def _work(path: Path) -> Iterator[Path]:
     path.mkdir(parents=True, exist_ok=True)
-    # The same absolute path for every run, but no two runs at a time.
-    with tempfile.TemporaryDirectory(dir=path, prefix="lock-") as lock:
-        others = [other for other in path.glob("lock-*") if other != Path(lock)]
-        if others:
-            raise config.BadWorkload(f"another run uses {path} (else remove {others[0]})")
+    # Every run uses the same absolute paths, so there is one at a time.
+    with (path / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise config.BadWorkload(f"another run uses {path}; --work names another") from None
         yield path
 
 
