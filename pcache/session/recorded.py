@@ -59,7 +59,10 @@ class Recorded:
     def load(self) -> None:
         """Loads the probes.  Raises PrivilegeError, EnvironmentProblem or StoreError."""
         if os.getuid() != 0:
-            raise PrivilegeError("recording needs root", "put sudo in front: sudo pcache trace ..., sudo pcache run ...")
+            raise PrivilegeError(
+                "recording needs root",
+                "put sudo in front: sudo pcache trace ..., sudo pcache run ...",
+            )
         act_as_root()
         try:
             recorder = program.Recorder(program.image(), self._options.ring_bytes)
