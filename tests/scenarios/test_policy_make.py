@@ -1,0 +1,99 @@
+"""make goes by which file is newer: what a replay prints must be what plain make prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.lib.edits import Edit, append, delete, touch, write
+from tests.lib.scenario import ROOT_HIT, Expect, Scenario, step
+
+pytestmark = pytest.mark.root
+
+MAKEFILE = """\
+CC = gcc
+program: a.o b.o
+\t$(CC) -o $@ a.o b.o
+%.o: %.c common.h
+\t$(CC) -c -o $@ $<
+"""
+PROJECT: tuple[Edit, ...] = (
+    write("Makefile", MAKEFILE),
+    write("common.h", "int b(void);\n"),
+    write("a.c", '#include "common.h"\nint main(void) { return b(); }\n'),
+    write("b.c", '#include "common.h"\nint b(void) { return 0; }\n'),
+)
+NOT_AS_A_WHOLE = Expect(root=False)
+
+
+def oldest(path: str) -> Edit:
+    """A modification time before all others."""
+    return lambda root: __import__("os").utime(root / path, (1e9, 1e9))
+
+
+def both_steps() -> tuple[object, ...]:
+    return (
+        step("nothing to be done", built=True, expect=NOT_AS_A_WHOLE),
+        step("a source touched when all is built", touch("a.c"), built=True, expect=NOT_AS_A_WHOLE),
+        step("another", touch("b.c"), built=True, expect=NOT_AS_A_WHOLE),
+        step("a header", touch("common.h"), built=True, expect=NOT_AS_A_WHOLE),
+        step("still nothing to be done", built=True, expect=ROOT_HIT),
+        step("a source touched before a build", touch("a.c"), expect=ROOT_HIT),
+        step("all touched before a build", touch("common.h"), touch("b.c"), expect=ROOT_HIT),
+        step("an object removed", delete("a.o"), built=True, expect=NOT_AS_A_WHOLE),
+        step("an object outdated", oldest("b.o"), built=True, expect=NOT_AS_A_WHOLE),
+        step("the product outdated", oldest("program"), built=True, expect=NOT_AS_A_WHOLE),
+        step("the product touched", touch("program"), built=True, expect=Expect()),
+        step("an object touched", touch("a.o"), built=True, expect=NOT_AS_A_WHOLE),
+        step("edited", append("b.c", "\n"), built=True, expect=NOT_AS_A_WHOLE),
+        step("a source older than ever", oldest("a.c"), built=True, expect=Expect()),
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("make",), ("sh", "-c", "make; echo ended"), ("make", "-C", ".", "program")],
+    ids=["make", "through-a-shell", "with-a-directory"],
+)
+def test_make(command: tuple[str, ...], check: Callable[[Scenario], None]) -> None:
+    steps = both_steps()
+    check(Scenario("make", command, PROJECT, steps))  # type: ignore[arg-type]
+
+
+def test_recursive_make(check: Callable[[Scenario], None]) -> None:
+    setup = (
+        write("Makefile", "all:\n\t$(MAKE) -C sub\n\tcat sub/out\n"),
+        write("sub/Makefile", "out: in\n\tcp in out\n"),
+        write("sub/in", "text\n"),
+    )
+    steps = (
+        step("nothing to be done", built=True, expect=NOT_AS_A_WHOLE),
+        step("touched", touch("sub/in"), built=True, expect=NOT_AS_A_WHOLE),
+        step("touched before a build", touch("sub/in"), expect=ROOT_HIT),
+    )
+    check(Scenario("recursive", ("make",), setup, steps))
+
+
+def test_script_that_sets_the_order_itself(check: Callable[[Scenario], None]) -> None:
+    """What the script brings about is no input of it, whatever the times were before."""
+    script = "rm -f program *.o; make; touch a.c; make; make; touch -d 2001-01-01 common.h; make\n"
+    steps = (
+        step("touched", touch("a.c"), touch("b.c")),
+        step("when all is built", built=True, expect=Expect()),
+        step("another order", touch("common.h"), built=True, expect=Expect()),
+    )
+    check(Scenario("script", ("sh", "run.sh"), (*PROJECT, write("run.sh", script)), steps))
+
+
+def test_ordinary_programs_do_not_mind(check: Callable[[Scenario], None]) -> None:
+    steps = (step("touched", touch("b"), touch("a")), step("one", touch("a"), built=True))
+    setup = (write("a", "a\n"), write("b", "b\n"))
+    check(Scenario("sort", ("sort", "-o", "c", "a", "b"), setup, steps))
+
+
+def test_switched_off(check: Callable[[Scenario], None]) -> None:
+    """A relaxation: the user says that contents decide."""
+    setup = (*PROJECT, write(".pcache.toml", "[program.make]\nmtime_order = false\n"))
+    steps = (step("nothing to be done", built=True, expect=NOT_AS_A_WHOLE),)
+    check(Scenario("off", ("make",), setup, steps))
