@@ -31,6 +31,10 @@ _QUICK_PHASES: tuple[config.PhaseName, ...] = ("cold", "warm", "no-op", "edit")
 _QUICK_TOOLS = ("plain", "pcache", "pcache-run", "ccache", "strace-seccomp")
 
 
+class BadRequest(Exception):
+    """What was asked for cannot be done."""
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command line; 0 if all went well, 1 for a wrong result, 2 for wrong usage."""
     args = _parser().parse_args(argv)
@@ -38,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     try:
         status: int = args.verb(args, console)
-    except (config.BadWorkload, results.BadResults) as error:
+    except (BadRequest, config.BadWorkload, results.BadResults) as error:
         Console(stderr=True).print(f"bench: {error}", style="red", markup=False)
         return 2
     return status
@@ -62,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--phase", action="append", default=[], choices=config.PHASES, help="may be repeated"
     )
-    run.add_argument("--reps", type=int, default=3, help="repetitions (default 3)")
+    run.add_argument("--reps", type=_positive, default=3, help="repetitions (default 3)")
     run.add_argument("--full", action="store_true", help="all workloads, tools and phases")
     run.add_argument("--json", type=Path, default=LATEST, metavar="FILE", help="where results go")
     run.add_argument("--work", type=Path, default=WORK, metavar="DIR", help="work folder")
@@ -94,7 +98,9 @@ def _run(args: argparse.Namespace, console: Console) -> int:
     if args.install:
         _install(chosen, console)
     present, absent = _tools(args)
-    phases = tuple(args.phase) or (config.PHASES if args.full else _QUICK_PHASES)
+    wanted = args.phase or (config.PHASES if args.full else _QUICK_PHASES)
+    # What the other phases replay is recorded in the cold one.
+    phases = tuple(phase for phase in config.PHASES if phase == "cold" or phase in wanted)
     collected = results.Results(
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         reps=args.reps,
@@ -102,20 +108,10 @@ def _run(args: argparse.Namespace, console: Console) -> int:
         absent=absent,
     )
     with _work(args.work) as work, _progress(console) as progress:
-        _measure(
-            Runner(work, Plan(present, args.reps, phases), _Bar(progress)),
-            chosen,
-            args,
-            collected,
-            progress,
-        )
+        runner = Runner(work, Plan(present, args.reps, phases), _Bar(progress))
+        _measure(runner, chosen, args, collected, progress)
         if with_micro:
-            pcache = next((t for t in present if type(t) is tools.Pcache), None)
-            if pcache is not None:
-                task = progress.add_task("micro", total=suite.STEPS)
-                for row in suite.run(work, pcache, args.reps, lambda: progress.advance(task)):
-                    collected.micro.append(row)
-                    results.write(collected, args.json)
+            _measure_micro(work, present, args, collected, progress)
     return _show(collected, args.json, console)
 
 
@@ -165,11 +161,36 @@ def _measure(
         results.write(collected, args.json)
 
 
+def _measure_micro(
+    work: Path,
+    present: list[tools.Tool],
+    args: argparse.Namespace,
+    collected: results.Results,
+    progress: Progress,
+) -> None:
+    pcache = next((tool for tool in present if type(tool) is tools.Pcache), None)
+    if pcache is None:
+        return
+    task = progress.add_task("micro", total=suite.STEPS)
+    try:
+        for row in suite.run(work, pcache, args.reps, lambda: progress.advance(task)):
+            collected.micro.append(row)
+            results.write(collected, args.json)
+    except RuntimeError as error:
+        collected.skipped["micro"] = str(error)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text} is no number of repetitions")
+    return int(text)
+
+
 def _tools(args: argparse.Namespace) -> tuple[list[tools.Tool], dict[str, str]]:
     everything = tools.all_tools(args.pcache)
     known = {tool.name for tool in everything}
     if unknown := set(args.tool) - known:
-        raise config.BadWorkload(f"no tool {sorted(unknown)}; there are {sorted(known)}")
+        raise BadRequest(f"no tool {sorted(unknown)}; there are {sorted(known)}")
     wanted = {*args.tool, "plain"} if args.tool else known if args.full else {*_QUICK_TOOLS}
     present, absent = [], {}
     for tool in everything:
@@ -190,7 +211,7 @@ def _work(path: Path) -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise config.BadWorkload(f"another run uses {path}; --work names another") from None
+            raise BadRequest(f"another run uses {path}; --work names another") from None
         yield path
 
 
