@@ -482,6 +482,23 @@ int handle_args(struct bpf_raw_tracepoint_args *ctx) {
   return 0;
 }
 
+/* The descriptor that the path /proc/self/fd/N at `path` names, or -1.  C libraries change modes and
+ * times through such paths. */
+static __always_inline int self_fd(u8 *path) {
+  u64 w[3];
+  int fd = 0, digits = 0;
+  bpf_probe_read_kernel(w, sizeof(w), path);
+  if (w[0] != 0x65732f636f72702fULL || (w[1] & 0xffffffffffffULL) != 0x2f64662f666cULL) return -1;
+#pragma unroll
+  for (int i = 14; i < 19; i++) {
+    u8 c = ((u8 *)w)[i];
+    if (c < '0' || c > '9') break;
+    fd = fd * 10 + c - '0';
+    digits++;
+  }
+  return digits ? fd : -1;
+}
+
 int handle_path(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   if ((s->event.nr == NR_EXECVE || s->event.nr == NR_EXECVEAT) && ret == 0) return 0; /* on_exec has it */
@@ -510,7 +527,18 @@ int handle_path(struct bpf_raw_tracepoint_args *ctx) {
     u32 at = *(volatile u32 *)&s->used & (BUFFER - 1);
     n = add_string(s, ARG(c->path), SECTION_PATH, 0);
     if (n > 1) relative = s->buffer[at + 4] != '/';
-    if (relative) queue_base(s, task, c->dir ? ARG(c->dir) : AT_FDCWD, SECTION_BASE);
+    if (relative) {
+      queue_base(s, task, c->dir ? ARG(c->dir) : AT_FDCWD, SECTION_BASE);
+    } else if (!(c->flags & CALL_READONLY) && !c->path2) {
+      int fd = self_fd(s->buffer + at + 4);
+      if (fd >= 0) f = fd_file(task, fd);
+      if (f) {
+        *(volatile u32 *)&s->used = at;
+        add_handle(s, f, SECTION_HANDLE);
+        add_stamp(s, f, SECTION_STAT2);
+        queue_file(s, f, SECTION_FILE);
+      }
+    }
   }
   tail(ctx, TAIL_RESULT);
   return 0;

@@ -140,6 +140,11 @@ def names_value(names: Iterable[bytes]) -> bytes:
     return b"L" + xxh3_128_digest(join(sorted(set(names) - {b".", b".."})))
 
 
+def resolves_value(exists: bytes, name: bytes) -> bytes:
+    """Value of RESOLVES: that of EXISTS, and the canonical name."""
+    return exists + b">" + name
+
+
 def input_value(offset: int, digest: Digest) -> bytes:
     """Value of INPUT: an inherited regular file read from `offset` on."""
     return b"i%d:%b" % (offset, digest)
@@ -237,6 +242,7 @@ class Facts:
             Kind.REMOVABLE: self._removable,
             Kind.NOT_LINK: self._not_link,
             Kind.DIRECTORY: self._directory,
+            Kind.RESOLVES: self._resolves,
             Kind.OVERWRITABLE: self._overwritable,
             Kind.TIMES: self._times,
             Kind.LTIMES: self._ltimes,
@@ -347,6 +353,9 @@ class Facts:
     def _not_link(self, path: bytes) -> bytes:
         value = self._lexists(path)
         return value if value[:1] in (b"-", b"!", b"l") else OK
+
+    def _resolves(self, path: bytes) -> bytes:
+        return resolves_value(self._exists(path), os.path.realpath(path))
 
     def _directory(self, path: bytes) -> bytes:
         value = self._exists(path)

@@ -98,6 +98,9 @@ class Kind:
     """b"ok" if unlink(2) can remove it: it is there and no directory; else the value of LEXISTS."""
     NOT_LINK = b"k"
     """b"ok" if it is there and no symbolic link; else the value of LEXISTS."""
+    RESOLVES = b"R"
+    """The value of EXISTS and, after a `>`, the canonical name: where a directory is that relative
+    names are then looked up in, reached by a path with links or `..`."""
     DIRECTORY = b"D"
     """b"ok" if it is a directory, following links; else the value of EXISTS."""
     OVERWRITABLE = b"o"

@@ -44,6 +44,8 @@ from .executions import (
     Observation,
 )
 
+_STATES = frozenset({Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.RESOLVES})
+"""Kinds whose values hold the mode."""
 _EAGER_BYTES = 64 << 20
 _GRAIN_NS = 20_000_000
 """A file whose ctime is younger than this when it is opened may change unseen (FACTS: measured
@@ -216,7 +218,7 @@ class Conditions:
     @staticmethod
     def _was_seen(execution: Execution, name: bytes) -> bool:
         return any(
-            observation.name == name and kind in (Kind.CONTENT, Kind.LCONTENT)
+            observation.name == name and kind in _STATES
             for (kind, _), observation in execution.inputs.items()
         ) or execution.determined(name, execution.changes[name].last + 1)
 
@@ -359,12 +361,12 @@ class Conditions:
         except OSError as error:
             raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name) from error
         form, mode = S_IFMT(now.st_mode), now.st_mode & 0o7777
+        mtime = now.st_mtime_ns if change.times == GIVEN else -1
         if form == S_IFDIR:
-            return Output(b"d", name, mode)
+            return Output(b"d" if change.content_last else b"m", name, mode, b"", mtime)
         assert execution.end is not None
         if now.st_ctime_ns > self._clock.realtime(execution.end) + _GRAIN_NS:
             raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
-        mtime = now.st_mtime_ns if change.times == GIVEN else -1
         if name in self._context.with_acl and b"system.posix_acl_access" in _xattrs(name):
             raise _Unknowable(Reason.UNSUPPORTED, f"access control list of {name!r}")
         if not change.content_last and change.times != NOW:

@@ -192,10 +192,27 @@ class Execution:
         """Notes a dependency, unless this subtree had itself determined it."""
         known = self.inputs.get(key)
         if known is None:
-            if not self.determined(observation.name, observation.ts):
-                self.inputs[key] = observation
+            if self.determined(observation.name, observation.ts):
+                return
+            change = self.changes.get(observation.name)
+            if change is not None and change.first < observation.ts:
+                # Its mode is ours already: what it was before must have been seen before.
+                earlier = self._earlier(key[1], observation.name)
+                if earlier is not None:
+                    earlier.opened |= observation.opened
+                    return
+            self.inputs[key] = observation
         else:
             self._again(key, known, observation)
+
+    def _earlier(self, path: bytes, name: bytes) -> Observation | None:
+        """A look at the whole state of a file."""
+        for kind in (Kind.CONTENT, Kind.LCONTENT):
+            for place in (path, name):
+                known = self.inputs.get((kind, place))
+                if known is not None:
+                    return known
+        return None
 
     def _again(self, key: Key, known: Observation, observation: Observation) -> None:
         """Another observation of a known key: it adds nothing if it is of our own doing."""

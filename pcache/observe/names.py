@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import posixpath
 
+from .pseudo import is_magic
+
 _MAX_LINKS = 40  # MAXSYMLINKS, include/linux/namei.h
 
 
@@ -50,6 +52,8 @@ class Names:
         self._links[name] = None
 
     def _target(self, name: bytes) -> bytes | None:
+        if is_magic(name):
+            return None  # leads elsewhere in each process, and we are not the one that asked
         if name not in self._links:
             try:
                 self._links[name] = os.readlink(name)

@@ -20,6 +20,11 @@ from ..syscall_table import NAMES as SYSCALL_NAMES
 Look = tuple[Key, bytes, bytes | None, Stamp | None, bool]
 """What an observation is made of, but for its time."""
 LOOKUP_FAILED = frozenset({errno.ENOENT, errno.ENOTDIR})
+_OF_THE_SYSTEM = (
+    *(b"/etc/", b"/lib/", b"/lib64/", b"/usr/lib/", b"/usr/lib64/"),
+    *(b"/usr/share/locale/", b"/usr/share/zoneinfo/"),
+)
+"""What the C library opens for every program: its times matter only if a program asks for them."""
 _ABOUT_THE_CALL = frozenset({errno.EINTR, errno.EFAULT, errno.EMFILE, errno.ENFILE, errno.ENOSYS})
 
 
@@ -146,7 +151,8 @@ class Context:
             return
         if event.execution.looks is not None:
             self.not_only_looking()
-            event.execution.looks.setdefault((kind, path), (event.ts, name, stamp))
+            if not (opened and name.startswith(_OF_THE_SYSTEM)):
+                event.execution.looks.setdefault((kind, path), (event.ts, name, stamp))
         form = S_IFMT(stamp.st_mode)
         if form == S_IFREG and not pseudo.is_pseudo(name):
             self._met(name, stamp)

@@ -120,7 +120,8 @@ class Looking:
                 Reason.UNSUPPORTED, "working directory outside the root directory"
             )
         else:
-            self.context.observe(event, Kind.EXISTS, path, process.cwd)
+            kind = Kind.EXISTS if path == process.cwd else Kind.RESOLVES
+            self.context.observe(event, kind, path, process.cwd)
 
     def _list(self, event: Event) -> None:
         body = event.body

@@ -7,7 +7,7 @@ import os
 import struct
 from stat import S_IFDIR, S_IFIFO, S_IFMT, S_IFREG
 
-from ...facts import ABSENT, OK, exists_value, replaceable_path
+from ...facts import ABSENT, OK, exists_value, replaceable_path, resolves_value
 from ...model import Kind, Reason
 from .. import pseudo
 from ..events import Body, Stamp
@@ -52,12 +52,14 @@ class Opening:
             self._open_nameless(event, path, stamp, flags)
         elif pseudo.ignored(name):
             return
-        elif flags & _O_PATH:
+        elif form == S_IFDIR and path != name:
+            # Names relative to it will be told from where it is, not from how it was reached.
+            value = resolves_value(exists_value(stamp), name)
+            self.context.observe(event, Kind.RESOLVES, path, name, value=value)
+        elif form == S_IFDIR or flags & _O_PATH:
             self.context.observe(event, Kind.EXISTS, path, name, value=exists_value(stamp))
         elif form == S_IFREG:
             self._open_regular(event, path, name, stamp, flags, mode)
-        elif form == S_IFDIR:
-            self.context.observe(event, Kind.EXISTS, path, name, value=exists_value(stamp))
         elif form == S_IFIFO:
             for execution in event.execution.chain():
                 if name not in execution.changes:
