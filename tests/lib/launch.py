@@ -14,7 +14,8 @@ from typing import IO
 
 TIMEOUT = 60
 MODES = ("entry", "execve")
-_OWN_LINE = re.compile(rb"^pcache: .*\n", re.MULTILINE)
+# Anywhere in a line: a shell may have begun a message of its own when pcache tells a decision.
+_OWN_LINE = re.compile(rb"pcache: .*\n")
 _DECISION = re.compile(r"^pcache: (hit|miss|run)\s+(.*?)(?:   (.*))?$", re.MULTILINE)
 
 

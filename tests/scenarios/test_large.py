@@ -61,8 +61,7 @@ EDITED = step(
         "ar ",
         "ranlib",
         "liblua",
-        "uname",
-        hit=("-o lvm.o", "-o lparser.o"),
+        hit=("-o lvm.o", "-o lapi.o"),
     ),
     record=False,
 )
