@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 TIMEOUT = 60
 MODES = ("entry", "execve")
@@ -158,8 +158,8 @@ class Launcher:
                 stdout = os.open(output, flags)
                 stack.callback(os.close, stdout)
             stderr = subprocess.STDOUT if stdio.merged else subprocess.PIPE
-            given = {"input": stdio.stdin} if stdin is None else {"stdin": stdin}
-            done = subprocess.run(  # type: ignore[call-overload]
+            given: dict[str, Any] = {"input": stdio.stdin} if stdin is None else {"stdin": stdin}
+            done: subprocess.CompletedProcess[bytes] = subprocess.run(
                 command,
                 cwd=cwd,
                 env=dict(env),

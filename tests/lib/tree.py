@@ -68,9 +68,9 @@ class Snapshot:
             form = stat.S_IFMT(status.st_mode)
             same = sorted(names.get((status.st_dev, status.st_ino), ()))
             mtime: int | str = status.st_mtime_ns
-            if form == stat.S_IFDIR or mtime >= began_ns:
+            if form == stat.S_IFDIR or status.st_mtime_ns >= began_ns:
                 mtime = "fresh"
-            elif mtime >= start_ns:
+            elif status.st_mtime_ns >= start_ns:
                 mtime = "of an earlier run"
             name = os.path.relpath(path, directory)
             nodes[name] = Node(
