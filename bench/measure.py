@@ -69,6 +69,7 @@ def measure(
         stdout, stderr = (path.read_bytes() for path in paths)
     if process.returncode < 0:
         # Killed with everything in its group: it took too long.
+        stderr += f"bench: killed after {timeout:g} seconds\n".encode()
         return Measured(timeout, 0.0, 0, process.returncode, stdout, stderr)
     if not numbers:
         raise OSError(f"cannot start {command[0]}: {stderr.decode(errors='replace')}")

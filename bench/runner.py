@@ -19,6 +19,11 @@ from bench.verify import Result, Verifier
 _WARM_RUNS = 3
 """A warm run takes milliseconds, so it costs little to have more of them."""
 
+_LEAST_PATIENCE = 60.0
+"""Seconds."""
+_SLOWEST = 30
+"""No tool takes that many times as long as the plain command."""
+
 Progress = Callable[[str], None]
 
 
@@ -92,6 +97,8 @@ class _Bench:
         self._env = {**env, **workload.run.env}
         self._verifier = Verifier(workload.verify)
         self._right: dict[PhaseName, Result] = {}
+        self._patience = workload.run.timeout
+        """Seconds that a run may take."""
 
     def samples(self, tool: Tool, phase: PhaseName, rep: int) -> Iterator[Sample]:
         """Run one phase with one tool."""
@@ -149,7 +156,7 @@ class _Bench:
                 tool.command(phase, argv, place),
                 cwd=self._tree.path,
                 env=tool.env(self._env, place),
-                timeout=self._workload.run.timeout,
+                timeout=self._patience,
             )
         finally:
             tool.after(place)
@@ -160,6 +167,10 @@ class _Bench:
         result = self._verifier.result(self._tree, run)
         if tool.name == "plain":
             self._right.setdefault(phase, result)
+            if phase == "cold":
+                # Whoever hangs is found out in reasonable time.
+                patience = max(_LEAST_PATIENCE, _SLOWEST * run.wall)
+                self._patience = min(self._workload.run.timeout, patience)
         right = self._right[baseline(phase)]
         return Sample(
             workload=self._workload.name,

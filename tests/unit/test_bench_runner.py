@@ -167,6 +167,7 @@ def test_measure_limits_and_separates() -> None:
     assert (done.status, done.stdout, done.stderr) == (7, b"out\n", b"err\n")
     late = measure(["sh", "-c", "echo out; sleep 60"], cwd=Path("/"), env=env, timeout=0.5)
     assert (late.status, late.wall, late.stdout) == (-9, 0.5, b"out\n")
+    assert late.stderr == b"bench: killed after 0.5 seconds\n"
     with pytest.raises(OSError, match="cannot start no-such-program"):
         measure(["no-such-program"], cwd=Path("/"), env=env, timeout=20)
 
