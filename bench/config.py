@@ -87,7 +87,7 @@ class Run(Table):
     command: Command
     env: dict[str, str] = {}
     timeout: PositiveFloat = 900.0
-    """Seconds for the plain command; a tool gets 30 times what that took, but not more than this."""
+    """Seconds for the plain command; a tool gets 30 times what that took, at most this."""
 
     @property
     def argv(self) -> list[str]:
