@@ -4,7 +4,7 @@ number=1
 while [ $number -lt 100 ]; do
     expr $number + 1
     basename "/some/path/$number.txt" .txt
-    cp tiny.sh "out/$number"
+    cp data "out/$number"
     touch "out/$number.stamp"
     /bin/true "$number"
     number=$((number + 1))
