@@ -9,6 +9,7 @@ from pcache.fingerprint import strong_fingerprint, weak_fingerprint
 from pcache.model import Kind
 from pcache.restore import Plan
 from pcache.rules import NO
+from pcache.stamps import let_tick_pass
 from pcache.store.database import DamagedIndex
 
 TYPE_CHECKING = False
@@ -44,6 +45,7 @@ class Decider:
         except OSError as error:
             plan, kind, self._why = None, "cannot restore", _text(error)
         if plan is None:
+            let_tick_pass()
             self._counters.inc("misses")
             self._counters.inc(f"miss: {kind}")
         else:

@@ -14,6 +14,7 @@ from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 
 from pcache.counters import Counters
 from pcache.staging import Staging, forget
+from pcache.stamps import fresh_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -341,6 +342,5 @@ def _mode(path: bytes, permissions: bool = False) -> int | None:
 
 def _set_time(path: bytes, mtime_ns: int) -> None:
     if mtime_ns < 0:
-        os.utime(path, follow_symlinks=False)
-    else:
-        os.utime(path, ns=(mtime_ns, mtime_ns), follow_symlinks=False)
+        mtime_ns = fresh_ns()
+    os.utime(path, ns=(mtime_ns, mtime_ns), follow_symlinks=False)

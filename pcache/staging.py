@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
+from pcache.stamps import fresh_ns
+
 _NAMELESS_LIMIT = 200
 """How many nameless files may be held open at once: well below the usual limit of 1024."""
 
@@ -40,9 +42,8 @@ class Staged:
         """Sets the modification time; -1: to now."""
         file = self.fd if self.fd >= 0 else self._name
         if mtime_ns < 0:
-            os.utime(file)
-        else:
-            os.utime(file, ns=(mtime_ns, mtime_ns))
+            mtime_ns = fresh_ns()
+        os.utime(file, ns=(mtime_ns, mtime_ns))
 
     def publish(self, path: bytes) -> None:
         """Gives the file the name `path`, which must be free."""

@@ -58,7 +58,7 @@ def both_steps() -> tuple[object, ...]:
 )
 def test_make(command: tuple[str, ...], check: Callable[[Scenario], None]) -> None:
     steps = both_steps()
-    check(Scenario("make", command, PROJECT, steps))  # type: ignore[arg-type]
+    check(Scenario("make", command, PROJECT, steps, retrace=False))  # type: ignore[arg-type]
 
 
 def test_recursive_make(check: Callable[[Scenario], None]) -> None:
@@ -83,7 +83,11 @@ def test_script_that_sets_the_order_itself(check: Callable[[Scenario], None]) ->
         step("when all is built", built=True, expect=Expect()),
         step("another order", touch("common.h"), built=True, expect=Expect()),
     )
-    check(Scenario("script", ("sh", "run.sh"), (*PROJECT, write("run.sh", script)), steps))
+    check(
+        Scenario(
+            "script", ("sh", "run.sh"), (*PROJECT, write("run.sh", script)), steps, retrace=False
+        )
+    )
 
 
 def test_ordinary_programs_do_not_mind(check: Callable[[Scenario], None]) -> None:
@@ -96,4 +100,4 @@ def test_switched_off(check: Callable[[Scenario], None]) -> None:
     """A relaxation: the user says that contents decide."""
     setup = (*PROJECT, write(".pcache.toml", "[program.make]\nmtime_order = false\n"))
     steps = (step("nothing to be done", built=True, expect=NOT_AS_A_WHOLE),)
-    check(Scenario("off", ("make",), setup, steps))
+    check(Scenario("off", ("make",), setup, steps, retrace=False))
