@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
 
 from tests.lib.edits import Edit, append, delete, touch, write
-from tests.lib.scenario import ROOT_HIT, Expect, Scenario, step
+from tests.lib.scenario import ROOT_HIT, Expect, Scenario, Step, step
 
 pytestmark = pytest.mark.root
 
@@ -29,10 +30,10 @@ NOT_AS_A_WHOLE = Expect(root=False)
 
 def oldest(path: str) -> Edit:
     """A modification time before all others."""
-    return lambda root: __import__("os").utime(root / path, (1e9, 1e9))
+    return lambda root: os.utime(root / path, (1e9, 1e9))
 
 
-def both_steps() -> tuple[object, ...]:
+def steps_of_a_build() -> tuple[Step, ...]:
     return (
         step("nothing to be done", built=True, expect=NOT_AS_A_WHOLE),
         step("a source touched when all is built", touch("a.c"), built=True, expect=NOT_AS_A_WHOLE),
@@ -57,8 +58,8 @@ def both_steps() -> tuple[object, ...]:
     ids=["make", "through-a-shell", "with-a-directory"],
 )
 def test_make(command: tuple[str, ...], check: Callable[[Scenario], None]) -> None:
-    steps = both_steps()
-    check(Scenario("make", command, PROJECT, steps, retrace=False))  # type: ignore[arg-type]
+    steps = steps_of_a_build()
+    check(Scenario("make", command, PROJECT, steps, retrace=False))
 
 
 def test_recursive_make(check: Callable[[Scenario], None]) -> None:
@@ -69,7 +70,8 @@ def test_recursive_make(check: Callable[[Scenario], None]) -> None:
     )
     steps = (
         step("nothing to be done", built=True, expect=NOT_AS_A_WHOLE),
-        step("touched", touch("sub/in"), built=True, expect=NOT_AS_A_WHOLE),
+        # cp is given an old output to overwrite, whose content is gone before it can be kept.
+        step("touched", touch("sub/in"), built=True, expect=NOT_AS_A_WHOLE, root_hit=False),
         step("touched before a build", touch("sub/in"), expect=ROOT_HIT),
     )
     check(Scenario("recursive", ("make",), setup, steps))
@@ -92,8 +94,7 @@ def test_script_that_sets_the_order_itself(check: Callable[[Scenario], None]) ->
 
 def test_ordinary_programs_do_not_mind(check: Callable[[Scenario], None]) -> None:
     steps = (step("touched", touch("b"), touch("a")), step("one", touch("a"), built=True))
-    setup = (write("a", "a\n"), write("b", "b\n"))
-    check(Scenario("sort", ("sort", "-o", "c", "a", "b"), setup, steps))
+    check(Scenario("sort", ("sort", "a", "b"), (write("a", "a\n"), write("b", "b\n")), steps))
 
 
 def test_switched_off(check: Callable[[Scenario], None]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.lib.edits import append, chmod, delete, touch, write
+from tests.lib.edits import Edit, append, chmod, delete, touch, write
 from tests.lib.scenario import ROOT_HIT, Expect, Scenario, only, step
 from tests.lib.scripts import script
 
@@ -16,7 +16,7 @@ Check = Callable[[Scenario], None]
 NOT_AS_A_WHOLE = Expect(root=False)
 
 
-def configured(text: str) -> object:
+def configured(text: str) -> Edit:
     return write(".pcache.toml", text)
 
 
@@ -82,7 +82,7 @@ def test_never_cached_with_its_callers(check: Check) -> None:
             "cat a\nsort b\n",
             write("a", "a\n"),
             write("b", "b\n"),
-            configured(rule),  # type: ignore[arg-type]
+            configured(rule),
             uncached=("cat",),
             first=only("dash run.sh", "cat a", hit=("sort b",)),
         )
@@ -96,7 +96,7 @@ def test_failures_need_not_be_cached(check: Check) -> None:
             "failures",
             "ls none\nls a\n",
             write("a", "a\n"),
-            configured(rule),  # type: ignore[arg-type]
+            configured(rule),
             uncached=("ls none",),
         )
     )
@@ -108,7 +108,7 @@ def test_ignored_variables(check: Check) -> None:
         step("not ignored", env={"OTHER": "b"}, expect=only("sort")),
     )
     setup = (write("in", "b\na\n"), configured('[program.sort]\nignore_env = ["MY_*"]\n'))
-    check(Scenario("env", ("sort", "in"), setup, steps, env={"MY_NAME": "a"}))  # type: ignore[arg-type]
+    check(Scenario("env", ("sort", "in"), setup, steps, env={"MY_NAME": "a"}))
 
 
 def test_ignored_paths_are_no_inputs(check: Check) -> None:
@@ -124,7 +124,7 @@ def test_ignored_paths_are_no_inputs(check: Check) -> None:
         step("content", append("noise/b", "+\n"), append("noise/a", "+\n"), expect=ROOT_HIT),
         step("the program", append("run.py", "print('more')\n"), expect=only("python3")),
     )
-    check(Scenario("paths", ("python3", "-S", "run.py"), setup, steps))  # type: ignore[arg-type]
+    check(Scenario("paths", ("python3", "-S", "run.py"), setup, steps))
 
 
 def test_extra_inputs(check: Check) -> None:
@@ -138,7 +138,7 @@ def test_extra_inputs(check: Check) -> None:
         step("gone", delete("version"), expect=only("sort")),
         step("touched", touch("version"), expect=ROOT_HIT),
     )
-    check(Scenario("extra", ("sort", "in"), setup, steps))  # type: ignore[arg-type]
+    check(Scenario("extra", ("sort", "in"), setup, steps))
 
 
 def test_other_rules_are_other_records(check: Check) -> None:
