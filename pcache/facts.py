@@ -243,6 +243,7 @@ class Facts:
             Kind.NOT_LINK: self._not_link,
             Kind.DIRECTORY: self._directory,
             Kind.RESOLVES: self._resolves,
+            Kind.PRESENT: self._present,
             Kind.OVERWRITABLE: self._overwritable,
             Kind.TIMES: self._times,
             Kind.LTIMES: self._ltimes,
@@ -353,6 +354,10 @@ class Facts:
     def _not_link(self, path: bytes) -> bytes:
         value = self._lexists(path)
         return value if value[:1] in (b"-", b"!", b"l") else OK
+
+    def _present(self, path: bytes) -> bytes:
+        value = self._lexists(path)
+        return value if value[:1] in (b"-", b"!") else OK
 
     def _resolves(self, path: bytes) -> bytes:
         return resolves_value(self._exists(path), os.path.realpath(path))

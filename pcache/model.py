@@ -98,6 +98,8 @@ class Kind:
     """b"ok" if unlink(2) can remove it: it is there and no directory; else the value of LEXISTS."""
     NOT_LINK = b"k"
     """b"ok" if it is there and no symbolic link; else the value of LEXISTS."""
+    PRESENT = b"x"
+    """b"ok" if anything is there, not following a final symbolic link; else the value of LEXISTS."""
     RESOLVES = b"R"
     """The value of EXISTS and, after a `>`, the canonical name: where a directory is that relative
     names are then looked up in, reached by a path with links or `..`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 
@@ -32,7 +33,12 @@ class Recording:
         """Attaches the probes and follows `pid`, which must not have started its command yet."""
         self._recorder.track(pid)
         self._recorder.attach()
-        self._thread.start()
+        # A thread inherits the mask: signals for the process must go to the thread that heeds them.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            self._thread.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def finish(self) -> None:
         """Detaches, and returns when all that was recorded is in the spool."""

@@ -178,6 +178,8 @@ class Context:
         if number in LOOKUP_FAILED and not (unclear and os.path.lexists(path)):
             kind = Kind.CONTENT if follow else Kind.LCONTENT
             self.observe(event, kind, path, name, value=ABSENT)
+        elif number == errno.EEXIST:
+            self.observe(event, Kind.PRESENT, path, name, value=OK)
         else:
             kind = Kind.EXISTS if follow else Kind.LEXISTS
             self.observe(event, kind, path, name)
