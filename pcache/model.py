@@ -99,7 +99,7 @@ class Kind:
     NOT_LINK = b"k"
     """b"ok" if it is there and no symbolic link; else the value of LEXISTS."""
     PRESENT = b"x"
-    """b"ok" if anything is there, not following a final symbolic link; else the value of LEXISTS."""
+    """b"ok" if anything is there, be it a dangling link; else the value of LEXISTS."""
     RESOLVES = b"R"
     """The value of EXISTS and, after a `>`, the canonical name: where a directory is that relative
     names are then looked up in, reached by a path with links or `..`."""
