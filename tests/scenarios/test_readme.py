@@ -9,10 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from pcache.configfile import compile_files
+from pcache.rules import Rule
+
 from ..conftest import CHECKOUT, Run
 
 README = (CHECKOUT / "README.md").read_text()
 BLOCKS: list[str] = re.findall(r"^```sh\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+CONFIGURATIONS: list[str] = re.findall(
+    r"^```toml\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL
+)
 TARGETS = re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), flags=re.MULTILINE)
 IN_THE_CLONE = ("make demo\n", "make test\n", "make uninstall\n")
 """Blocks that are about this repository's own Makefile."""
@@ -32,8 +38,21 @@ TEXT = 'const char *text = "hello";\n'
 
 
 def test_every_fence_is_a_known_kind() -> None:
-    assert re.findall(r"^```(.*)$", README, flags=re.MULTILINE) == ["sh", ""] * len(BLOCKS)
+    fences = re.findall(r"^```(.*)$", README.replace("```toml", "```sh"), flags=re.MULTILINE)
+    assert fences == ["sh", ""] * (len(BLOCKS) + len(CONFIGURATIONS))
     assert len(BLOCKS) >= 8
+
+
+def test_configurations_are_valid(tmp_path: Path) -> None:
+    assert CONFIGURATIONS
+    for text in CONFIGURATIONS:
+        file = tmp_path / "config.toml"
+        file.write_text(text)
+        policy = compile_files([bytes(file)])
+        named = {name for name in Rule.__slots__ for rule in policy.rules if getattr(rule, name)}
+        assert policy.max_size
+        # Every setting is shown; those that are switched off are not in `named`.
+        assert named | {"mtime_order", "cache_failures"} == set(Rule.__slots__)
 
 
 def test_targets_exist() -> None:
