@@ -4,7 +4,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 
 | value | of which kinds | meaning |
 | --- | --- | --- |
-| `-` | all | nothing there: ENOENT or ENOTDIR |
+| `-` | all | nothing there: ENOENT |
 | `!N` | all | looking fails with another errno N |
 | `fMODE:DIGEST` | content | regular file and its content (16 raw bytes) |
 | `fMODE:!N` | content | regular file that we may not read (EACCES, EPERM) |
@@ -75,8 +75,8 @@ _LETTERS = {S_IFIFO: b"p", S_IFSOCK: b"s", S_IFCHR: b"c", S_IFBLK: b"b"}
 
 def error_value(number: int | None) -> bytes:
     """Value of a fact when looking failed with this errno."""
-    if number in (errno.ENOENT, errno.ENOTDIR):
-        return ABSENT
+    if number == errno.ENOENT:
+        return ABSENT  # ENOTDIR is another message to most programs
     return b"!%d" % (number or 0)
 
 

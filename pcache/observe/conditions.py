@@ -108,11 +108,14 @@ class Conditions:
         self._values: dict[Key, tuple[bytes, int]] = {}
         """Values looked up after the fact, and when."""
         self._outputs: dict[tuple[bytes, int, int], tuple[Output, int]] = {}
+        self._still: dict[tuple[bytes, int, int, int, int], bool] = {}
+        """Canonical name and version -> whether it was that at the end of the recording."""
         self._captured: dict[Execution, Record | Uncacheable] = {}
 
     def capture(self, execution: Execution) -> None:
         """Takes down the conditions of an execution that has just ended."""
         configured.apply(execution, self._policy, self._facts)
+        self._list_rest(execution)
         self._refuse_private(execution)
         if not execution.problems and not execution.replayed:
             try:
@@ -122,6 +125,23 @@ class Conditions:
         mark_conflicts(execution)
         for child in execution.children:
             child.release()
+
+    def _list_rest(self, execution: Execution) -> None:
+        """A directory that was not listed to its end counts as a whole, if it is as it was."""
+        for ts, name in execution.listing.values():
+            try:
+                late = os.stat(name).st_mtime_ns > self._clock.realtime(ts) - _GRAIN_NS
+                with os.scandir(name) as directory:
+                    entries = frozenset(
+                        (entry.name, S_IFMT(entry.stat(follow_symlinks=False).st_mode) >> 12)
+                        for entry in directory
+                    )
+            except OSError:
+                late = True
+            if late and not execution.determined(name, ts):
+                execution.problem_throughout(Reason.INPUT_CHANGED, f"{_text(name)}, listed in part")
+            elif not late:
+                execution.observe((Kind.LISTING, name), Observation(ts, name, entries=entries))
 
     def _refuse_private(self, execution: Execution) -> None:
         """What works on its caller's mkstemp file, as cc1 and as do for gcc, never comes again."""
@@ -154,6 +174,9 @@ class Conditions:
         for prefix, after, until in execution.prefix_checks:
             if self._history.changed_below(prefix, after, until):
                 return [Uncacheable(Reason.INPUT_CHANGED, _text(prefix))]
+        for name, stamp in execution.opened_inputs:
+            if not self._is_still(name, stamp):
+                return [Uncacheable(Reason.INPUT_CHANGED, _text(name))]
         for name, after, until in execution.output_checks:
             if self._history.touched(name, after, until):
                 return [Uncacheable(Reason.OUTPUT_OVERWRITTEN, _text(name))]
@@ -251,6 +274,8 @@ class Conditions:
             self._digested[observation.name, *version] = cached
         digest, hashed = cached
         execution.input_checks.append((observation.name, observation.ts, hashed))
+        if observation.opened:
+            self._read_throughout(execution, observation, stamp)
         if key[0] == Kind.INPUT:
             fd = int(key[1])
             offset = next(
@@ -261,6 +286,37 @@ class Conditions:
             )
             return input_value(offset, digest)
         return content_value(stamp, digest)
+
+    def _read_throughout(
+        self, execution: Execution, observation: Observation, stamp: Stamp
+    ) -> None:
+        """What was opened may have been read at any time until the end."""
+        name = observation.name
+        if name in execution.changes or execution.end is None:
+            return  # its own changes are no surprise to it
+        changed = self._history.changed(name, observation.ts, execution.end)
+        if stamp.writers and not changed:  # writes through an open descriptor are not told
+            try:
+                now = os.stat(observation.place)
+                changed = not stamp.same_version(now, attributes_changed=False)
+            except OSError:
+                changed = True
+        if changed:
+            raise _Unknowable(Reason.INPUT_CHANGED, name)
+        execution.opened_inputs.append((name, stamp))
+
+    def _is_still(self, name: bytes, stamp: Stamp) -> bool:
+        """Whether nobody outside the tree has changed a file since it was looked at."""
+        if self._history.last(name):
+            return True  # the tree did, which has been judged
+        key = (name, *_version(stamp))
+        if key not in self._still:
+            try:
+                now = os.stat(name)
+                self._still[key] = stamp.same_version(now, attributes_changed=False)
+            except OSError:
+                self._still[key] = False
+        return self._still[key]
 
     def _digest(self, observation: Observation, stamp: Stamp) -> bytes:
         """Digest of the file if it still is the version that was seen.
@@ -281,7 +337,7 @@ class Conditions:
         """A version is told apart from its successor only if the clock has moved on in between."""
         if stamp.queried:
             return
-        if self._history.touched(observation.name, 0, observation.ts):
+        if self._history.touched(observation.name, 0, observation.ts) and not stamp.writers:
             return  # by the recorded tree, whose later changes would be seen
         if self._clock.realtime(observation.ts) - stamp.st_ctime_ns <= _GRAIN_NS:
             raise _Unknowable(Reason.INPUT_CHANGED, observation.place)

@@ -137,6 +137,10 @@ class Execution:
         self.alive = 0
         """Processes of its subtree that have not ended, its own included."""
         self.inputs: dict[Key, Observation] = {}
+        self.listing: dict[int, tuple[int, bytes]] = {}
+        """Directories listed in part so far: open file description -> since when, name."""
+        self.opened_inputs: list[tuple[bytes, Stamp]] = []
+        """Versions of files that were read, to be there still when the recording ends."""
         self.changes: dict[bytes, Change] = {}
         self.directories: set[bytes] = set()
         """Those of `changes` that are or were directories."""

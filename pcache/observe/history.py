@@ -53,9 +53,16 @@ class History:
             if name.startswith(prefix)
         )
 
+    def withdraw(self, name: bytes, ts: int) -> None:
+        """There was no change of content at that time after all."""
+        times = self._content.get(name, [])
+        if ts in times:
+            times.remove(ts)
+
     def only_attributes_since(self, name: bytes, ts: int) -> bool:
-        """Whether mode or times changed later than `ts`, and nothing else so far."""
-        return self._last(self._attributes, name) > ts and not self._last(self._content, name) > ts
+        """Whether mode or times changed later than `ts`, and the content not since then: nor at
+        `ts`, when the file may have been opened to be modified."""
+        return self._last(self._attributes, name) > ts and not self._last(self._content, name) >= ts
 
 
 def _between(times: list[int] | None, after: int, until: int) -> bool:

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from xxhash import xxh3_128_digest
 
 from pcache import fingerprint
 from pcache.counters import Counters
 from pcache.descriptors import OwnFds
 from pcache.facts import Facts
-from pcache.model import Kind, Output, Record, Uncacheable
+from pcache.model import Key, Kind, Output, Record, Uncacheable
 from pcache.observe.conditions import Clock, Conditions
-from pcache.observe.executions import Execution
+from pcache.observe.events import Stamp
+from pcache.observe.executions import Execution, Observation
 from pcache.observe.program import Recorder, image
 from pcache.observe.recording import Recording
 from pcache.observe.syscall_table import NUMBERS
@@ -29,6 +33,7 @@ from pcache.store.index import Store
 
 PROBES = Path(__file__).resolve().parent.parent / "probes"
 RING_BYTES = 64 << 20
+TIMEOUT = 30
 SETTLE_SECONDS = 0.04
 """What was written less than the clock's grain before it is read is not trusted."""
 
@@ -196,14 +201,18 @@ class Lab:
         """The compiled tests/probes/NAME.c."""
         target = self.directory / name
         if not target.exists():
+            source = str(PROBES / f"{name}.c")
             subprocess.run(
-                [
-                    *("gcc", "-O1", "-pthread", "-Wall", "-Wextra", "-o", target),
-                    *(PROBES / f"{name}.c", *options),
-                ],
+                ["gcc", "-O1", "-pthread", "-Wall", "-Wextra", "-o", target, source, *options],
                 check=True,
             )
         return str(target)
+
+    @staticmethod
+    def value(content: str | bytes, mode: int = 0o644) -> bytes:
+        """Value of a CONTENT fact for a regular file."""
+        data = content.encode() if isinstance(content, str) else content
+        return b"f%o:%b" % (mode, xxh3_128_digest(data))
 
     def calls(self, *calls: str, **keywords: object) -> Recorded:
         """Records the `calls` probe making these system calls."""
@@ -255,8 +264,11 @@ class Lab:
         pidfd = os.pidfd_open(pid)
         ended = select.poll()
         ended.register(pidfd, select.POLLIN)
+        deadline = time.monotonic() + TIMEOUT
         while not ended.poll(5):
             analysis.tree.feed(*recording.news())
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
         os.close(pidfd)
         status = os.waitpid(pid, 0)[1]
         recording.finish()
@@ -270,10 +282,9 @@ class _Analysis:
         self.tree = Tree(
             spool,
             copies,
-            # Conditions need the tree's context, which the tree makes.
-            lambda *met: self.conditions.meet(*met),
-            lambda *unseen: self.conditions.meet_unseen(*unseen),
-            lambda ended: self.conditions.capture(ended),  # noqa: PLW0108
+            self._met,
+            self._met_unseen,
+            self._ended,
         )
         context = self.tree.accesses.context
         self.conditions = Conditions(
@@ -283,6 +294,17 @@ class _Analysis:
             context,
             clock,
         )
+
+    # Conditions need the tree's context, and the tree needs these.
+
+    def _met(self, name: bytes, stamp: Stamp) -> None:
+        self.conditions.meet(name, stamp)
+
+    def _met_unseen(self, key: Key, observation: Observation) -> None:
+        self.conditions.meet_unseen(key, observation)
+
+    def _ended(self, execution: Execution) -> None:
+        self.conditions.capture(execution)
 
     def settle(self) -> list[Seen]:
         labels = [execution.label() for execution in self.tree.executions]
@@ -300,7 +322,7 @@ def _become(
     gate: int,
     opener: int,
     executable: bytes,
-    argv: Sequence[bytes],
+    argv: list[bytes],
     cwd: Path,
     env: Mapping[str, str] | None,
     fds: Mapping[int, int],

@@ -9,9 +9,9 @@ from pcache.observe.accesses import Accesses
 from pcache.observe.calls import CALLS
 from pcache.observe.syscall_table import NUMBERS
 
-OBSERVED, UNCACHEABLE, IRRELEVANT = map(
-    coverage.names, (coverage.OBSERVED, coverage.UNCACHEABLE, coverage.IRRELEVANT)
-)
+OBSERVED = coverage.names(coverage.OBSERVED)
+UNCACHEABLE = coverage.names(coverage.UNCACHEABLE)
+IRRELEVANT = coverage.names(coverage.IRRELEVANT)
 
 
 def test_each_call_is_classified_once() -> None:

@@ -74,7 +74,7 @@ def test_absence_and_errors(look: Facts, tmp_path: Path, kind: bytes) -> None:
     (tmp_path / "f").touch()
     (tmp_path / "loop").symlink_to("loop")
     assert look.evaluate(kind, bytes(tmp_path / "nothing")) == b"-"
-    assert look.evaluate(kind, bytes(tmp_path / "f/below")) == b"-"
+    assert look.evaluate(kind, bytes(tmp_path / "f/below")) == b"!20"
     assert look.evaluate(kind, bytes(tmp_path / "loop/below")) == b"!40"
     assert look.evaluate(kind, b"/" + b"x" * 300) == b"!36"
     if kind == Kind.LISTING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 import stat
@@ -69,6 +70,7 @@ class Changing:
             self.context.failed(event, path, follow=False)
             return
         name = self.context.names.canonical(path, follow=False)
+        self.context.led_to(event, path, name)
         call = SYSCALL_NAMES[body.nr]
         if call == "rmdir" or (call == "unlinkat" and body.args[0] & _AT_REMOVEDIR):
             event.execution.observe(
@@ -93,6 +95,7 @@ class Changing:
                 self.context.failed(event, body.path, follow=False)
             return
         name = self.context.names.canonical(path, follow=False)
+        self.context.led_to(event, path, name)
         self.context.observe(event, Kind.LEXISTS, path, name, value=ABSENT)
         self.context.parent_exists(event, path)
         if is_link and body.path is not None and not pseudo.is_magic(body.path):
@@ -106,6 +109,8 @@ class Changing:
         self.context.change(event, name, CREATED, directory=call.startswith("mkdir"))
         if call.startswith("symlink"):
             self.context.names.link(name, body.raw_path2 or b"")
+        elif is_link:
+            self._link_moved(name)
 
     def _rename(self, event: Event) -> None:
         body = event.body
@@ -121,6 +126,8 @@ class Changing:
         if body.args and body.args[0] & _RENAME_EXCHANGE:
             event.execution.problem_throughout(Reason.UNSUPPORTED, f"exchange of {text(old)}")
             return
+        self.context.led_to(event, source, old)
+        self.context.led_to(event, target, new)
         execution = event.execution
         below = _tree(new)
         if below is None:
@@ -133,6 +140,12 @@ class Changing:
         self._change_moved(event, old, new, below)
         self.context.change(event, old, REMOVED, directory=directory, was=_DT_REG)
         self.context.change(event, new, REPLACED, directory=directory)
+        self._link_moved(new)
+
+    def _link_moved(self, name: bytes) -> None:
+        """What came to `name` may be a symbolic link."""
+        with contextlib.suppress(OSError):
+            self.context.names.link(name, os.readlink(name))
 
     def _change_moved(
         self,
@@ -161,6 +174,8 @@ class Changing:
                 was = _DT_DIR if is_directory else _DT_REG
                 self.context.change(event, name, REMOVED, directory=is_directory, was=was)
                 self.context.change(event, entry.path, CREATED, directory=is_directory)
+                if entry.is_symlink():
+                    self._link_moved(entry.path)
         if below:
             now = time.monotonic_ns()
             for at in execution.chain():
@@ -185,6 +200,8 @@ class Changing:
             self.context.failed(event, path, follow=True)
             return
         name = self.context.names.canonical(path, follow=True)
+        self.context.led_to(event, path, name)
+        self.context.refuse_other_names(event, name, _links(name))
         self.context.observe(event, Kind.CONTENT, path, name, opened=True)
         self.context.change(event, name, MODIFIED)
 
@@ -192,6 +209,7 @@ class Changing:
         """chmod and utimensat: mode and times."""
         body = event.body
         call = SYSCALL_NAMES[body.nr]
+        path = None
         if body.handle is not None:
             name = body.file
             if body.err or body.deleted:
@@ -211,9 +229,15 @@ class Changing:
             name = self.context.names.canonical(path, follow=follow)
         if pseudo.ignored(name):
             return
+        if path is not None:
+            self.context.led_to(event, path, name)
+        self.context.refuse_other_names(event, name, _links(name))
         is_directory = any(name in at.directories for at in event.execution.chain())
         self.context.change(event, name, ATTRIBUTES, directory=is_directory)
         if call in ("utime", "utimes", "futimesat", "utimensat"):
+            opened = self.context.modifying.get((event.process.tgid, name))
+            if opened is not None and opened[0] == event.writes:
+                self.context.history.withdraw(name, opened[1])  # touch(1): nothing was written
             times = _times(body.out) if call == "utimensat" else GIVEN
             for execution in event.execution.chain():
                 execution.changes[name].times = times
@@ -245,6 +269,15 @@ class Changing:
 
     def _umask(self, event: Event) -> None:
         event.process.umask = event.body.args[0] & 0o777
+
+
+def _links(name: bytes) -> int:
+    """How many names a regular file has; 1 for anything else."""
+    try:
+        status = os.lstat(name)
+    except OSError:
+        return 1
+    return status.st_nlink if stat.S_ISREG(status.st_mode) else 1
 
 
 def _tree(top: bytes) -> _Entries | None:

@@ -8,7 +8,7 @@ import posixpath
 from collections.abc import Callable
 from stat import S_IFLNK, S_IFMT, S_IFREG
 
-from ...facts import ABSENT, OK, content_value
+from ...facts import OK, content_value, error_value
 from ...model import Key, Kind, Reason
 from .. import pseudo
 from ..events import Body, Stamp
@@ -19,6 +19,7 @@ from ..syscall_table import NAMES as SYSCALL_NAMES
 
 Look = tuple[Key, bytes, bytes | None, Stamp | None, bool]
 """What an observation is made of, but for its time."""
+_PATH_MAX = 4096
 LOOKUP_FAILED = frozenset({errno.ENOENT, errno.ENOTDIR})
 _OF_THE_SYSTEM = (
     *(b"/etc/", b"/lib/", b"/lib64/", b"/usr/lib/", b"/usr/lib64/"),
@@ -101,6 +102,8 @@ class Context:
         """Name -> the older name of the same file."""
         self.with_acl: set[bytes] = set()
         """Names whose access control list was set; usually it only repeats the mode."""
+        self.modifying: dict[tuple[int, bytes], tuple[int, int]] = {}
+        """(tgid, name) of a file opened to be modified -> Event.writes and time at that moment."""
         self.gathered: list[Look] | None = None
         """What the call being handled observed, if that is all it does."""
         self._met = met
@@ -112,9 +115,18 @@ class Context:
 
     def path(self, event: Event) -> bytes | None:
         """The path of a call, or None (noted as a problem) when it is unknown."""
-        path = event.body.path
+        body = event.body
+        path = body.path
+        if path is None and body.handle is not None and not body.deleted:
+            path = body.file  # an empty path relative to a descriptor
         if path is None:
             self.not_only_looking()
+        elif len(path) >= _PATH_MAX:
+            # Reached step by step: nobody can look it up again in one go.
+            event.execution.problem_throughout(
+                Reason.UNSUPPORTED, f"a path of {len(path)} bytes in {SYSCALL_NAMES[body.nr]}"
+            )
+            return None
         if path is None and event.body.err != errno.EFAULT:
             event.execution.problem_throughout(
                 Reason.UNSUPPORTED,
@@ -177,7 +189,7 @@ class Context:
         unclear = event.body.raw_path2 is not None or number == errno.ENOTDIR
         if number in LOOKUP_FAILED and not (unclear and os.path.lexists(path)):
             kind = Kind.CONTENT if follow else Kind.LCONTENT
-            self.observe(event, kind, path, name, value=ABSENT)
+            self.observe(event, kind, path, name, value=error_value(number))
         elif number == errno.EEXIST:
             self.observe(event, Kind.PRESENT, path, name, value=OK)
         else:
@@ -188,6 +200,35 @@ class Context:
         parent = posixpath.dirname(path.rstrip(b"/")) or b"/"
         name = self.names.canonical(parent, follow=True)
         self.observe(event, Kind.DIRECTORY, parent, name, value=OK)
+
+    def led_to(self, event: Event, path: bytes, name: bytes) -> None:
+        """A change took effect at the canonical `name`: the links on the way to it must still
+        lead there."""
+        parent, leaf = posixpath.split(path.rstrip(b"/") or b"/")
+        directory = self.names.canonical(parent, follow=True)
+        if directory != parent and directory != parent.replace(b"/./", b"/").removesuffix(b"/."):
+            self.observe(event, Kind.RESOLVES, parent, directory)
+        if posixpath.join(directory, leaf) != name and leaf not in (b".", b".."):
+            self.observe(event, Kind.LCONTENT, path, posixpath.join(directory, leaf))
+
+    def refuse_other_names(self, event: Event, name: bytes, links: int) -> None:
+        """A file with more names than one would change under all of them, but be restored under
+        one."""
+        if links > 1:
+            event.execution.problem_throughout(
+                Reason.UNSUPPORTED, f"{text(name)} has {links} names and is written to"
+            )
+
+    def foreign_process(self, event: Event, name: bytes) -> bool:
+        """Whether a name lies in the /proc directory of a process outside the tree, which is then
+        a reason."""
+        if not name.startswith(b"/proc/"):
+            return False
+        pid = name.split(b"/", 3)[2]
+        if not pid.isdigit() or int(pid) in self.pids:
+            return False
+        event.execution.problem_throughout(Reason.FOREIGN_INPUT, text(name))
+        return True
 
     def change(
         self, event: Event, name: bytes, how: str, *, directory: bool = False, was: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import posixpath
 import struct
+from stat import S_ISREG
 
 from ...facts import OK
 from ...model import Kind, Reason
@@ -15,6 +16,7 @@ from .context import Context, Event, Handler
 from .streams import Streams
 
 _AT_SYMLINK_NOFOLLOW = 0x100
+_FMODE_PATH = 0x4000  # include/linux/fs.h
 
 
 class Looking:
@@ -52,6 +54,7 @@ class Looking:
         body = event.body
         if body.handle is not None:
             self._streams.stat(event)
+            self._stat_path_only(event)
             return
         path = self.context.path(event)
         if path is None:
@@ -68,6 +71,16 @@ class Looking:
             return
         kind = Kind.CONTENT if follow else Kind.LCONTENT
         self.context.observe_stamp(event, kind, path, name)
+
+    def _stat_path_only(self, event: Event) -> None:
+        """fstat of what was opened with O_PATH: the open told only that it is there."""
+        body = event.body
+        stamp = body.stamp2
+        if stamp is None or not stamp.f_mode & _FMODE_PATH or body.file is None or body.deleted:
+            return
+        if S_ISREG(stamp.st_mode) and not pseudo.ignored(body.file):
+            body.stamp = stamp
+            self.context.observe_stamp(event, Kind.CONTENT, body.file, body.file)
 
     def _readlink(self, event: Event) -> None:
         path = self.context.path(event)
@@ -134,10 +147,12 @@ class Looking:
         key = (event.execution.image, body.handle.file)
         if event.ret > 0:
             self._listing_of[event.tid] = key
+            event.execution.listing.setdefault(body.handle.file, (event.ts, name))
             # Known from the first part on, so that a listing cut short by the program counts.
             self._listings.setdefault(key, set())
             return
         entries = frozenset(self._listings.pop(key, ()))
+        event.execution.listing.pop(body.handle.file, None)
         if name == b"/proc":
             event.execution.problem_throughout(Reason.FOREIGN_INPUT, "the list of processes, /proc")
         elif not pseudo.ignored(name):

@@ -5,19 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from stat import S_IFDIR, S_IFIFO, S_IFMT, S_IFREG
+from stat import S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 
 from ...facts import ABSENT, OK, exists_value, replaceable_path, resolves_value
 from ...model import Kind, Reason
 from .. import pseudo
 from ..events import Body, Stamp
-from ..executions import CREATED, MODIFIED, REPLACED
+from ..executions import CREATED, MODIFIED, REPLACED, Observation
 from ..syscall_table import NAMES as SYSCALL_NAMES
 from .context import Context, Event, Handler, text
 
 _FMODE_WRITE, _FMODE_CREATED = 2, 0x100000  # include/linux/fs.h
 _O_ACCMODE, _O_CREAT, _O_EXCL, _O_TRUNC = 3, os.O_CREAT, os.O_EXCL, os.O_TRUNC
 _O_PATH, _O_TMPFILE_BIT = 0o10000000, 0o20000000
+_NO_EFFECT = os.O_CLOEXEC | os.O_NOCTTY | 0o100000  # O_LARGEFILE
+"""bash opens /dev/tty with O_RDWR|O_NONBLOCK only to see that it can (check_dev_tty, shell.c)."""
 _DT_REG = 8
 _MKSTEMP_MODE = 0o600
 
@@ -48,14 +50,21 @@ class Opening:
             event.execution.problem_throughout(Reason.EVENTS_LOST, f"open of {text(path)}")
             return
         form = S_IFMT(stamp.st_mode)
+        if pseudo.is_magic(path):
+            self._open_again(event, path, stamp, flags)
         if name is None or body.deleted:
             self._open_nameless(event, path, stamp, flags)
-        elif pseudo.ignored(name):
+        elif name.startswith(b"/proc/") and self.context.foreign_process(event, name):
             return
+        elif pseudo.ignored(name):
+            if form == S_IFCHR and flags & ~_NO_EFFECT != os.O_RDWR | os.O_NONBLOCK:
+                event.execution.problem_throughout(Reason.FOREIGN_INPUT, text(name))
         elif form == S_IFDIR and path != name:
             # Names relative to it will be told from where it is, not from how it was reached.
             value = resolves_value(exists_value(stamp), name)
             self.context.observe(event, Kind.RESOLVES, path, name, value=value)
+        elif form == S_IFLNK:
+            self.context.observe(event, Kind.LCONTENT, path, name)
         elif form == S_IFDIR or flags & _O_PATH:
             self.context.observe(event, Kind.EXISTS, path, name, value=exists_value(stamp))
         elif form == S_IFREG:
@@ -77,17 +86,35 @@ class Opening:
             return flags, mode
         return body.args[0] & 0xFFFFFFFF, body.args[1] & 0o7777
 
+    @staticmethod
+    def _open_again(event: Event, path: bytes, stamp: Stamp, flags: int) -> None:
+        """/dev/stdin and its like: for whoever inherited the descriptor, a use of it."""
+        for execution in event.execution.chain():
+            for same in execution.descriptors.values():
+                inherited = same[0].stamp
+                if (inherited.st_ino, inherited.st_rdev) != (stamp.st_ino, stamp.st_rdev):
+                    continue
+                number = b"%d" % same[0].fd
+                name = event.body.file or b""
+                fd = Observation(event.ts, b"", pseudo.kind_of(stamp))
+                execution.observe((Kind.FD, number), fd)
+                if pseudo.is_null(stamp):
+                    continue
+                evidence = f"{text(path)}: an inherited file opened anew"
+                if flags & _O_ACCMODE:
+                    execution.problem(Reason.UNOBSERVABLE_WRITE, evidence)
+                elif S_IFMT(stamp.st_mode) != S_IFREG or not name:
+                    execution.problem(Reason.FOREIGN_INPUT, evidence)
+                else:
+                    content = Observation(event.ts, name, stamp=stamp, opened=True)
+                    execution.inputs.setdefault((Kind.INPUT, number), content)
+
     def _open_nameless(self, event: Event, path: bytes, stamp: Stamp, flags: int) -> None:
         """A file without a name: O_TMPFILE, a deleted file, or a magic link (/dev/stdin)."""
         if flags & _O_TMPFILE_BIT and flags & _O_ACCMODE:
+            directory = self.context.names.canonical(path, follow=True)
+            self.context.observe(event, Kind.DIRECTORY, path, directory, value=OK)
             return
-        for execution in event.execution.chain():
-            for same in execution.descriptors.values():
-                if same[0].stamp.st_ino == stamp.st_ino:
-                    reason = (
-                        Reason.UNOBSERVABLE_WRITE if flags & _O_ACCMODE else Reason.FOREIGN_INPUT
-                    )
-                    execution.problem(reason, f"{text(path)}: an inherited file opened anew")
         if S_IFMT(stamp.st_mode) == S_IFREG and event.body.deleted:
             # Opened through /proc/PID/fd, or unlinked before the open returned.
             event.execution.problem(Reason.INPUT_CHANGED, f"{text(path)}: deleted while opened")
@@ -107,10 +134,10 @@ class Opening:
         if pseudo.is_pseudo(name):
             event.execution.problem_throughout(Reason.UNSUPPORTED, f"write to {text(name)}")
             return
-        used = self.context.names.canonical(path, follow=False)
-        if used != name:  # through a final link, which must still lead there
-            self.context.observe(event, Kind.LCONTENT, path, used)
-            path = name
+        self.context.led_to(event, path, name)
+        if self.context.names.canonical(path, follow=False) != name:
+            path = name  # through a final link
+        self.context.refuse_other_names(event, name, stamp.st_nlink)
         if stamp.f_mode & _FMODE_CREATED:
             if flags & _O_EXCL or not flags & _O_TRUNC:
                 if flags & _O_EXCL and stamp.st_mode & 0o7777 == _MKSTEMP_MODE:
@@ -123,29 +150,32 @@ class Opening:
             self.context.change(event, name, CREATED)
         elif flags & _O_TRUNC:
             if flags & _O_CREAT:
-                self._observe_replaceable(event, path, name, stamp, mode)
+                created = mode & ~event.process.umask & 0o7777
+                self._observe_replaceable(event, path, name, stamp, created)
             else:
                 self.context.observe(event, Kind.EXISTS, path, name, value=exists_value(stamp))
+                self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)
             self.context.change(event, name, REPLACED, was=_DT_REG)
         else:
             self.context.observe_stamp(event, Kind.CONTENT, path, name, opened=True)
+            self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)
             self.context.change(event, name, MODIFIED)
+            self.context.modifying[event.process.tgid, name] = event.writes, event.ts
 
     def _observe_replaceable(
         self, event: Event, path: bytes, name: bytes, stamp: Stamp, mode: int
     ) -> None:
-        """An existing file truncated by O_CREAT|O_TRUNC: absent would do as well, if the mode it
-        would then get is the one it has."""
-        created_mode = mode & ~event.process.umask & 0o7777
+        """An existing file to be written that is ours, with one name and this mode.  If O_CREAT
+        and O_TRUNC were given, absent would do as well."""
         same = (
-            stamp.st_mode & 0o7777 == created_mode
+            stamp.st_mode & 0o7777 == mode
             and stamp.st_nlink == 1
             and stamp.st_uid == event.execution.uid
         )
         self.context.observe(
             event,
             Kind.REPLACEABLE,
-            replaceable_path(created_mode, path),
+            replaceable_path(mode, path),
             name,
             value=OK if same else exists_value(stamp),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from ...facts import ABSENT
+from ...facts import ABSENT, error_value
 from ...model import Kind, Reason
 from ..executions import CREATED
 from ..syscall_table import NAMES as SYSCALL_NAMES
@@ -97,7 +97,7 @@ class Surroundings:
                 self.context.observe(event, Kind.LEXISTS, path, name, value=ABSENT)
                 self.context.change(event, name, CREATED)
         elif body.err in LOOKUP_FAILED:
-            self.context.observe(event, Kind.CONTENT, path, name, value=ABSENT)
+            self.context.observe(event, Kind.CONTENT, path, name, value=error_value(body.err))
         else:
             for execution in event.execution.chain():
                 if name not in execution.changes:
