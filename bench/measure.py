@@ -63,6 +63,10 @@ def measure(
         alarm.start()
         try:
             process.wait()
+        except BaseException:
+            # Interrupted: in a group of its own, it has not heard of that.
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         finally:
             alarm.cancel()
         numbers = result.read().split()
