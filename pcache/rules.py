@@ -159,6 +159,10 @@ class Policy:
         what holds for a program shows in the records of whatever started it."""
         self._settings: dict[bytes, Settings] = {}
 
+    def within(self, tag: bytes) -> Policy:
+        """The same rules for a session under a sandbox: `pcache.enforce.sandbox.Sandbox.tag`."""
+        return Policy(self.rules, self.max_size, self.digest + b" " + tag) if tag else self
+
     def settings(self, executable: bytes) -> Settings:
         """What holds for a program, by canonical path."""
         found = self._settings.get(executable)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 
 from pcache.cli.options import parse
+from pcache.cli.sandbox import HELP as SANDBOX_HELP
+from pcache.cli.sandbox import OPTIONS as SANDBOX_OPTIONS
+from pcache.cli.sandbox import sandbox_of
 from pcache.errors import UsageError
 
 SUMMARY = "run a command, restoring what is recorded instead of running it"
@@ -28,6 +31,7 @@ options:
       --json FILE        write the counters to FILE
   -h, --help             this text
 
+{sandbox}
 Not looked up, but run as if pcache were not there: programs of another user or architecture, in
 another root or mount namespace, and programs that are being traced.  Unless pcache runs as root,
 set-user-ID programs gain no privileges.  Programs that outlive COMMAND run on uncached.
@@ -38,7 +42,7 @@ exit status: that of COMMAND (if a signal killed it, pcache ends by the same sig
 examples:
   pcache replay make -j4
   pcache replay -v sh build.sh
-"""
+""".replace("{sandbox}", SANDBOX_HELP)
 
 _OPTIONS = {
     "-q": "quiet",
@@ -47,6 +51,7 @@ _OPTIONS = {
     "--verbose": "verbose",
     "--intercept": "intercept=",
     "--json": "json=",
+    **SANDBOX_OPTIONS,
 }
 _PLACES = ("entry", "execve")
 
@@ -71,4 +76,5 @@ def run(args: list[str]) -> int:
         quiet=bool(options.get("quiet")),
         json=None if json is None else str(json),
         verbose=bool(options.get("verbose")),
+        sandbox=sandbox_of(options),
     )

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 
 from pcache.cli.options import parse
+from pcache.cli.sandbox import HELP as SANDBOX_HELP
+from pcache.cli.sandbox import OPTIONS as SANDBOX_OPTIONS
+from pcache.cli.sandbox import sandbox_of
 from pcache.cli.trace import ring_bytes
 from pcache.errors import UsageError
 
@@ -27,6 +30,7 @@ options:
       --json FILE        write the counters to FILE
   -h, --help             this text
 
+{sandbox}
 Without root nothing can be recorded: what is recorded is replayed, as by `pcache replay`.
 
 exit status: that of COMMAND (if a signal killed it, pcache ends by the same signal); 2 wrong usage,
@@ -35,7 +39,7 @@ exit status: that of COMMAND (if a signal killed it, pcache ends by the same sig
 examples:
   sudo pcache run make -j4
   sudo pcache run --explain sh build.sh
-"""
+""".replace("{sandbox}", SANDBOX_HELP)
 
 _OPTIONS = {
     "-q": "quiet",
@@ -45,6 +49,7 @@ _OPTIONS = {
     "--intercept": "intercept=",
     "--ring-size": "ring-size=",
     "--json": "json=",
+    **SANDBOX_OPTIONS,
 }
 _PLACES = ("entry", "execve")
 
@@ -65,7 +70,9 @@ def run(args: list[str]) -> int:
 
         say("pcache: recording needs root; what is recorded already is replayed")
         say("pcache: to record as well: sudo pcache run ...")
-        return replay(words, intercept, bool(options.get("quiet")), json)
+        return replay(
+            words, intercept, bool(options.get("quiet")), json, sandbox=sandbox_of(options)
+        )
     from pcache.session.recorded import Options
     from pcache.session.run import Run
 
@@ -78,5 +85,6 @@ def run(args: list[str]) -> int:
             json=json,
             ring_bytes=ring_bytes(options.get("ring-size")),
             intercept=intercept,
+            sandbox=sandbox_of(options),
         ),
     ).run()

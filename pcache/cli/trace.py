@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 
 from pcache.cli.options import parse
+from pcache.cli.sandbox import HELP as SANDBOX_HELP
+from pcache.cli.sandbox import OPTIONS as SANDBOX_OPTIONS
+from pcache.cli.sandbox import sandbox_of
 from pcache.errors import UsageError
 
 SUMMARY = "run a command and record what each of its executions reads and writes (root)"
@@ -25,6 +28,7 @@ options:
       --json FILE        write the counters to FILE
   -h, --help             this text
 
+{sandbox}
 If recording cannot start (no root, no BPF, no store), pcache says why and runs COMMAND plainly.
 
 exit status: that of COMMAND (if a signal killed it, pcache ends by the same signal); 2 wrong usage,
@@ -33,7 +37,7 @@ exit status: that of COMMAND (if a signal killed it, pcache ends by the same sig
 examples:
   sudo pcache trace make -j4
   sudo pcache trace --explain sh build.sh
-"""
+""".replace("{sandbox}", SANDBOX_HELP)
 
 _OPTIONS = {
     "-q": "quiet",
@@ -42,6 +46,7 @@ _OPTIONS = {
     "--as-root": "as-root",
     "--ring-size": "ring-size=",
     "--json": "json=",
+    **SANDBOX_OPTIONS,
 }
 
 
@@ -64,6 +69,7 @@ def run(args: list[str]) -> int:
             explain=bool(options.get("explain")),
             json=None if json is None else str(json),
             ring_bytes=ring_bytes(options.get("ring-size")),
+            sandbox=sandbox_of(options),
         ),
     ).run()
 

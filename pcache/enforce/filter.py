@@ -6,18 +6,23 @@ A cache that cannot be read, is damaged or cannot be written costs time and noth
 
 from __future__ import annotations
 
+import errno
 import os
 from struct import Struct
 
 import xxhash
 
+from pcache.enforce.sandbox import DENIED, FOREIGN
 from pcache.errors import EnvironmentProblem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
-_VERSION = 1
+    from pcache.enforce.sandbox import Sandbox
+
+_VERSION = 2
 """Changes whenever `build` gives another program for the same rules."""
 _DIGEST_BYTES = 16
 
@@ -28,13 +33,34 @@ _NUMBER_AT, _ARCH_AT, _ADDRESS_AT = 0, 4, 8
 _ARCH_X86_64 = 0xC000003E
 _ALLOW = 0x7FFF0000
 
-Rule = tuple[str, tuple[tuple[int, int], ...]]
-"""System call name, and (argument number, value) pairs that must all be equal to notify."""
+Condition = tuple[tuple[int, str, int], ...]
+"""(argument number, `==` or `!=`, value), all of which must hold."""
+Rule = tuple[str, Condition]
+"""A system call that notifies, and when."""
 
 
 def load(rules: Sequence[Rule], directory: bytes) -> bytes:
     """The BPF program for `rules`, from the cache in `directory` where that is possible."""
-    name = xxhash.xxh3_64_hexdigest(repr((_VERSION, tuple(rules))).encode())
+    return _cached(directory, tuple(rules), lambda: build(rules))
+
+
+def load_refusals(sandbox: Sandbox, directory: bytes, native: bool) -> bytes:
+    """The program that enforces `sandbox` by itself, see `refuse`; empty where none is needed.
+
+    By default 32-bit programs are not kept from io_uring: none is known to use it.
+    """
+    if sandbox.denied == DENIED:
+        return b""
+    refusals, foreign = sandbox.refusals, FOREIGN not in sandbox.denied
+    if not native and foreign and not refusals:
+        return b""
+    return _cached(
+        directory, (refusals, native, foreign), lambda: refuse(refusals, native, foreign)
+    )
+
+
+def _cached(directory: bytes, key: object, make: Callable[[], bytes]) -> bytes:
+    name = xxhash.xxh3_64_hexdigest(repr((_VERSION, key)).encode())
     path = directory + b"/filter-" + name.encode() + b".bpf"
     try:
         with open(path, "rb", buffering=0) as file:
@@ -44,7 +70,7 @@ def load(rules: Sequence[Rule], directory: bytes) -> bytes:
     digest, program = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
     if program and xxhash.xxh3_128_digest(program) == digest:
         return program
-    program = build(rules)
+    program = make()
     keep(path, xxhash.xxh3_128_digest(program) + program)
     return program
 
@@ -55,6 +81,39 @@ def build(rules: Sequence[Rule]) -> bytes:
 
     Raises EnvironmentProblem where libseccomp or its binding is missing or too old.
     """
+    pyseccomp = _binding()
+    filter = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+    filter.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.ALLOW)
+    for name, where in rules:
+        filter.add_rule(pyseccomp.NOTIFY, name, *_compared(pyseccomp, where))
+    return _export(filter)
+
+
+def refuse(
+    refusals: Sequence[tuple[str, int, Condition]], native: bool, foreign_allowed: bool
+) -> bytes:
+    """A program that makes system calls fail by itself: (name, error, condition).
+
+    For 32-bit and x32 programs, and if `native` for x86-64 ones.  What 32-bit programs ask of
+    socketcall(2) lies in memory, where no filter looks: any condition counts as fulfilled there.
+    """
+    pyseccomp = _binding()
+    filter = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+    if foreign_allowed:
+        filter.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.ALLOW)
+        filter.add_arch(pyseccomp.Arch.X86)
+        filter.add_arch(pyseccomp.Arch.X32)
+        if not native:
+            filter.remove_arch(pyseccomp.Arch.X86_64)
+    else:
+        filter.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.ERRNO(errno.ENOSYS))
+    for name, error, where in refusals if native or foreign_allowed else ():
+        filter.add_rule(pyseccomp.ERRNO(error), name, *_compared(pyseccomp, where))
+    return _export(filter)
+
+
+def _binding() -> Any:
+    """libseccomp's.  Raises EnvironmentProblem."""
     try:
         import pyseccomp
     except (ImportError, RuntimeError) as error:
@@ -62,11 +121,15 @@ def build(rules: Sequence[Rule]) -> bytes:
             f"cannot build the seccomp filter: {error}",
             "install it: apt-get install libseccomp2, and pip install pyseccomp",
         ) from error
-    filter = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
-    filter.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.ALLOW)
-    for name, arguments in rules:
-        compared = [pyseccomp.Arg(number, pyseccomp.EQ, value) for number, value in arguments]
-        filter.add_rule(pyseccomp.NOTIFY, name, *compared)
+    return pyseccomp
+
+
+def _compared(pyseccomp: Any, where: Condition) -> list[object]:
+    operators = {"==": pyseccomp.EQ, "!=": pyseccomp.NE}
+    return [pyseccomp.Arg(number, operators[operator], value) for number, operator, value in where]
+
+
+def _export(filter: Any) -> bytes:
     fd = os.memfd_create("pcache-filter")
     with open(fd, "wb") as file:
         filter.export_bpf(file)

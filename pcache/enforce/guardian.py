@@ -23,7 +23,8 @@ _IDS = mmap.PAGESIZE // _ID.size
 class Guardian:
     """Forks the guardian; the supervisor tells it through shared memory what it is working on."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, errors: dict[int, tuple[int, str]]) -> None:
+        """`errors`: (error, why) by the number of each system call that is denied for good."""
         self._shared = mmap.mmap(-1, mmap.PAGESIZE)
         """Slot 0: the notification being handled; the others: parked ones, 0 where free."""
         self._free = list(range(1, _IDS))
@@ -31,7 +32,7 @@ class Guardian:
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                _guard(listener, watched, self._shared)
+                _guard(listener, watched, self._shared, errors)
             finally:
                 os._exit(0)
         os.close(watched)
@@ -58,7 +59,9 @@ class Guardian:
         os.close(self._lifeline)
 
 
-def _guard(listener: Listener, watched: int, shared: mmap.mmap) -> None:
+def _guard(
+    listener: Listener, watched: int, shared: mmap.mmap, errors: dict[int, tuple[int, str]]
+) -> None:
     signals.ignore(
         (
             signals.HUP,
@@ -95,7 +98,11 @@ def _guard(listener: Listener, watched: int, shared: mmap.mmap) -> None:
         [(_, events)] = poll.poll()
         if events & select.POLLIN:
             notification = listener.receive()
-            if notification is not None:
+            if notification is None:
+                continue
+            if notification.nr in errors:
+                listener.answer(notification.id, -errors[notification.nr][0])
+            else:
                 listener.proceed(notification.id)
         elif events & (select.POLLHUP | select.POLLERR):
             return

@@ -18,6 +18,7 @@ from pcache.enforce import filter, habits
 from pcache.enforce import task as tasks
 from pcache.enforce.filter import Rule
 from pcache.enforce.notify import Notification
+from pcache.enforce.sandbox import DEFAULT, Sandbox
 from pcache.enforce.syscalls import SYS_EXECVE
 from pcache.enforce.task import Process, Task
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
         @property
         def rules(self) -> tuple[Rule, ...]: ...
 
-        def program(self, directory: bytes) -> bytes:
+        def program(self, directory: bytes, sandbox: Sandbox = DEFAULT) -> bytes:
             """The filter to install, with the help of a directory to keep it in.
 
             Raises EnvironmentProblem.
@@ -53,16 +54,19 @@ _MANY = 4096
 class Entry:
     """At the first system call of a new image."""
 
-    rules: tuple[Rule, ...] = (("brk", ((0, 0),)), ("arch_prctl", ((0, _ARCH_SET_FS),)))
+    rules: tuple[Rule, ...] = (
+        ("brk", ((0, "==", 0),)),
+        ("arch_prctl", ((0, "==", _ARCH_SET_FS),)),
+    )
 
     def __init__(self) -> None:
         self._images: dict[int, tuple[bytes, ...]] = {}
         """By tid: the image that was last given out for it."""
         self._limit = _MANY
 
-    def program(self, directory: bytes) -> bytes:
+    def program(self, directory: bytes, sandbox: Sandbox = DEFAULT) -> bytes:
         return filter.passing(
-            habits.learn(directory, self.rules), filter.load(self.rules, directory)
+            habits.learn(directory, self.rules), filter.load(self.rules + sandbox.rules, directory)
         )
 
     def read(self, notification: Notification) -> Task | None:
@@ -92,8 +96,8 @@ class Execve:
 
     rules: tuple[Rule, ...] = (("execve", ()), ("execveat", ()))
 
-    def program(self, directory: bytes) -> bytes:
-        return filter.load(self.rules, directory)
+    def program(self, directory: bytes, sandbox: Sandbox = DEFAULT) -> bytes:
+        return filter.load(self.rules + sandbox.rules, directory)
 
     def read(self, notification: Notification) -> Task | None:
         process = Process(notification.tid)
@@ -101,6 +105,18 @@ class Execve:
         if notification.nr == SYS_EXECVE:
             return process.request(tasks.AT_FDCWD, args[0], args[1], args[2], 0)
         return process.request(args[0], args[1], args[2], args[3], args[4])
+
+
+class Nowhere:
+    """At none: for a sandbox alone."""
+
+    rules: tuple[Rule, ...] = ()
+
+    def program(self, directory: bytes, sandbox: Sandbox = DEFAULT) -> bytes:
+        return filter.load(sandbox.rules, directory)
+
+    def read(self, notification: Notification) -> Task | None:
+        return None
 
 
 def interception(name: str) -> Interception:

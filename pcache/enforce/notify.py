@@ -75,6 +75,10 @@ class Listener:
         """
         return self._send(id, -_ERESTARTSYS, 0)
 
+    def answer(self, id: int, value: int) -> bool:
+        """End the system call without running it: a result, or an error as its negative."""
+        return self._send(id, min(value, 0), 0, max(value, 0))
+
     def valid(self, id: int) -> bool:
         """Whether the task still waits: its tid has not been reused for another one."""
         try:
@@ -86,9 +90,9 @@ class Listener:
     def close(self) -> None:
         os.close(self.fd)
 
-    def _send(self, id: int, error: int, flags: int) -> bool:
+    def _send(self, id: int, error: int, flags: int, value: int = 0) -> bool:
         try:
-            ioctl(self.fd, _SEND, _RESPONSE.pack(id, 0, error, flags))
+            ioctl(self.fd, _SEND, _RESPONSE.pack(id, value, error, flags))
         except OSError:
             # ENOENT: the task died.  EINPROGRESS: answered before, or not received yet.
             return False

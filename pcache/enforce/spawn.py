@@ -6,9 +6,10 @@ import _socket
 import errno
 import os
 
-from pcache.enforce import signals, syscalls
+from pcache.enforce import filter, signals, syscalls
 from pcache.enforce.guardian import Guardian
 from pcache.enforce.notify import Listener
+from pcache.enforce.sandbox import DEFAULT, Sandbox
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +31,13 @@ class Spawned:
     """A command under the filter, with its listener and guardian."""
 
     def __init__(
-        self, pid: int, listener: Listener, guardian: Guardian, killable: bool, mask: set[int]
+        self,
+        pid: int,
+        listener: Listener,
+        guardian: Guardian,
+        killable: bool,
+        mask: set[int],
+        sandbox: Sandbox,
     ) -> None:
         self.pid = pid
         self.listener = listener
@@ -39,6 +46,7 @@ class Spawned:
         """Whether the filter has WAIT_KILLABLE_RECV (Linux 5.19)."""
         self.mask = mask
         """Signals that were blocked before; now those in `signals.FORWARDED` are too."""
+        self.sandbox = sandbox
 
 
 class Command:
@@ -65,6 +73,8 @@ def spawn(
     killable: bool = True,
     become: Callable[[], None] | None = None,
     gate: Callable[[int], None] | None = None,
+    sandbox: Sandbox = DEFAULT,
+    refusals: bytes = b"",
 ) -> Spawned:
     """Fork a child that puts the filter `program` on itself, and let it execute the command.
 
@@ -72,6 +82,7 @@ def spawn(
     `become` runs in the child before it executes the command, with the filter on: a root that
     turns into somebody else there needs no no_new_privs, so that set-user-ID programs work.
     `gate` is given the child's pid while it waits to execute; nothing of ours forks after it.
+    `sandbox` is what `program` was made for; `refusals` a filter to put on before it, or empty.
 
     Call it while this process has one thread.  Raises FilterRefused; the command has not run then.
     """
@@ -84,8 +95,8 @@ def spawn(
         try:
             ours.close()
             signals.set_mask(mask)
-            _hand_over(theirs, program, killable)
-            status = _start(theirs, command, become)
+            _hand_over(theirs, program, killable, refusals)
+            status = _start(theirs, command, sandbox, become)
         finally:
             os._exit(status)
     theirs.close()
@@ -99,7 +110,7 @@ def spawn(
         raise FilterRefused(int(message[1:] or b"%d" % errno.EPIPE))
     fd = int.from_bytes(ancillary[0][2][:_FD_BYTES], "little")
     listener = Listener(fd)
-    guardian = Guardian(listener)
+    guardian = Guardian(listener, sandbox.errors)
     # Only now: without a guardian, our death would have left the command with a dead filter.
     try:
         if gate is not None:
@@ -107,12 +118,25 @@ def spawn(
     finally:
         ours.send(b"g")
         ours.close()
-    return Spawned(pid, listener, guardian, message == b"k", mask)
+    return Spawned(pid, listener, guardian, message == b"k", mask, sandbox)
 
 
-def _hand_over(socket: _socket.socket, program: bytes, killable: bool) -> None:
+def confine(sandbox: Sandbox, directory: bytes) -> None:
+    """Put a sandbox on this process for good, whose denials nobody counts.
+
+    For commands that run without a supervisor.  Raises OSError or EnvironmentProblem.
+    """
+    program = filter.load_refusals(sandbox, directory, native=True)
+    if program:
+        _permitted(program, 0)
+    sandbox.enter()
+
+
+def _hand_over(socket: _socket.socket, program: bytes, killable: bool, refusals: bytes) -> None:
     """Install the filter and send its listener; on failure send the errno and exit."""
     try:
+        if refusals:
+            _permitted(refusals, 0)
         fd, killable = _install(program, killable)
     except OSError as error:
         socket.send(b"e%d" % (error.errno or errno.EPERM))
@@ -150,13 +174,19 @@ def _permitted(program: bytes, flags: int) -> int:
     return syscalls.install_filter(program, flags)
 
 
-def _start(socket: _socket.socket, command: Command, become: Callable[[], None] | None) -> int:
+def _start(
+    socket: _socket.socket,
+    command: Command,
+    sandbox: Sandbox,
+    become: Callable[[], None] | None,
+) -> int:
     if not socket.recv(1):
         return 125  # our parent died before anything happened
     socket.close()
     try:
         if become is not None:
             become()
+        sandbox.enter()
         execute(command)
     except OSError as error:
         name = os.fsdecode(command.argv[0])

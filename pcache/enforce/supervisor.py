@@ -13,6 +13,8 @@ from time import monotonic_ns
 from pcache.enforce import signals, syscalls
 from pcache.enforce.job import Job
 from pcache.enforce.notify import Notification
+from pcache.enforce.randomness import Randomness
+from pcache.enforce.sandbox import SYS_GETRANDOM
 from pcache.enforce.spawn import Spawned
 from pcache.enforce.task import Task, Unreadable
 from pcache.enforce.tracee import Gone
@@ -49,13 +51,15 @@ class Supervisor:
         self,
         spawned: Spawned,
         interception: Interception,
-        decider: Decider,
+        decider: Decider | None,
         missed: Call | None = None,
         observer: Observer | None = None,
         tick: Callable[[], None] | None = None,
         tick_ms: int = 5,
     ) -> None:
-        """`missed`: the call of the command itself, which has been looked up and must run.
+        """`decider` None: for a sandbox alone.
+
+        `missed`: the call of the command itself, which has been looked up and must run.
 
         `tick` is called about every `tick_ms` milliseconds, however much there is to decide, and
         never between a decision and its effects; it should be short, as tasks wait meanwhile.
@@ -68,6 +72,10 @@ class Supervisor:
         """Executions that were replaced by their recorded outcome."""
         self.failures = 0
         """Exceptions that nobody expected; the executions concerned ran uncached."""
+        self.denied: dict[str, int] = {}
+        """System calls that the sandbox made fail, by feature."""
+        self._errors = spawned.sandbox.errors
+        self._randomness = Randomness() if spawned.sandbox.deterministic else None
         self._listener = spawned.listener
         self._guardian = spawned.guardian
         self._killable = spawned.killable
@@ -99,11 +107,16 @@ class Supervisor:
         syscalls.raise_descriptor_limit()
         self._poll.register(self._listener.fd, select.POLLIN)
         self._poll.register(pending.fd, select.POLLIN)
+        # SIGCHLD alone would do, were there no other threads that may be handed it.
+        ended = os.pidfd_open(self._root)
+        self._poll.register(ended, select.POLLIN)
         self._reap()
         while self._status is None:
             self._turn()
             if self._tick is not None:
                 self._call_tick(self._tick)
+        self._poll.unregister(ended)
+        os.close(ended)
         self._leave()
         return self._status
 
@@ -130,6 +143,8 @@ class Supervisor:
                 self._take(self._signals)
             elif (job := self._jobs.get(fd)) is not None:
                 self._wake(job, died=fd == job.task.fds.pidfd())
+            else:
+                self._reap()
         busy, self._busy = self._busy, []
         for job in busy:
             self._advance(job)
@@ -140,7 +155,13 @@ class Supervisor:
             return
         self.notifications += 1
         self._guardian.handling(notification.id)
+        if notification.nr in self._errors:
+            self._deny(notification)
+            return
         try:
+            if notification.nr == SYS_GETRANDOM and self._randomness is not None:
+                self._listener.answer(notification.id, self._randomness.answer(notification))
+                return
             job = self._decide(notification)
         except (OSError, PcacheError, Unreadable):
             job = None
@@ -152,6 +173,11 @@ class Supervisor:
             self._listener.proceed(notification.id)
         else:
             self._start(job)
+
+    def _deny(self, notification: Notification) -> None:
+        error, feature = self._errors[notification.nr]
+        self.denied[feature] = self.denied.get(feature, 0) + 1
+        self._listener.answer(notification.id, -error)
 
     def _decide(self, notification: Notification) -> Job | None:
         """The job for a hit; None to let the program run."""
@@ -179,6 +205,8 @@ class Supervisor:
             known, self._missed = self._missed == task.call, None
             if known:
                 return None
+        if self._decider is None:
+            return None
         plan = self._decider.decide(task.call, task.fds)
         if plan is None:
             if self._observer is not None:

@@ -30,7 +30,9 @@ SYS_EXECVEAT = 322
 _SYS_TKILL = 200
 _SYS_SIGNALFD4 = 289
 _SYS_PROCESS_VM_READV = 310
+_SYS_PROCESS_VM_WRITEV = 311
 _SYS_KCMP = 312
+_SYS_PERSONALITY = 135
 _SYS_SECCOMP = 317
 _SYS_PIDFD_OPEN = 434
 _SYS_PIDFD_GETFD = 438
@@ -52,6 +54,8 @@ _RLIMIT_NOFILE = 7
 _KCMP_FILE = 0
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAP_SYS_PTRACE = 19
+_ADDR_NO_RANDOMIZE = 0x0040000
+_QUERY = 0xFFFFFFFF
 _PIDFD_THREAD = os.O_EXCL
 _SIGCHLD = 17
 _SA_NOCLDSTOP = 1
@@ -152,6 +156,20 @@ def read_memory(tid: int, address: int, length: int) -> bytes:
     here, there = ctypes.addressof(local), ctypes.addressof(remote)
     count = _call(_SYS_PROCESS_VM_READV, tid, here, 1, there, 1)
     return ctypes.string_at(buffer, count)
+
+
+def write_memory(tid: int, address: int, data: bytes) -> int:
+    """Write into a task's memory; the number of bytes that went."""
+    buffer = ctypes.create_string_buffer(data, len(data))
+    local = _Iovec(ctypes.addressof(buffer), len(data))
+    remote = _Iovec(address, len(data))
+    here, there = ctypes.addressof(local), ctypes.addressof(remote)
+    return _call(_SYS_PROCESS_VM_WRITEV, tid, here, 1, there, 1)
+
+
+def fix_addresses() -> None:
+    """No address space randomisation in what this process executes (personality(2))."""
+    _call(_SYS_PERSONALITY, _call(_SYS_PERSONALITY, _QUERY) | _ADDR_NO_RANDOMIZE)
 
 
 def forbid_core(pid: int) -> None:

@@ -11,6 +11,7 @@ from pcache.model import Call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pcache.enforce.sandbox import Sandbox
     from pcache.user import User
 
 _ENVIRONMENT = b"/proc/self/environ"
@@ -22,8 +23,11 @@ class Command:
     Raises CommandNotFound or CommandNotExecutable.
     """
 
-    def __init__(self, words: list[bytes], user: User | None = None) -> None:
-        """`user` is on whose behalf it will run; None: we as we are."""
+    def __init__(
+        self, words: list[bytes], user: User | None = None, sandbox: Sandbox | None = None
+    ) -> None:
+        """`user` is on whose behalf it will run; None: we as we are.  `sandbox` may change the
+        environment and umask it is given."""
         try:
             self.cwd = os.getcwdb()
         except FileNotFoundError:
@@ -34,6 +38,8 @@ class Command:
                 self.env = tuple(file.readall().split(b"\0")[:-1])
         else:
             self.env = tuple(name + b"=" + value for name, value in user.env.items())
+        if sandbox is not None:
+            self.env = sandbox.environment(self.env)
         self.path = self._find(words[0])
         """What is given to execve(2)."""
         self.argv = tuple(words)
@@ -52,6 +58,8 @@ class Command:
         os.umask(umask)
         if user is not None and user.umask is not None:
             umask = user.umask
+        if sandbox is not None:
+            umask = sandbox.umask(umask)
         self.call = Call(
             executable,
             argv,

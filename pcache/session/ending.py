@@ -13,6 +13,12 @@ def say(text: str) -> None:
         return
 
 
+def say_denied(denied: dict[str, int]) -> None:
+    """What the sandbox made fail, by feature: the command may have done something else instead."""
+    for feature, count in sorted(denied.items()):
+        say(f"pcache: denied {feature} {count} times; to let it: --allow {feature}")
+
+
 def end(status: int) -> int:
     """The exit status for a wait status; a death by signal becomes ours, so there is none."""
     signal = status & 0x7F

@@ -12,6 +12,7 @@ import time
 import traceback
 
 from ..counters import Counters
+from ..enforce.sandbox import Sandbox
 from ..errors import PcacheError, PrivilegeError, StoreError
 from ..observe import program
 from ..observe.executions import Execution
@@ -35,6 +36,7 @@ class Options:
         json: str | None = None,
         ring_bytes: int,
         intercept: str = "entry",
+        sandbox: Sandbox | None = None,
     ) -> None:
         self.as_root = as_root
         self.quiet = quiet
@@ -42,6 +44,8 @@ class Options:
         self.json = json
         self.ring_bytes = ring_bytes
         self.intercept = intercept
+        self.sandbox = sandbox
+        """None: the default one."""
 
 
 class Recorded:

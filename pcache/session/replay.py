@@ -13,7 +13,7 @@ from pcache.counters import Counters
 from pcache.decide import Decider
 from pcache.errors import PcacheError
 from pcache.session.call import Command
-from pcache.session.ending import end, say, write_json
+from pcache.session.ending import end, say, say_denied, write_json
 from pcache.session.root import replay_root
 from pcache.store.index import Store
 from pcache.user import User
@@ -21,6 +21,7 @@ from pcache.user import User
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.enforce.observer import Observer
+    from pcache.enforce.sandbox import Sandbox
     from pcache.enforce.task import Task
     from pcache.model import Call
 
@@ -38,17 +39,20 @@ class Replay:
         quiet: bool = False,
         json: str | None = None,
         verbose: bool = False,
+        sandbox: Sandbox | None = None,
     ) -> None:
         """`command` is a name or path and its arguments; `intercept` is `entry` or `execve`;
-        `json` names a file that the counters are written to.
+        `json` names a file that the counters are written to; `sandbox` None is the default one.
 
         Raises CommandNotFound or CommandNotExecutable.
         """
         self._quiet = quiet
         self._verbose = verbose
         self._json = json
+        self._denied: dict[str, int] = {}
         self._intercept = intercept
-        self._command = Command(command)
+        self._sandbox = sandbox
+        self._command = Command(command, None, sandbox)
 
     def run(self) -> int:
         """Replay or run the command; its exit status.  If a signal ended it, so does it us."""
@@ -58,6 +62,8 @@ class Replay:
             user = User.current()
             directory = user.store_dir
             policy = config.load(user, self._command.cwd)
+            if self._sandbox is not None:
+                policy = policy.within(self._sandbox.tag)
             store = Store.open(directory, counters=counters, policy=policy)
         except PcacheError as error:
             say(error.report())
@@ -79,15 +85,17 @@ class Replay:
 
     def _supervised(self, decider: Decider, directory: bytes, tally: dict[str, int]) -> int:
         """Run the command under the filter; its wait status."""
-        from pcache.enforce import spawn
+        from pcache.enforce import filter, sandbox, spawn
         from pcache.enforce.intercept import interception
         from pcache.enforce.supervisor import Supervisor
 
         command = spawn.Command(self._command.path, self._command.argv, self._command.env)
         place = interception(self._intercept)
+        wanted = self._sandbox or sandbox.DEFAULT
         try:
-            program = place.program(directory)
-            spawned = spawn.spawn(command, program)
+            refusals = filter.load_refusals(wanted, directory, native=False)
+            program = place.program(directory, wanted)
+            spawned = spawn.spawn(command, program, sandbox=wanted, refusals=refusals)
         except spawn.FilterRefused as error:
             if error.nested:
                 return self._plainly("")  # the outer pcache sees every execution already
@@ -108,6 +116,8 @@ class Replay:
         tally["decided"] = supervisor.decided
         tally["applied"] = supervisor.applied
         tally["failures"] = supervisor.failures
+        self._denied = supervisor.denied
+        tally.update((f"denied: {name}", count) for name, count in self._denied.items())
         return status
 
     def _plainly(self, consequence: str) -> int:
@@ -117,6 +127,8 @@ class Replay:
         if consequence:
             say(f"pcache: {consequence}")
         self._write_json(Counters(), {}, None)
+        if self._sandbox is not None:
+            spawn.confine(self._sandbox, User.current().store_dir)
         spawn.execute(spawn.Command(self._command.path, self._command.argv, self._command.env))
         return _PCACHE_FAILED
 
@@ -157,6 +169,7 @@ class Replay:
                 f"pcache: replay: {hits} hits, {misses} misses, "
                 f"{files} files restored, {kept} already right"
             )
+            say_denied(self._denied)
         self._write_json(counters, tally, status)
 
     def _write_json(self, counters: Counters, tally: dict[str, int], status: int | None) -> None:
@@ -171,9 +184,10 @@ def replay(
     quiet: bool = False,
     json: str | None = None,
     verbose: bool = False,
+    sandbox: Sandbox | None = None,
 ) -> int:
     """Replay or run `command`; the exit status.  See `Replay`."""
-    return Replay(command, intercept, quiet, json, verbose).run()
+    return Replay(command, intercept, quiet, json, verbose, sandbox).run()
 
 
 def _occupy_standard_descriptors() -> None:

@@ -9,9 +9,10 @@ from .. import config
 from ..counters import Counters
 from ..decide import Decider
 from ..descriptors import FdView
-from ..enforce import spawn, syscalls
+from ..enforce import filter, spawn, syscalls
 from ..enforce.intercept import interception
 from ..enforce.observer import Observer
+from ..enforce.sandbox import DEFAULT
 from ..enforce.supervisor import Supervisor
 from ..enforce.task import Task
 from ..errors import PcacheError
@@ -21,7 +22,7 @@ from ..restore import Plan
 from ..store.index import Store
 from ..user import User
 from .call import Command
-from .ending import end, say, write_json
+from .ending import end, say, say_denied, write_json
 from .recorded import Options, Recorded, act_as, become
 from .root import replay_root
 from .words import call_text
@@ -37,12 +38,14 @@ class Run:
         self._counters = Counters()
         self._user = User.invoking(options.as_root)
         act_as(self._user)
-        self._command = Command(words, self._user)
+        self._command = Command(words, self._user, options.sandbox)
 
     def run(self) -> int:
         """The command's exit status.  Dies by the command's signal if it did."""
         try:
             policy = config.load(self._user, self._command.cwd)
+            if self._options.sandbox is not None:
+                policy = policy.within(self._options.sandbox.tag)
             store = Store.open(self._user.store_dir, counters=self._counters, policy=policy)
         except PcacheError as error:
             say(error.report())
@@ -64,9 +67,14 @@ class Run:
         command = spawn.Command(self._command.path, self._command.argv, self._command.env)
         try:
             recorded.load()
-            program = place.program(self._user.store_dir)
+            sandbox = self._options.sandbox or DEFAULT
             spawned = spawn.spawn(
-                command, program, become=lambda: become(self._user), gate=recorded.open_gate
+                command,
+                place.program(self._user.store_dir, sandbox),
+                become=lambda: become(self._user),
+                gate=recorded.open_gate,
+                sandbox=sandbox,
+                refusals=filter.load_refusals(sandbox, self._user.store_dir, native=False),
             )
         except (spawn.FilterRefused, PcacheError) as error:
             say(error.report() if isinstance(error, PcacheError) else f"pcache: {error}")
@@ -89,12 +97,16 @@ class Run:
             spawned.guardian.close()
             status = os.waitpid(spawned.pid, 0)[1]
         recorded.finish()
+        if not self._options.quiet:
+            say_denied(supervisor.denied)
         return status
 
     def _plainly(self, consequence: str) -> int:
         say(f"pcache: {consequence}")
         write_json(self._options.json, {"status": None, "counters": self._counters.as_dict()})
         become(self._user)
+        if self._options.sandbox is not None:
+            spawn.confine(self._options.sandbox, self._user.store_dir)
         spawn.execute(spawn.Command(self._command.path, self._command.argv, self._command.env))
         return 125
 
@@ -136,6 +148,9 @@ class _Entering(Observer):
         self._recorded = recorded
         self._decider = decider
         self._explain = explain
+
+    def signalled(self, signal: int) -> None:
+        self._recorded.interrupted()
 
     def hit(self, task: Task, plan: Plan, began_ns: int, ended_ns: int) -> None:  # type: ignore[override]
         analysis = self._recorded.analysis

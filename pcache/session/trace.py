@@ -10,12 +10,16 @@ from types import FrameType
 
 from .. import config
 from ..counters import Counters
-from ..enforce import spawn
+from ..enforce import filter, spawn, syscalls
+from ..enforce.intercept import Nowhere
+from ..enforce.observer import Observer
+from ..enforce.sandbox import Sandbox
+from ..enforce.supervisor import Supervisor
 from ..errors import PcacheError
 from ..store.index import Store
 from ..user import User
 from .call import Command
-from .ending import end, say, write_json
+from .ending import end, say, say_denied, write_json
 from .recorded import Options, Recorded, act_as, become
 
 _PAUSE_MS = 5
@@ -33,7 +37,7 @@ class Trace:
         root = os.geteuid() == 0
         self._user = User.invoking(options.as_root) if root else User.current()
         act_as(self._user)
-        self._command = Command(words, self._user)
+        self._command = Command(words, self._user, options.sandbox)
         self._recorded: Recorded | None = None
         self._pid = 0
 
@@ -41,6 +45,8 @@ class Trace:
         """Runs the command; its exit status.  Dies by the command's signal if it did."""
         try:
             policy = config.load(self._user, self._command.cwd)
+            if self._options.sandbox is not None:
+                policy = policy.within(self._options.sandbox.tag)
             store = Store.open(self._user.store_dir, counters=self._counters, policy=policy)
             recorded = Recorded(self._user, self._options, store, self._counters)
             recorded.load()
@@ -48,7 +54,11 @@ class Trace:
             say(error.report())
             say("pcache: the command runs without being recorded")
             return self._plainly()
-        status = self._follow(recorded)
+        status = (
+            self._follow(recorded)
+            if self._options.sandbox is None
+            else self._confined(recorded, self._options.sandbox)
+        )
         recorded.finish()
         self._report(status)
         return end(status)
@@ -60,6 +70,8 @@ class Trace:
         name = os.fsdecode(self._command.argv[0])
         try:
             become(self._user)
+            if self._options.sandbox is not None:
+                spawn.confine(self._options.sandbox, self._user.store_dir)
             spawn.execute(spawn.Command(self._command.path, self._command.argv, self._command.env))
         except PcacheError as error:
             say(error.report())
@@ -72,6 +84,32 @@ class Trace:
     def _plainly(self) -> int:
         self._write_json(None)
         return self._execute()
+
+    def _confined(self, recorded: Recorded, sandbox: Sandbox) -> int:
+        """The same in a sandbox, whose calls a supervisor answers; its wait status."""
+        place = Nowhere()
+        directory = self._user.store_dir
+        command = spawn.Command(self._command.path, self._command.argv, self._command.env)
+        try:
+            spawned = spawn.spawn(
+                command,
+                place.program(directory, sandbox),
+                become=lambda: become(self._user),
+                gate=recorded.open_gate,
+                sandbox=sandbox,
+                refusals=filter.load_refusals(sandbox, directory, native=False),
+            )
+        except (spawn.FilterRefused, PcacheError) as error:
+            say(error.report() if isinstance(error, PcacheError) else f"pcache: {error}")
+            say("pcache: the command runs without being recorded")
+            return self._plainly()
+        syscalls.keep_ptrace_capability()
+        observer = _Noting(recorded)
+        supervisor = Supervisor(spawned, place, None, observer=observer, tick=recorded.tick)
+        status = supervisor.run()
+        if not self._options.quiet:
+            say_denied(supervisor.denied)
+        return status
 
     def _follow(self, recorded: Recorded) -> int:
         """Starts the command behind a gate, records it until it ends; its wait status."""
@@ -127,3 +165,13 @@ class Trace:
 
     def _write_json(self, status: int | None) -> None:
         write_json(self._options.json, {"status": status, "counters": self._counters.as_dict()})
+
+
+class _Noting(Observer):
+    """Tells the recorder of signals."""
+
+    def __init__(self, recorded: Recorded) -> None:
+        self._recorded = recorded
+
+    def signalled(self, signal: int) -> None:
+        self._recorded.interrupted()

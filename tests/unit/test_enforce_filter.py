@@ -10,6 +10,7 @@ import pytest
 
 from pcache.enforce import filter, habits
 from pcache.enforce.intercept import Entry, Execve, interception
+from pcache.enforce.sandbox import DEFAULT
 from tests.unit.enforce_lab import Lab
 
 INSTRUCTION = 8
@@ -76,7 +77,7 @@ def test_habits_are_learnt_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_habits_that_cannot_be_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(habits, "_LOADER", b"/nonexistent")
     assert habits.learn(bytes(tmp_path), Entry.rules) == ()
-    assert Entry().program(bytes(tmp_path)) == filter.load(Entry.rules, bytes(tmp_path))
+    assert Entry().program(bytes(tmp_path)) == filter.build(Entry.rules + DEFAULT.rules)
 
 
 def test_32_bit_system_calls_pass(lab: Lab, intercept: str) -> None:
