@@ -6,7 +6,6 @@ import pytest
 
 from tests.unit.enforce_lab import Lab
 
-ROUNDS = 40
 DASH = """
 i=0
 while [ $i -lt 500 ]; do
@@ -16,14 +15,26 @@ done
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["fork", "vfork", "posix_spawn", "clone_vm", "signals"])
-def test_statuses_under_load(lab: Lab, intercept: str, method: str) -> None:
-    one = f"bin/spawners {method} {lab.bin}/hit 0 255 8"
-    script = f"for i in $(seq {ROUNDS // 8}); do {one} & {one} & {one} & {one} & wait; done"
-    result = lab.run(["sh", "-c", script], intercept, timeout=300)
-    assert (result.status, result.out) == (0, "")
+METHODS = ("fork", "vfork", "posix_spawn", "clone_vm", "signals")
+
+
+def statuses(lab: Lab, intercept: str, rounds: int, seconds: int) -> None:
+    """256 executions by each method, four streams of them at once, in every round."""
+    one = "; ".join(f"bin/spawners {method} {lab.bin}/hit 0 255 8" for method in METHODS)
+    stream = f"for i in $(seq {rounds}); do {one}; done"
+    result = lab.run(["sh", "-c", f"({stream}) & " * 4 + "wait"], intercept, timeout=seconds)
+    assert (result.status, result.out, result.err) == (0, "", "")
+    assert result.report["applied"] == 4 * rounds * len(METHODS) * 256
     assert result.report["failures"] == 0
+
+
+def test_five_thousand_statuses(lab: Lab) -> None:
+    statuses(lab, "entry", 1, 120)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_statuses(lab: Lab, intercept: str) -> None:
+    statuses(lab, intercept, 20, 1200)
 
 
 @pytest.mark.slow
