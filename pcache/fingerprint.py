@@ -70,6 +70,21 @@ def environment(
     return tuple(entry for _, entry in named)
 
 
+_fields: dict[tuple[tuple[bytes, ...], bytes, tuple[bytes, ...]], bytes] = {}
+"""The last environments as they enter fingerprints: what a build starts has few different ones."""
+_FIELDS_LIMIT = 64
+
+
+def _environment_field(entries: tuple[bytes, ...], cwd: bytes, ignored: tuple[bytes, ...]) -> bytes:
+    key = (entries, cwd, ignored)
+    field = _fields.get(key)
+    if field is None:
+        if len(_fields) >= _FIELDS_LIMIT:
+            _fields.clear()
+        field = _fields[key] = join(environment(entries, cwd, ignored))
+    return field
+
+
 def _first(pair: tuple[bytes, bytes]) -> bytes:
     return pair[0]
 
@@ -84,7 +99,7 @@ def weak_fingerprint(call: Call, policy: Policy = DEFAULT) -> Digest:
                 policy.digest,
                 call.executable,
                 join(call.argv),
-                join(environment(call.env, call.cwd, ignored)),
+                _environment_field(call.env, call.cwd, ignored),
                 call.cwd,
                 b"%o %d %d" % (call.umask, call.uid, call.gid),
                 join(call.fds[1:]),
