@@ -12,7 +12,7 @@ import contextlib
 import os
 import posixpath
 import time
-from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
+from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_ISREG
 
 from .. import fingerprint
 from ..facts import (
@@ -248,6 +248,10 @@ class Conditions:
     def _value(
         self, execution: Execution, key: Key, observation: Observation, listed: _ListedNames
     ) -> bytes:
+        if observation.looked and key[0] in (Kind.EXISTS, Kind.LEXISTS):
+            told = self._told_by_stat(execution, key, observation)
+            if told is not None:
+                return told
         if observation.value is not None:
             if observation.looked:
                 checked = (observation.name, observation.ts, observation.looked)
@@ -261,6 +265,20 @@ class Conditions:
         if observation.stamp is not None:
             return self._stamped_value(execution, key, observation, observation.stamp)
         return self._later_value(execution, key, observation)
+
+    def _told_by_stat(
+        self, execution: Execution, key: Key, observation: Observation
+    ) -> bytes | None:
+        """Value of EXISTS or LEXISTS from a stat of the same path before or after, which saw the
+        file itself where we may have come too late."""
+        for kind in (Kind.CONTENT, Kind.LCONTENT):
+            other = execution.inputs.get((kind, key[1]))
+            if other is None or other.stamp is None or other.name != observation.name:
+                continue
+            first, last = sorted((observation.ts, other.ts))
+            if S_ISREG(other.stamp.st_mode) and not self._history.touched(other.name, first, last):
+                return exists_value(other.stamp)
+        return None
 
     def _stamped_value(
         self, execution: Execution, key: Key, observation: Observation, stamp: Stamp
@@ -509,11 +527,20 @@ class _ListedNames:
             change = self._execution.changes[posixpath.join(observation.name, leaf)]
             if change.first >= observation.ts:
                 continue
-            if change.first_how == CREATED:
+            if change.first_how == CREATED or self._was_absent(observation.name, leaf):
                 entries.pop(leaf, None)
             elif leaf not in entries:
                 entries[leaf] = change.was
         return set(entries.items())
+
+    def _was_absent(self, directory: bytes, leaf: bytes) -> bool:
+        """Whether a name that something was moved to had been seen to be free before."""
+        path = posixpath.join(directory, leaf)
+        return any(
+            known is not None and known.value == ABSENT
+            for kind in (Kind.CONTENT, Kind.LCONTENT, Kind.LEXISTS)
+            for known in (self._execution.inputs.get((kind, path)),)
+        )
 
 
 def mark_conflicts(execution: Execution) -> None:

@@ -196,18 +196,24 @@ class Execution:
         """Notes a dependency, unless this subtree had itself determined it."""
         known = self.inputs.get(key)
         if known is None:
-            if self.determined(observation.name, observation.ts):
-                return
-            change = self.changes.get(observation.name)
-            if change is not None and change.first < observation.ts:
-                # Its mode is ours already: what it was before must have been seen before.
-                earlier = self._earlier(key[1], observation.name)
-                if earlier is not None:
-                    earlier.opened |= observation.opened
-                    return
-            self.inputs[key] = observation
+            self._first(key, observation)
         else:
             self._again(key, known, observation)
+
+    def _first(self, key: Key, observation: Observation) -> None:
+        change = self.changes.get(observation.name)
+        if change is None and not self.directories:
+            self.inputs[key] = observation
+            return
+        if self.determined(observation.name, observation.ts):
+            return
+        if change is not None and change.first < observation.ts:
+            # Its mode is ours already: what it was before must have been seen before.
+            earlier = self._earlier(key[1], observation.name)
+            if earlier is not None:
+                earlier.opened |= observation.opened
+                return
+        self.inputs[key] = observation
 
     def _earlier(self, path: bytes, name: bytes) -> Observation | None:
         """A look at the whole state of a file."""
@@ -284,7 +290,7 @@ class Execution:
         parent = self.parent
         if parent is None:
             return
-        inputs, determined = parent.inputs, parent.determined
+        inputs, first = parent.inputs, parent._first
         timed = []
         for key, observation in self.inputs.items():
             if key[0] in (Kind.FD, Kind.INPUT):
@@ -294,8 +300,7 @@ class Execution:
                 continue
             known = inputs.get(key)
             if known is None:
-                if not determined(observation.name, observation.ts):
-                    inputs[key] = observation
+                first(key, observation)
                 continue
             parent._again(key, known, observation)
         if timed:

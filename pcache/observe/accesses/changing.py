@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import posixpath
 import stat
@@ -10,7 +11,7 @@ import struct
 import time
 from stat import S_IFIFO, S_IFMT, S_IFREG
 
-from ...facts import ABSENT, OK
+from ...facts import ABSENT, OK, times_value
 from ...model import Kind, Reason
 from .. import pseudo
 from ..executions import (
@@ -27,8 +28,9 @@ from ..executions import (
 from ..syscall_table import NAMES as SYSCALL_NAMES
 from .context import Context, Event, Handler, text
 
+_NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.ERANGE, errno.EPERM})
 _AT_SYMLINK_NOFOLLOW, _AT_REMOVEDIR = 0x100, 0x200
-_RENAME_EXCHANGE = 2
+_RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
 _UTIME_NOW, _UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
 _DT_DIR, _DT_REG, _DT_LINK = 4, 8, 10
 _MOVED_LIMIT = 20_000  # entries of a directory that is renamed
@@ -126,6 +128,12 @@ class Changing:
         if body.args and body.args[0] & _RENAME_EXCHANGE:
             event.execution.problem_throughout(Reason.UNSUPPORTED, f"exchange of {text(old)}")
             return
+        if _same_file(old, new):
+            # Two names of one file: rename(2) does nothing and reports success.
+            event.execution.problem_throughout(
+                Reason.UNSUPPORTED, f"rename of {text(old)} to another name it has"
+            )
+            return
         self.context.led_to(event, source, old)
         self.context.led_to(event, target, new)
         execution = event.execution
@@ -134,13 +142,31 @@ class Changing:
             execution.problem_throughout(Reason.UNSUPPORTED, f"rename of large {text(old)}")
             return
         self._observe_moved(event, source, old, new)
-        self.context.observe(event, Kind.OVERWRITABLE, target, new, value=OK)
+        free = bool(body.args and body.args[0] & _RENAME_NOREPLACE)
+        if free:
+            self.context.observe(event, Kind.LEXISTS, target, new, value=ABSENT)
+        else:
+            self.context.observe(event, Kind.OVERWRITABLE, target, new, value=OK)
         self.context.parent_exists(event, target)
         directory = below != []
         self._change_moved(event, old, new, below)
         self.context.change(event, old, REMOVED, directory=directory, was=_DT_REG)
-        self.context.change(event, new, REPLACED, directory=directory)
+        self.context.change(event, new, CREATED if free else REPLACED, directory=directory)
+        self._keep_times(event, source, old, new)
         self._link_moved(new)
+
+    @staticmethod
+    def _keep_times(event: Event, path: bytes, old: bytes, new: bytes) -> None:
+        """A rename leaves the times as they are: of what was there before, those are an input."""
+        execution = event.execution
+        if not execution.determined(old, event.ts) and stat.S_ISREG(_mode(new)):
+            with contextlib.suppress(OSError):
+                value = times_value(os.lstat(new))
+                moved = Observation(event.ts, old, value)
+                execution.observe_times([((Kind.TIMES, path), moved)])
+        for at in execution.chain():
+            before = at.changes[old]
+            at.changes[new].times = GIVEN if before.first == event.ts else before.times
 
     def _link_moved(self, name: bytes) -> None:
         """What came to `name` may be a symbolic link."""
@@ -174,6 +200,8 @@ class Changing:
                 was = _DT_DIR if is_directory else _DT_REG
                 self.context.change(event, name, REMOVED, directory=is_directory, was=was)
                 self.context.change(event, entry.path, CREATED, directory=is_directory)
+                if not is_directory:
+                    self._keep_times(event, name, name, entry.path)
                 if entry.is_symlink():
                     self._link_moved(entry.path)
         if below:
@@ -202,7 +230,10 @@ class Changing:
         name = self.context.names.canonical(path, follow=True)
         self.context.led_to(event, path, name)
         self.context.refuse_other_names(event, name, _links(name))
-        self.context.observe(event, Kind.CONTENT, path, name, opened=True)
+        for execution in event.execution.chain():
+            if not execution.determined(name, event.ts):
+                # The file is not opened, so no event tells of it as it was before.
+                execution.problem(Reason.INPUT_CHANGED, f"{text(name)}, truncated")
         self.context.change(event, name, MODIFIED)
 
     def _attributes(self, event: Event) -> None:
@@ -253,9 +284,20 @@ class Changing:
         if any(w not in (0xFFFFFFFF, own) for w, own in zip(wanted, mine, strict=True)):
             where = body.file or body.path or b"?"
             event.execution.problem_throughout(Reason.UNSUPPORTED, f"chown of {text(where)}")
+            return
+        name = body.file
+        if body.path is not None:
+            name = self.context.names.canonical(body.path, follow=True)
+        for execution in event.execution.chain():
+            if name is None or not execution.determined(name, event.ts):
+                # It may have been somebody else's before, or lose its set-user-id bit now.
+                where = name or b"?"
+                execution.problem(Reason.UNSUPPORTED, f"chown of {text(where)}, not its own")
 
     def _unsupported(self, event: Event) -> None:
         body = event.body
+        if body.err and body.path is not None and body.err not in _NO_ATTRIBUTE:
+            self.context.failed(event, body.path, follow=SYSCALL_NAMES[body.nr][0] != "l")
         if body.err or (SYSCALL_NAMES[body.nr].endswith("listxattr") and event.ret == 0):
             return
         where = body.file or body.path
@@ -269,6 +311,13 @@ class Changing:
 
     def _umask(self, event: Event) -> None:
         event.process.umask = event.body.args[0] & 0o777
+
+
+def _same_file(one: bytes, other: bytes) -> bool:
+    try:
+        return os.path.samestat(os.lstat(one), os.lstat(other))
+    except OSError:
+        return False
 
 
 def _links(name: bytes) -> int:

@@ -98,6 +98,7 @@ class Context:
         self.history = History()
         self.temporaries: set[bytes] = set()
         """Names made as mkstemp(3) makes them: never twice the same."""
+        self.temporary_directories = {b"/tmp", b"/var/tmp"}
         self.hard_links: dict[bytes, bytes] = {}
         """Name -> the older name of the same file."""
         self.with_acl: set[bytes] = set()
@@ -181,7 +182,8 @@ class Context:
             return  # an empty path fails wherever one is
         if number in _ABOUT_THE_CALL:
             return  # about the call, not the path
-        name = self.names.canonical(path, follow=follow)
+        # Where nothing was found there was no link to follow, though one may be there by now.
+        name = self.names.canonical(path, follow=follow and number not in LOOKUP_FAILED)
         if pseudo.ignored(name):
             return
         # Of a call with two paths either may be the missing one, and ENOTDIR may be about the last

@@ -27,6 +27,8 @@ class Looking:
         """(image, file) -> entries listed so far."""
         self._listing_of: dict[int, tuple[int, int]] = {}
         """tid -> listing that the data events to come belong to."""
+        self._rest: dict[int, bytes] = {}
+        """tid -> the beginning of an entry that goes on in the next data event."""
 
     def handlers(self) -> list[tuple[Handler, str]]:
         return [
@@ -43,12 +45,15 @@ class Looking:
     def forget(self, tid: int) -> None:
         """The thread has made another call."""
         self._listing_of.pop(tid, None)
+        self._rest.pop(tid, None)
 
     def data(self, tid: int, data: bytes) -> None:
         """Bytes of a listing by thread `tid`, if it is listing."""
         listing = self._listing_of.get(tid)
         if listing is not None:
-            self._listings.setdefault(listing, set()).update(_directory_entries(data))
+            entries, rest = _directory_entries(self._rest.get(tid, b"") + data)
+            self._rest[tid] = rest
+            self._listings.setdefault(listing, set()).update(entries)
 
     def _stat(self, event: Event) -> None:
         body = event.body
@@ -161,15 +166,18 @@ class Looking:
             )
 
 
-def _directory_entries(data: bytes) -> list[tuple[bytes, int]]:
-    """(name, d_type) of struct linux_dirent64: ino, off, reclen u16, type u8, name."""
+def _directory_entries(data: bytes) -> tuple[list[tuple[bytes, int]], bytes]:
+    """(name, d_type) of each complete struct linux_dirent64, and what is left of `data`.
+
+    The structure: ino u64, off u64, reclen u16, type u8, name.
+    """
     entries, at = [], 0
     while at + 19 <= len(data):
         (length,) = struct.unpack_from("<H", data, at + 16)
-        if length < 19:
+        if length < 19 or at + length > len(data):
             break
         name = data[at + 19 : at + length].split(b"\0", 1)[0]
         if name not in (b".", b".."):
             entries.append((name, data[at + 18]))
         at += length
-    return entries
+    return entries, data[at:]
