@@ -8,7 +8,7 @@ from tests.unit.enforce_lab import Lab
 
 DASH = """
 i=0
-while [ $i -lt 500 ]; do
+while [ $i -lt 3400 ]; do
     dash -c '/bin/true & exec /bin/true' || echo $?
     i=$((i+1))
 done
