@@ -76,7 +76,7 @@ struct stamp {
 
 enum stamp_state {
   STAMP_QUERIED = 1, /* I_CTIME_QUERIED (6.13+): the next change gets a distinct ctime */
-  STAMP_WRITERS = 2, /* somebody has it open for writing */
+  STAMP_WRITERS = 2, /* somebody else has it open for writing */
 };
 
 struct handle {

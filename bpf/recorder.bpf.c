@@ -175,7 +175,8 @@ static __always_inline void read_stamp(struct scratch *s, struct stamp *t, u64 f
   t->ctime_s = FIELD(b, O_INODE_CTIME_S, u64);
   t->ctime_n = FIELD(b, O_INODE_CTIME_N, u32) & 0x7fffffff;
   t->state = FIELD(b, O_INODE_CTIME_N, u32) >> 31 ? STAMP_QUERIED : 0;
-  if (FIELD(b, O_INODE_WRITERS, s32) > 0) t->state |= STAMP_WRITERS; /* < 0: being executed */
+  /* Less than 0: being executed. */
+  if (FIELD(b, O_INODE_WRITERS, s32) > (t->f_mode & FMODE_WRITE ? 1 : 0)) t->state |= STAMP_WRITERS;
   t->mode = FIELD(b, O_INODE_MODE, u16);
   t->uid = FIELD(b, O_INODE_UID, u32);
   t->gid = FIELD(b, O_INODE_GID, u32);

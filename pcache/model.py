@@ -212,7 +212,7 @@ class Record(_Record):
         self.call = call
         self.weak = weak
         self.facts = facts
-        """Preconditions in the order of first use."""
+        """Preconditions, in the order of their keys."""
         self.outcome = outcome
 
 

@@ -236,7 +236,9 @@ class Conditions:
                 continue
             if change.first_how == ATTRIBUTES and not self._was_seen(execution, name):
                 raise _Unknowable(Reason.UNSUPPORTED, f"mode or times of {name!r} changed unseen")
-        return list(facts.values())
+        # The order of concurrent children's first uses is an accident of scheduling: it must not
+        # make another path set.
+        return [facts[key] for key in sorted(facts)]
 
     @staticmethod
     def _was_seen(execution: Execution, name: bytes) -> bool:

@@ -231,11 +231,13 @@ class Lab:
         prepare: Callable[[], object] | None = None,
         during: Callable[[int], object] | None = None,
         clock: Clock | None = None,
+        capture: bool = False,
     ) -> Recorded:
         """Runs a command under the recorder.
 
         fds: descriptors of the command (0, 1 and 2 are /dev/null unless given).  `prepare` is
         called in the child before the command, `during` with its pid in this process once it runs.
+        capture: stdout is a file, as what is written to /dev/null is not kept.
         """
         time.sleep(SETTLE_SECONDS)
         executable = os.fsencode(command[0])
@@ -246,6 +248,13 @@ class Lab:
             gate, opener = os.pipe()
             pid = os.fork()
             if pid == 0:
+                if capture:
+                    fds = {
+                        1: os.open(
+                            self.directory / "stdout", os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+                        ),
+                        **(fds or {}),
+                    }
                 _become(gate, opener, executable, argv, cwd, env, fds or {}, prepare)
             os.close(gate)
             analysis.tree.root(pid)
@@ -335,7 +344,7 @@ def _become(
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         # Out of the way first: a source may have the number of a target.
         high = {fd: os.dup(source) for fd, source in fds.items()}
-        moved = {fd: _at_least(source, 600) for fd, source in high.items()}
+        moved = {fd: _at_least(source, 100) for fd, source in high.items()}
         for fd in range(3):
             os.dup2(moved.get(fd, null), fd)
         for fd, source in moved.items():
