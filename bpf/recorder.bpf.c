@@ -659,7 +659,7 @@ int handle_writev(struct bpf_raw_tracepoint_args *ctx) {
       bpf_probe_read_user(v, 16, (void *)s->vector);
       s->vector += 16; s->vectors--;
       s->from = v[0]; s->length = v[1]; s->done = 0;
-      continue;
+      if (!v[1]) continue; /* else its bytes now: UIO_MAXIOV (1024) pieces fit into 33 instances */
     }
     u64 left = s->length - s->done;
     if (left > ret - total) left = ret - total;

@@ -46,6 +46,7 @@ from .executions import (
 
 _STATES = frozenset({Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.RESOLVES})
 """Kinds whose values hold the mode."""
+_TEMPORARY_DIRECTORIES = (b"/tmp", b"/var/tmp")
 _EAGER_BYTES = 64 << 20
 _GRAIN_NS = 20_000_000
 """A file whose ctime is younger than this when it is opened may change unseen (FACTS: measured
@@ -150,7 +151,8 @@ class Conditions:
         names = {observation.name for observation in execution.inputs.values()}
         for name in self._temporaries & (names | execution.changes.keys()):
             change = execution.changes.get(name)
-            if change is None or change.first_how != CREATED:
+            mine = change is not None and change.first_how == CREATED
+            if not mine and posixpath.dirname(name) in _TEMPORARY_DIRECTORIES:
                 execution.problem(Reason.PRIVATE_TEMPORARY, _text(name))
 
     def _record(self, execution: Execution) -> Record:

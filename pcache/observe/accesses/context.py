@@ -98,7 +98,6 @@ class Context:
         self.history = History()
         self.temporaries: set[bytes] = set()
         """Names made as mkstemp(3) makes them: never twice the same."""
-        self.temporary_directories = {b"/tmp", b"/var/tmp"}
         self.hard_links: dict[bytes, bytes] = {}
         """Name -> the older name of the same file."""
         self.with_acl: set[bytes] = set()
@@ -128,7 +127,7 @@ class Context:
                 Reason.UNSUPPORTED, f"a path of {len(path)} bytes in {SYSCALL_NAMES[body.nr]}"
             )
             return None
-        if path is None and event.body.err != errno.EFAULT:
+        if path is None and body.err not in (errno.EFAULT, errno.EBADF):
             event.execution.problem_throughout(
                 Reason.UNSUPPORTED,
                 f"{SYSCALL_NAMES[event.body.nr]}: a path outside the root directory",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import posixpath
 import struct
 from stat import S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 
@@ -141,11 +140,7 @@ class Opening:
         self.context.refuse_other_names(event, name, stamp.st_nlink)
         if stamp.f_mode & _FMODE_CREATED:
             if flags & _O_EXCL or not flags & _O_TRUNC:
-                if (
-                    flags & _O_EXCL
-                    and stamp.st_mode & 0o7777 == _MKSTEMP_MODE
-                    and posixpath.dirname(name) in self.context.temporary_directories
-                ):
+                if flags & _O_EXCL and stamp.st_mode & 0o7777 == _MKSTEMP_MODE:
                     self.context.temporaries.add(name)
                 self.context.observe(event, Kind.LEXISTS, path, name, value=ABSENT)
                 self.context.parent_exists(event, path)
