@@ -151,6 +151,7 @@ SCENARIOS = [
         "chmod 600 a\nchmod u+x,g-w b\ntouch new\ntouch -d '2020-01-02 03:04:05' old\n"
         "touch -d '2021-01-01' a\n: >empty\numask 077\n: >private\ntest -x b && echo x\n",
         *TEXTS,
+        racy=True,
         steps=(
             step("mode", chmod("b", 0o640), expect=only("dash run.sh", "chmod u+x")),
             step(
@@ -218,6 +219,9 @@ SCENARIOS = [
         *TEXTS,
         write("tree/x", "x\n"),
         link("tree/l", "x"),
+        # Times are inputs of tar, and the archive that was just restored has a new one.
+        uncached=("tar -tf", "tar -xf"),
+        retrace=False,
         steps=(
             step(
                 "edited",
