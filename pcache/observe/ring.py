@@ -13,6 +13,7 @@ import struct
 
 _BUSY, _DISCARD, _LENGTH = 1 << 31, 1 << 30, (1 << 30) - 1
 HEADER = 8
+_AT_ONCE = 4 << 20
 
 
 class Ring:
@@ -31,12 +32,14 @@ class Ring:
         self._position = self._consumer[0]
 
     def take(self) -> bytes:
-        """All complete records, with their headers, removed from the ring."""
-        position, end = self._position, self._producer[0]
-        if position == end:
+        """Complete records, with their headers, removed from the ring: at most _AT_ONCE bytes, so
+        that a writer in a hurry soon finds room again."""
+        position = self._position
+        size = min(self._producer[0] - position, _AT_ONCE)
+        if not size:
             return b""
         start = position & self._mask
-        blob = bytes(self._data[start : start + end - position])
+        blob = bytes(self._data[start : start + size])
         size = complete(blob)
         self._position = position + size
         self._consumer[0] = self._position
@@ -50,11 +53,14 @@ class Ring:
 
 
 def complete(blob: bytes) -> int:
-    """Length of the part before the first record that is still being written."""
+    """Length of the part before the first record that is still being written, or cut off."""
     at, end, header = 0, len(blob), struct.Struct("<I").unpack_from
     while at < end:
         (length,) = header(blob, at)
         if length & _BUSY:
             return at
-        at += ((length & _LENGTH) + HEADER + 7) & ~7
+        size = ((length & _LENGTH) + HEADER + 7) & ~7
+        if at + size > end:
+            return at
+        at += size
     return at
