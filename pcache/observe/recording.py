@@ -23,6 +23,7 @@ class Recording:
         self._recorder = recorder
         self._ring = Ring(recorder.ring_fd, recorder.ring_bytes)
         self._spool = spool
+        self._null = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
         self._size = self._told = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._copy, name="pcache-ring", daemon=True)
@@ -54,6 +55,7 @@ class Recording:
     def close(self) -> None:
         self._ring.close()
         self._recorder.close()
+        os.close(self._null)
 
     def news(self) -> tuple[bytes, int]:
         """What came into the spool since the last call (whole records), and its offset there."""
@@ -64,24 +66,21 @@ class Recording:
     def _copy(self) -> None:
         while True:
             last = self._stop.is_set()
-            blob = self._ring.take()
-            if blob and not self.failure:
-                self._write(blob)
-            if last and not blob:
+            taken = self._drain()
+            if last and not taken:
                 return
-            if len(blob) < _BUSY_BYTES and not last:
+            if taken < _BUSY_BYTES and not last:
                 time.sleep(_POLL_SECONDS)
 
-    def _write(self, blob: bytes) -> None:
-        if self._size + len(blob) > SPOOL_LIMIT:
-            self.failure = f"it needs more than {SPOOL_LIMIT >> 30} GiB of spool"
-            return
+    def _drain(self) -> int:
+        """Bytes taken out of the ring; after a failure they go nowhere."""
+        if self._size > SPOOL_LIMIT:
+            self.failure = self.failure or f"it needs more than {SPOOL_LIMIT >> 30} GiB of spool"
         try:
-            view, at = memoryview(blob), self._size
-            while view:
-                written = os.pwrite(self._spool, view, at)
-                view, at = view[written:], at + written
+            taken = self._ring.drain(self._null if self.failure else self._spool, self._size)
         except OSError as error:
             self.failure = f"cannot write the spool: {error.strerror}"
-            return
-        self._size = at  # published last: `news` reads up to here
+            return 0
+        if not self.failure:
+            self._size += taken  # published last: `news` reads up to here
+        return taken
