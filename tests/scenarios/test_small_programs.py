@@ -120,7 +120,11 @@ SCENARIOS = [
                 expect=only("dash run.sh", "sleep", "rm -rf old"),
             ),
             step("x there", mkdir("x"), expect=only("dash run.sh", "sleep", "mkdir -p")),
-            step("x a file", write("x", ""), expect=only("dash run.sh", "sleep", "mkdir", "rm -r x")),
+            step(
+                "x a file",
+                write("x", ""),
+                expect=only("dash run.sh", "sleep", "mkdir", "rm -r x"),
+            ),
         ),
     ),
     script(
