@@ -26,7 +26,7 @@ options:
       --explain          one line on stderr for each decision and each record, with the reason
       --as-root          run the command as root, in sudo's environment, with root's store
       --intercept PLACE  entry (default) or execve: see `pcache replay --help`
-      --ring-size MIB    size of the kernel's event buffer, a power of two (default 64)
+      --ring-size MIB    size of the kernel's event buffer, a power of two (default 128)
       --json FILE        write the counters to FILE
   -h, --help             this text
 

@@ -24,7 +24,7 @@ options:
   -q, --quiet            no summary on stderr
       --explain          one line on stderr for each execution: stored, or why it cannot be
       --as-root          run the command as root, in sudo's environment, with root's store
-      --ring-size MIB    size of the kernel's event buffer, a power of two (default 64)
+      --ring-size MIB    size of the kernel's event buffer, a power of two (default 128)
       --json FILE        write the counters to FILE
   -h, --help             this text
 
@@ -77,7 +77,7 @@ def run(args: list[str]) -> int:
 def ring_bytes(option: str | bool | None) -> int:
     """The size that --ring-size asks for: MiB, or KiB with a final K.  Raises UsageError."""
     if option is None:
-        return 64 << 20
+        return 128 << 20  # so that 100 MB of output fit while the disk is slow
     text = str(option)
     unit, number = (1 << 10, text[:-1]) if text.endswith("K") else (1 << 20, text)
     size = int(number) * unit if number.isdigit() else 0

@@ -23,7 +23,6 @@ class Recording:
         self._recorder = recorder
         self._ring = Ring(recorder.ring_fd, recorder.ring_bytes)
         self._spool = spool
-        self._null = os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC)
         self._size = self._told = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._copy, name="pcache-ring", daemon=True)
@@ -55,7 +54,6 @@ class Recording:
     def close(self) -> None:
         self._ring.close()
         self._recorder.close()
-        os.close(self._null)
 
     def news(self) -> tuple[bytes, int]:
         """What came into the spool since the last call (whole records), and its offset there."""
@@ -77,7 +75,7 @@ class Recording:
         if self._size > SPOOL_LIMIT:
             self.failure = self.failure or f"it needs more than {SPOOL_LIMIT >> 30} GiB of spool"
         try:
-            taken = self._ring.drain(self._null if self.failure else self._spool, self._size)
+            taken = self._ring.drain(None if self.failure else self._spool, self._size)
         except OSError as error:
             self.failure = f"cannot write the spool: {error.strerror}"
             return 0

@@ -32,8 +32,10 @@ class Ring:
         self._data = memoryview(self._producer_map)[page:]
         self._position = self._consumer[0]
 
-    def drain(self, fd: int, offset: int) -> int:
+    def drain(self, fd: int | None, offset: int) -> int:
         """Writes complete records, with their headers, to a file and removes them from the ring.
+
+        Without a file they are only removed.
 
         The number of bytes written at `offset`: at most _AT_ONCE, so that a writer in a hurry soon
         finds room again; 0 if there is nothing.  They go straight from the ring to the file.
@@ -46,7 +48,7 @@ class Ring:
         try:
             view = self._data[start : start + size]
             written = 0
-            while written < size:
+            while fd is not None and written < size:
                 written += os.pwrite(fd, view[written:], offset + written)
         finally:
             self._position = position + size

@@ -32,7 +32,7 @@ from pcache.observe.tree import Tree
 from pcache.store.index import Store
 
 PROBES = Path(__file__).resolve().parent.parent / "probes"
-RING_BYTES = 64 << 20
+RING_BYTES = 128 << 20
 TIMEOUT = 30
 SETTLE_SECONDS = 0.04
 """What was written less than the clock's grain before it is read is not trusted."""
