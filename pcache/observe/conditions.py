@@ -583,10 +583,10 @@ def _leads_through(path: bytes, changes: dict[bytes, Change]) -> bool:
     """Whether a path or a directory on it is among the changed names."""
     if not changes:
         return False
-    while len(path) > 1:
+    while path:
         if path in changes:
             return True
-        path = posixpath.dirname(path)
+        path = path[: max(path.rfind(b"/"), 0)]
     return False
 
 
