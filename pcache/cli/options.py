@@ -43,6 +43,17 @@ def parse(args: Sequence[str], spec: Mapping[str, str]) -> tuple[dict[str, str |
     return options, list(args[position:])
 
 
+def choice(name: str, allowed: Sequence[str], options: Mapping[str, str | bool]) -> str:
+    """The value of option --`name`, the first one allowed if it was not given.
+
+    Raises UsageError for any other value.
+    """
+    value = str(options.get(name, allowed[0]))
+    if value not in allowed:
+        raise UsageError(f"--{name} {value}: it is one of {', '.join(allowed)}")
+    return value
+
+
 def _key(name: str, spec: Mapping[str, str]) -> str:
     if name in spec:
         return spec[name]

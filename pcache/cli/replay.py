@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pcache.cli.options import parse
+from pcache.cli.options import choice, parse
 from pcache.cli.sandbox import HELP as SANDBOX_HELP
 from pcache.cli.sandbox import OPTIONS as SANDBOX_OPTIONS
 from pcache.cli.sandbox import sandbox_of
@@ -63,9 +63,7 @@ def run(args: list[str]) -> int:
         raise UsageError(
             "no command to replay", "usage: pcache replay [OPTION...] COMMAND [ARG...]"
         )
-    intercept = str(options.get("intercept", _PLACES[0]))
-    if intercept not in _PLACES:
-        raise UsageError(f"--intercept {intercept}: it is one of {', '.join(_PLACES)}")
+    intercept = choice("intercept", _PLACES, options)
     json = options.get("json")
 
     from pcache.session.replay import replay

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pcache.cli.options import parse
+from pcache.cli.options import choice, parse
 from pcache.cli.sandbox import HELP as SANDBOX_HELP
 from pcache.cli.sandbox import OPTIONS as SANDBOX_OPTIONS
 from pcache.cli.sandbox import sandbox_of
@@ -59,9 +59,7 @@ def run(args: list[str]) -> int:
     options, command = parse(args, _OPTIONS)
     if not command:
         raise UsageError("no command to run", "usage: sudo pcache run [OPTION...] COMMAND [ARG...]")
-    intercept = str(options.get("intercept", _PLACES[0]))
-    if intercept not in _PLACES:
-        raise UsageError(f"--intercept {intercept}: it is one of {', '.join(_PLACES)}")
+    intercept = choice("intercept", _PLACES, options)
     words = [os.fsencode(word) for word in command]
     json = None if "json" not in options else str(options["json"])
     if os.geteuid() != 0:
