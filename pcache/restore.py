@@ -1,9 +1,10 @@
 """Putting a recorded outcome in place.
 
 Everything that can fail for a foreseeable reason (damaged blob, full disk, missing permission) is
-done by `prepare`, which changes nothing that programs can see.  `commit` then consists of renames,
-and takes back what it has done if one of them fails all the same, because the command will run
-then, and must find its inputs as they were.
+done before anything changes that programs can see: what takes no time by `prepare`, large contents
+by `commit`, at its beginning.  The rest of `commit` consists of renames, and it takes back what it
+has done if one of them fails all the same, because the command will run then, and must find its
+inputs as they were.
 """
 
 from __future__ import annotations
@@ -15,19 +16,30 @@ from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 from pcache.counters import Counters
 from pcache.staging import Staging, forget
 from pcache.stamps import fresh_ns
+from pcache.store.blobs import write_all
+from pcache.store.digests import content_digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pcache.descriptors import FdView
-    from pcache.model import Key, Outcome, Output
+    from pcache.model import Digest, Key, Outcome, Output
     from pcache.staging import Staged
     from pcache.store.index import Store
 
 
+_AT_ONCE = 1 << 20
+"""Bytes that `prepare` may write, all contents together: about a millisecond's worth."""
+_PER_FILE = 1 << 14
+"""What making a file costs, in bytes written."""
+
+
 class Plan:
-    """One hit, to be put in place: `prepare`, then `commit` or `abandon`."""
+    """One hit, to be put in place: `prepare`, then `commit` or `abandon`.
+
+    `commit` of a `heavy` plan may be called from another thread than the rest.
+    """
 
     def __init__(
         self, outcome: Outcome, store: Store, fds: FdView, counters: Counters | None = None
@@ -46,6 +58,12 @@ class Plan:
         self._places: dict[bytes, bytes] = {}
         self._data = b""
         self._bytes = 0
+        self._budget = _AT_ONCE
+        self._later: list[tuple[Output, bytes | None, os.stat_result | None]] = []
+        """Files that `commit` stages: their content if it is at hand, and what is there now, if
+        that may be right already."""
+        self._data_later = False
+        self._cancelled = False
         self._replaced: set[bytes] = set()
         self._gone = {output.path for output in outcome.outputs if output.kind != b"d"}
         self._undo: list[tuple[Callable[..., object], tuple[object, ...]]] = []
@@ -56,8 +74,17 @@ class Plan:
         """Wait status, as waitpid(2) gives it."""
         return self.outcome.status
 
+    @property
+    def heavy(self) -> bool:
+        """Whether `commit` has so much to do that nobody else should wait for it."""
+        return bool(self._later) or self._data_later
+
+    def sizes(self) -> list[tuple[int, int]]:
+        """(descriptor of the task, number of bytes) of `writes`."""
+        return list(self.outcome.chunks)
+
     def writes(self) -> list[tuple[int, memoryview]]:
-        """(descriptor of the task, bytes) in the order to write; after `prepare`."""
+        """(descriptor of the task, bytes) in the order to write; after `commit`."""
         data = memoryview(self._data)
         writes = []
         at = 0
@@ -67,19 +94,19 @@ class Plan:
         return writes
 
     def prepare(self) -> None:
-        """Verifies all contents that are needed and stages all files.
+        """Verifies contents and stages files, as far as that takes no time.
 
         Raises StoreError (DamagedBlob) or OSError, having cleaned up.
         """
         try:
             if self.outcome.data:
-                self._data = self._store.blobs.get_bytes(self.outcome.data)
+                self._prepare_data(self.outcome.data)
             self._find_replaced()
             for output in self.outcome.outputs:
                 if output.kind != b"f":
                     self._check(output)
-                elif not self._is_right(output):
-                    self._stage(output)
+                else:
+                    self._prepare_file(output)
             for fd, _ in self.outcome.offsets:
                 os.lseek(self._fds.get(fd), 0, os.SEEK_CUR)
         except BaseException:
@@ -92,14 +119,20 @@ class Plan:
             staged.discard()
         self._staged.clear()
 
+    def cancel(self) -> None:
+        """Makes a `commit` that is still staging give up; from any thread."""
+        self._cancelled = True
+
     def commit(self) -> None:
         """Makes every path what the outcome says, and sets offsets.
 
-        Deletions come first, deepest first; then directories; then files, symbolic links and fifos
-        in the recorded order; then hard links, whose other name exists by then; last the
-        directories' modes and times, which may forbid writing into them.  Raises OSError, having
-        undone what it did: then the command must run.
+        Contents that `prepare` left are staged first.  Then come deletions, deepest first; then
+        directories; then files, symbolic links and fifos in the recorded order; then hard links,
+        whose other name exists by then; last the directories' modes and times, which may forbid
+        writing into them.  Raises OSError (ECANCELED after `cancel`) or DamagedBlob, having undone
+        what it did: then the command must run.
         """
+        self._stage_rest()
         outputs = self.outcome.outputs
         directories = sorted((o for o in outputs if o.kind == b"d"), key=_path)
         try:
@@ -152,24 +185,90 @@ class Plan:
                 return True
         return False
 
-    def _is_right(self, output: Output) -> bool:
-        """Whether a file has the right content and mode already: then only its time changes."""
+    def _prepare_data(self, digest: Digest) -> None:
+        blobs = self._store.blobs
+        data = blobs.small(digest)
+        if data is not None:
+            self._data = data
+        elif self._afford(blobs.object_size(digest)):
+            self._data = blobs.read_object(digest)
+        else:
+            self._data_later = True
+
+    def _prepare_file(self, output: Output) -> None:
+        there = self._candidate(output)
+        if there is not None and there.st_size <= _AT_ONCE:
+            if self._holds(output, there):
+                return
+            there = None
+        elif there is not None and self._store.digests.remembered(there) == output.content:
+            return
+        self._place(output.path)
+        blobs = self._store.blobs
+        data = blobs.small(output.content)
+        size = blobs.object_size(output.content) if data is None else len(data)
+        if self._afford(size + _PER_FILE):
+            self._stage(output, data)
+        else:
+            self._later.append((output, data, there))
+
+    def _afford(self, cost: int) -> bool:
+        """Whether `prepare` has the time for something."""
+        self._budget -= cost
+        return self._budget >= 0
+
+    def _candidate(self, output: Output) -> os.stat_result | None:
+        """What is at the place of an output if it could be right already: then only its time
+        changes."""
         if self._within_replaced(output.path):
-            return False
+            return None
         try:
             st = os.lstat(output.path)
-            return (
-                st.st_mode == S_IFREG | output.mode
-                and st.st_uid == os.geteuid()
-                and self._store.digests.file_digest(output.path, st) == output.content
-            )
+        except OSError:
+            return None
+        right = st.st_mode == S_IFREG | output.mode and st.st_uid == os.geteuid()
+        return st if right else None
+
+    def _holds(self, output: Output, st: os.stat_result) -> bool:
+        try:
+            return self._store.digests.file_digest(output.path, st) == output.content
         except OSError:
             return False
 
-    def _stage(self, output: Output) -> None:
+    def _stage_rest(self) -> None:
+        """Stages what `prepare` left; uses nothing of the store that belongs to one thread."""
+        try:
+            for output, data, there in self._later:
+                if there is None or not self._is_still(output, there):
+                    self._stage(output, data)
+            if self._data_later:
+                self._data = self._store.blobs.read_object(self.outcome.data)
+            self._go_on()
+        except BaseException:
+            self.abandon()
+            raise
+        self._later.clear()
+        self._data_later = False
+
+    def _is_still(self, output: Output, there: os.stat_result) -> bool:
+        try:
+            return content_digest(output.path, there, self._go_on) == output.content
+        except OSError:
+            return False
+
+    def _go_on(self) -> None:
+        if self._cancelled:
+            raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
+
+    def _stage(self, output: Output, data: bytes | None) -> None:
+        """`data`: the content, if it is at hand."""
         staged = self._staging.new(self._place(output.path))
         self._staged[output.path] = staged
-        size = self._store.blobs.copy_to(output.content, staged.fd)
+        if data is None:
+            size = self._store.blobs.copy_object(output.content, staged.fd, self._go_on)
+        else:
+            write_all(staged.fd, data)
+            size = len(data)
         # After writing, which clears set-user-id; and not by open(2), which heeds the umask.
         os.fchmod(staged.fd, output.mode)
         staged.settle()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from time import monotonic_ns
 
 from pcache.enforce import tracee
 from pcache.enforce.notify import Listener
@@ -21,7 +20,14 @@ if TYPE_CHECKING:
         @property
         def status(self) -> int: ...
 
+        @property
+        def heavy(self) -> bool: ...
+
+        def sizes(self) -> list[tuple[int, int]]: ...
+
         def commit(self) -> None: ...
+
+        def cancel(self) -> None: ...
 
         def abandon(self) -> None: ...
 
@@ -36,13 +42,15 @@ class Job:
     signal ends the wait, so the task is brought into a ptrace stop before the first effect.
     """
 
-    def __init__(self, listener: Listener, id: int, task: Task, plan: Plan, killable: bool) -> None:
+    def __init__(
+        self, listener: Listener, id: int, task: Task, plan: Plan, killable: bool, began_ns: int
+    ) -> None:
         self.id = id
         self.task = task
         self.plan = plan
-        self.began_ns = monotonic_ns()
+        self.began_ns = began_ns
         self.ended_ns = 0
-        """CLOCK_MONOTONIC, between which the effects come about."""
+        """CLOCK_MONOTONIC, between which the plan was made and its effects come about."""
         self.stopped = False
         """In a ptrace stop of ours: its notification is gone, it must be released or ended."""
         self.slot = 0
@@ -51,14 +59,17 @@ class Job:
         """Descriptors registered with the supervisor's poll."""
         self._listener = listener
         self._killable = killable
-        self._writes = [write for write in plan.writes() if write[1]]
-        self._writes.reverse()
+        self._sizes = [size for size in plan.sizes() if size[1]]
+        self._writes: list[tuple[int, memoryview]] = []
         self._streams: dict[int, Stream] = {}
         self._committed = False
 
     def begin(self) -> None:
-        """Put the outputs in place.  Raises OSError, and Gone, before any effect where possible."""
-        for number, _ in self._writes:
+        """Look whether the task can be written to, and stop it if that has to come first.
+
+        Raises OSError or Gone.  Nothing has had an effect.
+        """
+        for number, _ in self._sizes:
             if number not in self._streams:
                 stream = self._streams[number] = Stream(self.task.fds.get(number))
                 if stream.broken():
@@ -67,10 +78,15 @@ class Job:
             self._check_room()
         if not self._killable:
             self._stop()
-        elif not self._listener.valid(self.id):
+
+    def place(self) -> None:
+        """Put the outputs in place; for a heavy plan in any thread.  Raises OSError or Gone."""
+        if not self.stopped and not self._listener.valid(self.id):
             raise tracee.Gone
         self.plan.commit()
         self._committed = True
+        self._writes = [write for write in self.plan.writes() if write[1]]
+        self._writes.reverse()
 
     def write(self, limit: int) -> bool:
         """Write up to about `limit` bytes of the streams; whether that was all.
@@ -127,7 +143,7 @@ class Job:
         """
         for number, stream in self._streams.items():
             room = stream.room()
-            if room is not None and sum(len(d) for n, d in self._writes if n == number) > room:
+            if room is not None and sum(size for n, size in self._sizes if n == number) > room:
                 raise BlockingIOError(errno.EAGAIN, "its output may have to wait for a reader")
 
     def _stop(self) -> None:

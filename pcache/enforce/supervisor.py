@@ -1,7 +1,8 @@
 """The supervisor: decides each execution as it starts, and never keeps anybody waiting.
 
 One thread, one poll loop.  Decisions are made as notifications come; a hit whose streams stall on
-a full pipe, or are long, becomes a job that goes on between the decisions of others.
+a full pipe, or are long, becomes a job that goes on between the decisions of others.  A hit with
+much to restore is given a thread of its own for that.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from pcache.descriptors import FdView
+    from pcache.enforce.background import Background
     from pcache.enforce.intercept import Interception
     from pcache.enforce.job import Plan
     from pcache.enforce.observer import Observer
@@ -94,6 +96,8 @@ class Supervisor:
         """Parked jobs by each descriptor they wait for."""
         self._busy: list[Job] = []
         """Jobs that could go on writing."""
+        self._background: Background | None = None
+        """Made when first needed: most commands never do."""
         self._passing: set[int] = set()
         """Tasks released from a stop: their next notification is the same call again."""
         self._poll = select.poll()
@@ -141,6 +145,9 @@ class Supervisor:
                     self._poll.unregister(fd)  # no task uses the filter any more
             elif self._signals is not None and fd == self._signals.fd:
                 self._take(self._signals)
+            elif self._background is not None and fd == self._background.fd:
+                for placed, error in self._background.finished():
+                    self._placed(placed, error)
             elif (job := self._jobs.get(fd)) is not None:
                 self._wake(job, died=fd == job.task.fds.pidfd())
             else:
@@ -200,6 +207,7 @@ class Supervisor:
         return job
 
     def _look_up(self, id: int, task: Task) -> Job | None:
+        began_ns = monotonic_ns()
         self.decided += 1
         if task.tid == self._root and self._missed is not None:
             known, self._missed = self._missed == task.call, None
@@ -220,17 +228,46 @@ class Supervisor:
         except BaseException:
             plan.abandon()
             raise
-        return Job(self._listener, id, task, plan, self._killable)
+        return Job(self._listener, id, task, plan, self._killable, began_ns)
 
     # -- jobs
 
     def _start(self, job: Job) -> None:
         try:
             job.begin()
+            if job.plan.heavy and self._place_aside(job):
+                return
+            job.place()
         except Exception as error:
             self._end(job, error)
         else:
             self._advance(job)
+
+    def _place_aside(self, job: Job) -> bool:
+        """Have a thread put the outputs in place, while the task waits; False if there is none."""
+        if self._background is None:
+            from pcache.enforce.background import Background
+
+            self._background = Background()
+            self._poll.register(self._background.fd, select.POLLIN)
+        self._park(job, ((job.task.fds.pidfd(), select.POLLIN),))
+        try:
+            self._background.start(job)
+        except RuntimeError:
+            self._unpark(job)
+            return False
+        return True
+
+    def _placed(self, job: Job, error: Exception | None) -> None:
+        """A thread has done its work, or failed."""
+        if not job.parked:
+            self._end(job, Gone())  # the task died meanwhile
+            return
+        self._unpark(job)
+        if error is None:
+            self._advance(job)
+        else:
+            self._end(job, error)
 
     def _advance(self, job: Job) -> None:
         try:
@@ -239,7 +276,9 @@ class Supervisor:
                 job.ended_ns = monotonic_ns()
                 self._collected(job, job.finish())
         except BlockingIOError:
-            self._park(job)
+            # Until the stream takes more, or the task dies.
+            events = (job.blocked_on(), select.POLLOUT), (job.task.fds.pidfd(), select.POLLIN)
+            self._park(job, events)
         except Exception as error:
             self._end(job, error)
         else:
@@ -287,26 +326,32 @@ class Supervisor:
         if job.task.tid == self._root and status is not None:
             self._status = status
 
-    def _park(self, job: Job) -> None:
-        """Wait until the stream takes more, or the task dies."""
+    def _park(self, job: Job, events: tuple[tuple[int, int], ...]) -> None:
+        """Leave a job alone until one of its (descriptor, events) is ready."""
         job.slot = self._guardian.park(job.id)
-        job.parked = job.blocked_on(), job.task.fds.pidfd()
-        for fd, events in zip(job.parked, (select.POLLOUT, select.POLLIN), strict=True):
+        job.parked = tuple(fd for fd, _ in events)
+        for fd, wanted in events:
             self._jobs[fd] = job
-            self._poll.register(fd, events)
+            self._poll.register(fd, wanted)
 
-    def _wake(self, job: Job, died: bool) -> None:
+    def _unpark(self, job: Job) -> None:
         for fd in job.parked:
             self._poll.unregister(fd)
             del self._jobs[fd]
         job.parked = ()
         self._guardian.unpark(job.slot)
-        if died:
-            if job.stopped:
-                self._give_up(job)  # collects its end, so that its parent can see it
-            self._end(job, Gone())
-        else:
+
+    def _wake(self, job: Job, died: bool) -> None:
+        self._unpark(job)
+        if not died:
             self._busy.append(job)
+            return
+        if job.stopped:
+            self._give_up(job)  # collects its end, so that its parent can see it
+        if self._background is not None and job in self._background:
+            job.plan.cancel()  # its thread has to end first
+        else:
+            self._end(job, Gone())
 
     # -- processes and signals
 
@@ -371,6 +416,11 @@ class Supervisor:
                 pass  # came when nobody was left to be given them
             self._signals.close()
             self._signals = None
+        if self._background is not None:
+            self._poll.unregister(self._background.fd)
+            unfinished, self._background = self._background.close(), None
+            for job, error in unfinished:
+                self._placed(job, error)
         signals.set_mask(self._mask)
         if (self._busy or self._jobs) and self._killable and os.fork() == 0:
             try:

@@ -36,12 +36,11 @@ def replay_root(
         return None
     committed = False
     try:
-        writes = [(fd, data) for fd, data in plan.writes() if data]
-        if any(_broken(fd) for fd, _ in writes):
+        if any(_broken(fd) for fd, size in plan.sizes() if size):
             return None  # let the command meet its broken pipe itself
         plan.commit()
         committed = True
-        for fd, data in writes:
+        for fd, data in plan.writes():
             _write(fd, data)
     except (OSError, PcacheError) as error:
         if tell is not None:

@@ -113,20 +113,37 @@ class Blobs:
 
     def get_bytes(self, digest: Digest) -> bytes:
         """The content.  Raises DamagedBlob if it is missing or not what its name promises."""
+        data = self.small(digest)
+        return self.read_object(digest) if data is None else data
+
+    def small(self, digest: Digest) -> bytes | None:
+        """A content that is a row; None for one that is an object.  Raises DamagedBlob."""
         data = self._row(digest)
-        if data is None:
-            fd = self._open_object(digest)
-            try:
-                data = _read_all(fd)
-            finally:
-                os.close(fd)
+        if data is not None and xxh3_128_digest(data) != digest:
+            raise self._damaged(digest)
+        return data
+
+    def object_size(self, digest: Digest) -> int:
+        """Bytes of a content that is an object.  Raises DamagedBlob if it is missing."""
+        try:
+            return os.lstat(self._path(digest)).st_size
+        except OSError as error:
+            raise _missing(digest, error) from error
+
+    def read_object(self, digest: Digest) -> bytes:
+        """`get_bytes` of an object, without the database: any thread may call it."""
+        fd = self._open_object(digest)
+        try:
+            data = _read_all(fd)
+        finally:
+            os.close(fd)
         if xxh3_128_digest(data) != digest:
             raise self._damaged(digest)
         return data
 
     def open(self, digest: Digest) -> int:
         """A descriptor to read the verified content from.  Raises DamagedBlob."""
-        data = self._row(digest)
+        data = self.small(digest)
         if data is None:
             fd = self._open_object(digest)
             try:
@@ -135,8 +152,6 @@ class Blobs:
                 os.close(fd)
                 raise
             return fd
-        if xxh3_128_digest(data) != digest:
-            raise self._damaged(digest)
         fd = os.memfd_create("pcache-blob", os.MFD_CLOEXEC)
         try:
             write_all(fd, data)
@@ -152,17 +167,30 @@ class Blobs:
         Raises DamagedBlob, and OSError if `target` cannot be written.  Either way `target` may hold
         something by then: it must not be in its final place yet.
         """
-        data = self._row(digest)
-        if data is not None:
-            if xxh3_128_digest(data) != digest:
-                raise self._damaged(digest)
-            write_all(target, data)
-            return len(data)
+        data = self.small(digest)
+        if data is None:
+            return self.copy_object(digest, target)
+        write_all(target, data)
+        return len(data)
+
+    def copy_object(
+        self, digest: Digest, target: int, check: Callable[[], None] | None = None
+    ) -> int:
+        """`copy_to` of an object, without the database: any thread may call it.
+
+        `check` is called for each piece that is copied, and may raise to end it.
+        """
+
+        def write(piece: memoryview) -> None:
+            if check is not None:
+                check()
+            write_all(target, piece)
+
         source = self._open_object(digest)
         try:
             if reflink(source, target):
                 return self._verify(source, digest)
-            size, copied = _copy(source, lambda piece: write_all(target, piece))
+            size, copied = _copy(source, write)
         finally:
             os.close(source)
         if copied != digest:
@@ -267,9 +295,7 @@ class Blobs:
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 raise
-            raise DamagedBlob(
-                f"a stored content is missing ({digest.hex()}: {error.strerror})", _REMEDY
-            ) from error
+            raise _missing(digest, error) from error
 
     def _verify(self, fd: int, digest: Digest) -> int:
         size, found = _hash(fd)
@@ -309,6 +335,11 @@ class _Temporary:
         os.close(self.fd)
         if self._path:
             os.unlink(self._path)
+
+
+def _missing(digest: Digest, error: OSError) -> DamagedBlob:
+    text = f"a stored content is missing ({digest.hex()}: {error.strerror})"
+    return DamagedBlob(text, _REMEDY)
 
 
 def _cannot_write(error: OSError) -> StoreError:

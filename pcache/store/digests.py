@@ -25,6 +25,7 @@ from pcache.store.files import Lock, make_private_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from sqlite3 import Connection
 
     from pcache.counters import Counters
@@ -62,6 +63,39 @@ def pseudo_devices() -> frozenset[int]:
     return frozenset(devices)
 
 
+def content_digest(path: bytes, st: os.stat_result, check: Callable[[], None]) -> Digest:
+    """Digest of a regular file while it is as in `st`, read piece by piece: any thread may call it.
+
+    `check` is called for each piece and may raise to end it.  Raises OSError: ESTALE if the file is
+    or becomes another one, and whatever open(2) and read(2) give.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if stamp(os.fstat(fd)) == stamp(st):
+            _, digest = _in_pieces(fd, bytearray(CHUNK), check)
+            if stamp(os.fstat(fd)) == stamp(st):
+                return digest
+        raise OSError(errno.ESTALE, "another file than expected")
+    finally:
+        os.close(fd)
+
+
+def _in_pieces(
+    fd: int, buffer: bytearray, check: Callable[[], None] | None = None
+) -> tuple[int, Digest]:
+    """Size and digest of a file, whose offset is not moved."""
+    # Not mmap: a file that shrinks meanwhile would kill us with SIGBUS.
+    view = memoryview(buffer)
+    state = xxh3_128()
+    size = 0
+    while length := os.preadv(fd, (view,), size):
+        if check is not None:
+            check()
+        state.update(view[:length])
+        size += length
+    return size, state.digest()
+
+
 class DigestCache:
     """stat -> digest, in memory and in a SQLite file of its own that is opened when first needed.
 
@@ -84,13 +118,10 @@ class DigestCache:
         becomes another one than `st` describes, EFBIG for a pseudo file without end, and whatever
         open(2) and read(2) give.
         """
-        key = (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
-        digest = self._memory.get(key)
-        if digest is None:
-            digest = self._stored(key)
+        digest = self.remembered(st)
         if digest is not None:
-            self._counters.inc("digests remembered")
             return digest
+        key = stamp(st)
         if isinstance(file, int):
             return self._hash(file, st, key)
         # O_NONBLOCK: by the time it is opened, a path may have become a fifo.
@@ -99,6 +130,16 @@ class DigestCache:
             return self._hash(fd, st, key)
         finally:
             os.close(fd)
+
+    def remembered(self, st: os.stat_result) -> Digest | None:
+        """The same without reading the file; None if that is not known."""
+        key = (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
+        digest = self._memory.get(key)
+        if digest is None:
+            digest = self._stored(key)
+        if digest is not None:
+            self._counters.inc("digests remembered")
+        return digest
 
     def remember(self, st: os.stat_result, digest: Digest, hashed_ns: int) -> None:
         """Keeps a digest found elsewhere: taken at `hashed_ns` (time.time_ns), `st` from after."""
@@ -151,16 +192,9 @@ class DigestCache:
         return digest
 
     def _hash_large(self, fd: int) -> tuple[int, Digest]:
-        # Not mmap: a file that shrinks meanwhile would kill us with SIGBUS.
         if self._buffer is None:
             self._buffer = bytearray(CHUNK)
-        view = memoryview(self._buffer)
-        state = xxh3_128()
-        size = 0
-        while length := os.preadv(fd, (view,), size):
-            state.update(view[:length])
-            size += length
-        return size, state.digest()
+        return _in_pieces(fd, self._buffer)
 
     def _hash_pseudo(self, fd: int, st: os.stat_result) -> Digest:
         """A file of /proc or /sys: its size and times mean nothing, so it is read each time."""

@@ -3,7 +3,8 @@
 usage: enforce_driver.py INTERCEPT REPORT COMMAND [ARG...]
 
 hit-N ends with status N, hitsig-N dies by signal N, hitout-N-BYTES writes BYTES to descriptor 1 and
-ends with N, hitmix-N writes 1, 2, 1 and ends with N, broken-N makes the decider raise; all else
+ends with N, hitmix-N writes 1, 2, 1 and ends with N, hitslow-N-MS takes MS milliseconds to put
+outputs in place, writes a line and ends with N, broken-N makes the decider raise; all else
 runs.  REPORT gets the supervisor's counters and every decision as JSON.
 
 Environment: PCACHE_TEST_STOP_FIRST (as on kernels without WAIT_KILLABLE_RECV), PCACHE_TEST_CRASH=N
@@ -12,9 +13,11 @@ Environment: PCACHE_TEST_STOP_FIRST (as on kernels without WAIT_KILLABLE_RECV), 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
+import threading
 
 from pcache import image
 from pcache.descriptors import FdView
@@ -27,12 +30,22 @@ LINE = b"0123456789abcde\n"
 
 
 class NamedPlan:
-    def __init__(self, status: int, writes: list[tuple[int, bytes]]) -> None:
+    def __init__(self, status: int, writes: list[tuple[int, bytes]], seconds: float = 0) -> None:
         self.status = status
+        self.heavy = seconds > 0
         self._writes = writes
+        self._seconds = seconds
+        self._cancelled = threading.Event()
+
+    def sizes(self) -> list[tuple[int, int]]:
+        return [(fd, len(data)) for fd, data in self._writes]
 
     def commit(self) -> None:
-        pass
+        if self._seconds and self._cancelled.wait(self._seconds):
+            raise OSError(errno.ECANCELED, "cancelled")
+
+    def cancel(self) -> None:
+        self._cancelled.set()
 
     def abandon(self) -> None:
         pass
@@ -57,6 +70,8 @@ class NamedDecider:
         if kind == b"hitmix":
             writes = [(1, b"one\n"), (2, b"two\n"), (1, b"three\n")]
             return NamedPlan(int(numbers[0]) << 8, writes)
+        if kind == b"hitslow":
+            return NamedPlan(int(numbers[0]) << 8, [(1, LINE)], int(numbers[1]) / 1000)
         if kind == b"broken":
             raise ZeroDivisionError("a bug in the decider")
         return None

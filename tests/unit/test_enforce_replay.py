@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sysconfig
 import time
@@ -12,83 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from pcache.counters import Counters
-from pcache.facts import Facts
-from pcache.fingerprint import weak_fingerprint
-from pcache.image import resolve_image
-from pcache.model import Call, Fact, Kind, Outcome, Output, Record
-from pcache.store.index import Store
 from tests.unit.enforce_lab import Lab
+from tests.unit.enforce_records import Records
 
 DATA = b"recorded\n"
 
 
-class Bench:
-    """A directory with a store, and the command to be replayed in it."""
-
-    def __init__(self, directory: Path, lab: Lab, pcache: str) -> None:
-        self.directory = directory
-        self.lab = lab
-        self.pcache = pcache
-        self.env = {**lab.environment(), "XDG_CACHE_HOME": f"{directory}/cache", "RAN": "ran"}
-        self.input = directory / "input"
-        self.input.write_text("1")
-
-    def record(
-        self,
-        words: list[str],
-        status: int = 0,
-        outputs: dict[str, bytes] | None = None,
-        chunks: tuple[tuple[int, bytes], ...] = (),
-    ) -> None:
-        """Store an outcome of a command that read `input`."""
-        path = shutil.which(words[0], path=self.env["PATH"])
-        assert path is not None
-        argv = tuple(map(os.fsencode, words))
-        executable, argv = resolve_image(os.fsencode(path), argv, bytes(self.directory))
-        env = tuple(os.fsencode(f"{name}={value}") for name, value in self.env.items())
-        mask = os.umask(0)
-        os.umask(mask)
-        fds = (b"null", b"pipe", b"pipe")
-        who = os.geteuid(), os.getegid()
-        call = Call(executable, argv, env, bytes(self.directory), mask, *who, fds)
-        with Store.open(f"{self.directory}/cache/pcache") as store:
-            value = Facts(store.digests, None, Counters()).evaluate(Kind.CONTENT, bytes(self.input))
-            made = tuple(
-                Output(b"f", bytes(self.directory / name), 0o640, store.blobs.put_bytes(data))
-                for name, data in (outputs or {}).items()
-            )
-            data = store.blobs.put_bytes(b"".join(text for _, text in chunks))
-            outcome = Outcome(
-                status, made, tuple((fd, len(text)) for fd, text in chunks), data if chunks else b""
-            )
-            facts = (Fact(Kind.CONTENT, bytes(self.input), value),)
-            assert store.add(Record(call, weak_fingerprint(call), facts, outcome)) == "stored"
-
-    def replay(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [self.pcache, "replay", *words],
-            cwd=self.directory,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-
-    @property
-    def ran(self) -> bool:
-        """Whether the probe did run."""
-        return (self.directory / "ran").exists()
-
-
 @pytest.fixture
-def bench(tmp_path: Path, lab: Lab, pcache: str) -> Bench:
-    return Bench(tmp_path, lab, pcache)
+def bench(tmp_path: Path, lab: Lab, pcache: str) -> Records:
+    return Records(tmp_path, lab, pcache)
 
 
-def test_root_hit(bench: Bench) -> None:
+def test_root_hit(bench: Records) -> None:
     chunks = ((1, b"out\n"), (2, b"err\n"), (1, b"more\n"))
     bench.record(["real", "a"], 7 << 8, {"made": DATA}, chunks)
     done = bench.replay("-q", "--json", "counters", "real", "a")
@@ -101,7 +35,7 @@ def test_root_hit(bench: Bench) -> None:
     assert report["supervisor"] == {}
 
 
-def test_changed_input_runs(bench: Bench) -> None:
+def test_changed_input_runs(bench: Records) -> None:
     bench.record(["real", "a"])
     assert bench.replay("-q", "real", "a").returncode == 0
     bench.input.write_text("2")
@@ -112,7 +46,7 @@ def test_changed_input_runs(bench: Bench) -> None:
     assert summary == "pcache: replay: 0 hits, 1 misses, 0 files restored, 0 already right"
 
 
-def test_root_hit_dies_by_the_signal(bench: Bench) -> None:
+def test_root_hit_dies_by_the_signal(bench: Records) -> None:
     for signal in (2, 9, 11, 15):
         bench.record(["real", str(signal)], signal, chunks=((1, DATA),))
         done = bench.replay("-q", "real", str(signal))
@@ -120,7 +54,7 @@ def test_root_hit_dies_by_the_signal(bench: Bench) -> None:
     assert not list(bench.directory.glob("core*"))
 
 
-def test_child_hit(bench: Bench, intercept: str) -> None:
+def test_child_hit(bench: Records, intercept: str) -> None:
     bench.record(["real", "a"], 7 << 8, {"made": DATA}, ((1, b"out\n"), (2, b"err\n")))
     script = "real a; echo $?; real b; echo $?"
     done = bench.replay("--intercept", intercept, "-v", "dash", "-c", script)
@@ -135,7 +69,7 @@ def test_child_hit(bench: Bench, intercept: str) -> None:
     ]
 
 
-def test_output_that_nobody_reads(bench: Bench) -> None:
+def test_output_that_nobody_reads(bench: Records) -> None:
     """The command meets its broken pipe itself, before anything was restored."""
     bench.record(["real", "a"], 0, {"made": DATA}, ((1, DATA),))
     reading, writing = os.pipe()
@@ -154,7 +88,7 @@ def test_output_that_nobody_reads(bench: Bench) -> None:
     assert not (bench.directory / "made").exists()
 
 
-def test_damaged_index(bench: Bench) -> None:
+def test_damaged_index(bench: Records) -> None:
     store = bench.directory / "cache/pcache"
     store.mkdir(parents=True, mode=0o700)
     (store / "index.db").write_bytes(b"no database at all, but long enough" * 100)
@@ -163,14 +97,14 @@ def test_damaged_index(bench: Bench) -> None:
     assert done.stderr.splitlines()[-1] == "pcache: the command runs without pcache"
 
 
-def test_store_that_cannot_be_made(bench: Bench) -> None:
+def test_store_that_cannot_be_made(bench: Records) -> None:
     bench.env["XDG_CACHE_HOME"] = str(bench.input)
     done = bench.replay("sh", "-c", "real a; exit 5")
     assert (done.returncode, bench.ran) == (5, True)
     assert "pcache: cannot open the store" in done.stderr
 
 
-def test_bad_use(bench: Bench) -> None:
+def test_bad_use(bench: Records) -> None:
     (bench.directory / "plain").write_text("")
     for words, status, message in (
         ([], 2, "no command to replay"),
@@ -184,7 +118,7 @@ def test_bad_use(bench: Bench) -> None:
         assert done.stderr.startswith(f"pcache: {message}")
 
 
-def test_file_of_no_format(bench: Bench) -> None:
+def test_file_of_no_format(bench: Records) -> None:
     """As execvp(3) has it: a shell script."""
     script = bench.directory / "script"
     script.write_text("exit 6\n")
@@ -192,7 +126,7 @@ def test_file_of_no_format(bench: Bench) -> None:
     assert bench.replay("-q", "./script").returncode == 6
 
 
-def test_environment_is_passed_raw(bench: Bench) -> None:
+def test_environment_is_passed_raw(bench: Records) -> None:
     """Python's own os.environ drops duplicates and entries without `=`, and adds LC_CTYPE."""
     command = [bench.pcache, "replay", "-q", "cat", "/proc/self/environ"]
     entries = [b"A=1", b"A=2", b"odd", b"XDG_CACHE_HOME=" + bytes(bench.directory), b"PATH=/bin"]
@@ -210,7 +144,7 @@ def test_environment_is_passed_raw(bench: Bench) -> None:
     assert done.stdout.split(b"\0")[:-1] == entries
 
 
-def test_closed_descriptors_stay_closed(bench: Bench) -> None:
+def test_closed_descriptors_stay_closed(bench: Records) -> None:
     """And the store's files do not end up there."""
     command = f"{bench.pcache} replay -q ls /proc/self/fd"
     done = subprocess.run(
@@ -224,7 +158,7 @@ def test_closed_descriptors_stay_closed(bench: Bench) -> None:
     assert done.stdout.split() == ["0", "1"]
 
 
-def test_interrupt_while_the_command_is_looked_up_leaves_nothing(bench: Bench) -> None:
+def test_interrupt_while_the_command_is_looked_up_leaves_nothing(bench: Records) -> None:
     """Ctrl-C ends a root hit that waits for its reader, by the signal."""
     bench.record(["real", "a"], 0, {}, ((1, DATA * 30000),))
     with subprocess.Popen(
@@ -240,7 +174,7 @@ def test_interrupt_while_the_command_is_looked_up_leaves_nothing(bench: Bench) -
         assert process.wait(60) == -2
 
 
-def test_nothing_heavy_before_the_first_decision(bench: Bench) -> None:
+def test_nothing_heavy_before_the_first_decision(bench: Records) -> None:
     bench.record(["real", "a"], 0, {"made": DATA}, ((1, DATA),))
     code = (
         "import sys\n"
