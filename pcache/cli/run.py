@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pcache.cli.options import choice, parse
+from pcache.cli.options import parse
 from pcache.cli.sandbox import HELP as SANDBOX_HELP
 from pcache.cli.sandbox import OPTIONS as SANDBOX_OPTIONS
 from pcache.cli.sandbox import sandbox_of
@@ -25,7 +25,6 @@ options:
   -q, --quiet            no summary on stderr
       --explain          one line on stderr for each decision and each record, with the reason
       --as-root          run the command as root, in sudo's environment, with root's store
-      --intercept PLACE  entry (default) or execve: see `pcache replay --help`
       --ring-size MIB    size of the kernel's event buffer, a power of two (default 128)
       --json FILE        write the counters to FILE
   -h, --help             this text
@@ -46,12 +45,10 @@ _OPTIONS = {
     "--quiet": "quiet",
     "--explain": "explain",
     "--as-root": "as-root",
-    "--intercept": "intercept=",
     "--ring-size": "ring-size=",
     "--json": "json=",
     **SANDBOX_OPTIONS,
 }
-_PLACES = ("entry", "execve")
 
 
 def run(args: list[str]) -> int:
@@ -59,7 +56,6 @@ def run(args: list[str]) -> int:
     options, command = parse(args, _OPTIONS)
     if not command:
         raise UsageError("no command to run", "usage: sudo pcache run [OPTION...] COMMAND [ARG...]")
-    intercept = choice("intercept", _PLACES, options)
     words = [os.fsencode(word) for word in command]
     json = None if "json" not in options else str(options["json"])
     if os.geteuid() != 0:
@@ -68,9 +64,8 @@ def run(args: list[str]) -> int:
 
         say("pcache: recording needs root; what is recorded already is replayed")
         say("pcache: to record as well: sudo pcache run ...")
-        return replay(
-            words, intercept, bool(options.get("quiet")), json, sandbox=sandbox_of(options)
-        )
+        quiet = bool(options.get("quiet"))
+        return replay(words, quiet=quiet, json=json, sandbox=sandbox_of(options))
     from pcache.session.recorded import Options
     from pcache.session.run import Run
 
@@ -82,7 +77,6 @@ def run(args: list[str]) -> int:
             explain=bool(options.get("explain")),
             json=json,
             ring_bytes=ring_bytes(options.get("ring-size")),
-            intercept=intercept,
             sandbox=sandbox_of(options),
         ),
     ).run()

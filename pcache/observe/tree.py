@@ -213,6 +213,8 @@ class Tree:
         hit = self._replayed.pop(process.tgid, None)
         if hit is not None and execution.tgid == process.tgid:
             hit.enter(execution, self.accesses.context.names, self.accesses.context.history)
+        elif hit is not None:
+            execution.problem_throughout(Reason.EVENTS_LOST, "the start of a replayed program")
         if status & _DUMPED:
             execution.problem_throughout(Reason.UNSUPPORTED, "core dump")
         signal = status & 0x7F

@@ -35,7 +35,6 @@ class Options:
         explain: bool = False,
         json: str | None = None,
         ring_bytes: int,
-        intercept: str = "entry",
         sandbox: Sandbox | None = None,
     ) -> None:
         self.as_root = as_root
@@ -43,7 +42,6 @@ class Options:
         self.explain = explain
         self.json = json
         self.ring_bytes = ring_bytes
-        self.intercept = intercept
         self.sandbox = sandbox
         """None: the default one."""
 

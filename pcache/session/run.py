@@ -10,7 +10,7 @@ from ..counters import Counters
 from ..decide import Decider
 from ..descriptors import FdView
 from ..enforce import filter, spawn, syscalls
-from ..enforce.intercept import interception
+from ..enforce.intercept import Entry
 from ..enforce.observer import Observer
 from ..enforce.sandbox import DEFAULT
 from ..enforce.supervisor import Supervisor
@@ -63,7 +63,8 @@ class Run:
 
     def _recorded(self, store: Store, decider: _Decider) -> int:
         recorded = Recorded(self._user, self._options, store, self._counters)
-        place = interception(self._options.intercept)
+        # Not at the execve: the recorder must see the program start that a hit stands for.
+        place = Entry()
         command = spawn.Command(self._command.path, self._command.argv, self._command.env)
         try:
             recorded.load()

@@ -100,6 +100,18 @@ class Launcher:
         verb = [*self._as_root, self.pcache, "trace", *options, f"--json={report}"]
         return self._counted([*verb, *command], cwd, env, stdio, report)
 
+    def run(
+        self,
+        command: Sequence[str],
+        cwd: Path,
+        env: Mapping[str, str],
+        stdio: Stdio,
+        options: Sequence[str] = ("-q",),
+    ) -> Result:
+        report = self._report()
+        verb = [*self._as_root, self.pcache, "run", *options, f"--json={report}"]
+        return self._counted([*verb, *command], cwd, env, stdio, report)
+
     def replay(
         self,
         command: Sequence[str],

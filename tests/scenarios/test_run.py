@@ -1,0 +1,78 @@
+"""`pcache run`: what was replayed is part of what is recorded, and no version is forgotten."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.lib.differential import SETTLE_SECONDS, Bench
+from tests.lib.launch import Result, Stdio
+
+pytestmark = pytest.mark.root
+
+SCRIPT = "cat a\nsort b >sorted\ncat sorted c\n"
+
+
+def run(bench: Bench, verb: str = "run") -> Result:
+    time.sleep(SETTLE_SECONDS)
+    start, tell = {
+        "run": (bench.launcher.run, "--explain"),
+        "replay": (bench.launcher.replay, "-v"),
+    }[verb]
+    return start(("sh", "run.sh"), bench.directory, bench.env, Stdio(), ("-q", tell))
+
+
+def root_hit(result: Result) -> bool:
+    return [(d.hit, d.command) for d in result.decisions] == [(True, "sh run.sh")]
+
+
+def write(bench: Bench, **contents: str) -> None:
+    for name, content in contents.items():
+        (bench.directory / name).write_text(content)
+
+
+def test_hits_are_part_of_the_record(bench: Bench) -> None:
+    """The commands that are replayed print and write; the next root hit must do so as well."""
+    write(bench, a="a\n", b="2\n1\n", c="c\n")
+    (bench.directory / "run.sh").write_text(SCRIPT)
+    assert run(bench).stdout == b"a\n1\n2\nc\n"
+    write(bench, c="d\n")
+    (bench.directory / "sorted").unlink()
+    second = run(bench)
+    assert {d.command for d in second.decisions if d.hit} == {"cat a", "sort b"}
+    assert second.stdout == b"a\n1\n2\nd\n"
+    (bench.directory / "sorted").unlink()
+    third = run(bench)
+    assert root_hit(third)
+    assert third.stdout == second.stdout
+    assert (bench.directory / "sorted").read_text() == "1\n2\n"
+
+
+def test_hits_are_decided_where_the_recorder_sees_them(bench: Bench) -> None:
+    """A program denied at its execve never starts, so that its caller's record would lack it."""
+    result = bench.launcher.plain(
+        (bench.launcher.pcache, "run", "--intercept=execve", "true"),
+        bench.directory,
+        bench.env,
+        Stdio(),
+    )
+    assert result.status == 2
+    assert b"--intercept" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "replay"])
+def test_going_back_to_earlier_versions(bench: Bench, verb: str) -> None:
+    """Each of many versions of the sources is replayed as a whole when it comes back."""
+    (bench.directory / "run.sh").write_text(SCRIPT)
+    printed = []
+    for version in range(6):
+        write(bench, a=f"a{version}\n", b=f"{version % 3}\n0\n", c="c\n" * version)
+        printed.append(run(bench).stdout)
+    assert len(set(printed)) == 6
+    for version in (0, 5, 2, 1, 4, 3, 0):
+        write(bench, a=f"a{version}\n", b=f"{version % 3}\n0\n", c="c\n" * version)
+        result = run(bench, verb)
+        assert root_hit(result), result.own
+        assert result.stdout == printed[version]
+        assert (bench.directory / "sorted").read_text() == f"0\n{version % 3}\n"
