@@ -107,6 +107,8 @@ enum call_flags {
   CALL_READONLY = 1, /* changes nothing: repeated identical calls of an image are told once */
   CALL_STAT = 2,     /* stat family: of an open file of its own it tells nothing new */
   CALL_INHERITED = 4, /* only when the descriptor was inherited at exec */
+  CALL_SUCCESS = 8,   /* or when it succeeded */
+  CALL_LOCK = 16,     /* only a lock that somebody else holds, or the question for one */
 };
 
 enum call_form {

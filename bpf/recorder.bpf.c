@@ -285,6 +285,16 @@ static __always_inline void queue_base(struct scratch *s, u64 task, s64 dirfd, u
 static __always_inline void queue_file(struct scratch *s, u64 file, u32 kind) {
   queue_walk(s, file + O_FILE_PATH_MNT, kind);
 }
+/* The open file a call is about: which description, which version. */
+static __always_inline void add_open(struct scratch *s, u64 file, u32 stamp) {
+  add_handle(s, file, SECTION_HANDLE);
+  add_stamp(s, file, stamp);
+}
+/* The same and its path. */
+static __always_inline void add_file(struct scratch *s, u64 file, u32 stamp) {
+  add_open(s, file, stamp);
+  queue_file(s, file, SECTION_FILE);
+}
 #define FINISH(ctx, s)                       \
   do {                                       \
     if ((s)->jobs) tail(ctx, TAIL_WALK);     \
@@ -396,6 +406,11 @@ done:
 
 /* ---- system calls ---- */
 #define NR_BRK 12
+#define NR_FCNTL 72
+#define F_GETLK 5
+#define F_OFD_GETLK 36
+#define EAGAIN 11
+#define EACCES 13
 #define NR_SENDTO 44
 #define NR_SENDMSG 46
 #define NR_EXECVE 59
@@ -521,9 +536,7 @@ int handle_path(struct bpf_raw_tracepoint_args *ctx) {
   }
   if (c->args) add_args(s, c->args);
   if (f) {
-    add_handle(s, f, SECTION_HANDLE);
-    add_stamp(s, f, SECTION_STAT2);
-    queue_file(s, f, SECTION_FILE);
+    add_file(s, f, SECTION_STAT2);
   } else if (c->path) {
     u32 at = *(volatile u32 *)&s->used & (BUFFER - 1);
     n = add_string(s, ARG(c->path), SECTION_PATH, 0);
@@ -535,9 +548,7 @@ int handle_path(struct bpf_raw_tracepoint_args *ctx) {
       if (fd >= 0) f = fd_file(task, fd);
       if (f) {
         *(volatile u32 *)&s->used = at;
-        add_handle(s, f, SECTION_HANDLE);
-        add_stamp(s, f, SECTION_STAT2);
-        queue_file(s, f, SECTION_FILE);
+        add_file(s, f, SECTION_STAT2);
       }
     }
   }
@@ -589,12 +600,17 @@ int handle_fd(struct bpf_raw_tracepoint_args *ctx) {
   struct process *p = get_process();
   if (!p) return 0;
   u64 f = fd_file(task, ARG(c->fd));
+  if (!f) return 0;
   if ((c->flags & CALL_INHERITED) && !s->event.err) p->writes++;
-  if (!f || ((c->flags & CALL_INHERITED) && inherited(s, p, f) < 0)) return 0;
+  if ((c->flags & CALL_INHERITED) && (!(c->flags & CALL_SUCCESS) || s->event.err) && inherited(s, p, f) < 0)
+    return 0;
+  if (c->flags & CALL_LOCK) {
+    int asks = s->event.nr == NR_FCNTL && (s->arg[1] == F_GETLK || s->arg[1] == F_OFD_GETLK);
+    if (s->event.err ? s->event.err != EAGAIN && s->event.err != EACCES : !asks) return 0;
+    if (asks && !s->event.err) add_user(s, s->arg[2], 2); /* struct flock.l_type */
+  }
   add_args(s, c->args);
-  add_handle(s, f, SECTION_HANDLE);
-  add_stamp(s, f, SECTION_STAT2);
-  queue_file(s, f, SECTION_FILE);
+  add_file(s, f, SECTION_STAT2);
   FINISH(ctx, s);
 }
 
@@ -609,8 +625,7 @@ int handle_write(struct bpf_raw_tracepoint_args *ctx) {
     if (ret > 0) p->writes++;
     if (!f || (!named && inherited(s, p, f) < 0)) return 0;
     add_args(s, c->args);
-    add_handle(s, f, SECTION_HANDLE);
-    add_stamp(s, f, SECTION_STAT2);
+    add_open(s, f, SECTION_STAT2);
     output(s);
     if (ret <= 0) return 0;
     s->event.type = EVENT_DATA; s->from = ARG(c->out); s->length = ret; s->done = 0;
@@ -641,8 +656,7 @@ int handle_writev(struct bpf_raw_tracepoint_args *ctx) {
     if (ret > 0) p->writes++;
     if (!f || inherited(s, p, f) < 0) return 0;
     add_args(s, c->args);
-    add_handle(s, f, SECTION_HANDLE);
-    add_stamp(s, f, SECTION_STAT2);
+    add_open(s, f, SECTION_STAT2);
     output(s);
     if (ret <= 0) return 0;
     s->event.type = EVENT_DATA;
@@ -681,9 +695,7 @@ int handle_list(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   u64 f = fd_file(task, ARG(c->fd));
   if (!f) return 0;
-  add_handle(s, f, SECTION_HANDLE);
-  add_stamp(s, f, SECTION_STAT);
-  queue_file(s, f, SECTION_FILE);
+  add_file(s, f, SECTION_STAT);
   if (ret > 0) {
     s->next = TAIL_DATA;
     s->from = ARG(c->out); s->length = ret; s->done = 0;
@@ -716,9 +728,7 @@ int handle_read(struct bpf_raw_tracepoint_args *ctx) {
     if (p->seen_reads & bit) return 0;
     p->seen_reads |= bit;
   }
-  add_handle(s, f, SECTION_HANDLE);
-  add_stamp(s, f, SECTION_STAT2);
-  queue_file(s, f, SECTION_FILE);
+  add_file(s, f, SECTION_STAT2);
   FINISH(ctx, s);
 }
 
@@ -752,9 +762,7 @@ int handle_mmap(struct bpf_raw_tracepoint_args *ctx) {
   if (!p || !f) return 0;
   if (!((s->arg[3] & 1) && (s->arg[2] & 2)) && inherited(s, p, f) < 0) return 0; /* MAP_SHARED, PROT_WRITE */
   add_args(s, c->args);
-  add_handle(s, f, SECTION_HANDLE);
-  add_stamp(s, f, SECTION_STAT2);
-  queue_file(s, f, SECTION_FILE);
+  add_file(s, f, SECTION_STAT2);
   FINISH(ctx, s);
 }
 
@@ -769,8 +777,7 @@ int handle_message(struct bpf_raw_tracepoint_args *ctx) {
   if (s->event.nr == NR_SENDMSG) bpf_probe_read_user(&name, 8, (void *)ARG(c->out)); /* msg_name */
   if (!control && !name && inherited(s, p, f) < 0) return 0;
   add_args(s, c->args);
-  add_handle(s, f, SECTION_HANDLE);
-  add_stamp(s, f, SECTION_STAT2);
+  add_open(s, f, SECTION_STAT2);
   output(s);
   return 0;
 }
@@ -782,8 +789,7 @@ int handle_seek(struct bpf_raw_tracepoint_args *ctx) {
   u64 f = fd_file(task, ARG(c->fd));
   if (!f || inherited(s, p, f) < 0) return 0;
   add_args(s, c->args);
-  add_handle(s, f, SECTION_HANDLE);
-  add_stamp(s, f, SECTION_STAT2);
+  add_open(s, f, SECTION_STAT2);
   output(s);
   return 0;
 }
@@ -862,6 +868,15 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx) {
   return 0;
 }
 
+/* A sigset_t of the signals 1 to 31 that are ignored; the others start with their defaults. */
+static __always_inline u64 ignored_signals(struct scratch *s, u64 sighand) {
+  u64 found = 0;
+  if (bpf_probe_read_kernel(s->block, 31 * 32, (void *)(sighand + O_SIGHAND_ACTION))) return ~0ULL;
+#pragma unroll
+  for (int i = 0; i < 31; i++) /* struct k_sigaction: 32 bytes, the handler first; SIG_IGN is 1 */
+    if (FIELD(s->block, i * 32, u64) == 1) found |= 1ULL << i;
+  return found;
+}
 int on_exec(struct bpf_raw_tracepoint_args *ctx) {
   struct process *p = get_process();
   if (!p) return 0;
@@ -879,7 +894,10 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx) {
   RD(w, cred + O_CRED_EUID); s->arg[1] = w;
   RD(w, cred + O_CRED_EGID); s->arg[2] = w;
   RD(w, task + O_TASK_TI_FLAGS); s->arg[3] = w; /* TIF_ADDR32 (bit 29): a 32-bit program */
-  add_args(s, 0xf);
+  RD(v, task + O_TASK_SIGHAND);
+  s->arg[4] = ignored_signals(s, v);
+  RD(v, task + O_TASK_BLOCKED); s->arg[5] = v;
+  add_args(s, 0x3f);
   RD(v, bprm + O_BPRM_FILENAME);
   add_string(s, v, SECTION_PATH, 1);
   RD(v, bprm + O_BPRM_INTERP);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pcache.codec import DamagedRow
 from pcache.errors import DamagedBlob, StoreError
 from pcache.facts import Facts
@@ -14,10 +16,15 @@ from pcache.store.database import DamagedIndex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pcache.counters import Counters
     from pcache.descriptors import FdView
     from pcache.model import Call, Digest, Key, PathSet
     from pcache.store.index import Store
+
+
+_OF_FILES = (Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS)
 
 
 class Decider:
@@ -90,6 +97,9 @@ class Decider:
             except DamagedRow as error:
                 damaged = str(error)
                 continue
+            if outcome is not None and (own := _own_stream(call, fds, paths.keys)):
+                self._why = f"its output is its input: {own}"
+                return None, "input changed"
             if outcome is not None:
                 plan = Plan(outcome, store, fds, self._counters)
                 plan.keys, plan.values = paths.keys, values
@@ -110,6 +120,20 @@ class Decider:
         return None, "input changed"
 
 
+def _own_stream(call: Call, fds: FdView, keys: Iterable[Key]) -> str:
+    """The input that standard output or error is written to: no record is of such a run."""
+    written = [os.fstat(fds.get(fd)) for fd, kind in enumerate(call.fds) if fd and kind == b"file"]
+    for kind, path in keys if written else ():
+        if kind in _OF_FILES:
+            try:
+                status = os.stat(path)
+            except OSError:
+                continue
+            if any(os.path.samestat(status, one) for one in written):
+                return path.decode(errors="backslashreplace")
+    return ""
+
+
 def _text(error: OSError) -> str:
     if error.filename is None:
         return str(error.strerror or error)
@@ -124,6 +148,8 @@ def _name(kind: bytes, path: bytes) -> str:
     if kind == Kind.REPLACEABLE:
         path = path.partition(b":")[2]
     text = path.decode(errors="backslashreplace")
+    if kind == Kind.TRAIT:
+        return f"the process's {text}"
     return f"descriptor {text}" if kind in (Kind.FD, Kind.INPUT) else text
 
 

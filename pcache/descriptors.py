@@ -7,6 +7,10 @@ import fcntl
 import os
 from stat import S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _NULL = os.makedev(1, 3)
 
 # linux/fcntl.h: F_LINUX_SPECIFIC_BASE + 3, Linux 6.10 and later; EINVAL before.
@@ -75,7 +79,7 @@ def _kcmp(one: int, other: int) -> bool:
 
 
 class FdView:
-    """The descriptors of a task, seen from this process."""
+    """The descriptors of a task, and what else it was handed down, seen from this process."""
 
     def get(self, fd: int) -> int:
         """A descriptor of this process that shares the open file description of the task's `fd`.
@@ -96,6 +100,10 @@ class FdView:
                 return b"closed"
             raise
 
+    def trait(self, name: bytes) -> bytes:
+        """Value of a fact of kind TRAIT: processors it may run on, groups, or nice value."""
+        raise NotImplementedError
+
     def kinds(self) -> tuple[bytes, bytes, bytes]:
         """`Call.fds`: the kinds of descriptors 0-2, where 2 is `=1` if it is 1 again."""
         stdin, stdout, stderr = self.kind(0), self.kind(1), self.kind(2)
@@ -115,3 +123,18 @@ class OwnFds(FdView):
         if not os.get_inheritable(fd):
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return fd
+
+    def trait(self, name: bytes) -> bytes:
+        return numbers(os.getgroups()) if name == b"groups" else scheduling_trait(name, 0)
+
+
+def scheduling_trait(name: bytes, tid: int) -> bytes:
+    """Value of the trait `affinity` or `priority` of a task; 0 is this one.  Raises OSError."""
+    if name == b"affinity":
+        return numbers(os.sched_getaffinity(tid))
+    return b"%d" % os.getpriority(os.PRIO_PROCESS, tid)
+
+
+def numbers(found: Iterable[int]) -> bytes:
+    """As they stand in the value of a trait."""
+    return b" ".join([b"%d" % number for number in sorted(found)])

@@ -17,8 +17,10 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `LDIGEST` | LISTING | names and types in a directory |
 | `LDIGEST` | NAMES | names in a directory |
 | `ok` | REPLACEABLE, REMOVABLE, NOT_LINK, DIRECTORY, OVERWRITABLE | see `model.Kind` |
-| `tNS` | TIMES, LTIMES | modification time |
+| `tNS UID GID N` | TIMES, LTIMES | modification time, owner, number of names (1 for a directory) |
 | `mN N ...` | ORDER | for each file, how many of the decisive times are earlier than its own |
+| `XNAMES` | XATTRS, LXATTRS | names of extended attributes, each ended by NUL |
+| numbers | TRAIT | processors, groups, or the nice value |
 | as in `Call.fds` | FD | kind of the descriptor |
 | `iOFFSET:DIGEST` | INPUT | offset and whole content of the regular file |
 
@@ -122,8 +124,9 @@ def _special_value(st: Stat) -> bytes:
 
 
 def times_value(st: Stat) -> bytes:
-    """Value of TIMES."""
-    return b"t%d" % st.st_mtime_ns
+    """Value of TIMES: who publishes times shows owners and numbers of names too (ls -l, tar)."""
+    names = 1 if S_IFMT(st.st_mode) == S_IFDIR else st.st_nlink
+    return b"t%d %d %d %d" % (st.st_mtime_ns, st.st_uid, st.st_gid, names)
 
 
 def listing_value(entries: Iterable[tuple[bytes, int]]) -> bytes:
@@ -248,6 +251,9 @@ class Facts:
             Kind.TIMES: self._times,
             Kind.LTIMES: self._ltimes,
             Kind.ORDER: self._order,
+            Kind.XATTRS: self._xattrs,
+            Kind.LXATTRS: self._lxattrs,
+            Kind.TRAIT: self._trait,
             Kind.FD: self._fd,
             Kind.INPUT: self._input,
         }
@@ -393,6 +399,15 @@ class Facts:
             return error_value(error.errno)
         return order_value(times, [decisive for _, decisive in files])
 
+    def _xattrs(self, path: bytes) -> bytes:
+        return xattrs_value(path, follow=True)
+
+    def _lxattrs(self, path: bytes) -> bytes:
+        return xattrs_value(path, follow=False)
+
+    def _trait(self, path: bytes) -> bytes:
+        return self._view().trait(path)
+
     def _fd(self, path: bytes) -> bytes:
         return self._view().kind(int(path))
 
@@ -411,6 +426,17 @@ class Facts:
         if self._fds is None:
             raise OSError(errno.EBADF, "no descriptors to look at")
         return self._fds
+
+
+def xattrs_value(path: bytes, *, follow: bool) -> bytes:
+    """Value of XATTRS or LXATTRS now."""
+    try:
+        names = sorted(map(os.fsencode, os.listxattr(path, follow_symlinks=follow)))
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            return error_value(error.errno)
+        names = []
+    return b"X" + b"".join([name + b"\0" for name in names])
 
 
 def _absence(path: bytes, error: OSError) -> bytes:

@@ -109,7 +109,8 @@ class Kind:
     """b"ok" if rename(2) can put a file there: no directory, or absent in an existing directory;
     else the value of LEXISTS."""
     TIMES = b"t"
-    """mtime in nanoseconds, following links: only for programs configured `strict`."""
+    """mtime in nanoseconds, owner and number of names, following links: only for programs
+    configured `strict`."""
     LTIMES = b"T"
     """The same without following a final symbolic link."""
     ORDER = b"m"
@@ -117,6 +118,13 @@ class Kind:
     programs configured `mtime_order`."""
     FD = b"f"
     """The path is a decimal descriptor number: its kind, as in `Call.fds`."""
+    TRAIT = b"P"
+    """The path is `affinity`, `groups` or `priority`: what the process was handed down of that kind
+    (`pcache.descriptors.FdView.trait`), where it has asked."""
+    XATTRS = b"X"
+    """The names of the extended attributes, following links."""
+    LXATTRS = b"Y"
+    """The same without following a final symbolic link."""
     INPUT = b"i"
     """The path is a decimal descriptor number, inherited and read: offset and content of the
     regular file behind it."""

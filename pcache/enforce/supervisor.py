@@ -224,7 +224,7 @@ class Supervisor:
                     self._failed(error)
             return None
         try:
-            task.check_names()
+            task.check_surroundings()
         except BaseException:
             plan.abandon()
             raise

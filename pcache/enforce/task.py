@@ -12,8 +12,9 @@ import os
 from stat import S_ISFIFO, S_ISREG, S_ISSOCK
 
 from pcache import image
-from pcache.descriptors import FdView, kind_of
+from pcache.descriptors import FdView, kind_of, numbers, scheduling_trait
 from pcache.enforce import syscalls
+from pcache.enforce.heirlooms import Heirlooms
 from pcache.model import Call
 
 AT_FDCWD = (1 << 64) - 100
@@ -55,18 +56,23 @@ class Unreadable(Exception):
 class Task:
     """A blocked task whose execution is decided."""
 
-    __slots__ = ("before_exec", "call", "fds", "tgid", "tid")
+    __slots__ = ("_status", "before_exec", "call", "fds", "tgid", "tid")
 
-    def __init__(self, tid: int, tgid: int, call: Call, fds: TaskFds, before_exec: bool) -> None:
+    def __init__(
+        self, tid: int, tgid: int, call: Call, fds: TaskFds, before_exec: bool, status: bytes
+    ) -> None:
+        """`status`: the content of its /proc/PID/status."""
         self.tid = tid
         self.tgid = tgid
         self.call = call
         self.fds = fds
+        self._status = status
         self.before_exec = before_exec
         """Whether the execve is still to come, and others may wait for it."""
 
-    def check_names(self) -> None:
-        """Raise Unreadable if paths mean other files to the task than to us.
+    def check_surroundings(self) -> None:
+        """Raise Unreadable if paths mean other files to the task than to us, or if it was handed
+        down something that no call tells of.
 
         For hits only: what is looked up by mistake before costs nothing but time.
         """
@@ -75,6 +81,9 @@ class Task:
             raise Unreadable("another root")
         if os.readlink(directory + b"ns/mnt") != _MOUNT_NAMESPACE:
             raise Unreadable("another mount namespace")
+        difference = Heirlooms.difference(directory, self._status)
+        if difference:
+            raise Unreadable(difference)
 
 
 class Process:
@@ -147,7 +156,7 @@ class Process:
         except OSError:
             fds.close()
             raise
-        return Task(self._tid, tgid, call, fds, before_exec=closing is not None)
+        return Task(self._tid, tgid, call, fds, closing is not None, status)
 
     def _read(self, name: bytes) -> bytes:
         fd = os.open(self._dir + name, os.O_RDONLY | os.O_CLOEXEC)
@@ -215,6 +224,12 @@ class TaskFds(FdView):
 
     def kind(self, fd: int) -> bytes:
         return self._kind(fd, self._stat(fd))
+
+    def trait(self, name: bytes) -> bytes:
+        if name != b"groups":
+            return scheduling_trait(name, self._tid)
+        with open(b"/proc/%d/status" % self._tid, "rb") as file:
+            return numbers(map(int, _field(file.read(), b"\nGroups:\t").split()))
 
     def kinds(self) -> tuple[bytes, bytes, bytes]:
         stdout, stderr = self._stat(1), self._stat(2)

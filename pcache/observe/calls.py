@@ -11,7 +11,7 @@ import struct
 from .syscall_table import NUMBERS
 
 ARGS, PATH, OPEN, FD, WRITE, WRITEV, READ, COPY, MMAP, LIST, MESSAGE, SEEK = range(1, 13)
-READONLY, STAT, INHERITED = 1, 2, 4
+READONLY, STAT, INHERITED, SUCCESS, LOCK = 1, 2, 4, 8, 16
 LINK, STRUCT_STAT, STRUCT_STATX, TIMES, ADDRESS, HOW, LIMIT = range(1, 8)
 
 _FORMAT = struct.Struct("=12B")
@@ -96,7 +96,9 @@ def _table() -> dict[str, bytes]:
         "fallocate": _call(FD, fd=1, args=(2, 3, 4), flags=INHERITED),
         # inherited descriptors
         "mmap": _call(MMAP, args=(3, 4)),
-        "ioctl": _call(FD, fd=1, args=(2,), flags=INHERITED),
+        "ioctl": _call(FD, fd=1, args=(2,), flags=INHERITED | SUCCESS),
+        "flock": _call(FD, fd=1, args=(2,), flags=LOCK),
+        "fcntl": _call(FD, fd=1, args=(2,), flags=LOCK),
         "lseek": _call(SEEK, fd=1, args=(2, 3)),
         "sendfile": _call(COPY, fd=1, fd2=2, out=3, args=(4,)),
         "splice": _call(COPY, fd=3, fd2=1, out=2, args=(4, 5)),
@@ -148,14 +150,15 @@ def _table() -> dict[str, bytes]:
     calls["setrlimit"] = _call(ARGS, args=(1,), out=2, form=LIMIT)
     calls["prlimit64"] = _call(ARGS, args=(1, 2), out=3, form=LIMIT)
     for name in ("accept", "accept4"):
-        calls[name] = _call(ARGS, fd=1, flags=INHERITED)
+        calls[name] = _call(FD, fd=1)
     for name in (
         # identity and what programs hand down
         "setuid", "setgid", "setfsuid", "setfsgid", "personality", "setgroups", "capset",
         "seccomp", "prctl", "landlock_restrict_self", "sched_setaffinity",
+        "sched_getaffinity", "getgroups", "ioprio_get",
     ):  # fmt: skip
         calls[name] = _call(ARGS, args=(1,))
-    for name in ("setreuid", "setregid"):
+    for name in ("setreuid", "setregid", "setpriority", "getpriority"):
         calls[name] = _call(ARGS, args=(1, 2))
     for name in ("setresuid", "setresgid"):
         calls[name] = _call(ARGS, args=(1, 2, 3))

@@ -23,6 +23,7 @@ from ..facts import (
     input_value,
     listing_value,
     names_value,
+    replaceable_path,
 )
 from ..model import Call, Fact, Key, Kind, Outcome, Output, Reason, Record, Uncacheable
 from ..rules import DEFAULT, Policy
@@ -46,6 +47,7 @@ from .executions import (
 
 _STATES = frozenset({Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.RESOLVES})
 """Kinds whose values hold the mode."""
+_FMODE_WRITE = 2
 _TEMPORARY_DIRECTORIES = (b"/tmp", b"/var/tmp")
 _EAGER_BYTES = 64 << 20
 _GRAIN_NS = 20_000_000
@@ -167,6 +169,8 @@ class Conditions:
             execution.problem(Reason.LEFT_RUNNING, "it had not ended when the recording did")
         if execution.problems:
             return list(execution.problems.values())
+        if self._context.has_served_strangers(execution):
+            return [Uncacheable(Reason.NETWORK, "a connection that nobody of the tree made")]
         captured = self._captured.pop(execution)
         if isinstance(captured, Uncacheable):
             return [captured]
@@ -207,6 +211,11 @@ class Conditions:
     def _preconditions(self, execution: Execution) -> list[Fact]:
         facts: dict[Key, Fact] = {}
         listed = _ListedNames(execution)
+        made = not execution.changes.keys().isdisjoint(self._context.names.made)
+        for known, again in execution.listed_again:
+            if listed.others(known) != listed.others(again):
+                raise _Unknowable(Reason.INPUT_CHANGED, known.name)
+        self._refuse_own_stream(execution)
         for (kind, path), observation in execution.inputs.items():
             key = (kind, path)
             change = execution.changes.get(observation.name)
@@ -230,8 +239,14 @@ class Conditions:
                 facts[key] = Fact(*key, exists_value(stamp))
                 continue
             value = self._value(execution, key, observation, listed)
-            if path != observation.name and _leads_through(path, execution.changes):
-                key = (kind, observation.name)  # the way there does not exist beforehand
+            mode, used = path.split(b":", 1) if kind == Kind.REPLACEABLE else (b"", path)
+            if used != observation.name and observation.name:
+                way = self._own_way(execution, used, observation, made)
+                if way is not None:
+                    # The way there does not exist beforehand.
+                    name = observation.name
+                    key = (kind, replaceable_path(int(mode, 8), name) if mode else name)
+                    facts.update(way)
             facts[key] = Fact(*key, value)
         for name, change in execution.changes.items():
             if name in execution.ignored:
@@ -241,6 +256,41 @@ class Conditions:
         # The order of concurrent children's first uses is an accident of scheduling: it must not
         # make another path set.
         return [facts[key] for key in sorted(facts)]
+
+    def _own_way(
+        self, execution: Execution, path: bytes, observation: Observation, made: bool
+    ) -> dict[Key, Fact] | None:
+        """Where the way along `path` was of the execution's own making: the facts about what else
+        is on that way.  None where it was there before."""
+        if not made and not _leads_through(path, execution.changes):
+            return None
+        names = self._context.names
+        own, facts = False, {}
+        for name in names.way(path):
+            change = execution.changes.get(name)
+            if change is None:
+                target = names.link_at(name)
+                if target is not None:
+                    key = (Kind.LCONTENT, name)
+                    facts[key] = Fact(*key, b"l" + target)
+            elif change.first < observation.ts and change.first_how != ATTRIBUTES:
+                if change.content_last > observation.ts:
+                    raise _Unknowable(Reason.UNSUPPORTED, f"{_text(name)}, changed twice")
+                own = True
+        return facts if own else None
+
+    @staticmethod
+    def _refuse_own_stream(execution: Execution) -> None:
+        """Programs that find their output among their inputs say so, and do something else."""
+        written = {
+            same[0].stamp.st_ino
+            for same in execution.descriptors.values()
+            if S_ISREG(same[0].stamp.st_mode) and same[0].stamp.f_mode & _FMODE_WRITE
+        }
+        for (kind, path), observation in execution.inputs.items() if written else ():
+            stamp = observation.stamp
+            if stamp is not None and kind != Kind.INPUT and stamp.st_ino in written:
+                raise _Unknowable(Reason.UNSUPPORTED, path + b", which it also writes to")
 
     @staticmethod
     def _was_seen(execution: Execution, name: bytes) -> bool:
@@ -536,6 +586,12 @@ class _ListedNames:
             elif leaf not in entries:
                 entries[leaf] = change.was
         return set(entries.items())
+
+    def others(self, observation: Observation) -> set[tuple[bytes, int]]:
+        """The entries seen, less all that the execution changed at any time."""
+        before = self.before(observation)
+        own = set((self._by_directory or {}).get(observation.name, ()))
+        return {entry for entry in before if entry[0] not in own}
 
     def _was_absent(self, directory: bytes, leaf: bytes) -> bool:
         """Whether a name that something was moved to had been seen to be free before."""

@@ -25,6 +25,7 @@ OBSERVED: dict[str, str] = {
         vmsplice""",
     "input: reads from inherited descriptors": """
         read pread64 readv preadv preadv2 recvfrom lseek ioctl mmap""",
+    "locks: those that somebody else holds": "flock fcntl",
     "working directory, by a descriptor that is not inherited": "fchdir",
     "execution: failed ones; successful ones have events of their own": "execve execveat",
     "decides the mode of created files": "umask",
@@ -34,8 +35,9 @@ OBSERVED: dict[str, str] = {
     "identity: unless it stays what it is": """
         setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid""",
     "handed down: programs started afterwards are not cacheable": """
-        setrlimit prlimit64 personality seccomp prctl landlock_restrict_self capset
-        sched_setaffinity""",
+        setrlimit prlimit64 personality seccomp prctl landlock_restrict_self capset""",
+    "handed down: inputs of those who ask, unless the tree itself has changed them": """
+        sched_setaffinity sched_getaffinity setpriority getpriority getgroups""",
     "host name and kernel version are facts": "uname",
     "System V IPC: private objects only": """
         shmget shmat shmctl semget semop semtimedop semctl msgget msgsnd msgrcv msgctl""",
@@ -46,7 +48,8 @@ UNCACHEABLE = """
     io_uring_setup io_uring_enter io_setup ptrace mq_open mq_unlink userfaultfd process_vm_readv
     process_vm_writev process_madvise keyctl add_key request_key unshare setns chroot pivot_root
     mount umount2 fsopen fsconfig fsmount fspick open_tree open_tree_attr move_mount mount_setattr
-    pidfd_getfd recvmmsg sendmmsg accept accept4 syslog statmount listmount inotify_add_watch
+    pidfd_getfd recvmmsg sendmmsg accept accept4 syslog ioprio_get statmount listmount
+    inotify_add_watch
     open_by_handle_at fanotify_init fanotify_mark bpf perf_event_open quotactl quotactl_fd acct
     swapon swapoff reboot sethostname setdomainname iopl ioperm init_module finit_module
     delete_module kexec_load kexec_file_load vhangup uselib _sysctl settimeofday clock_settime
@@ -59,7 +62,7 @@ IRRELEVANT: dict[str, str] = {
     "the kernel tells of it by other events: task_newtask, sched_process_exit": """
         clone clone3 fork vfork exit exit_group""",
     "descriptors of its own: which file each is, is seen where it is used": """
-        close close_range dup dup2 dup3 fcntl pipe pipe2 flock socketpair""",
+        close close_range dup dup2 dup3 pipe pipe2 socketpair""",
     "memory of its own, which ends with it; files were observed when opened or mapped": """
         mprotect munmap brk mremap msync mincore madvise remap_file_pages mlock mlock2 munlock
         mlockall munlockall pkey_mprotect pkey_alloc pkey_free memfd_create memfd_secret mseal
@@ -69,7 +72,7 @@ IRRELEVANT: dict[str, str] = {
         mbind set_mempolicy get_mempolicy set_mempolicy_home_node migrate_pages move_pages
         sched_yield sched_setparam sched_getparam sched_setscheduler sched_getscheduler
         sched_get_priority_max sched_get_priority_min sched_rr_get_interval sched_setattr
-        sched_getattr sched_getaffinity getcpu getpriority setpriority ioprio_set ioprio_get
+        sched_getattr getcpu ioprio_set
         readahead fadvise64 cachestat""",
     "synchronisation within the tree": """
         futex futex_waitv futex_wake futex_wait futex_requeue set_robust_list get_robust_list
@@ -86,7 +89,7 @@ IRRELEVANT: dict[str, str] = {
         timerfd_create timerfd_settime timerfd_gettime""",
     "numbers that differ in every run": """
         getpid gettid getppid getpgid getpgrp getsid getrandom pidfd_open""",
-    "part of the call": "getuid geteuid getgid getegid getresuid getresgid getgroups getcwd",
+    "part of the call": "getuid geteuid getgid getegid getresuid getresgid getcwd",
     "job control: who leads which group is the caller's affair": "setpgid setsid",
     "measurements of the machine, which differ at every look": "sysinfo getrusage ustat fstatfs",
     "limits bound what a program may use; changing them is observed": "getrlimit",

@@ -105,7 +105,8 @@ class Body:
 
     __slots__ = (
         "args", "base", "cache", "deleted", "err", "file", "file2", "flags", "handle", "handle2",
-        "nr", "out", "path", "path2", "raw_path", "raw_path2", "stamp", "stamp2", "type",
+        "homeless", "nr", "out", "path", "path2", "raw_path", "raw_path2", "stamp", "stamp2",
+        "type",
     )  # fmt: skip
 
     def __init__(self, record: bytes) -> None:
@@ -118,6 +119,8 @@ class Body:
         self.file: bytes | None = None
         self.file2: bytes | None = None
         self.deleted = False
+        self.homeless = False
+        """The directory that a relative path starts from has been removed."""
         self.stamp: Stamp | None = None
         self.stamp2: Stamp | None = None
         self.out = b""
@@ -140,9 +143,10 @@ class Body:
             elif kind == _PATH2:
                 self.raw_path2 = self.path2 = record[at : at + length - 1]
             elif kind == _BASE:
-                self.base, _ = _walk(record, at, length)
+                self.base, self.homeless = _walk(record, at, length)
             elif kind == _BASE2:
-                base2, _ = _walk(record, at, length)
+                base2, homeless = _walk(record, at, length)
+                self.homeless |= homeless
             elif kind == _FILE:
                 self.file, self.deleted = _walk(record, at, length)
             elif kind == _FILE2:

@@ -54,6 +54,9 @@ class Observation:
             return self.value != other.value
         if self.stamp is not None and other.stamp is not None:
             return not self.stamp.same_version(other.stamp, attributes_changed=False)
+        value = self.value or other.value
+        if value is not None and (self.stamp is not None or other.stamp is not None):
+            return not value.startswith(b"f")  # a stamp is that of a regular file
         return False
 
 
@@ -139,6 +142,8 @@ class Execution:
         self.inputs: dict[Key, Observation] = {}
         self.listing: dict[int, tuple[int, bytes]] = {}
         """Directories listed in part so far: open file description -> since when, name."""
+        self.listed_again: list[tuple[Observation, Observation]] = []
+        """Pairs of listings of one directory, to be the same but for its own changes."""
         self.opened_inputs: list[tuple[bytes, Stamp]] = []
         """Versions of files that were read, to be there still when the recording ends."""
         self.changes: dict[bytes, Change] = {}
@@ -171,6 +176,11 @@ class Execution:
     def contains(self, other: Execution | None) -> bool:
         """Whether `other` is this execution or in its subtree."""
         return other is not None and any(at is self for at in other.chain())
+
+    def inherited(self, fd: int) -> list[Descriptor]:
+        """The descriptor of that number as it was handed in: one or none."""
+        found = [one for same in self.descriptors.values() for one in same if one.fd == fd]
+        return found[:1]
 
     def argv(self) -> list[bytes]:
         return bytes(self.arguments[: self.argv_size]).split(b"\0")[:-1]
@@ -234,6 +244,8 @@ class Execution:
         else:
             known.opened |= observation.opened
         # Somebody else must not have changed it in between.
+        if key[0] == Kind.LISTING:
+            self.listed_again.append((known, observation))
         ours = key[0] == Kind.LISTING or observation.name in self.changes
         if not ours and known.differs(observation):
             self.problem(Reason.INPUT_CHANGED, _text(key[1]))
@@ -312,6 +324,7 @@ class Execution:
     def release(self) -> None:
         """Gives up what only its own record and its parent needed."""
         self.inputs, self.changes, self.children = {}, {}, []
+        self.listed_again = []
         self.directories, self.chunks = set(), []
 
     # ---- changes ----

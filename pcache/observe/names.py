@@ -22,6 +22,8 @@ class Names:
     def __init__(self) -> None:
         self.generation = 0
         """Changes whenever the answer for some path may."""
+        self.made: set[bytes] = set()
+        """Links that the tree has made."""
         self._links: dict[bytes, bytes | None] = {}
         self._directories: dict[bytes, bytes] = {}
 
@@ -41,6 +43,7 @@ class Names:
     def link(self, name: bytes, target: bytes) -> None:
         """A link was made at a canonical name."""
         self._links[name] = target
+        self.made.add(name)
         self._directories.clear()
         self.generation += 1
 
@@ -50,6 +53,16 @@ class Names:
             self._directories.clear()
             self.generation += 1
         self._links[name] = None
+
+    def way(self, path: bytes) -> list[bytes]:
+        """Canonical names of all that lies on the way along a path, links and what they lead to."""
+        passed: list[bytes] = []
+        self._resolve(path, passed)
+        return passed
+
+    def link_at(self, name: bytes) -> bytes | None:
+        """Target of the link at a canonical name, None if there is none."""
+        return self._target(name)
 
     def _target(self, name: bytes) -> bytes | None:
         if is_magic(name):
@@ -61,7 +74,7 @@ class Names:
                 self._links[name] = None
         return self._links[name]
 
-    def _resolve(self, path: bytes) -> bytes:
+    def _resolve(self, path: bytes, passed: list[bytes] | None = None) -> bytes:
         todo = path.split(b"/")
         todo.reverse()
         at, links = b"/", 0
@@ -73,6 +86,8 @@ class Names:
                 at = posixpath.dirname(at)
                 continue
             name = _child(at, part)
+            if passed is not None:
+                passed.append(name)
             target = self._target(name)
             if target is None or links >= _MAX_LINKS:
                 at = name

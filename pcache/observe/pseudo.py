@@ -29,7 +29,15 @@ _VOLATILE = re.compile(
     rb"|/dev/(?:pts(?:/.*)?|tty\d*|console|ptmx|fd(?:/.*)?|std(?:in|out|err))$"
 )
 _PSEUDO = (b"/proc/", b"/sys/")
-_MAGIC = (b"/proc/self/fd/", b"/proc/thread-self/fd/", b"/dev/fd/", b"/dev/std")
+_MAGIC = (
+    *(b"/proc/self/fd/", b"/proc/thread-self/fd/", b"/dev/fd/", b"/dev/std"),
+    *(b"/proc/self/cwd", b"/proc/self/root", b"/proc/self/exe", b"/proc/self/task/"),
+)
+_LEADS_ON = re.compile(rb"/(?:proc/[^/]+(?:/task/\d+)?/(?:cwd|root|fd/\d+)|dev/fd/\d+)/.")
+_DESCRIPTOR = re.compile(
+    rb"/(?:dev/(?:std(?P<name>in|out|err)|fd/(?P<a>\d+))|proc/(?:self|thread-self)/fd/(?P<b>\d+))$"
+)
+_STANDARD = {b"in": 0, b"out": 1, b"err": 2}
 _MAGIC_PID = re.compile(rb"/proc/\d+/(?:task/\d+/)?(?:fd|cwd|root|exe)(?:/|$)")
 
 _MEM_MAJOR = 1
@@ -57,6 +65,19 @@ def is_magic(path: bytes) -> bool:
     return path.startswith(_MAGIC) or (
         path.startswith(b"/proc/") and _MAGIC_PID.match(path) is not None
     )
+
+
+def leads_on(path: bytes) -> bool:
+    """Whether the path goes through a directory that is another one in every process."""
+    return _LEADS_ON.match(path) is not None
+
+
+def descriptor(path: bytes) -> int | None:
+    """Which descriptor of the process itself a path means, if it does."""
+    found = _DESCRIPTOR.match(path)
+    if found is None:
+        return None
+    return _STANDARD[found["name"]] if found["name"] else int(found["a"] or found["b"])
 
 
 def harmless_device(rdev: int) -> bool:

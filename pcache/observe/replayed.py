@@ -64,7 +64,8 @@ class Replayed:
                 self._depend_on_times(execution, fact, names)
                 continue
             path = fact.path.partition(b":")[2] if fact.kind == _PREFIXED else fact.path
-            name = names.canonical(path, follow=fact.kind in (Kind.CONTENT, Kind.EXISTS))
+            follow = fact.kind in (Kind.CONTENT, Kind.EXISTS, Kind.XATTRS)
+            name = b"" if fact.kind == Kind.TRAIT else names.canonical(path, follow=follow)
             observation = Observation(self.began, name, fact.value, opened=True)
             execution.observe((fact.kind, fact.path), observation)
         for output in self.outcome.outputs:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from ..model import Key, Kind, Reason
 from ..rules import DEFAULT, Policy
+from ..signalsets import HARMLESS_TO_IGNORE
 from . import events, pseudo
 from .accesses import Accesses, Event, Process
 from .events import Stamp
@@ -56,6 +57,8 @@ class Tree:
         self._policy = policy
         self._interpreters = Interpreters()
         self._replayed: dict[int, Replayed] = {}
+        self._signals = 0
+        """Those that a program may find ignored or blocked."""
 
     def root(self, pid: int) -> None:
         """The process that is recorded from its first execve on."""
@@ -160,6 +163,9 @@ class Tree:
         if body.file is None or body.base is None or body.path is None or body.deleted:
             execution.problem_throughout(Reason.UNSUPPORTED, "program outside the root directory")
             return
+        if body.homeless:
+            execution.problem_throughout(Reason.UNSUPPORTED, "its working directory was removed")
+        self._refuse_signals(execution, *body.args[4:6])
         if body.args[3] & _TIF_ADDR32:
             execution.problem_throughout(Reason.FOREIGN_ABI, _text(body.file))
         if parent is not None and (parent.uid, parent.gid) != (execution.uid, execution.gid):
@@ -188,6 +194,16 @@ class Tree:
                 parent.observe(
                     (Kind.CONTENT, execution.filename), Observation(started, name, opened=True)
                 )
+
+    def _refuse_signals(self, execution: Execution, ignored: int, blocked: int) -> None:
+        """Ignored and blocked signals outlast an execve; no call tells of them."""
+        if execution.parent is None:
+            self._signals = ignored | blocked | HARMLESS_TO_IGNORE
+        unusual = (ignored | blocked) & ~self._signals
+        if unusual:
+            execution.problem(
+                Reason.UNSUPPORTED, f"signals ignored or blocked by its caller: {unusual:#x}"
+            )
 
     def _descriptors(
         self, execution: Execution, found: list[events.Descriptor], table_size: int, scanned: int

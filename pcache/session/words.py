@@ -41,11 +41,15 @@ def fact_name(kind: bytes, path: bytes) -> str:
         path = path.partition(b":")[2]
     if kind in (Kind.FD, Kind.INPUT):
         return f"descriptor {text(path)}"
+    if kind == Kind.TRAIT:
+        return f"the process's {text(path)}"
     what = {
         Kind.LISTING: ", its entries",
         Kind.NAMES: ", its names",
         Kind.TIMES: ", its modification time",
         Kind.LTIMES: ", its modification time",
+        Kind.XATTRS: ", its extended attributes",
+        Kind.LXATTRS: ", its extended attributes",
     }.get(kind, "")
     return text(path) + what
 
@@ -55,6 +59,10 @@ def value_text(kind: bytes, value: bytes) -> str:
     first, rest = value[:1], value[1:]
     if kind == Kind.FD:
         return _DESCRIPTORS.get(value, text(value))
+    if kind == Kind.TRAIT:
+        return text(value)
+    if first == b"X":
+        return ", ".join(text(name) for name in rest.split(b"\0")[:-1]) or "none"
     if value == b"ok":
         return "can be replaced"
     if first == b"-":
@@ -62,7 +70,8 @@ def value_text(kind: bytes, value: bytes) -> str:
     if first == b"!":
         return f"looking fails with errno {text(rest)}"
     if first == b"t":
-        return f"{int(rest) / 1e9:.9f}"
+        mtime, uid, gid, names = map(int, rest.split())
+        return f"{mtime / 1e9:.9f}, owner {uid}:{gid}, {names} names"
     if first == b"m":
         return f"order {xxh3_128_digest(value).hex()[:_SHORT]}"
     if first == b"L":

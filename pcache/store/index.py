@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from pcache.model import Digest, Outcome, Record
     from pcache.rules import Policy
 
-SCHEMA = 1
+SCHEMA = 2
 """PRAGMA user_version: raise it with every change of the tables or of what rows mean."""
 
 STORED, KNOWN, NONDETERMINISTIC = "stored", "known", "nondeterministic"

@@ -248,16 +248,26 @@ def test_disk_full(lab: Lab, work: Path) -> None:
 @pytest.mark.parametrize(
     "wrapper",
     [
-        *("ulimit -f 1;", "ulimit -n 20;", "setarch i686", "taskset -c 0"),
+        *("ulimit -f 1;", "ulimit -n 20;", "setarch i686", "env --ignore-signal=USR1"),
         "setpriv --bounding-set=-chown",
     ],
-    ids=["file size", "descriptors", "personality", "affinity", "capabilities"],
+    ids=["file size", "descriptors", "personality", "ignored", "capabilities"],
 )  # fmt: skip
 def test_what_programs_are_handed_down(lab: Lab, work: Path, wrapper: str) -> None:
     """Their calls do not tell, so their records would be taken for those of the plain program."""
     seen = lab.shell(f"{wrapper} uname -m; true", cwd=work)
     assert Reason.UNSUPPORTED in seen.all[-1].reasons
     assert not seen.root.reasons
+
+
+@pytest.mark.parametrize("change, ask", [("taskset -c 0", "nproc"), ("nice -n 5", "nice")])
+def test_what_only_those_depend_on_who_ask(lab: Lab, work: Path, change: str, ask: str) -> None:
+    seen = lab.shell(f"{change} uname -m; {change} {ask}; true", cwd=work)
+    asking = next(one for one in seen.all[1:] if one.label == ask)
+    assert Reason.UNSUPPORTED in asking.reasons
+    assert not any(one.reasons for one in seen.all if one is not asking)
+    trait = b"affinity" if ask == "nproc" else b"priority"
+    assert lab.shell(f"{ask}; true", cwd=work).root.fact(Kind.TRAIT, trait) is not None
 
 
 def test_another_root(lab: Lab, work: Path) -> None:

@@ -97,7 +97,7 @@ def test_call() -> None:
 @pytest.mark.parametrize(
     "prefix, kind, names",
     [
-        ("CALL_", "call_flags", ("READONLY", "STAT", "INHERITED")),
+        ("CALL_", "call_flags", ("READONLY", "STAT", "INHERITED", "SUCCESS", "LOCK")),
         (
             "HANDLER_",
             "handler",

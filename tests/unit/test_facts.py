@@ -138,8 +138,13 @@ def test_replaceable_means_the_callers_own_files(tmp_path: Path, counters: Count
 
 
 def test_times(look: Facts, tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()  # which makes for a third name of the directory
     os.utime(tmp_path, ns=(0, 1234567890123456789))
-    assert look.evaluate(Kind.TIMES, bytes(tmp_path)) == b"t1234567890123456789"
+    owner = b" %d %d " % (os.getuid(), os.getgid())
+    assert look.evaluate(Kind.TIMES, bytes(tmp_path)) == b"t1234567890123456789" + owner + b"1"
+    (tmp_path / "file").touch()
+    os.link(tmp_path / "file", tmp_path / "other")
+    assert look.evaluate(Kind.TIMES, bytes(tmp_path / "file")).endswith(owner + b"2")
 
 
 class Descriptor(FdView):

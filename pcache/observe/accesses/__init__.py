@@ -55,7 +55,7 @@ class Accesses:
             Changing(self.context),
             self._streams,
             Surroundings(self.context),
-            Heirlooms(),
+            Heirlooms(self.context),
         )
         self._handlers: dict[int, Handler] = {
             NUMBERS[name]: handler
@@ -84,8 +84,12 @@ class Accesses:
             )
         if body.flags & INHERITED:
             _refuse_directory(event)
+        if body.homeless:
+            event.execution.problem_throughout(
+                Reason.UNSUPPORTED, f"{SYSCALL_NAMES[body.nr]} below a removed directory"
+            )
         handler = self._handlers[body.nr]
-        if body.handle is None and body.nr in _LOOKING and not body.flags:
+        if body.handle is None and body.nr in _LOOKING and not (body.flags or body.homeless):
             context.gathered = []
             handler(event)
             if context.gathered is not None:

@@ -29,8 +29,8 @@ from ..syscall_table import NAMES as SYSCALL_NAMES
 from .context import Context, Event, Handler, text
 
 _NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.ERANGE, errno.EPERM})
-_AT_SYMLINK_NOFOLLOW, _AT_REMOVEDIR = 0x100, 0x200
-_RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
+_AT_SYMLINK_NOFOLLOW, _AT_REMOVEDIR, _AT_SYMLINK_FOLLOW = 0x100, 0x200, 0x400
+_RENAME_NOREPLACE = 1
 _UTIME_NOW, _UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
 _DT_DIR, _DT_REG, _DT_LINK = 4, 8, 10
 _MOVED_LIMIT = 20_000  # entries of a directory that is renamed
@@ -101,8 +101,11 @@ class Changing:
         self.context.observe(event, Kind.LEXISTS, path, name, value=ABSENT)
         self.context.parent_exists(event, path)
         if is_link and body.path is not None and not pseudo.is_magic(body.path):
-            source = self.context.names.canonical(body.path, follow=False)
-            self.context.observe(event, Kind.REMOVABLE, body.path, source, value=OK)
+            follow = call == "linkat" and bool(body.args[0] & _AT_SYMLINK_FOLLOW)
+            source = self.context.names.canonical(body.path, follow=follow)
+            # Its content can from now on be found at the new name as well.
+            kind = Kind.CONTENT if follow else Kind.LCONTENT
+            self.context.observe(event, kind, body.path, source, opened=True)
             self.context.hard_links[name] = source
             # Its link count changed, and with it its ctime.
             self.context.history.add(source, event.ts, attributes=True)
@@ -125,8 +128,10 @@ class Changing:
             return
         old = self.context.names.canonical(source, follow=False)
         new = self.context.names.canonical(target, follow=False)
-        if body.args and body.args[0] & _RENAME_EXCHANGE:
-            event.execution.problem_throughout(Reason.UNSUPPORTED, f"exchange of {text(old)}")
+        if body.args and body.args[0] & ~_RENAME_NOREPLACE:
+            event.execution.problem_throughout(
+                Reason.UNSUPPORTED, f"rename of {text(old)} with flags {body.args[0]:#x}"
+            )
             return
         if _same_file(old, new):
             # Two names of one file: rename(2) does nothing and reports success.
@@ -298,9 +303,11 @@ class Changing:
         body = event.body
         if body.err and body.path is not None and body.err not in _NO_ATTRIBUTE:
             self.context.failed(event, body.path, follow=SYSCALL_NAMES[body.nr][0] != "l")
-        if body.err or (SYSCALL_NAMES[body.nr].endswith("listxattr") and event.ret == 0):
-            return
         where = body.file or body.path
+        if body.err or (SYSCALL_NAMES[body.nr].endswith("listxattr") and event.ret == 0):
+            if where is not None and body.err in (0, *_NO_ATTRIBUTE):
+                self._observe_attributes(event, where)
+            return
         if body.raw_path2 in _ACLS and where is not None:
             name = body.file or self.context.names.canonical(where, follow=True)
             self.context.with_acl.add(name)
@@ -308,6 +315,13 @@ class Changing:
             return
         evidence = SYSCALL_NAMES[body.nr] + (f" {text(where)}" if where else "")
         event.execution.problem_throughout(Reason.UNSUPPORTED, evidence)
+
+    def _observe_attributes(self, event: Event, path: bytes) -> None:
+        """It has none, or not the one asked for: the names are the fact."""
+        follow = SYSCALL_NAMES[event.body.nr][0] != "l"
+        name = event.body.file or self.context.names.canonical(path, follow=follow)
+        if not self.context.ignored(event, path, name):
+            self.context.observe(event, Kind.XATTRS if follow else Kind.LXATTRS, path, name)
 
     def _umask(self, event: Event) -> None:
         event.process.umask = event.body.args[0] & 0o777

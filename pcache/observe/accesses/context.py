@@ -57,7 +57,7 @@ class Event:
 class Process:
     """A process of the tree while it runs: which program, and what of it changes without one."""
 
-    __slots__ = ("cwd", "execution", "handed_down", "senders", "tgid", "umask")
+    __slots__ = ("cwd", "execution", "handed_down", "senders", "set_by", "tgid", "umask")
 
     def __init__(
         self, tgid: int, execution: Execution | None, umask: int = 0, cwd: bytes | None = None
@@ -70,10 +70,13 @@ class Process:
         """Signal number -> executions that sent it here."""
         self.handed_down: list[tuple[str, str]] = []
         """Why programs started from here on are uncacheable: (reason, evidence)."""
+        self.set_by: dict[bytes, Execution] = {}
+        """Trait -> the execution that gave this process another one than the command had."""
 
     def child(self, tgid: int) -> Process:
         child = Process(tgid, self.execution, self.umask, self.cwd)
         child.handed_down = self.handed_down.copy()
+        child.set_by = self.set_by.copy()
         return child
 
 
@@ -104,6 +107,12 @@ class Context:
         """Names whose access control list was set; usually it only repeats the mode."""
         self.modifying: dict[tuple[int, bytes], tuple[int, int]] = {}
         """(tgid, name) of a file opened to be modified -> Event.writes and time at that moment."""
+        self.accepted: list[Execution] = []
+        """Who accepted each connection to a unix socket of the tree."""
+        self.connections = 0
+        """How many the tree itself made."""
+        self._modifiers: dict[bytes, list[Execution]] = {}
+        """Who has opened a file to modify it, by name."""
         self.gathered: list[Look] | None = None
         """What the call being handled observed, if that is all it does."""
         self._met = met
@@ -183,7 +192,7 @@ class Context:
             return  # about the call, not the path
         # Where nothing was found there was no link to follow, though one may be there by now.
         name = self.names.canonical(path, follow=follow and number not in LOOKUP_FAILED)
-        if pseudo.ignored(name):
+        if self.ignored(event, path, name):
             return
         # Of a call with two paths either may be the missing one, and ENOTDIR may be about the last
         # component of the path as well as about one before it: the file system tells.
@@ -220,16 +229,54 @@ class Context:
                 Reason.UNSUPPORTED, f"{text(name)} has {links} names and is written to"
             )
 
-    def foreign_process(self, event: Event, name: bytes) -> bool:
-        """Whether a name lies in the /proc directory of a process outside the tree, which is then
-        a reason."""
-        if not name.startswith(b"/proc/"):
-            return False
-        pid = name.split(b"/", 3)[2]
-        if not pid.isdigit() or int(pid) in self.pids:
-            return False
-        event.execution.problem_throughout(Reason.FOREIGN_INPUT, text(name))
-        return True
+    def ignored(self, event: Event, path: bytes, name: bytes) -> bool:
+        """Whether what is looked at is no input, as it says nothing or is another file each time.
+
+        It is a reason for those to which it says something all the same: about a process that is
+        not theirs, or a file reached by way of /proc.
+        """
+        if name.startswith(b"/proc/") or path.startswith(b"/proc/"):
+            self._refuse_processes(event, path, name)
+        return pseudo.ignored(name)
+
+    def _refuse_processes(self, event: Event, path: bytes, name: bytes) -> None:
+        if name.startswith(b"/proc/") and pseudo.leads_on(path):
+            event.execution.problem_throughout(Reason.UNSUPPORTED, text(path))
+        for at in (path, name):
+            pid = at.split(b"/", 3)[2] if at.startswith(b"/proc/") else b""
+            if not pid.isdigit():
+                continue
+            process = self.processes.get(int(pid))
+            for execution in event.execution.chain():
+                known = process is not None and execution.contains(process.execution)
+                if not known and not (process is None and int(pid) in self.pids):
+                    execution.problem(Reason.FOREIGN_INPUT, text(at))
+
+    def has_served_strangers(self, execution: Execution) -> bool:
+        """Whether somebody outside may have connected to its sockets; when all events are known."""
+        strangers = len(self.accepted) > self.connections
+        return strangers and any(execution.contains(server) for server in self.accepted)
+
+    def modified_by(self, event: Event, name: bytes, stamp: Stamp) -> None:
+        """A file was opened to be modified: the same-time writers of a file, and those that contain
+        one but not the other, cannot tell whose bytes are in it."""
+        mine = event.execution
+        others = self._modifiers.setdefault(name, [])
+        for other in [*others]:
+            if other.end is not None:
+                others.remove(other)
+            elif not (other.contains(mine) or mine.contains(other)):
+                _conflict(mine, other, name)
+                _conflict(other, mine, name)
+        if stamp.writers:
+            # By an open descriptor, of whoever opened the file before.
+            for at in mine.chain():
+                change = at.changes.get(name)
+                if change is not None and change.first < event.ts:
+                    break
+                at.problem(Reason.CONFLICT, f"{text(name)}, which somebody else has open to write")
+        if mine not in others:
+            others.append(mine)
 
     def change(
         self, event: Event, name: bytes, how: str, *, directory: bool = False, was: int = 0
@@ -243,6 +290,15 @@ class Context:
                     change.was = was
         if how in (CREATED, REMOVED, REPLACED):
             self.names.forget(name)
+
+
+def _conflict(one: Execution, other: Execution, name: bytes) -> None:
+    """Marks `one` and what contains it, as far as it does not contain `other`."""
+    evidence = f"{text(name)}, with {other.label()}"
+    for at in one.chain():
+        if at.contains(other):
+            return
+        at.problem(Reason.CONFLICT, evidence)
 
 
 def text(path: bytes) -> str:

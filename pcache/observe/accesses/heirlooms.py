@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import struct
 
-from ...model import Reason
+from ...descriptors import OwnFds
+from ...model import Kind, Reason
+from ..executions import Observation
 from ..syscall_table import NAMES as SYSCALL_NAMES
-from .context import Event, Handler
+from .context import Context, Event, Handler
 
 # asm-generic/resource.h
 _RLIMIT_STACK, _RLIMIT_CORE, _RLIMIT_NOFILE = 3, 4, 7
@@ -27,16 +29,22 @@ _PERSONALITY_QUERY = 0xFFFFFFFF
 _RESTRICTING_PRCTL = frozenset({22, 24, 28, 47})
 _SECCOMP_GET = frozenset({2, 3})  # SECCOMP_GET_ACTION_AVAIL, SECCOMP_GET_NOTIF_SIZES
 _KEEP = 0xFFFFFFFF
+_PRIO_PROCESS = 0
 
 
 class Heirlooms:
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
     def handlers(self) -> list[tuple[Handler, str]]:
         return [
             (self._limit, "setrlimit prlimit64"),
             (self._identity, " ".join(_USER_CALLS)),
             (self._groups, "setgroups"),
             (self._personality, "personality"),
-            (self._restriction, "seccomp prctl landlock_restrict_self capset sched_setaffinity"),
+            (self._restriction, "seccomp prctl landlock_restrict_self capset"),
+            (self._set_trait, "sched_setaffinity setpriority"),
+            (self._ask_trait, "sched_getaffinity getpriority getgroups"),
         ]
 
     @staticmethod
@@ -48,6 +56,8 @@ class Heirlooms:
         if body.err or len(body.out) < 16:
             return
         resource = body.args[-1] & 0xFFFFFFFF
+        if len(body.args) > 1 and body.args[0] & 0xFFFFFFFF not in _own(event):
+            event.execution.problem_throughout(Reason.UNSUPPORTED, "limits of another process")
         (soft,) = struct.unpack_from("<Q", body.out)
         if soft == _INFINITY or resource == _RLIMIT_CORE or soft >= _AMPLE.get(resource, _INFINITY):
             return
@@ -67,8 +77,40 @@ class Heirlooms:
 
     def _groups(self, event: Event) -> None:
         if not event.body.err:
+            event.process.set_by[b"groups"] = event.execution
             event.execution.problem_throughout(Reason.UNSUPPORTED, "change of groups")
             self._hand_down(event, "change of groups by its caller")
+
+    def _set_trait(self, event: Event) -> None:
+        body = event.body
+        if body.err:
+            return
+        call = SYSCALL_NAMES[body.nr]
+        concerned = [event.process]
+        if not _about_itself(event):
+            event.execution.problem_throughout(Reason.UNSUPPORTED, f"{call} for other processes")
+            concerned = [*self.context.processes.values()]
+        for process in concerned:
+            process.set_by[_TRAITS[call]] = event.execution
+
+    @staticmethod
+    def _ask_trait(event: Event) -> None:
+        """What it was handed down is an input of those that were handed it."""
+        if event.body.err:
+            return
+        call = SYSCALL_NAMES[event.body.nr]
+        trait = _TRAITS[call]
+        if call != "getgroups" and not _about_itself(event):
+            event.execution.problem_throughout(Reason.FOREIGN_INPUT, f"{call} of other processes")
+            return
+        setter = event.process.set_by.get(trait)
+        if setter is None:
+            value = OwnFds().trait(trait)
+            event.execution.observe((Kind.TRAIT, trait), Observation(event.ts, b"", value))
+            return
+        for execution in event.execution.chain():
+            if not execution.contains(setter):
+                execution.problem(Reason.UNSUPPORTED, f"it asks for its {trait.decode()}, changed")
 
     def _personality(self, event: Event) -> None:
         wanted = event.body.args[0] & 0xFFFFFFFF
@@ -87,6 +129,24 @@ class Heirlooms:
             self._hand_down(event, f"{name} by its caller")
 
 
+def _about_itself(event: Event) -> bool:
+    """Whether a call like getpriority or sched_getaffinity means who makes it."""
+    *which, who = event.body.args
+    return which in ([], [_PRIO_PROCESS]) and who & 0xFFFFFFFF in _own(event)
+
+
+def _own(event: Event) -> tuple[int, int, int]:
+    """Numbers that mean the calling process or thread."""
+    return 0, event.process.tgid, event.tid
+
+
+_TRAITS = {
+    "sched_setaffinity": b"affinity",
+    "sched_getaffinity": b"affinity",
+    "setpriority": b"priority",
+    "getpriority": b"priority",
+    "getgroups": b"groups",
+}
 _USER_CALLS = (
     "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid",
 )  # fmt: skip

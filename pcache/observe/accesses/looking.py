@@ -68,11 +68,13 @@ class Looking:
         follow = name_of == "stat" or (
             name_of != "lstat" and not (body.args[0] if body.args else 0) & _AT_SYMLINK_NOFOLLOW
         )
+        if follow:
+            self._streams.look(event, path)
         if body.err:
             self.context.failed(event, path, follow=follow)
             return
         name = self.context.names.canonical(path, follow=follow)
-        if pseudo.ignored(name):
+        if self.context.ignored(event, path, name):
             return
         kind = Kind.CONTENT if follow else Kind.LCONTENT
         self.context.observe_stamp(event, kind, path, name)
@@ -92,11 +94,12 @@ class Looking:
         if path is None:
             return
         number = event.body.err
+        self._streams.refuse_name(event, path)
         if number not in (0, errno.EINVAL):
             self.context.failed(event, path, follow=False)
             return
         name = self.context.names.canonical(path, follow=False)
-        if pseudo.ignored(name):
+        if self.context.ignored(event, path, name):
             return
         if number:
             self.context.observe(event, Kind.NOT_LINK, path, name, value=OK)
@@ -104,16 +107,21 @@ class Looking:
             self.context.observe(event, Kind.LCONTENT, path, name, value=b"l" + event.body.out)
 
     def _access(self, event: Event) -> None:
-        """access, chdir, and an execve that failed."""
+        """access, statfs, and an execve that failed."""
         path = self.context.path(event)
         if path is None:
             return
-        if event.body.err:
-            self.context.failed(event, path, follow=True)
+        body = event.body
+        nofollow = SYSCALL_NAMES[body.nr] == "faccessat2" and body.args[1] & _AT_SYMLINK_NOFOLLOW
+        if not nofollow:
+            self._streams.look(event, path)
+        if body.err:
+            self.context.failed(event, path, follow=not nofollow)
             return
-        name = self.context.names.canonical(path, follow=True)
-        if not pseudo.ignored(name):
-            self.context.observe(event, Kind.EXISTS, path, name)
+        name = self.context.names.canonical(path, follow=not nofollow)
+        if not self.context.ignored(event, path, name):
+            kind = Kind.LEXISTS if nofollow else Kind.EXISTS
+            self.context.observe(event, kind, path, name)
 
     def _chdir(self, event: Event) -> None:
         """The event's base is the directory after the call: the one before is remembered."""

@@ -20,6 +20,8 @@ _O_ACCMODE, _O_CREAT, _O_EXCL, _O_TRUNC = 3, os.O_CREAT, os.O_EXCL, os.O_TRUNC
 _O_PATH, _O_TMPFILE_BIT = 0o10000000, 0o20000000
 _NO_EFFECT = os.O_CLOEXEC | os.O_NOCTTY | 0o100000  # O_LARGEFILE
 """bash opens /dev/tty with O_RDWR|O_NONBLOCK only to see that it can (check_dev_tty, shell.c)."""
+_HOW = struct.Struct("<QQQ")  # struct open_how
+_RESOLVE_CACHED = 0x20
 _DT_REG = 8
 _MKSTEMP_MODE = 0o600
 
@@ -37,6 +39,8 @@ class Opening:
         if path is None:
             return
         flags, mode = self._open_flags(body)
+        self._refuse_resolve(event, path)
+        self._refuse_terminal(event, path, flags)
         if body.err:
             follow = not flags & os.O_NOFOLLOW and not (flags & _O_CREAT and flags & _O_EXCL)
             self.context.failed(event, path, follow=follow)
@@ -53,11 +57,10 @@ class Opening:
         if pseudo.is_magic(path):
             self._open_again(event, path, stamp, flags)
         if name is None or body.deleted:
+            self.context.ignored(event, path, b"")
             self._open_nameless(event, path, stamp, flags)
-        elif name.startswith(b"/proc/") and self.context.foreign_process(event, name):
-            return
-        elif pseudo.ignored(name):
-            if form == S_IFCHR and flags & ~_NO_EFFECT != os.O_RDWR | os.O_NONBLOCK:
+        elif self.context.ignored(event, path, name):
+            if form == S_IFCHR and not _only_tries(flags):
                 event.execution.problem_throughout(Reason.FOREIGN_INPUT, text(name))
         elif form == S_IFDIR and path != name:
             # Names relative to it will be told from where it is, not from how it was reached.
@@ -66,7 +69,8 @@ class Opening:
         elif form == S_IFLNK:
             self.context.observe(event, Kind.LCONTENT, path, name)
         elif form == S_IFDIR or flags & _O_PATH:
-            self.context.observe(event, Kind.EXISTS, path, name, value=exists_value(stamp))
+            kind = Kind.LEXISTS if flags & os.O_NOFOLLOW else Kind.EXISTS
+            self.context.observe(event, kind, path, name, value=exists_value(stamp))
         elif form == S_IFREG:
             self._open_regular(event, path, name, stamp, flags, mode)
         elif form == S_IFIFO:
@@ -75,6 +79,21 @@ class Opening:
                     execution.problem(Reason.FOREIGN_INPUT, text(name))
         elif not pseudo.harmless_device(stamp.st_rdev):
             event.execution.problem_throughout(Reason.FOREIGN_INPUT, text(name))
+
+    @staticmethod
+    def _refuse_resolve(event: Event, path: bytes) -> None:
+        """openat2 with rules for the way to a file, which no fact follows."""
+        out = event.body.out
+        if len(out) == _HOW.size and _HOW.unpack(out)[2] & ~_RESOLVE_CACHED:
+            event.execution.problem_throughout(
+                Reason.UNSUPPORTED, f"openat2 of {text(path)} with resolve flags"
+            )
+
+    @staticmethod
+    def _refuse_terminal(event: Event, path: bytes, flags: int) -> None:
+        """Whether there is a terminal is no part of a call, beside the kinds of descriptors."""
+        if path == b"/dev/tty" and event.body.err == errno.ENXIO and not _only_tries(flags):
+            event.execution.problem_throughout(Reason.FOREIGN_INPUT, "/dev/tty: there is none")
 
     @staticmethod
     def _open_flags(body: Body) -> tuple[int, int]:
@@ -124,11 +143,12 @@ class Opening:
     ) -> None:
         if pseudo.is_magic(path):
             path = name  # /dev/stdin, /proc/self/fd/N: means another file in each process
+        content = Kind.LCONTENT if flags & os.O_NOFOLLOW else Kind.CONTENT
         if not stamp.f_mode & (_FMODE_WRITE | _FMODE_CREATED):
             if pseudo.is_pseudo(name):
-                self.context.observe(event, Kind.CONTENT, path, name)
+                self.context.observe(event, content, path, name)
             else:
-                self.context.observe_stamp(event, Kind.CONTENT, path, name, opened=True)
+                self.context.observe_stamp(event, content, path, name, opened=True)
             return
         self.context.not_only_looking()
         if pseudo.is_pseudo(name):
@@ -147,6 +167,7 @@ class Opening:
             else:
                 key = replaceable_path(stamp.st_mode & 0o7777, path)
                 self.context.observe(event, Kind.REPLACEABLE, key, name, value=OK)
+            self.context.modified_by(event, name, stamp)
             self.context.change(event, name, CREATED)
         elif flags & _O_TRUNC:
             if flags & _O_CREAT:
@@ -155,10 +176,12 @@ class Opening:
             else:
                 self.context.observe(event, Kind.EXISTS, path, name, value=exists_value(stamp))
                 self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)
+            self.context.modified_by(event, name, stamp)
             self.context.change(event, name, REPLACED, was=_DT_REG)
         else:
-            self.context.observe_stamp(event, Kind.CONTENT, path, name, opened=True)
+            self.context.observe_stamp(event, content, path, name, opened=True)
             self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)
+            self.context.modified_by(event, name, stamp)
             self.context.change(event, name, MODIFIED)
             self.context.modifying[event.process.tgid, name] = event.writes, event.ts
 
@@ -179,3 +202,7 @@ class Opening:
             name,
             value=OK if same else exists_value(stamp),
         )
+
+
+def _only_tries(flags: int) -> bool:
+    return flags & ~_NO_EFFECT == os.O_RDWR | os.O_NONBLOCK

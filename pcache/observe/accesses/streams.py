@@ -13,11 +13,15 @@ from .. import pseudo
 from ..events import FAULT, TRUNCATED, Body, Handle, Stamp
 from ..executions import MODIFIED, Chunk, Execution, Observation
 from ..syscall_table import NAMES as SYSCALL_NAMES
-from .context import Context, Event, Handler
+from .context import Context, Event, Handler, text
 
 _FMODE_READ, _FMODE_WRITE = 1, 2
 # asm-generic/ioctls.h: TCGETS, TIOCGPGRP, TIOCGWINSZ, FIONCLEX, FIOCLEX.
 _HARMLESS_IOCTLS = frozenset({0x5401, 0x540F, 0x5413, 0x5450, 0x5451})
+# Of files of its own: FIONREAD, FIONBIO; FICLONE, FICLONERANGE, FIDEDUPERANGE and FIEMAP of
+# linux/fs.h, whose files were opened to be read and written.
+_OWN_IOCTLS = frozenset({0x541B, 0x5421, 0x40049409, 0x4020940D, 0xC0189436, 0xC020660B})
+_F_UNLCK = 2
 
 
 class Streams:
@@ -37,6 +41,7 @@ class Streams:
             (self._copy, "sendfile splice tee copy_file_range vmsplice"),
             (self._map, "mmap"),
             (self._ioctl, "ioctl"),
+            (self._lock, "flock fcntl"),
             (self._inherited_change, "ftruncate fallocate lseek"),
         ]
 
@@ -102,13 +107,8 @@ class Streams:
         """All but stdout and stderr are not part of the call: their kind is a fact."""
         key = (Kind.FD, b"%d" % fd)
         if fd not in (1, 2) and key not in execution.inputs:
-            stamp = next(
-                descriptor.stamp
-                for same in execution.descriptors.values()
-                for descriptor in same
-                if descriptor.fd == fd
-            )
-            execution.observe(key, Observation(event.ts, b"", pseudo.kind_of(stamp)))
+            kind = pseudo.kind_of(execution.inherited(fd)[0].stamp)
+            execution.observe(key, Observation(event.ts, b"", kind))
 
     def stat(self, event: Event) -> None:
         """fstat of an inherited descriptor: the size of a file to read from tells its content;
@@ -123,6 +123,31 @@ class Streams:
             else:
                 self._depend_on_fd(event, execution, fd)
 
+    def look(self, event: Event, path: bytes) -> None:
+        """/dev/stdin and its like were looked at by their paths: as fstat of the descriptor."""
+        fd = pseudo.descriptor(path)
+        if fd is None:
+            return
+        self.context.not_only_looking()
+        for execution in event.execution.chain():
+            for descriptor in execution.inherited(fd):
+                regular = S_IFMT(descriptor.stamp.st_mode) == S_IFREG
+                if fd not in (1, 2) and regular:
+                    execution.problem(Reason.UNSUPPORTED, f"{text(path)}, a file, is looked at")
+                else:
+                    self._depend_on_fd(event, execution, fd)
+
+    def refuse_name(self, event: Event, path: bytes) -> None:
+        """What file a descriptor is, by its name, is not part of a call."""
+        fd = pseudo.descriptor(path)
+        if fd is None:
+            return
+        self.context.not_only_looking()
+        for execution in event.execution.chain():
+            for descriptor in execution.inherited(fd):
+                if not pseudo.is_null(descriptor.stamp):
+                    execution.problem(Reason.DESCRIPTOR_PASSING, f"name of descriptor {fd}")
+
     def refuse_inherited(self, event: Event, use: str) -> None:
         """Which file an inherited descriptor leads to is not part of a call: some uses of it make
         uncacheable whoever inherited it."""
@@ -135,7 +160,7 @@ class Streams:
     def _read(self, event: Event) -> None:
         self.inherited_read(event, moved=not SYSCALL_NAMES[event.body.nr].startswith("pread"))
 
-    def inherited_read(self, event: Event, *, moved: bool) -> None:
+    def inherited_read(self, event: Event, *, moved: bool, seeking: bool = False) -> None:
         body = event.body
         handle, stamp = body.handle, body.stamp2
         if handle is None or stamp is None:
@@ -150,6 +175,11 @@ class Streams:
                 continue
             self._depend_on_input(event, execution, fd, stamp)
             if moved:
+                before = execution.offsets.get(fd, execution.inherited(fd)[0].handle.pos)
+                if not seeking and handle.pos - event.ret != before:
+                    # Who shares the open file has read from it as well.
+                    what = f"offset of descriptor {fd}, moved by somebody else"
+                    execution.problem(Reason.INPUT_CHANGED, what)
                 execution.offsets[fd] = handle.pos
 
     @staticmethod
@@ -169,7 +199,7 @@ class Streams:
             return
         writable = bool(body.stamp2 and body.stamp2.f_mode & _FMODE_WRITE)
         if call == "lseek" and not writable:
-            self.inherited_read(event, moved=True)
+            self.inherited_read(event, moved=True, seeking=True)
             return
         for execution, fd in self._inheritors(event, body.handle, body.stamp2, writing=True):
             execution.problem(Reason.UNOBSERVABLE_WRITE, f"{call} of descriptor {fd}")
@@ -178,10 +208,24 @@ class Streams:
         """A look at what a descriptor is (isatty), or something that cannot be repeated."""
         body = event.body
         request = body.args[0] & 0xFFFFFFFF
-        for execution, fd in self._inheritors(event, body.handle, body.stamp2, writing=False):
+        inheritors = self._inheritors(event, body.handle, body.stamp2, writing=False)
+        if not inheritors and request not in _HARMLESS_IOCTLS | _OWN_IOCTLS:
+            event.execution.problem_throughout(
+                Reason.UNSUPPORTED, f"ioctl {request:#x} of {text(body.file or b'?')}"
+            )
+        for execution, fd in inheritors:
             self._depend_on_fd(event, execution, fd)
             if request not in _HARMLESS_IOCTLS and not body.err:
                 execution.problem(Reason.UNSUPPORTED, f"ioctl {request:#x} of descriptor {fd}")
+
+    @staticmethod
+    def _lock(event: Event) -> None:
+        """Whether somebody holds a lock on a file is no fact about the file."""
+        body = event.body
+        if body.err or body.out != struct.pack("<h", _F_UNLCK):
+            event.execution.problem_throughout(
+                Reason.CONFLICT, f"{text(body.file or b'?')} is locked by somebody else"
+            )
 
     def _copy(self, event: Event) -> None:
         """Bytes moved inside the kernel: read again from the file they came from."""

@@ -6,11 +6,12 @@ import struct
 
 from ...facts import ABSENT, error_value
 from ...model import Kind, Reason
-from ..executions import CREATED
+from ..executions import CREATED, Execution
 from ..syscall_table import NAMES as SYSCALL_NAMES
 from .context import LOOKUP_FAILED, Context, Event, Handler, text
 
 _AF_UNIX, _AF_UNSPEC = 1, 0
+_SOCK_DGRAM, _SOCK_TYPE = 2, 0xF
 _FAMILIES = {2: "inet", 10: "inet6", 16: "netlink", 17: "packet", 38: "alg", 40: "vsock"}
 _NAMESPACES = 0x7E020080  # CLONE_NEW*, sched.h
 
@@ -26,8 +27,7 @@ _BREAKERS = {
         "open_tree_attr move_mount mount_setattr"
     ),
     Reason.DESCRIPTOR_PASSING: "pidfd_getfd recvmmsg sendmmsg",
-    Reason.NETWORK: "accept accept4",
-    Reason.FOREIGN_INPUT: "syslog statmount listmount inotify_add_watch",
+    Reason.FOREIGN_INPUT: "syslog statmount listmount inotify_add_watch ioprio_get",
     Reason.UNSUPPORTED: (
         "open_by_handle_at fanotify_init fanotify_mark bpf perf_event_open quotactl quotactl_fd "
         "acct swapon swapoff reboot sethostname setdomainname iopl ioperm init_module "
@@ -51,6 +51,8 @@ class Surroundings:
         self.context = context
         self._private_ipc: set[tuple[str, int]] = set()
         """(shm, sem or msg; identifier) of what the tree made for itself."""
+        self._datagrams: set[Execution] = set()
+        """Those that have made unix sockets for datagrams."""
 
     def handlers(self) -> list[tuple[Handler, str]]:
         return [
@@ -63,6 +65,7 @@ class Surroundings:
             ),
             (self._make_ipc, _IPC_MAKING),
             (self._use_ipc, _IPC_USING),
+            (self._accept, "accept accept4"),
             (self._uname, "uname"),
             (self._breaker, " ".join(_REASON)),
         ]
@@ -75,6 +78,8 @@ class Surroundings:
 
     def _socket(self, event: Event) -> None:
         family = event.body.args[0]
+        if family == _AF_UNIX and event.body.args[1] & _SOCK_TYPE == _SOCK_DGRAM:
+            self._datagrams.add(event.execution)
         if not event.body.err and family not in (_AF_UNIX, _AF_UNSPEC):
             event.execution.problem_throughout(
                 Reason.NETWORK, f"socket of family {_FAMILIES.get(family, family)}"
@@ -94,14 +99,27 @@ class Surroundings:
         name = self.context.names.canonical(path, follow=True)
         if SYSCALL_NAMES[body.nr] == "bind":
             if not body.err:
+                if event.execution in self._datagrams:
+                    where = f"unix socket {text(path)}, to which anybody can send"
+                    event.execution.problem_throughout(Reason.NETWORK, where)
                 self.context.observe(event, Kind.LEXISTS, path, name, value=ABSENT)
                 self.context.change(event, name, CREATED)
         elif body.err in LOOKUP_FAILED:
             self.context.observe(event, Kind.CONTENT, path, name, value=error_value(body.err))
         else:
+            self.context.connections += 1
             for execution in event.execution.chain():
                 if name not in execution.changes:
                     execution.problem(Reason.NETWORK, f"unix socket {text(path)}")
+
+    def _accept(self, event: Event) -> None:
+        """Who connects may be an outsider: `Context.has_served_strangers` tells at the end."""
+        body = event.body
+        if body.err or body.handle is None:
+            return
+        if any(body.handle.file in at.descriptors for at in event.execution.chain()):
+            event.execution.problem_throughout(Reason.NETWORK, "accept of a socket handed in")
+        self.context.accepted.append(event.execution)
 
     def _kill(self, event: Event) -> None:
         body = event.body
