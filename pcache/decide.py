@@ -7,7 +7,7 @@ import os
 from pcache.codec import DamagedRow
 from pcache.errors import DamagedBlob, StoreError
 from pcache.facts import Facts
-from pcache.fingerprint import strong_fingerprint, weak_fingerprint
+from pcache.fingerprint import arguments_digest, strong_fingerprint, weak_fingerprint
 from pcache.model import Kind
 from pcache.restore import Plan
 from pcache.rules import NO
@@ -38,6 +38,17 @@ class Decider:
         self.damaged_index = False
         """Whether the index was found damaged: it should be mended before anything is recorded."""
 
+    def unknown(self, argv: tuple[bytes, ...]) -> bool:
+        """Whether nothing is known of any call with these arguments: then this is its miss."""
+        try:
+            if self._store.knows(arguments_digest(argv)):
+                return False
+        except StoreError:
+            return False  # `decide` says what is wrong
+        self._seen, self._why = None, "unknown call"
+        self._missed("unknown call")
+        return True
+
     def decide(self, call: Call, fds: FdView) -> Plan | None:
         """A prepared plan on a hit; None on a miss, `last_miss` says why."""
         self._why = ""
@@ -52,9 +63,7 @@ class Decider:
         except OSError as error:
             plan, kind, self._why = None, "cannot restore", _text(error)
         if plan is None:
-            let_tick_pass()
-            self._counters.inc("misses")
-            self._counters.inc(f"miss: {kind}")
+            self._missed(kind)
         else:
             self._counters.inc("hits")
             self._counters.inc("milliseconds skipped", plan.outcome.wall_ns // 1_000_000)
@@ -70,6 +79,11 @@ class Decider:
             self._why = _changes(self._store, *self._seen)
             self._seen = None
         return self._why
+
+    def _missed(self, kind: str) -> None:
+        let_tick_pass()
+        self._counters.inc("misses")
+        self._counters.inc(f"miss: {kind}")
 
     def _look_up(self, call: Call, fds: FdView) -> tuple[Plan | None, str]:
         store = self._store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xxhash import xxh3_128_digest
+from xxhash import xxh3_64_digest, xxh3_128_digest
 
 from pcache.codec import join
 from pcache.model import PathSet
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pcache.model import Call, Digest, Key
     from pcache.rules import Policy
 
-_FORMAT = b"pcache call 2"
+_FORMAT = b"pcache call 3"
 """Part of every weak fingerprint: change it whenever the meaning of a stored fact changes."""
 
 _IGNORED = frozenset(name for name, _ in IGNORED_ENVIRONMENT if not name.endswith(b"*"))
@@ -89,10 +89,18 @@ def _first(pair: tuple[bytes, bytes]) -> bytes:
     return pair[0]
 
 
+def arguments_digest(argv: Sequence[bytes]) -> bytes:
+    """What the weak fingerprint of every call with these arguments begins with.
+
+    So that a store can tell that nothing is known of any of them, before the rest is looked at.
+    """
+    return xxh3_64_digest(join(argv))
+
+
 def weak_fingerprint(call: Call, policy: Policy = DEFAULT) -> Digest:
     """Digest of the call: the first phase of a lookup."""
     ignored = policy.settings(call.executable).ignore_env
-    return xxh3_128_digest(
+    return arguments_digest(call.argv) + xxh3_128_digest(
         join(
             (
                 _FORMAT,

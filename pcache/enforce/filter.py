@@ -29,7 +29,7 @@ _DIGEST_BYTES = 16
 # linux/filter.h, linux/seccomp.h (struct seccomp_data), linux/audit.h
 _INSTRUCTION = Struct("=HBBI")
 _LOAD, _JUMP_EQUAL, _AND, _RETURN = 0x20, 0x15, 0x54, 0x06
-_NUMBER_AT, _ARCH_AT, _ADDRESS_AT = 0, 4, 8
+_NUMBER_AT, _ARCH_AT, _ADDRESS_AT, _ARGUMENTS_AT = 0, 4, 8, 16
 _ARCH_X86_64 = 0xC000003E
 _ALLOW = 0x7FFF0000
 
@@ -37,6 +37,9 @@ Condition = tuple[tuple[int, str, int], ...]
 """(argument number, `==` or `!=`, value), all of which must hold."""
 Rule = tuple[str, Condition]
 """A system call that notifies, and when."""
+Passing = tuple[int, int, int, int]
+"""A system call that need not notify: its number, the offset in its page of the instruction after
+it, and the number and lower half of one of its arguments."""
 
 
 def load(rules: Sequence[Rule], directory: bytes) -> bytes:
@@ -136,21 +139,22 @@ def _export(filter: Any) -> bytes:
         return os.pread(fd, os.fstat(fd).st_size, 0)
 
 
-def passing(exceptions: Sequence[tuple[int, int]], program: bytes) -> bytes:
-    """`program`, but what is called from an instruction that ends at a given offset in its page is
-    let through: (system call number, offset) pairs.  libseccomp cannot compare addresses."""
+def passing(exceptions: Sequence[Passing], program: bytes) -> bytes:
+    """`program`, with exceptions.  libseccomp cannot compare addresses."""
     before = b"".join(
         [
             _INSTRUCTION.pack(code, yes, no, value)
-            for number, offset in exceptions
+            for number, offset, argument, value in exceptions
             for code, yes, no, value in (
                 (_LOAD, 0, 0, _ARCH_AT),
-                (_JUMP_EQUAL, 0, 6, _ARCH_X86_64),
+                (_JUMP_EQUAL, 0, 8, _ARCH_X86_64),
                 (_LOAD, 0, 0, _NUMBER_AT),
-                (_JUMP_EQUAL, 0, 4, number),
+                (_JUMP_EQUAL, 0, 6, number),
                 (_LOAD, 0, 0, _ADDRESS_AT),
                 (_AND, 0, 0, 0xFFF),
-                (_JUMP_EQUAL, 0, 1, offset),
+                (_JUMP_EQUAL, 0, 3, offset),
+                (_LOAD, 0, 0, _ARGUMENTS_AT + 8 * argument),
+                (_JUMP_EQUAL, 0, 1, value),
                 (_RETURN, 0, 0, _ALLOW),
             )
         ]

@@ -1,12 +1,14 @@
-"""Where the C library sets up thread storage, so that this second call of every start can pass.
+"""What the system's C library does at every start, so that one stop is enough.
 
 `Entry` stops an image at brk(0) or arch_prctl(ARCH_SET_FS), whichever comes first, because no
 single call is the first of all run-time libraries.  A dynamically linked program of the system's
-C library makes both, from code of its loader; a filter cannot remember that it has stopped an image
-before, but it sees the address of the calling instruction, whose offset in its page no
-randomisation changes.  Letting that one pass saves every execution a second stop.
+C library makes both, from code of its loader, and brk(0) once more when it first allocates memory;
+a filter cannot remember that it has stopped an image before, but it sees the address of the calling
+instruction, whose offset in its page no randomisation changes.  Letting the later ones pass saves
+every execution one or two more stops.  Should both brk(0) be at the same offset, they differ in a
+register that brk(2) does not use: how much malloc(3) wants is still in it.
 
-Another loader with its call at the same offset would run its programs uncached, nothing worse.
+Another library with such a call at the same offset would run its programs uncached, nothing worse.
 """
 
 from __future__ import annotations
@@ -16,62 +18,123 @@ import select
 
 import xxhash
 
-from pcache.enforce import filter, signals, spawn
-from pcache.enforce.syscalls import SYS_ARCH_PRCTL
+from pcache.enforce import filter, signals, spawn, syscalls
+from pcache.enforce.loader import Loader, load_address
+from pcache.enforce.task import STAT_START_STACK, Process, Unreadable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pcache.enforce.filter import Rule
+    from pcache.enforce.filter import Passing, Rule
+    from pcache.enforce.notify import Notification
 
+_FORMAT = 2
 _LOADER = b"/lib64/ld-linux-x86-64.so.2"
-_PROBE = b"/bin/true"
+_PROBE = spawn.Command(b"/bin/sh", (b"/bin/sh", b"-c", b":"), (b"LC_ALL=C",))
+"""A program that allocates memory."""
 _PAGE_MASK = 0xFFF
+_LOWER_HALF = 0xFFFFFFFF
 _PATIENCE_MS = 5000
-_UNKNOWN = b"-"
+_MOST = 8
+_FIELDS = 4
 
 
-def learn(directory: bytes, rules: tuple[Rule, ...]) -> tuple[tuple[int, int], ...]:
-    """(system call number, offset in the page after the instruction) that may pass: none or one.
+class Habits:
+    """What was learnt."""
 
-    Found by watching one program start, and kept in `directory` for as long as the loader is the
-    same file.  Any failure means none.
-    """
+    def __init__(
+        self, passing: tuple[Passing, ...] = (), loader: Loader | None = None
+    ) -> None:
+        self.passing = passing
+        """What need not stop."""
+        self.loader = loader
+        """None where it is of another kind than we know."""
+
+    def encode(self) -> bytes:
+        """In one line, for `decode`."""
+        numbers = [number for exception in self.passing for number in exception]
+        if self.loader is not None:
+            numbers = [self.loader.stop, self.loader.variable, *numbers]
+        return b" ".join([b"-" if self.loader is None else b"+", *map(b"%d".__mod__, numbers)])
+
+    @classmethod
+    def decode(cls, text: bytes) -> Habits:
+        """Raises ValueError."""
+        kind, *words = text.split(b" ")
+        numbers = [int(word) for word in words]
+        loader = None
+        if kind == b"+":
+            stop, variable, *numbers = numbers
+            loader = Loader(stop, variable)
+        parts = [numbers[part::_FIELDS] for part in range(_FIELDS)]
+        return cls(tuple(zip(*parts, strict=True)), loader)
+
+
+def learn(directory: bytes, rules: tuple[Rule, ...]) -> Habits:
+    """Found by watching one program start, and kept in `directory` for as long as the loader is the
+    same file.  After any failure nothing is known."""
     try:
         st = os.stat(_LOADER)
-        stamp = (rules, st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns)
+        stamp = (_FORMAT, rules, st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns)
         path = directory + b"/habits-" + xxhash.xxh3_64_hexdigest(repr(stamp).encode()).encode()
         try:
             with open(path, "rb", buffering=0) as file:
-                known = file.readall()
-        except OSError:
-            known = b""
-        if not known:
-            offset = _watch(filter.load(rules, directory))
-            known = _UNKNOWN if offset is None else b"%d" % offset
-            filter.keep(path, known)
-        return ((SYS_ARCH_PRCTL, int(known)),) if known.isdigit() else ()
+                return Habits.decode(file.readall())
+        except (OSError, ValueError):
+            habits = _watch(filter.load(rules, directory))
+        filter.keep(path, habits.encode())
+        return habits
     except (OSError, spawn.FilterRefused):
-        return ()
+        return Habits()
 
 
-def _watch(program: bytes) -> int | None:
-    """Start a program under the filter; where it sets up thread storage, if not at first."""
-    spawned = spawn.spawn(spawn.Command(_PROBE, (_PROBE,), ()), program)
+def _watch(program: bytes) -> Habits:
+    """Start a program under the filter."""
+    spawned = spawn.spawn(_PROBE, program)
     signals.set_mask(spawned.mask)
     poll = select.poll()
     poll.register(spawned.listener.fd, select.POLLIN)
-    found = None
-    stops = 0
+    stops: list[Notification] = []
+    loader = None
     while ready := poll.poll(_PATIENCE_MS):
         if not ready[0][1] & select.POLLIN:
             break
         notification = spawned.listener.receive()
         if notification is not None:
-            if notification.nr == SYS_ARCH_PRCTL and stops:
-                found = notification.ip & _PAGE_MASK
-            stops += 1
+            if not stops:
+                loader = _loader(notification)
+            stops.append(notification)
             spawned.listener.proceed(notification.id)
     spawned.guardian.close()
     spawned.listener.close()
     os.waitpid(spawned.pid, 0)
-    return found
+    passing = [found for stop in stops[1:_MOST] if (found := _later(stops[0], stop)) is not None]
+    return Habits(tuple(passing), loader)
+
+
+def _later(first: Notification, later: Notification) -> Passing | None:
+    """How to tell a later stop from the first one of an image; None if nothing does."""
+    offset = later.ip & _PAGE_MASK
+    if (later.nr, offset) != (first.nr, first.ip & _PAGE_MASK):
+        return later.nr, offset, 0, later.args[0]
+    for argument in range(1, len(later.args)):
+        value = later.args[argument]
+        is_size = 0 < value <= _LOWER_HALF and not value & _PAGE_MASK
+        if is_size and value != first.args[argument] & _LOWER_HALF:
+            return later.nr, offset, argument, value
+    return None
+
+
+def _loader(notification: Notification) -> Loader | None:
+    """What the probe stopped in, if that is the loader that runs in this process as well."""
+    tid, ip = notification.tid, notification.ip
+    try:
+        variable = syscalls.address_of("__libc_stack_end")
+        process = Process(tid)
+        loader = Loader(
+            ip - load_address(process.auxiliary_vector()),
+            variable - load_address(Process(os.getpid()).auxiliary_vector()),
+        )
+        stack = int(process.stat()[STAT_START_STACK])
+    except (OSError, ValueError, Unreadable):
+        return None
+    return loader if loader.arguments(tid, ip) == (stack, _PROBE.argv) else None

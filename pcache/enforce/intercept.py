@@ -17,6 +17,7 @@ import os
 from pcache.enforce import filter, habits
 from pcache.enforce import task as tasks
 from pcache.enforce.filter import Rule
+from pcache.enforce.loader import Loader
 from pcache.enforce.notify import Notification
 from pcache.enforce.sandbox import DEFAULT, Sandbox
 from pcache.enforce.syscalls import SYS_EXECVE
@@ -24,7 +25,11 @@ from pcache.enforce.task import Process, Task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
+
+    Unknown = Callable[[tuple[bytes, ...]], bool]
+    """Whether a program with these arguments can only be left to run."""
 
     class Interception(Protocol):
         """One place to stop executions at."""
@@ -38,10 +43,11 @@ if TYPE_CHECKING:
             Raises EnvironmentProblem.
             """
 
-        def read(self, notification: Notification) -> Task | None:
-            """The execution about to start, or None if this is not one that we decide.
+        def read(self, notification: Notification, unknown: Unknown) -> Task | None:
+            """The execution about to start, or None if it is to run.
 
-            Raises OSError or Unreadable where the task cannot be understood.
+            Where its arguments are cheaper to have than all of it, `unknown` may be asked about
+            them first.  Raises OSError or Unreadable where the task cannot be understood.
             """
 
 
@@ -61,25 +67,35 @@ class Entry:
 
     def __init__(self) -> None:
         self._images: dict[int, tuple[bytes, ...]] = {}
-        """By tid: the image that was last given out for it."""
+        """By tid: the image that was last given out for it, or where its stack began."""
         self._limit = _MANY
+        self._loader: Loader | None = None
 
     def program(self, directory: bytes, sandbox: Sandbox = DEFAULT) -> bytes:
-        return filter.passing(
-            habits.learn(directory, self.rules), filter.load(self.rules + sandbox.rules, directory)
-        )
+        known = habits.learn(directory, self.rules)
+        self._loader = known.loader
+        return filter.passing(known.passing, filter.load(self.rules + sandbox.rules, directory))
 
-    def read(self, notification: Notification) -> Task | None:
+    def read(self, notification: Notification, unknown: Unknown) -> Task | None:
         # Later brk(0) of the same image must be told from a new image: it has had effects by
         # then.  A mistake the other way round only runs a program uncached.
-        process = Process(notification.tid)
+        tid = notification.tid
+        found = None
+        if self._loader is not None:
+            found = self._loader.arguments(tid, notification.ip)
+            if found is not None and unknown(found[1]):
+                self._remember(tid, (b"%d" % found[0],))
+                return None
+        process = Process(tid)
         stat = process.stat()
         if int(stat[tasks.STAT_FLAGS]) & _PF_FORKNOEXEC:
             return None
         identity = tuple(stat[index] for index in tasks.STAT_IMAGE)
-        if self._images.get(notification.tid) == identity:
+        given = self._images.get(tid)
+        # The loader stops there once in each image.
+        if given == identity or (found is None and given == (stat[tasks.STAT_START_STACK],)):
             return None
-        self._remember(notification.tid, identity)
+        self._remember(tid, identity)
         return process.image(stat)
 
     def _remember(self, tid: int, identity: tuple[bytes, ...]) -> None:
@@ -99,7 +115,7 @@ class Execve:
     def program(self, directory: bytes, sandbox: Sandbox = DEFAULT) -> bytes:
         return filter.load(self.rules + sandbox.rules, directory)
 
-    def read(self, notification: Notification) -> Task | None:
+    def read(self, notification: Notification, unknown: Unknown) -> Task | None:
         process = Process(notification.tid)
         args = notification.args
         if notification.nr == SYS_EXECVE:
@@ -115,7 +131,7 @@ class Nowhere:
     def program(self, directory: bytes, sandbox: Sandbox = DEFAULT) -> bytes:
         return filter.load(sandbox.rules, directory)
 
-    def read(self, notification: Notification) -> Task | None:
+    def read(self, notification: Notification, unknown: Unknown) -> Task | None:
         return None
 
 

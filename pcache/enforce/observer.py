@@ -19,6 +19,9 @@ class Observer:
     An exception raised here counts as an internal error: it is reported, and changes no decision.
     """
 
+    hears_misses = True
+    """Whether `missed` is of use: finding out what a task is about to run takes time."""
+
     def signalled(self, signal: int) -> None:
         """A signal came to us from outside, which may end what runs now."""
 

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
         def decide(self, call: Call, fds: FdView) -> Plan | None: ...
 
+        def unknown(self, argv: tuple[bytes, ...]) -> bool: ...
+
 
 _SLICE = 256 * 1024
 """Bytes a job may write before the others get their turn: a fraction of a millisecond."""
@@ -194,7 +196,7 @@ class Supervisor:
         if tid in self._passing:
             self._passing.discard(tid)
             return None
-        task = self._interception.read(notification)
+        task = self._interception.read(notification, self._unknown)
         if task is None:
             return None
         job = None
@@ -205,6 +207,16 @@ class Supervisor:
             if job is None:
                 task.fds.close()
         return job
+
+    def _unknown(self, argv: tuple[bytes, ...]) -> bool:
+        """Whether an execution with these arguments misses, and nobody wants to know more."""
+        if self._decider is None or (self._observer is not None and self._observer.hears_misses):
+            return False
+        if self._missed is not None and self._missed.argv == argv:
+            return False
+        unknown = self._decider.unknown(argv)
+        self.decided += unknown
+        return unknown
 
     def _look_up(self, id: int, task: Task) -> Job | None:
         began_ns = monotonic_ns()

@@ -72,6 +72,13 @@ class _Iovec(ctypes.Structure):
     _fields_ = (("base", _long), ("length", _long))
 
 
+_SCRATCH = 1 << 14
+_scratch = ctypes.create_string_buffer(_SCRATCH)
+_local, _remote = _Iovec(), _Iovec()
+_local_at, _remote_at = ctypes.addressof(_local), ctypes.addressof(_remote)
+"""Of `read_memory`, which keeps the interpreter lock: one call at a time uses them."""
+
+
 def _call(number: int, a: int, b: int = 0, c: int = 0, d: int = 0, e: int = 0) -> int:
     result: int = _syscall(number, a, b, c, d, e, 0)
     if result == -1:
@@ -150,11 +157,10 @@ def same_file(tid: int, fd1: int, fd2: int) -> bool:
 
 def read_memory(tid: int, address: int, length: int) -> bytes:
     """Up to `length` bytes of a task's memory; fewer where the mapping ends."""
-    buffer = ctypes.create_string_buffer(length)
-    local = _Iovec(ctypes.addressof(buffer), length)
-    remote = _Iovec(address, length)
-    here, there = ctypes.addressof(local), ctypes.addressof(remote)
-    count = _call(_SYS_PROCESS_VM_READV, tid, here, 1, there, 1)
+    buffer = _scratch if length <= _SCRATCH else ctypes.create_string_buffer(length)
+    _local.base, _local.length = ctypes.addressof(buffer), length
+    _remote.base, _remote.length = address, length
+    count = _call(_SYS_PROCESS_VM_READV, tid, _local_at, 1, _remote_at, 1)
     return ctypes.string_at(buffer, count)
 
 
@@ -170,6 +176,14 @@ def write_memory(tid: int, address: int, data: bytes) -> int:
 def fix_addresses() -> None:
     """No address space randomisation in what this process executes (personality(2))."""
     _call(_SYS_PERSONALITY, _call(_SYS_PERSONALITY, _QUERY) | _ADDR_NO_RANDOMIZE)
+
+
+def address_of(symbol: str) -> int:
+    """Where a variable of the C library or its loader is in this process.
+
+    Raises ValueError if there is none.
+    """
+    return ctypes.addressof(ctypes.c_char.in_dll(_libc, symbol))
 
 
 def forbid_core(pid: int) -> None:

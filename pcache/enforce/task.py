@@ -25,13 +25,13 @@ _AT_EMPTY_PATH = 0x1000
 # Indexes into the fields of /proc/PID/stat after the command name: proc(5) numbers minus 3.
 STAT_FLAGS = 6
 _STAT_START_TIME = 19
-_STAT_START_CODE, _STAT_END_CODE, _STAT_START_STACK, _STAT_START_BRK = 23, 24, 25, 44
+_STAT_START_CODE, _STAT_END_CODE, STAT_START_STACK, _STAT_START_BRK = 23, 24, 25, 44
 _STAT_ARG_START, _STAT_ARG_END, _STAT_ENV_START, _STAT_ENV_END = 45, 46, 47, 48
 STAT_IMAGE = (
     _STAT_START_TIME,
     _STAT_START_CODE,
     _STAT_END_CODE,
-    _STAT_START_STACK,
+    STAT_START_STACK,
     _STAT_START_BRK,
 )
 """What stays the same while one image runs, and differs for the next image of the process."""
@@ -97,6 +97,10 @@ class Process:
         """The fields of /proc/PID/stat after the command name."""
         text = self._read(b"stat")
         return text[text.rindex(b")") + 2 :].split()
+
+    def auxiliary_vector(self) -> bytes:
+        """What the kernel told the loader (getauxval(3))."""
+        return self._read(b"auxv")
 
     def image(self, stat: list[bytes]) -> Task:
         """The execution whose image is at its first system call."""

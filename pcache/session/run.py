@@ -148,7 +148,7 @@ class _Entering(Observer):
     def __init__(self, recorded: Recorded, decider: Decider, explain: bool) -> None:
         self._recorded = recorded
         self._decider = decider
-        self._explain = explain
+        self._explain = self.hears_misses = explain
 
     def signalled(self, signal: int) -> None:
         self._recorded.interrupted()

@@ -54,6 +54,9 @@ SCHEMA = 2
 STORED, KNOWN, NONDETERMINISTIC = "stored", "known", "nondeterministic"
 """What `Store.add` answers."""
 
+_BEYOND = b"\xff" * 17
+"""After the beginning of a weak fingerprint: more than any goes on with."""
+
 _TOUCH_NS = 3600 * 10**9
 """Uses are noted to the hour, so that a replay that hits has nothing to write."""
 
@@ -181,6 +184,14 @@ class Store:
         """`with store.batch():` makes everything within it appear together, or, after an exception,
         not at all.  Other writers wait meanwhile: put large files before."""
         return self._database
+
+    def knows(self, arguments: bytes) -> bool:
+        """Whether there are records of calls whose weak fingerprint begins like this."""
+        found = self._database.row(
+            "SELECT 1 FROM lookups WHERE weak >= ? AND weak < ? LIMIT 1",
+            (arguments, arguments + _BEYOND),
+        )
+        return found is not None
 
     def path_sets(self, weak: Digest) -> list[PathSet]:
         """The path sets recorded for a call, the most recently used first."""

@@ -57,6 +57,9 @@ class NamedPlan:
 class NamedDecider:
     last_miss = "runs by its name"
 
+    def unknown(self, argv: tuple[bytes, ...]) -> bool:
+        return argv[0] == b"unknown"
+
     def decide(self, call: Call, fds: FdView) -> NamedPlan | None:
         kind, *numbers = os.path.basename(call.executable).split(b"-")
         if kind == b"hit":
@@ -82,6 +85,7 @@ class Recording(Observer):
 
     def __init__(self, decisions: list[dict[str, object]]) -> None:
         self._decisions = decisions
+        self.hears_misses = "PCACHE_TEST_UNKNOWN" not in os.environ
 
     def hit(self, task: Task, plan: NamedPlan, began_ns: int, ended_ns: int) -> None:
         self._keep("hit", task, "", began_ns, ended_ns)
