@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     Value = bytes | str | int | None
     Row = tuple[bytes, ...]
 
+_ERRORS = (DatabaseError, UnicodeDecodeError)
+"""UnicodeDecodeError: SQLite has put the name of something damaged into its message."""
+
 BUSY_S = 10.0
 """How long to wait for another process's transaction, in seconds."""
 
@@ -51,14 +54,14 @@ class Database:
             ) from error
         try:
             self._connection: Connection = connect(path, timeout=BUSY_S, isolation_level=None)
-        except DatabaseError as error:
+        except _ERRORS as error:
             raise self._translated(error) from error
 
     def rows(self, sql: str, values: Sequence[Value] = ()) -> list[tuple[bytes, ...]]:
         """Runs one statement; all its rows (whose columns have the types of the schema)."""
         try:
             return self._connection.execute(sql, values).fetchall()
-        except DatabaseError as error:
+        except _ERRORS as error:
             raise self._translated(error) from error
 
     def row(self, sql: str, values: Sequence[Value] = ()) -> tuple[bytes, ...] | None:
@@ -74,7 +77,7 @@ class Database:
         """Runs one statement that gives one number."""
         try:
             (value,) = self._connection.execute(sql, values).fetchone()
-        except DatabaseError as error:
+        except _ERRORS as error:
             raise self._translated(error) from error
         return int(value)
 
@@ -117,14 +120,14 @@ class Database:
         """Closes the connection."""
         try:
             self._connection.close()
-        except DatabaseError as error:
+        except _ERRORS as error:
             raise self._translated(error) from error
 
-    def _translated(self, error: DatabaseError) -> StoreError:
+    def _translated(self, error: DatabaseError | UnicodeDecodeError) -> StoreError:
         name = os.fsdecode(self.path)
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         # Our statements are right, so SQLITE_ERROR means that tables are missing.
-        if code in (_CORRUPT, _NOTADB, _ERROR):
+        if isinstance(error, UnicodeDecodeError) or code in (_CORRUPT, _NOTADB, _ERROR):
             return DamagedIndex(
                 f"the index of the store is damaged ({name}: {error})",
                 "it is set aside and a new one begun when something is recorded next",
