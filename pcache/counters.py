@@ -15,6 +15,10 @@ NAMES: dict[str, str] = {
     "miss: damaged": "a record or blob was found damaged or missing",
     "miss: store error": "the store could not be read",
     "miss: cannot restore": "the outputs could not be put in place",
+    "checks": "hits that were run for real instead; the sum of the next three",
+    "checks equal": "what they did is what is recorded",
+    "checks different": "what they did is not what is recorded: the call is quarantined",
+    "checks without result": "what they did could not be compared",
     "uncacheable": "executions that may not be stored; the sum of all `uncacheable: ...`",
     **{
         f"uncacheable: {reason}": f"executions that may not be stored because: {reason}"

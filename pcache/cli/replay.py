@@ -10,6 +10,10 @@ from pcache.cli.sandbox import OPTIONS as SANDBOX_OPTIONS
 from pcache.cli.sandbox import sandbox_of
 from pcache.errors import UsageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 SUMMARY = "run a command, restoring what is recorded instead of running it"
 
 HELP = """\
@@ -28,6 +32,11 @@ options:
                                  that moment can make the call fail with EINTR in programs that
                                  do not expect it (some shells, rarely), and what prints more
                                  than its pipe holds runs instead
+      --check            run every execution that would be replayed for real and compare its
+                         files, its output and its exit status with what is recorded; nothing is
+                         restored or recorded.  Each that differs is reported, and its call is
+                         quarantined: it runs until it has been recorded over other inputs.
+                         Needs root; under sudo the command runs as you, as with `pcache trace`
       --json FILE        write the counters to FILE
   -h, --help             this text
 
@@ -37,11 +46,13 @@ another root or mount namespace, and programs that are being traced.  Unless pca
 set-user-ID programs gain no privileges.  Programs that outlive COMMAND run on uncached.
 
 exit status: that of COMMAND (if a signal killed it, pcache ends by the same signal); 2 wrong usage,
-125 pcache itself failed, 126 COMMAND cannot be executed, 127 COMMAND was not found.
+124 with --check: something differed, 125 pcache itself failed, 126 COMMAND cannot be executed, 127
+COMMAND was not found.
 
 examples:
   pcache replay make -j4
   pcache replay -v sh build.sh
+  sudo pcache replay --check make -j4
 """.replace("{sandbox}", SANDBOX_HELP)
 
 _OPTIONS = {
@@ -50,6 +61,7 @@ _OPTIONS = {
     "-v": "verbose",
     "--verbose": "verbose",
     "--intercept": "intercept=",
+    "--check": "check",
     "--json": "json=",
     **SANDBOX_OPTIONS,
 }
@@ -64,15 +76,37 @@ def run(args: list[str]) -> int:
             "no command to replay", "usage: pcache replay [OPTION...] COMMAND [ARG...]"
         )
     intercept = choice("intercept", _PLACES, options)
-    json = options.get("json")
+    words = [os.fsencode(word) for word in command]
+    json = None if "json" not in options else str(options["json"])
+    if options.get("check"):
+        if intercept != _PLACES[0]:
+            raise UsageError("--check stops executions at their entry only")
+        return _check(words, json, options)
 
     from pcache.session.replay import replay
 
     return replay(
-        [os.fsencode(word) for word in command],
+        words,
         intercept=intercept,
         quiet=bool(options.get("quiet")),
-        json=None if json is None else str(json),
+        json=json,
         verbose=bool(options.get("verbose")),
         sandbox=sandbox_of(options),
     )
+
+
+def _check(words: list[bytes], json: str | None, options: Mapping[str, str | bool]) -> int:
+    from pcache.cli.trace import ring_bytes
+    from pcache.session.check import Check
+    from pcache.session.recorded import Options
+
+    return Check(
+        words,
+        Options(
+            quiet=bool(options.get("quiet")),
+            explain=bool(options.get("verbose")),
+            json=json,
+            ring_bytes=ring_bytes(None),
+            sandbox=sandbox_of(options),
+        ),
+    ).run()

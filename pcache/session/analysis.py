@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from .. import fingerprint
 from ..counters import Counters
 from ..descriptors import OwnFds
 from ..facts import Facts
-from ..model import Key, Reason, Uncacheable
+from ..model import Key, Reason, Record, Uncacheable
 from ..observe.conditions import Clock, Conditions, call_of
 from ..observe.events import Stamp
 from ..observe.executions import Execution, Observation
@@ -50,28 +50,36 @@ class Analysis:
     def store(self, failure: str, interrupted: Iterable[int], explain: Explain) -> None:
         """Stores the executions that can be vouched for, each whole or not at all.
 
+        `explain` is told of each verdict; for the rest see `settled`.  Raises StoreError.
+        """
+        with self._store.batch():
+            for execution, result in self.settled(failure, interrupted):
+                if isinstance(result, list):
+                    self._refuse(execution, result, explain)
+                else:
+                    explain(self._store.add(result), execution)
+
+    def settled(
+        self, failure: str, interrupted: Iterable[int]
+    ) -> Iterator[tuple[Execution, Record | list[Uncacheable]]]:
+        """Each execution that ran, with its record or why there is none.
+
         `failure`: why the recording as a whole is worthless, or empty; `interrupted`: when signals
-        came from outside (CLOCK_MONOTONIC ns); `explain` is told of each verdict.  Raises
-        StoreError.
+        came from outside (CLOCK_MONOTONIC ns).  Raises StoreError.
         """
         executions = self.tree.executions
         self._counters.inc("executions", len(executions))
         if self.clock.stepped():
             failure = failure or "the system clock was set meanwhile"
-        with self._store.batch():
-            for execution in executions:
-                if execution.replayed:
-                    continue
-                if failure:
-                    execution.problem(Reason.EVENTS_LOST, failure)
-                for at in interrupted:
-                    if execution.image < at and (execution.end is None or execution.end >= at):
-                        execution.problem(Reason.KILLED_OUTSIDE, "a signal while it ran")
-                result = self._conditions.settle(execution)
-                if isinstance(result, list):
-                    self._refuse(execution, result, explain)
-                else:
-                    explain(self._store.add(result), execution)
+        for execution in executions:
+            if execution.replayed:
+                continue
+            if failure:
+                execution.problem(Reason.EVENTS_LOST, failure)
+            for at in interrupted:
+                if execution.image < at and (execution.end is None or execution.end >= at):
+                    execution.problem(Reason.KILLED_OUTSIDE, "a signal while it ran")
+            yield execution, self._conditions.settle(execution)
 
     def _refuse(self, execution: Execution, reasons: list[Uncacheable], explain: Explain) -> None:
         self._counters.inc("uncacheable")

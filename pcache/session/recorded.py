@@ -49,6 +49,9 @@ class Options:
 class Recorded:
     """The recorder's side of one session: `load`, `open_gate`, `tick` while it runs, `finish`."""
 
+    nothing = "nothing of this run is stored"
+    """What it means for the user if the recording is worthless."""
+
     def __init__(self, user: User, options: Options, store: Store, counters: Counters) -> None:
         self._user = user
         self._options = options
@@ -114,17 +117,21 @@ class Recorded:
             if lost:
                 failure = f"{lost} kernel events did not fit into the ring"
             if failure:
-                say(f"pcache: nothing of this run is stored: {failure}")
+                say(f"pcache: {self.nothing}: {failure}")
             if lost:
                 say("pcache: a larger ring may help: --ring-size MIB")
-            self.analysis.store(failure, self._interrupted, self._explain)
+            self.conclude(failure, self._interrupted)
             self._make_room()
             self._store.close()
         except (PcacheError, OSError) as error:
             if self._recording.failure:
                 return  # one message is enough: a full disk fails more than once
             message = error if isinstance(error, PcacheError) else StoreError(str(error))
-            say(f"{message.report()}\npcache: nothing of this run is stored")
+            say(f"{message.report()}\npcache: {self.nothing}")
+
+    def conclude(self, failure: str, interrupted: list[int]) -> None:
+        """What becomes of the recording, at its end: see `Analysis.settled`."""
+        self.analysis.store(failure, interrupted, self._explain)
 
     def _make_room(self) -> None:
         try:

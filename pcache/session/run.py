@@ -50,7 +50,7 @@ class Run:
         except PcacheError as error:
             say(error.report())
             return self._plainly("the command runs without pcache")
-        decider = _Decider(store, self._counters)
+        decider = self._decider(store)
         tell = self._tell_root if self._options.explain else None
         status = replay_root(self._command, decider, tell)
         if status is None:
@@ -61,8 +61,22 @@ class Run:
         self._report(status)
         return end(status)
 
-    def _recorded(self, store: Store, decider: _Decider) -> int:
-        recorded = Recorded(self._user, self._options, store, self._counters)
+    # ---- what a check does in another way ----
+
+    def _decider(self, store: Store) -> Decider:
+        return _Decider(store, self._counters)
+
+    def _recorder(self, store: Store) -> Recorded:
+        return Recorded(self._user, self._options, store, self._counters)
+
+    def _observer(self, recorded: Recorded, decider: Decider) -> Observer:
+        return _Entering(recorded, decider, self._options.explain)
+
+    # ---- the command itself ----
+
+    def _recorded(self, store: Store, decider: Decider) -> int:
+        """Runs the command under the supervisor and the recorder; its wait status."""
+        recorded = self._recorder(store)
         # Not at the execve: the recorder must see the program start that a hit stands for.
         place = Entry()
         command = spawn.Command(self._command.path, self._command.argv, self._command.env)
@@ -81,7 +95,7 @@ class Run:
             say(error.report() if isinstance(error, PcacheError) else f"pcache: {error}")
             return self._plainly("the command runs without pcache")
         syscalls.keep_ptrace_capability()
-        observer = _Entering(recorded, decider, self._options.explain)
+        observer = self._observer(recorded, decider)
         supervisor = Supervisor(
             spawned,
             place,

@@ -321,6 +321,16 @@ class Store:
         if now - self._used.get(strong, 0) > _TOUCH_NS:
             self._touched[strong] = now
 
+    def quarantine(self, weak: Digest, what: str) -> None:
+        """Withdraws all outcomes of a call: one was seen to differ (`what`) from what a run over
+        the same inputs does."""
+        now = time.time_ns()
+        with self._database:
+            for (strong,) in self._database.rows(
+                "SELECT strong FROM outcomes WHERE weak = ?", (weak,)
+            ):
+                self._withdraw(strong, weak, what, now)
+
     def _note_touched(self) -> None:
         if not self._touched:
             return
