@@ -6,7 +6,7 @@
  * expensive loop once.  No kernel header is used: kernel objects are u64 addresses, read with
  * bpf_probe_read_kernel at offsets that come from BTF as -DO_STRUCT_FIELD (observe/offsets.py).
  *
- * -D parameters: O_*, FILE_BLOCK, INODE_BLOCK, SUPER_BLOCK (bytes read of each), RING_PAGES.
+ * -D parameters: O_*, FILE_BLOCK, INODE_BLOCK, SUPER_BLOCK (bytes read of each).
  */
 #include "layout.h"
 
@@ -71,11 +71,13 @@ BPF_HASH(processes, u32, struct process, 16384);
 BPF_ARRAY(calls, struct call, 512);
 BPF_PROG_ARRAY(programs, 32);
 BPF_TABLE("lru_hash", u64, u64, seen, 131072);
-BPF_RINGBUF_OUTPUT(ring, RING_PAGES);
+BPF_RINGBUF_OUTPUT(ring, 1); /* only shows what `rings` holds: each session has a ring of its own */
+BPF_ARRAY_OF_MAPS(rings, "ring", 1);
 
 /* BCC: map functions cannot be used inside a macro, so each access has a function. */
 static __always_inline struct scratch *get_scratch(void) { u32 z = 0; return scratches.lookup(&z); }
 static __always_inline struct counters *get_counts(void) { u32 z = 0; return counts.lookup(&z); }
+static __always_inline void *get_ring(void) { u32 z = 0; return rings.lookup(&z); }
 static __always_inline struct call *get_call(u32 nr) { return calls.lookup(&nr); }
 static __always_inline struct process *get_process(void) {
   u32 tgid = bpf_get_current_pid_tgid() >> 32;
@@ -96,8 +98,9 @@ static __always_inline void output(struct scratch *s) {
   struct counters *c = get_counts();
   u64 n = s->used;
   BARRIER(n);
+  void *ring = get_ring();
   if (!c || n > BUFFER + SLACK) return;
-  if (ring.ringbuf_output(&s->event, sizeof(struct event) + n, NO_WAKEUP)) {
+  if (!ring || bpf_ringbuf_output(ring, &s->event, sizeof(struct event) + n, NO_WAKEUP)) {
     c->lost++;
     struct process *p = get_process();
     if (p) p->flags |= FLAG_LOST;
@@ -200,6 +203,10 @@ static __always_inline struct stamp *add_stamp(struct scratch *s, u64 file, u32 
   if (t) read_stamp(s, t, file);
   return t;
 }
+/* /dev/null: what is written there is neither looked at nor kept. */
+static __always_inline int is_null(struct stamp *t) {
+  return t && (t->mode & 0170000) == 0020000 && t->rdev == (1 << 20 | 3);
+}
 /* struct stat and struct statx as x86-64 lays them out (uapi asm/stat.h, linux/stat.h). */
 static __always_inline void add_stat(struct scratch *s, u64 address, int statx) {
   u8 *b = s->block;
@@ -286,9 +293,9 @@ static __always_inline void queue_file(struct scratch *s, u64 file, u32 kind) {
   queue_walk(s, file + O_FILE_PATH_MNT, kind);
 }
 /* The open file a call is about: which description, which version. */
-static __always_inline void add_open(struct scratch *s, u64 file, u32 stamp) {
+static __always_inline struct stamp *add_open(struct scratch *s, u64 file, u32 stamp) {
   add_handle(s, file, SECTION_HANDLE);
-  add_stamp(s, file, stamp);
+  return add_stamp(s, file, stamp);
 }
 /* The same and its path. */
 static __always_inline void add_file(struct scratch *s, u64 file, u32 stamp) {
@@ -625,7 +632,7 @@ int handle_write(struct bpf_raw_tracepoint_args *ctx) {
     if (ret > 0) p->writes++;
     if (!f || (!named && inherited(s, p, f) < 0)) return 0;
     add_args(s, c->args);
-    add_open(s, f, SECTION_STAT2);
+    if (is_null(add_open(s, f, SECTION_STAT2))) return 0;
     output(s);
     if (ret <= 0) return 0;
     s->event.type = EVENT_DATA; s->from = ARG(c->out); s->length = ret; s->done = 0;
@@ -656,7 +663,7 @@ int handle_writev(struct bpf_raw_tracepoint_args *ctx) {
     if (ret > 0) p->writes++;
     if (!f || inherited(s, p, f) < 0) return 0;
     add_args(s, c->args);
-    add_open(s, f, SECTION_STAT2);
+    if (is_null(add_open(s, f, SECTION_STAT2))) return 0;
     output(s);
     if (ret <= 0) return 0;
     s->event.type = EVENT_DATA;

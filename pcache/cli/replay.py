@@ -98,6 +98,7 @@ def run(args: list[str]) -> int:
 def _check(words: list[bytes], json: str | None, options: Mapping[str, str | bool]) -> int:
     from pcache.cli.trace import ring_bytes
     from pcache.session.check import Check
+    from pcache.session.probes import Probes
     from pcache.session.recorded import Options
 
     return Check(
@@ -106,7 +107,7 @@ def _check(words: list[bytes], json: str | None, options: Mapping[str, str | boo
             quiet=bool(options.get("quiet")),
             explain=bool(options.get("verbose")),
             json=json,
-            ring_bytes=ring_bytes(None),
             sandbox=sandbox_of(options),
         ),
+        Probes(ring_bytes(None)),
     ).run()

@@ -66,6 +66,7 @@ def run(args: list[str]) -> int:
         say("pcache: to record as well: sudo pcache run ...")
         quiet = bool(options.get("quiet"))
         return replay(words, quiet=quiet, json=json, sandbox=sandbox_of(options))
+    from pcache.session.probes import Probes
     from pcache.session.recorded import Options
     from pcache.session.run import Run
 
@@ -76,7 +77,7 @@ def run(args: list[str]) -> int:
             quiet=bool(options.get("quiet")),
             explain=bool(options.get("explain")),
             json=json,
-            ring_bytes=ring_bytes(options.get("ring-size")),
             sandbox=sandbox_of(options),
         ),
+        Probes(ring_bytes(options.get("ring-size"))),
     ).run()

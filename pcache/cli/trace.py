@@ -57,21 +57,29 @@ def run(args: list[str]) -> int:
         raise UsageError(
             "no command to trace", "usage: sudo pcache trace [OPTION...] COMMAND [ARG...]"
         )
+    sandbox = sandbox_of(options)
+    from pcache.session.probes import Probes
+
+    probes = Probes(ring_bytes(options.get("ring-size")))
+    probes.start()  # the kernel works on them while Python imports the rest
     from pcache.session.recorded import Options
     from pcache.session.trace import Trace
 
     json = options.get("json")
-    return Trace(
-        [os.fsencode(word) for word in command],
-        Options(
-            as_root=bool(options.get("as-root")),
-            quiet=bool(options.get("quiet")),
-            explain=bool(options.get("explain")),
-            json=None if json is None else str(json),
-            ring_bytes=ring_bytes(options.get("ring-size")),
-            sandbox=sandbox_of(options),
-        ),
-    ).run()
+    try:
+        return Trace(
+            [os.fsencode(word) for word in command],
+            Options(
+                as_root=bool(options.get("as-root")),
+                quiet=bool(options.get("quiet")),
+                explain=bool(options.get("explain")),
+                json=None if json is None else str(json),
+                sandbox=sandbox,
+            ),
+            probes,
+        ).run()
+    finally:
+        probes.close()
 
 
 def ring_bytes(option: str | bool | None) -> int:

@@ -7,8 +7,10 @@ import os
 import struct
 
 _NR_BPF = 321
-_MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _PROG_LOAD, _RAW_TRACEPOINT_OPEN = 0, 1, 2, 5, 17
+_MAP_CREATE, _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE, _MAP_NEXT_KEY = 0, 1, 2, 3, 4
+_PROG_LOAD, _OBJ_PIN, _OBJ_GET, _OBJ_INFO, _RAW_TRACEPOINT_OPEN = 5, 6, 7, 15, 17
 _MAP_UPDATE_BATCH = 26
+MAP_TYPE_ARRAY_OF_MAPS, MAP_TYPE_RINGBUF = 12, 27
 PROG_TYPE_RAW_TRACEPOINT = 17
 _ATTR_SIZE = 128
 
@@ -28,9 +30,14 @@ def _address(buffer: ctypes.Array[ctypes.c_char]) -> int:
     return ctypes.addressof(buffer)
 
 
-def map_create(kind: int, key: int, value: int, entries: int, flags: int = 0) -> int:
-    """A new map's descriptor; sizes in bytes.  Raises OSError, as all functions here."""
-    return _bpf(_MAP_CREATE, struct.pack("<5I", kind, key, value, entries, flags))
+def map_create(
+    kind: int, key: int, value: int, entries: int, flags: int = 0, inner: int = 0
+) -> int:
+    """A new map's descriptor; sizes in bytes.  `inner`: for a map of maps, one like those it holds.
+
+    Raises OSError, as all functions here.
+    """
+    return _bpf(_MAP_CREATE, struct.pack("<6I", kind, key, value, entries, flags, inner))
 
 
 def map_update(fd: int, key: bytes, value: bytes) -> None:
@@ -45,6 +52,50 @@ def map_lookup(fd: int, key: bytes, size: int) -> bytes:
     v = ctypes.create_string_buffer(size)
     _bpf(_MAP_LOOKUP, struct.pack("<IIQQQ", fd, 0, _address(k), _address(v), 0))
     return v.raw
+
+
+def map_delete(fd: int, key: bytes) -> None:
+    k = ctypes.create_string_buffer(key, len(key))
+    _bpf(_MAP_DELETE, struct.pack("<IIQ", fd, 0, _address(k)))
+
+
+def map_first_key(fd: int, size: int) -> bytes | None:
+    """Any key of `size` bytes that is in the map; None if it is empty."""
+    k = ctypes.create_string_buffer(size)
+    try:
+        _bpf(_MAP_NEXT_KEY, struct.pack("<IIQQ", fd, 0, 0, _address(k)))
+    except FileNotFoundError:
+        return None
+    return k.raw
+
+
+def map_id(fd: int) -> int:
+    """The number under which a map of maps gives it."""
+    return _map_info(fd)[1]
+
+
+def map_value_size(fd: int) -> int:
+    """Bytes."""
+    return _map_info(fd)[3]
+
+
+def _map_info(fd: int) -> tuple[int, ...]:
+    """Type, id, key_size, value_size: how struct bpf_map_info (linux/bpf.h) begins."""
+    info = ctypes.create_string_buffer(16)
+    _bpf(_OBJ_INFO, struct.pack("<IIQ", fd, len(info), _address(info)))
+    return struct.unpack("<4I", info)
+
+
+def pin(path: str, fd: int) -> None:
+    """Gives a map or program a name in bpffs, by which it outlives this process."""
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    _bpf(_OBJ_PIN, struct.pack("<QII", _address(name), fd, 0))
+
+
+def pinned(path: str) -> int:
+    """Descriptor of what was pinned there."""
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    return _bpf(_OBJ_GET, struct.pack("<QII", _address(name), 0, 0))
 
 
 def map_update_batch(fd: int, keys: bytes, values: bytes, count: int) -> None:

@@ -1,4 +1,4 @@
-"""The recorder's programs: compiled with BCC once, kept, and loaded with bpf(2).
+"""The recorder's programs: compiled with BCC once and kept in a file.
 
 Compiling takes one to two seconds, loading the kept result a tenth (measured), so BCC and clang are
 used only when there is no valid copy.  A copy is valid for one kernel and one version of our
@@ -9,18 +9,16 @@ It is kept under /var/cache because root loads it: a user's own cache could plan
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import struct
-import threading
 
 import xxhash
 
 from .. import codec
-from ..errors import EnvironmentProblem, PcacheError, PrivilegeError
+from ..errors import EnvironmentProblem, PcacheError
 from ..resources import bpf_dir, import_bcc
-from . import bpf, calls
 from .btf import VMLINUX
-from .offsets import compiler_flags
 
 CACHE_DIR = "/var/cache/pcache"
 
@@ -51,9 +49,10 @@ SLOTS = {
     23: "tail_data",
     24: "tail_result",
 }
-MAPS = ("scratches", "counts", "processes", "calls", "programs", "seen", "ring")
+MAPS = ("scratches", "counts", "processes", "calls", "programs", "seen", "ring", "rings")
 
-_VERIFIED_LONGEST = frozenset({"handle_writev", "handle_write", "tail_args"})
+_SOURCES = ("offsets.py", "program.py", "loaded.py", "rings.py", "calls.py", "syscall_table.py")
+"""Beside this file: what else shapes the programs and the tables they are loaded with."""
 
 _LOAD_IMM64, _PSEUDO_MAP_FD = 0x18, 1
 _INSTRUCTION = 8
@@ -107,6 +106,8 @@ def compile_image() -> Image:
 
     Raises EnvironmentProblem: bcc missing, unknown kernel layout, or clang's refusal.
     """
+    from .offsets import compiler_flags
+
     source = bpf_dir()
     # Read by BCC when it is imported; with this stub no kernel headers are needed.
     os.environ["BCC_KERNEL_SOURCE"] = os.path.join(source, "stub")
@@ -116,7 +117,6 @@ def compile_image() -> Image:
     flags = [
         *compiler_flags(),
         f"-I{source}",
-        "-DRING_PAGES=1",  # the ring's real size is chosen when it is created
         "-Wno-unused-function",
         "-Werror=implicit-function-declaration",
     ]
@@ -127,7 +127,8 @@ def compile_image() -> Image:
             f"the recorder does not compile on this kernel: {error}",
             "see the compiler's messages above; `pcache doctor` checks what recording needs",
         ) from error
-    lib, handle = bcc.lib, module.module
+    # A pointer: BCC does not declare the arguments of all its functions, and ctypes passes int.
+    lib, handle = bcc.lib, ctypes.c_void_p(module.module)
     maps: dict[str, tuple[int, int, int, int, int]] = {}
     names_by_fd: dict[int, str] = {}
     for name in MAPS:
@@ -162,7 +163,7 @@ def _relocatable(code: bytes, names_by_fd: dict[int, str]) -> tuple[bytes, list[
 
 
 def image_key() -> str:
-    """Hex digest of the kernel's BTF and of everything the compiled programs depend on."""
+    """Hex digest of the kernel's BTF and of everything that shapes the loaded programs."""
     state = xxhash.xxh3_128()
     source = bpf_dir()
     here = os.path.dirname(os.path.abspath(__file__))
@@ -172,20 +173,20 @@ def image_key() -> str:
         os.path.join(source, "recorder.bpf.c"),
         os.path.join(source, "layout.h"),
         os.path.join(stub, "types.h"),
-        os.path.join(here, "offsets.py"),
-        os.path.join(here, "program.py"),
+        *(os.path.join(here, name) for name in _SOURCES),
     ):
         with open(path, "rb") as file:
             state.update(file.read())
     return state.hexdigest()
 
 
-def image(cache_dir: str = CACHE_DIR) -> Image:
+def image(cache_dir: str = CACHE_DIR, key: str = "") -> Image:
     """The programs for this kernel, from the cache when it holds a valid copy.
 
-    A cache that is missing, unwritable, damaged or somebody else's only costs time.
+    A cache that is missing, unwritable, damaged or somebody else's only costs time.  `key` is that
+    of `image_key`, if it is known.
     """
-    path = os.path.join(cache_dir, f"recorder-{image_key()}")
+    path = os.path.join(cache_dir, f"recorder-{key or image_key()}")
     damage = (OSError, PcacheError, ValueError, StopIteration, struct.error)
     with contextlib.suppress(*damage), open(path, "rb") as file:
         status = os.fstat(file.fileno())
@@ -200,113 +201,3 @@ def image(cache_dir: str = CACHE_DIR) -> Image:
             file.write(compiled.to_bytes())
         os.rename(temporary, path)
     return compiled
-
-
-class Recorder:
-    """The loaded programs and their maps.  Attached between `attach` and `close`.
-
-    Raises PrivilegeError when the kernel refuses BPF to us, EnvironmentProblem for other refusals.
-    """
-
-    def __init__(self, compiled: Image, ring_bytes: int) -> None:
-        """ring_bytes: a power of two, at least a page."""
-        self.ring_bytes = ring_bytes
-        self._fds: list[int] = []
-        self._links: list[int] = []
-        try:
-            self._load(compiled, ring_bytes)
-        except OSError as error:
-            self.close()
-            if isinstance(error, PermissionError):
-                raise PrivilegeError(
-                    "the kernel refuses BPF programs to this process",
-                    "run it as root: sudo pcache trace ...",
-                ) from error
-            raise EnvironmentProblem(f"cannot load the recorder: {error}") from error
-
-    def _load(self, compiled: Image, ring_bytes: int) -> None:
-        maps: dict[str, int] = {}
-        for name, (kind, key, value, entries, flags) in compiled.maps.items():
-            size = ring_bytes if name == "ring" else entries
-            maps[name] = bpf.map_create(kind, key, value, size, flags)
-            self._fds.append(maps[name])
-        self._process_size = compiled.maps["processes"][2]
-        self._counts_size = compiled.maps["counts"][2]
-        self._processes, self._counts = maps["processes"], maps["counts"]
-        self.ring_fd = maps["ring"]
-        programs = self._load_programs(compiled, maps)
-        for slot, name in SLOTS.items():
-            bpf.map_update(
-                maps["programs"], struct.pack("<I", slot), struct.pack("<I", programs[name])
-            )
-        table = calls.entries()
-        bpf.map_update_batch(
-            maps["calls"],
-            b"".join(struct.pack("<I", number) for number, _ in table),
-            b"".join(packed for _, packed in table),
-            len(table),
-        )
-        self._attachable = [(tracepoint, programs[name]) for tracepoint, name in TRACEPOINTS]
-
-    def _load_programs(self, compiled: Image, maps: dict[str, int]) -> dict[str, int]:
-        """Descriptors of the programs, two loaded at a time: verifying each takes milliseconds."""
-        # Those that take longest come first; they are not the largest ones (measured).
-        todo = sorted(compiled.programs, key=_VERIFIED_LONGEST.__contains__)
-        loaded: dict[str, int] = {}
-        failures: list[OSError] = []
-
-        def load() -> None:
-            while not failures:
-                try:
-                    name = todo.pop()
-                except IndexError:
-                    return
-                code, references = compiled.programs[name]
-                linked = bytearray(code)
-                for offset, map_name in references:
-                    struct.pack_into("<i", linked, offset + 4, maps[map_name])
-                try:
-                    loaded[name] = bpf.prog_load(bytes(linked), name.encode())
-                except OSError as error:
-                    failures.append(error)
-
-        helper = threading.Thread(target=load, name="pcache-load")
-        helper.start()
-        load()
-        helper.join()
-        self._fds.extend(loaded.values())
-        if failures:
-            raise failures[0]
-        return loaded
-
-    def attach(self) -> None:
-        """From here on every system call on the machine pays about 110 ns (measured)."""
-        for tracepoint, program in self._attachable:
-            self._links.append(bpf.raw_tracepoint_open(tracepoint, program))
-
-    def track(self, pid: int) -> None:
-        """Records `pid` and everything it starts from now on."""
-        bpf.map_update(self._processes, struct.pack("<I", pid), bytes(self._process_size))
-
-    def counts(self) -> dict[str, int]:
-        """Events written, lost, left out as repeated, and trouble met, since loading."""
-        names = ("events", "lost", "repeated", "faults", "failed_calls", "truncated", "bytes")
-        raw = bpf.map_lookup(
-            self._counts, struct.pack("<I", 0), self._counts_size * bpf.possible_cpus()
-        )
-        rows = [
-            struct.unpack_from(f"<{len(names)}Q", raw, at)
-            for at in range(0, len(raw), self._counts_size)
-        ]
-        return {name: sum(row[index] for row in rows) for index, name in enumerate(names)}
-
-    def detach(self) -> None:
-        for link in self._links:
-            os.close(link)
-        self._links.clear()
-
-    def close(self) -> None:
-        self.detach()
-        for fd in self._fds:
-            os.close(fd)
-        self._fds.clear()

@@ -7,8 +7,7 @@ import signal
 import threading
 import time
 
-from .program import Recorder
-from .ring import Ring
+from .recorder import Recorder
 
 _POLL_SECONDS = 0.005
 _BUSY_BYTES = 1 << 20  # taken at once: do not pause before taking more
@@ -21,7 +20,6 @@ class Recording:
 
     def __init__(self, recorder: Recorder, spool: int) -> None:
         self._recorder = recorder
-        self._ring = Ring(recorder.ring_fd, recorder.ring_bytes)
         self._spool = spool
         self._size = self._told = 0
         self._stop = threading.Event()
@@ -51,10 +49,6 @@ class Recording:
         """Events that did not fit into the ring."""
         return self._recorder.counts()["lost"]
 
-    def close(self) -> None:
-        self._ring.close()
-        self._recorder.close()
-
     def news(self) -> tuple[bytes, int]:
         """What came into the spool since the last call (whole records), and its offset there."""
         start, end = self._told, self._size
@@ -64,18 +58,19 @@ class Recording:
     def _copy(self) -> None:
         while True:
             last = self._stop.is_set()
-            taken = self._drain()
+            taken = self._drain(last)
             if last and not taken:
                 return
             if taken < _BUSY_BYTES and not last:
                 time.sleep(_POLL_SECONDS)
 
-    def _drain(self) -> int:
+    def _drain(self, last: bool) -> int:
         """Bytes taken out of the ring; after a failure they go nowhere."""
         if self._size > SPOOL_LIMIT:
             self.failure = self.failure or f"it needs more than {SPOOL_LIMIT >> 30} GiB of spool"
         try:
-            taken = self._ring.drain(None if self.failure else self._spool, self._size)
+            spool = None if self.failure else self._spool
+            taken = self._recorder.rings.drain(spool, self._size, last=last)
         except OSError as error:
             self.failure = f"cannot write the spool: {error.strerror}"
             return 0

@@ -23,6 +23,7 @@ from ..store.difference import difference
 from ..store.index import Store
 from ..user import User
 from .ending import say, write_json
+from .probes import Probes
 from .recorded import Options, Recorded
 from .run import Run
 from .words import call_text
@@ -37,14 +38,14 @@ class Check(Run):
     Raises CommandNotFound, CommandNotExecutable, and PrivilegeError without root.
     """
 
-    def __init__(self, words: list[bytes], options: Options) -> None:
+    def __init__(self, words: list[bytes], options: Options, probes: Probes) -> None:
         if User.current().uid != 0:
             raise PrivilegeError(
                 "a check needs root, to see what programs do",
                 "put sudo in front: sudo pcache replay --check ...; or sample what is stored:"
                 " pcache verify --rerun 5%",
             )
-        super().__init__(words, options)
+        super().__init__(words, options, probes)
         self._checked: _Checked
 
     def run(self) -> int:
@@ -57,7 +58,8 @@ class Check(Run):
         return _Abstaining(store, self._checked)
 
     def _recorder(self, store: Store) -> Recorded:
-        return _Comparing(self._user, self._options, store, self._counters, self._checked)
+        checked = self._checked
+        return _Comparing(self._user, self._options, store, self._counters, self._probes, checked)
 
     def _observer(self, recorded: Recorded, decider: Decider) -> Observer:
         return _Placing(recorded, self._checked)
@@ -200,9 +202,10 @@ class _Comparing(Recorded):
         options: Options,
         store: Store,
         counters: Counters,
+        probes: Probes,
         checked: _Checked,
     ) -> None:
-        super().__init__(user, options, store, counters)
+        super().__init__(user, options, store, counters, probes)
         self._checked = checked
 
     def conclude(self, failure: str, interrupted: list[int]) -> None:

@@ -9,19 +9,20 @@ from __future__ import annotations
 import errno
 import os
 import time
-import traceback
 
 from ..counters import Counters
-from ..enforce.sandbox import Sandbox
-from ..errors import PcacheError, PrivilegeError, StoreError
-from ..observe import program
-from ..observe.executions import Execution
-from ..observe.recording import Recording
-from ..store.gc import collect_if_over
+from ..errors import PcacheError, StoreError
 from ..store.index import Store
 from ..user import User
-from .analysis import Analysis
 from .ending import say
+from .probes import Probes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..enforce.sandbox import Sandbox
+    from ..observe.executions import Execution
+    from ..observe.recording import Recording
+    from .analysis import Analysis
 
 
 class Options:
@@ -34,14 +35,12 @@ class Options:
         quiet: bool = False,
         explain: bool = False,
         json: str | None = None,
-        ring_bytes: int,
         sandbox: Sandbox | None = None,
     ) -> None:
         self.as_root = as_root
         self.quiet = quiet
         self.explain = explain
         self.json = json
-        self.ring_bytes = ring_bytes
         self.sandbox = sandbox
         """None: the default one."""
 
@@ -52,34 +51,44 @@ class Recorded:
     nothing = "nothing of this run is stored"
     """What it means for the user if the recording is worthless."""
 
-    def __init__(self, user: User, options: Options, store: Store, counters: Counters) -> None:
+    def __init__(
+        self, user: User, options: Options, store: Store, counters: Counters, probes: Probes
+    ) -> None:
         self._user = user
         self._options = options
         self._store = store
         self._counters = counters
+        self._probes = probes
         self._interrupted: list[int] = []
+        self._root = 0
         self._recording: Recording
-        self.analysis: Analysis
+        self._analysis: Analysis | None = None
 
     def load(self) -> None:
         """Loads the probes.  Raises PrivilegeError, EnvironmentProblem or StoreError."""
-        if os.getuid() != 0:
-            raise PrivilegeError(
-                "recording needs root",
-                "put sudo in front: sudo pcache trace ..., sudo pcache run ...",
-            )
+        from ..observe.recording import Recording
+
+        self._spool, self._copies = _spool(self._user.store_dir), _spool(self._user.store_dir)
         act_as_root()
         try:
-            recorder = program.Recorder(program.image(), self._options.ring_bytes)
+            recorder = self._probes.recorder()
         finally:
             act_as(self._user)
-        spool, copies = _spool(self._user.store_dir), _spool(self._user.store_dir)
-        self._recording = Recording(recorder, spool)
-        self.analysis = Analysis(self._store, spool, copies, self._counters)
+        self._recording = Recording(recorder, self._spool)
+
+    @property
+    def analysis(self) -> Analysis:
+        """Made when the command runs already: it is most of what has to be imported."""
+        if self._analysis is None:
+            from .analysis import Analysis
+
+            self._analysis = Analysis(self._store, self._spool, self._copies, self._counters)
+            self._analysis.tree.root(self._root)
+        return self._analysis
 
     def open_gate(self, pid: int) -> None:
         """Starts recording a process that waits to execute its command."""
-        self.analysis.tree.root(pid)
+        self._root = pid
         act_as_root()
         try:
             self._recording.start(pid)
@@ -96,7 +105,9 @@ class Recorded:
             self.analysis.feed(*self._recording.news())
         except Exception as error:  # a bug of ours must not end the command's run
             if "PCACHE_DEBUG" in os.environ:
-                traceback.print_exc()
+                from traceback import print_exc
+
+                print_exc()
             self._recording.failure = f"internal error: {error!r}"
 
     def interrupted(self) -> None:
@@ -105,10 +116,13 @@ class Recorded:
 
     def finish(self) -> None:
         """Ends the recording, stores what can be vouched for, and closes the store."""
+        from threading import Thread
+
         self._recording.finish()
         act_as_root()
         lost = self._recording.lost()
-        self._recording.close()
+        closing = Thread(target=self._probes.close, name="pcache-close")
+        closing.start()
         act_as(self._user)
         self._counters.inc("events lost", lost)
         try:
@@ -128,12 +142,16 @@ class Recorded:
                 return  # one message is enough: a full disk fails more than once
             message = error if isinstance(error, PcacheError) else StoreError(str(error))
             say(f"{message.report()}\npcache: {self.nothing}")
+        finally:
+            closing.join()
 
     def conclude(self, failure: str, interrupted: list[int]) -> None:
         """What becomes of the recording, at its end: see `Analysis.settled`."""
         self.analysis.store(failure, interrupted, self._explain)
 
     def _make_room(self) -> None:
+        from ..store.gc import collect_if_over
+
         try:
             collect_if_over(self._store)
         except StoreError as error:

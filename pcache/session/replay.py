@@ -20,10 +20,7 @@ from pcache.user import User
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pcache.enforce.observer import Observer
     from pcache.enforce.sandbox import Sandbox
-    from pcache.enforce.task import Task
-    from pcache.model import Call
 
 _PCACHE_FAILED = 125
 _FIRST_OTHER = 3
@@ -104,7 +101,11 @@ class Replay:
         except PcacheError as error:
             say(error.report())
             return self._plainly("the command runs without pcache")
-        observer = self._observer(decider) if self._verbose else None
+        observer = None
+        if self._verbose:
+            from pcache.session.telling import Telling
+
+            observer = Telling(decider)
         supervisor = Supervisor(spawned, place, decider, self._command.call, observer)
         try:
             status = supervisor.run()
@@ -134,32 +135,11 @@ class Replay:
 
     # -- what the user sees
 
-    def _observer(self, decider: Decider) -> Observer:
-        from pcache.enforce.observer import Observer
-
-        observe = self._observe
-
-        class Teller(Observer):
-            def hit(self, task: Task, plan: object, began_ns: int, ended_ns: int) -> None:
-                observe("hit", task.call, "")
-
-            def missed(self, task: Task, at_ns: int) -> None:
-                observe("miss", task.call, decider.last_miss)
-
-            def ran(self, task: Task, plan: object, began_ns: int, ended_ns: int, why: str) -> None:
-                observe("run", task.call, why)
-
-        return Teller()
-
     def _tell_root(self, verdict: str, why: str) -> None:
-        if self._command.call is not None:
-            self._observe(verdict, self._command.call, why)
+        from pcache.session.telling import tell
 
-    def _observe(self, verdict: str, call: Call, why: str) -> None:
-        if self._verbose:
-            words = b" ".join(call.argv).decode(errors="replace")
-            line = f"pcache: {verdict:<5} {words}" + (f"   {why}" if why else "")
-            say(line.replace("\n", "\\n"))
+        if self._command.call is not None:
+            tell(verdict, self._command.call, why)
 
     def _report(self, counters: Counters, tally: dict[str, int], status: int) -> None:
         if not self._quiet:

@@ -1,4 +1,8 @@
-"""`pcache run`: replay what holds and record what does not, in one go."""
+"""`pcache run`: replay what holds and record what does not, in one go.
+
+What is needed where the command itself is a hit comes first; the rest is imported when it has to
+run.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +12,29 @@ import os
 from .. import config
 from ..counters import Counters
 from ..decide import Decider
-from ..descriptors import FdView
-from ..enforce import filter, spawn, syscalls
-from ..enforce.intercept import Entry
-from ..enforce.observer import Observer
-from ..enforce.sandbox import DEFAULT
-from ..enforce.supervisor import Supervisor
-from ..enforce.task import Task
 from ..errors import PcacheError
-from ..model import Call, Fact
-from ..observe.replayed import Replayed
-from ..restore import Plan
 from ..store.index import Store
 from ..user import User
 from .call import Command
 from .ending import end, say, say_denied, write_json
-from .recorded import Options, Recorded, act_as, become
+from .probes import Probes
+from .recorded import Options, Recorded, act_as, act_as_root, become
 from .root import replay_root
-from .words import call_text
 
-_TICK_MS = 5
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..descriptors import FdView
+    from ..enforce.observer import Observer
+    from ..model import Call
+    from ..restore import Plan
 
 
 class Run:
     """One `pcache run` of one command.  Raises CommandNotFound, CommandNotExecutable."""
 
-    def __init__(self, words: list[bytes], options: Options) -> None:
+    def __init__(self, words: list[bytes], options: Options, probes: Probes) -> None:
         self._options = options
+        self._probes = probes
         self._counters = Counters()
         self._user = User.invoking(options.as_root)
         act_as(self._user)
@@ -67,56 +67,48 @@ class Run:
         return _Decider(store, self._counters)
 
     def _recorder(self, store: Store) -> Recorded:
-        return Recorded(self._user, self._options, store, self._counters)
+        return Recorded(self._user, self._options, store, self._counters, self._probes)
 
     def _observer(self, recorded: Recorded, decider: Decider) -> Observer:
-        return _Entering(recorded, decider, self._options.explain)
+        from .entering import Entering
+        from .telling import Telling
+
+        return Entering(recorded, Telling(decider) if self._options.explain else None)
 
     # ---- the command itself ----
 
     def _recorded(self, store: Store, decider: Decider) -> int:
-        """Runs the command under the supervisor and the recorder; its wait status."""
+        """Runs the command under supervisor and recorder; its wait status."""
+        act_as_root()
+        self._probes.start()  # the kernel works on them while Python imports the rest
+        from ..enforce import spawn
+        from ..enforce.sandbox import DEFAULT
+        from .supervised import follow
+
         recorded = self._recorder(store)
-        # Not at the execve: the recorder must see the program start that a hit stands for.
-        place = Entry()
-        command = spawn.Command(self._command.path, self._command.argv, self._command.env)
         try:
             recorded.load()
-            sandbox = self._options.sandbox or DEFAULT
-            spawned = spawn.spawn(
-                command,
-                place.program(self._user.store_dir, sandbox),
-                become=lambda: become(self._user),
-                gate=recorded.open_gate,
-                sandbox=sandbox,
-                refusals=filter.load_refusals(sandbox, self._user.store_dir, native=False),
+            status, denied = follow(
+                spawn.Command(self._command.path, self._command.argv, self._command.env),
+                recorded,
+                self._user,
+                self._options.sandbox or DEFAULT,
+                self._observer(recorded, decider),
+                decider,
+                self._command.call,
             )
-        except (spawn.FilterRefused, PcacheError) as error:
-            say(error.report() if isinstance(error, PcacheError) else f"pcache: {error}")
+        except PcacheError as error:
+            say(error.report())
             return self._plainly("the command runs without pcache")
-        syscalls.keep_ptrace_capability()
-        observer = self._observer(recorded, decider)
-        supervisor = Supervisor(
-            spawned,
-            place,
-            decider,
-            self._command.call,
-            observer=observer,
-            tick=recorded.tick,
-            tick_ms=_TICK_MS,
-        )
-        try:
-            status = supervisor.run()
-        except Exception as error:
-            say(f"pcache: internal error, the command runs on uncached: {error!r}")
-            spawned.guardian.close()
-            status = os.waitpid(spawned.pid, 0)[1]
         recorded.finish()
         if not self._options.quiet:
-            say_denied(supervisor.denied)
+            say_denied(denied)
         return status
 
     def _plainly(self, consequence: str) -> int:
+        from ..enforce import spawn
+
+        self._probes.close()
         say(f"pcache: {consequence}")
         write_json(self._options.json, {"status": None, "counters": self._counters.as_dict()})
         become(self._user)
@@ -128,8 +120,10 @@ class Run:
     # ---- what the user sees ----
 
     def _tell_root(self, verdict: str, why: str) -> None:
+        from .telling import tell
+
         if self._command.call is not None:
-            _tell(verdict, self._command.call, why)
+            tell(verdict, self._command.call, why)
 
     def _report(self, status: int) -> None:
         counters = self._counters
@@ -154,45 +148,3 @@ class _Decider(Decider):
                 output.path for output in plan.outcome.outputs if os.path.lexists(output.path)
             )
         return plan
-
-
-class _Entering(Observer):
-    """Puts hits into the recording, where they stand for the executions they replaced."""
-
-    def __init__(self, recorded: Recorded, decider: Decider, explain: bool) -> None:
-        self._recorded = recorded
-        self._decider = decider
-        self._explain = self.hears_misses = explain
-
-    def signalled(self, signal: int) -> None:
-        self._recorded.interrupted()
-
-    def hit(self, task: Task, plan: Plan, began_ns: int, ended_ns: int) -> None:  # type: ignore[override]
-        analysis = self._recorded.analysis
-        offset = os.lseek(analysis.copies, 0, os.SEEK_END)
-        for _, data in plan.writes():
-            os.write(analysis.copies, data)
-        facts = tuple(
-            Fact(kind, path, value)
-            for (kind, path), value in zip(plan.keys, plan.values, strict=True)
-        )
-        hit = Replayed(
-            facts, plan.outcome, plan.existed, began_ns, ended_ns, analysis.copies, offset
-        )
-        analysis.tree.replay(task.tgid, hit)
-        if self._explain:
-            _tell("hit", task.call, "")
-
-    def missed(self, task: Task, at_ns: int) -> None:
-        if self._explain:
-            _tell("miss", task.call, self._decider.last_miss)
-
-    def ran(  # type: ignore[override]
-        self, task: Task, plan: Plan, began_ns: int, ended_ns: int, why: str
-    ) -> None:
-        if self._explain:
-            _tell("run", task.call, why)
-
-
-def _tell(verdict: str, call: Call, why: str) -> None:
-    say(f"pcache: {verdict:<5} {call_text(call)}" + (f"   {why}" if why else ""))

@@ -10,16 +10,13 @@ from types import FrameType
 
 from .. import config
 from ..counters import Counters
-from ..enforce import filter, spawn, syscalls
-from ..enforce.intercept import Nowhere
-from ..enforce.observer import Observer
-from ..enforce.sandbox import Sandbox
-from ..enforce.supervisor import Supervisor
+from ..enforce import spawn
 from ..errors import PcacheError
 from ..store.index import Store
 from ..user import User
 from .call import Command
 from .ending import end, say, say_denied, write_json
+from .probes import Probes
 from .recorded import Options, Recorded, act_as, become
 
 _PAUSE_MS = 5
@@ -31,13 +28,18 @@ class Trace:
     Raises CommandNotFound, CommandNotExecutable, EnvironmentProblem.
     """
 
-    def __init__(self, words: list[bytes], options: Options) -> None:
+    def __init__(self, words: list[bytes], options: Options, probes: Probes) -> None:
+        """`probes` may be on their way."""
         self._options = options
+        self._probes = probes
         self._counters = Counters()
         root = os.geteuid() == 0
         self._user = User.invoking(options.as_root) if root else User.current()
+        probes.wait()
         act_as(self._user)
         self._command = Command(words, self._user, options.sandbox)
+        command = self._command
+        self._to_spawn = spawn.Command(command.path, command.argv, command.env)
         self._recorded: Recorded | None = None
         self._pid = 0
 
@@ -48,17 +50,13 @@ class Trace:
             if self._options.sandbox is not None:
                 policy = policy.within(self._options.sandbox.tag)
             store = Store.open(self._user.store_dir, counters=self._counters, policy=policy)
-            recorded = Recorded(self._user, self._options, store, self._counters)
+            recorded = Recorded(self._user, self._options, store, self._counters, self._probes)
             recorded.load()
+            status = self._follow(recorded)
         except PcacheError as error:
             say(error.report())
             say("pcache: the command runs without being recorded")
             return self._plainly()
-        status = (
-            self._follow(recorded)
-            if self._options.sandbox is None
-            else self._confined(recorded, self._options.sandbox)
-        )
         recorded.finish()
         self._report(status)
         return end(status)
@@ -72,7 +70,7 @@ class Trace:
             become(self._user)
             if self._options.sandbox is not None:
                 spawn.confine(self._options.sandbox, self._user.store_dir)
-            spawn.execute(spawn.Command(self._command.path, self._command.argv, self._command.env))
+            spawn.execute(self._to_spawn)
         except PcacheError as error:
             say(error.report())
             return error.status
@@ -82,37 +80,26 @@ class Trace:
         return 126
 
     def _plainly(self) -> int:
+        self._probes.close()
         self._write_json(None)
         return self._execute()
 
-    def _confined(self, recorded: Recorded, sandbox: Sandbox) -> int:
-        """The same in a sandbox, whose calls a supervisor answers; its wait status."""
-        place = Nowhere()
-        directory = self._user.store_dir
-        command = spawn.Command(self._command.path, self._command.argv, self._command.env)
-        try:
-            spawned = spawn.spawn(
-                command,
-                place.program(directory, sandbox),
-                become=lambda: become(self._user),
-                gate=recorded.open_gate,
-                sandbox=sandbox,
-                refusals=filter.load_refusals(sandbox, directory, native=False),
-            )
-        except (spawn.FilterRefused, PcacheError) as error:
-            say(error.report() if isinstance(error, PcacheError) else f"pcache: {error}")
-            say("pcache: the command runs without being recorded")
-            return self._plainly()
-        syscalls.keep_ptrace_capability()
-        observer = _Noting(recorded)
-        supervisor = Supervisor(spawned, place, None, observer=observer, tick=recorded.tick)
-        status = supervisor.run()
+    def _follow(self, recorded: Recorded) -> int:
+        """Records the command from its start to its end; its wait status."""
+        if self._options.sandbox is None:
+            return self._follow_freely(recorded)
+        from .supervised import Noting, follow
+
+        observer = Noting(recorded)
+        status, denied = follow(
+            self._to_spawn, recorded, self._user, self._options.sandbox, observer
+        )
         if not self._options.quiet:
-            say_denied(supervisor.denied)
+            say_denied(denied)
         return status
 
-    def _follow(self, recorded: Recorded) -> int:
-        """Starts the command behind a gate, records it until it ends; its wait status."""
+    def _follow_freely(self, recorded: Recorded) -> int:
+        """The same without a supervisor, from behind a gate."""
         gate, opener = os.pipe()
         pid = self._pid = os.fork()
         if pid == 0:
@@ -165,13 +152,3 @@ class Trace:
 
     def _write_json(self, status: int | None) -> None:
         write_json(self._options.json, {"status": status, "counters": self._counters.as_dict()})
-
-
-class _Noting(Observer):
-    """Tells the recorder of signals."""
-
-    def __init__(self, recorded: Recorded) -> None:
-        self._recorded = recorded
-
-    def signalled(self, signal: int) -> None:
-        self._recorded.interrupted()

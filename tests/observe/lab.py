@@ -25,7 +25,9 @@ from pcache.model import Key, Kind, Output, Record, Uncacheable
 from pcache.observe.conditions import Clock, Conditions
 from pcache.observe.events import Stamp
 from pcache.observe.executions import Execution, Observation
-from pcache.observe.program import Recorder, image
+from pcache.observe.loaded import load
+from pcache.observe.program import image
+from pcache.observe.recorder import Recorder
 from pcache.observe.recording import Recording
 from pcache.observe.syscall_table import NUMBERS
 from pcache.observe.tree import Tree
@@ -189,7 +191,7 @@ class Recorded:
 class Lab:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.recorder = Recorder(image(), RING_BYTES)
+        self.recorder = Recorder(load(image()), RING_BYTES)
         self.store = Store.open(os.fsencode(directory / "store"), counters=Counters())
         self._lost = 0
 
