@@ -41,9 +41,7 @@ _FIELDS = 4
 class Habits:
     """What was learnt."""
 
-    def __init__(
-        self, passing: tuple[Passing, ...] = (), loader: Loader | None = None
-    ) -> None:
+    def __init__(self, passing: tuple[Passing, ...] = (), loader: Loader | None = None) -> None:
         self.passing = passing
         """What need not stop."""
         self.loader = loader

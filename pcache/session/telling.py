@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def tell(verdict: str, call: Call, why: str) -> None:
     """`verdict`: hit, miss, or run for a hit that was not completed."""
-    say(f"pcache: {verdict:<5} {call_text(call)}" + (f"   {why}" if why else ""))
+    line = f"pcache: {verdict:<5} {call_text(call)}" + (f"   {why}" if why else "")
+    say(line.replace("\n", "\\n"))
 
 
 class Telling(Observer):
