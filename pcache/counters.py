@@ -41,7 +41,11 @@ NAMES: dict[str, str] = {
     "paths deleted": "outputs of hits that are deletions",
     "blobs damaged": "contents that were not what their name promises",
     "rows damaged": "rows of the index that failed their checksum",
+    "events": "kernel events recorded",
+    "events repeated": "accesses that told nothing new and were left out in the kernel",
     "events lost": "kernel events that did not fit into the ring buffer",
+    "bytes of events": "bytes of the kernel events recorded",
+    "milliseconds after": "from the end of the command to the end of its analysis",
 }
 """Every counter and what it counts."""
 

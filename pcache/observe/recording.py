@@ -45,9 +45,9 @@ class Recording:
         if self._thread.ident is not None:  # it was started
             self._thread.join()
 
-    def lost(self) -> int:
-        """Events that did not fit into the ring."""
-        return self._recorder.counts()["lost"]
+    def counts(self) -> dict[str, int]:
+        """See `Recorder.counts`."""
+        return self._recorder.counts()
 
     def news(self) -> tuple[bytes, int]:
         """What came into the spool since the last call (whole records), and its offset there."""

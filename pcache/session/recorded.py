@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from ..observe.recording import Recording
     from .analysis import Analysis
 
+_KERNEL_COUNTERS = {
+    "events": "events",
+    "repeated": "events repeated",
+    "lost": "events lost",
+    "bytes": "bytes of events",
+}
+
 
 class Options:
     """What the user asked for.  `json`: file for counters, or None."""
@@ -118,13 +125,23 @@ class Recorded:
         """Ends the recording, stores what can be vouched for, and closes the store."""
         from threading import Thread
 
+        ended_ns = time.monotonic_ns()
         self._recording.finish()
         act_as_root()
-        lost = self._recording.lost()
+        counts = self._recording.counts()
         closing = Thread(target=self._probes.close, name="pcache-close")
         closing.start()
         act_as(self._user)
-        self._counters.inc("events lost", lost)
+        for name, counter in _KERNEL_COUNTERS.items():
+            self._counters.inc(counter, counts[name])
+        try:
+            self._keep(counts["lost"])
+        finally:
+            closing.join()
+            passed_ns = time.monotonic_ns() - ended_ns
+            self._counters.inc("milliseconds after", passed_ns // 1_000_000)
+
+    def _keep(self, lost: int) -> None:
         try:
             self.tick()
             failure = self._recording.failure
@@ -142,8 +159,6 @@ class Recorded:
                 return  # one message is enough: a full disk fails more than once
             message = error if isinstance(error, PcacheError) else StoreError(str(error))
             say(f"{message.report()}\npcache: {self.nothing}")
-        finally:
-            closing.join()
 
     def conclude(self, failure: str, interrupted: list[int]) -> None:
         """What becomes of the recording, at its end: see `Analysis.settled`."""

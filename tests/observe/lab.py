@@ -266,7 +266,7 @@ class Lab:
             if during is not None:
                 during(pid)
             status = self._follow(pid, recording, analysis)
-            lost = recording.lost() - self._lost
+            lost = recording.counts()["lost"] - self._lost
             self._lost += lost
             return Recorded(analysis.settle(), status, lost)
 
