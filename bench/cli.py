@@ -14,25 +14,32 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench import config, results, tools
-from bench.inputs import NoInput, install, missing_packages
+from bench import config, goals, plans, results, tools
+from bench.inputs import NoInput, install, missing_packages, package_versions
 from bench.machine import machine
 from bench.micro import suite
-from bench.report import comparison, html, markdown, terminal
-from bench.runner import Plan, Runner
+from bench.report import comparison, files, terminal
+from bench.runner import Runner, Selection
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 WORK = CHECKOUT / "demo-work" / "bench"
 LOCAL = Path(__file__).with_name("results") / "local"
 LATEST = LOCAL / "latest.json"
 
-_WIDTH = 180
-_QUICK_PHASES: tuple[config.PhaseName, ...] = ("cold", "warm", "no-op", "edit")
-_QUICK_TOOLS = ("plain", "pcache", "pcache-run", "ccache", "strace-seccomp")
+_WIDTH = 200
 
 
 class BadRequest(Exception):
     """What was asked for cannot be done."""
+
+
+_MISTAKES = (
+    BadRequest,
+    config.BadWorkload,
+    goals.BadGoals,
+    plans.BadPlans,
+    results.BadResults,
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -42,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     try:
         status: int = args.verb(args, console)
-    except (BadRequest, config.BadWorkload, results.BadResults) as error:
+    except _MISTAKES as error:
         Console(stderr=True).print(f"bench: {error}", style="red", markup=False)
         return 2
     return status
@@ -52,7 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
-    run = verbs.add_parser("run", help="measure, then report")
+    run = verbs.add_parser(
+        "run",
+        help="measure, then report",
+        description="Measure what a plan says, or what is named instead of it, then report.",
+    )
+    run.add_argument("--plan", default=plans.QUICK, metavar="NAME", help="from plans.toml")
     run.add_argument(
         "--workload",
         action="append",
@@ -66,8 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--phase", action="append", default=[], choices=config.PHASES, help="may be repeated"
     )
-    run.add_argument("--reps", type=_positive, default=3, help="repetitions (default 3)")
-    run.add_argument("--full", action="store_true", help="all workloads, tools and phases")
+    run.add_argument("--reps", type=_positive, help="repetitions")
     run.add_argument("--json", type=Path, default=LATEST, metavar="FILE", help="where results go")
     run.add_argument("--work", type=Path, default=WORK, metavar="DIR", help="work folder")
     run.add_argument("--install", action="store_true", help="install packages that are missing")
@@ -89,30 +100,55 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace, console: Console) -> int:
-    patterns = [pattern for pattern in args.workload if pattern != "micro"]
-    with_micro = not args.workload or "micro" in args.workload
-    workloads = config.load_all()
-    chosen = (
-        config.select(workloads, patterns, full=args.full) if patterns or not args.workload else []
-    )
+    plan = _plan(args.plan)
+    patterns = [pattern for pattern in args.workload or plan.workloads if pattern != "micro"]
+    with_micro = "micro" in args.workload or (plan.micro and not args.workload)
+    chosen = config.select(config.load_all(), patterns)
     if args.install:
         _install(chosen, console)
-    present, absent = _tools(args)
-    wanted = args.phase or (config.PHASES if args.full else _QUICK_PHASES)
+    asked = _tools(args.tool or plan.tools, args.pcache)
+    present = [tool for tool in asked if not tool.absent()]
+    wanted = args.phase or plan.phases
     # What the other phases replay is recorded in the cold one.
     phases = tuple(phase for phase in config.PHASES if phase == "cold" or phase in wanted)
+    reps = args.reps or plan.reps
     collected = results.Results(
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        reps=args.reps,
-        machine=machine(present),
-        absent=absent,
+        reps=reps,
+        machine=machine(),
+        goals=goals.load(),
+        tools={tool.name: _tool_info(tool) for tool in asked},
     )
     with _work(args.work) as work, _progress(console) as progress:
-        runner = Runner(work, Plan(present, args.reps, phases), _Bar(progress))
-        _measure(runner, chosen, args, collected, progress)
+        runner = Runner(work, Selection(present, reps, phases), _Bar(progress))
+        _measure(runner, chosen, args.json, collected, progress)
         if with_micro:
-            _measure_micro(work, present, args, collected, progress)
+            _measure_micro(work, present, args.json, collected, progress)
     return _show(collected, args.json, console)
+
+
+def _plan(name: str) -> plans.Plan:
+    known = plans.load()
+    if name not in known:
+        raise BadRequest(f"no plan {name!r}; there are {', '.join(known)}")
+    return known[name]
+
+
+def _tools(names: list[str], pcache: str | None) -> list[tools.Tool]:
+    """Those with these names, present or not, the plain command first."""
+    known = tools.all_tools(pcache)
+    if unknown := set(names) - {tool.name for tool in known} - {"*"}:
+        known_names = ", ".join(tool.name for tool in known)
+        raise BadRequest(f"no tool {', '.join(sorted(unknown))}; there are {known_names}")
+    return [tool for tool in known if {tool.name, "*"} & {*names, "plain"}]
+
+
+def _tool_info(tool: tools.Tool) -> results.ToolInfo:
+    absent = tool.absent()
+    if absent:
+        # A row that is missing in silence would look like an oversight.
+        return results.ToolInfo(title=tool.title, absent=absent)
+    return results.ToolInfo(title=tool.title, version=tool.version())
 
 
 def _install(chosen: list[config.Workload], console: Console) -> None:
@@ -140,7 +176,7 @@ class _Bar:
 def _measure(
     runner: Runner,
     chosen: list[config.Workload],
-    args: argparse.Namespace,
+    path: Path,
     collected: results.Results,
     progress: Progress,
 ) -> None:
@@ -149,7 +185,9 @@ def _measure(
             collected.skipped[workload.name] = f"needs the packages {' '.join(missing)}"
             continue
         collected.workloads[workload.name] = results.WorkloadInfo(
-            title=workload.title, group=workload.group, goals=workload.goals
+            title=workload.title,
+            group=workload.group,
+            packages=package_versions(workload),
         )
         progress.add_task(f"{workload.name}: preparing", total=runner.steps(workload))
         try:
@@ -158,13 +196,13 @@ def _measure(
         except NoInput as error:
             collected.skipped[workload.name] = str(error)
         # What was measured so far survives an interruption.
-        results.write(collected, args.json)
+        results.write(collected, path)
 
 
 def _measure_micro(
     work: Path,
     present: list[tools.Tool],
-    args: argparse.Namespace,
+    path: Path,
     collected: results.Results,
     progress: Progress,
 ) -> None:
@@ -173,9 +211,9 @@ def _measure_micro(
         return
     task = progress.add_task("micro", total=suite.STEPS)
     try:
-        for row in suite.run(work, pcache, args.reps, lambda: progress.advance(task)):
+        for row in suite.run(work, pcache, collected.reps, lambda: progress.advance(task)):
             collected.micro.append(row)
-            results.write(collected, args.json)
+            results.write(collected, path)
     except RuntimeError as error:
         collected.skipped["micro"] = str(error)
 
@@ -184,23 +222,6 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text} is no number of repetitions")
     return int(text)
-
-
-def _tools(args: argparse.Namespace) -> tuple[list[tools.Tool], dict[str, str]]:
-    everything = tools.all_tools(args.pcache)
-    known = {tool.name for tool in everything}
-    if unknown := set(args.tool) - known:
-        raise BadRequest(f"no tool {sorted(unknown)}; there are {sorted(known)}")
-    wanted = {*args.tool, "plain"} if args.tool else known if args.full else {*_QUICK_TOOLS}
-    present, absent = [], {}
-    for tool in everything:
-        why = tool.absent()
-        if why:
-            # Also without --full: a row that is missing in silence would look like an oversight.
-            absent[tool.name] = why
-        elif tool.name in wanted:
-            present.append(tool)
-    return present, absent
 
 
 @contextlib.contextmanager
@@ -228,9 +249,8 @@ def _progress(console: Console) -> Progress:
 def _show(collected: results.Results, path: Path, console: Console) -> int:
     results.write(collected, path)
     terminal.show(collected, console)
-    path.with_suffix(".md").write_text(markdown.render(collected))
-    path.with_suffix(".html").write_text(html.render(collected))
-    console.print(f"\nwritten: {path}, and .md, .html beside it", highlight=False)
+    page = files.write(collected, path)
+    console.print(f"\nwritten: {path}; beside it Markdown and {page.name}", highlight=False)
     return 1 if collected.wrong else 0
 
 
@@ -239,26 +259,34 @@ def _report(args: argparse.Namespace, console: Console) -> int:
 
 
 def _compare(args: argparse.Namespace, console: Console) -> int:
-    changes = comparison.compare(results.read(args.old), results.read(args.new))
-    comparison.show(changes, console)
+    comparison.show(results.read(args.old), results.read(args.new), console)
     return 0
 
 
 def _list(args: argparse.Namespace, console: Console) -> int:
     workloads = config.load_all()
-    table = Table("workload", "", "group", "phases", "missing packages", box=None)
+    plans_of: dict[str, list[str]] = {}
+    table = Table("plan", "", "repetitions", "tools", "phases", box=None)
+    for name, plan in plans.load().items():
+        for workload in config.select(workloads, plan.workloads):
+            plans_of.setdefault(workload.name, []).append(name)
+        table.add_row(name, plan.title, str(plan.reps), " ".join(plan.tools), " ".join(plan.phases))
+    console.print(table)
+    console.print()
+    table = Table("workload", "", "group", "plans", "phases", "missing packages", box=None)
     for workload in workloads:
         table.add_row(
-            workload.name + (" (quick)" if workload.quick else ""),
+            workload.name,
             workload.title,
             workload.group,
+            " ".join(plans_of.get(workload.name, ())),
             " ".join(workload.phases),
             " ".join(missing_packages(workload)) or "-",
         )
     console.print(table)
     console.print()
-    table = Table("tool", "", box=None)
+    table = Table("tool", "", "", box=None)
     for tool in tools.all_tools():
-        table.add_row(tool.name, tool.absent() or tool.version() or "present")
+        table.add_row(tool.name, tool.title, tool.absent() or tool.version() or "present")
     console.print(table)
     return 0

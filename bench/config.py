@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveFloat,
+    PositiveInt,
     ValidationError,
     model_validator,
 )
@@ -86,6 +87,8 @@ class Run(Table):
 
     command: Command
     env: dict[str, str] = {}
+    repeat: PositiveInt = 1
+    """That many times as many repetitions: what is over in a second needs more to tell much."""
     timeout: PositiveFloat = 900.0
     """Seconds for the plain command; a tool gets 30 times what that took, at most this."""
 
@@ -133,8 +136,6 @@ class Workload(Table):
 
     title: str
     group: Literal["C builds", "bioinformatics", "scripts"]
-    quick: bool = False
-    """Part of `make bench`; the rest is for `make bench-full`."""
     packages: list[str] = []
     """Packages that must be installed to run it."""
     compiles: bool = False
@@ -146,8 +147,6 @@ class Workload(Table):
     edit: Edit | None = None
     jobs: Jobs | None = None
     versions: Versions | None = None
-    goals: dict[PhaseName, PositiveFloat] = {}
-    """Ratio to plain that pcache must reach, by phase."""
     folder: Path
     """Set by `load`."""
 
@@ -172,8 +171,6 @@ class Workload(Table):
     def _consistent(self) -> Self:
         if self.versions and not self.edit:
             raise ValueError("versions are versions of the file of an edit: [edit] is missing")
-        if unknown := set(self.goals) - set(self.phases):
-            raise ValueError(f"goals for phases that are not measured: {sorted(unknown)}")
         if self.input.source and self.input.generator:
             raise ValueError("input has a source package or a generator, not both")
         return self
@@ -200,14 +197,12 @@ def load_all(base: Path = WORKLOADS) -> list[Workload]:
     return [load(path.parent) for path in sorted(base.glob("*/bench.toml"))]
 
 
-def select(workloads: list[Workload], patterns: list[str], *, full: bool) -> list[Workload]:
-    """The workloads that match a pattern; without patterns the quick ones, or all if `full`.
+def select(workloads: list[Workload], patterns: list[str]) -> list[Workload]:
+    """The workloads whose name or group matches a pattern, in the order of the patterns.
 
     Raises BadWorkload for a pattern that matches nothing.
     """
-    if not patterns:
-        return [workload for workload in workloads if full or workload.quick]
-    chosen = []
+    chosen: list[Workload] = []
     for pattern in patterns:
         matching = [w for w in workloads if fnmatchcase(w.name, pattern) or w.group == pattern]
         if not matching:

@@ -19,18 +19,24 @@ class NoInput(Exception):
     """The input of a workload cannot be had; says why."""
 
 
+def package_versions(workload: Workload) -> dict[str, str]:
+    """Versions of the packages that the workload needs; empty for one that is not installed."""
+    return {package: _version(package) for package in workload.packages}
+
+
+def _version(package: str) -> str:
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Version}", package]
+    try:
+        state = subprocess.run(query, capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        return "unknown"  # not a Debian-like system: let the workload find out
+    status, _, version = state.partition(" ")
+    return version if status == "installed" else ""
+
+
 def missing_packages(workload: Workload) -> list[str]:
     """Which of the packages that the workload needs are not installed."""
-    missing = []
-    for package in workload.packages:
-        query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
-        try:
-            state = subprocess.run(query, capture_output=True, text=True, check=False).stdout
-        except FileNotFoundError:
-            return []  # not a Debian-like system: let the workload find out
-        if state != "installed":
-            missing.append(package)
-    return missing
+    return [package for package, version in package_versions(workload).items() if not version]
 
 
 def install(packages: list[str]) -> None:

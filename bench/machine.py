@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable
+import subprocess
 from pathlib import Path
 
 from bench.results import Machine
-from bench.tools import Tool
+
+_CHECKOUT = Path(__file__).resolve().parent.parent
 
 
-def machine(tools: Iterable[Tool]) -> Machine:
-    """This machine, with the versions of `tools`."""
-    versions = {tool.name: tool.version() for tool in tools}
+def machine() -> Machine:
+    """This machine, and the revision of this checkout."""
     return Machine(
         kernel=f"{platform.system()} {platform.release()}",
+        distribution=platform.freedesktop_os_release().get("PRETTY_NAME", "unknown"),
         cpu=_cpu(),
         cpus=os.cpu_count() or 1,
         memory_mib=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,
         python=platform.python_version(),
-        versions={name: text for name, text in versions.items() if text},
+        revision=_revision(),
     )
 
 
@@ -30,3 +31,12 @@ def _cpu() -> str:
         if name.strip() == "model name":
             return value.strip()
     return platform.machine()
+
+
+def _revision() -> str:
+    """As git names it, with "-dirty" if something is changed."""
+    command = ["git", "-C", str(_CHECKOUT), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -11,8 +11,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.config import PhaseName
+from bench.goals import Goals
 
 FORMAT: Literal[1] = 1
+JUDGED = "pcache"
+"""The tool that the goals are for."""
 
 
 class BadResults(Exception):
@@ -27,12 +30,22 @@ class Machine(_Stored):
     """What the numbers depend on."""
 
     kernel: str
+    distribution: str
     cpu: str
     cpus: int
     memory_mib: int
     python: str
-    versions: dict[str, str]
-    """Of the measured tools that are installed."""
+    revision: str
+    """Of the checkout."""
+
+
+class ToolInfo(_Stored):
+    """What a report says about a tool."""
+
+    title: str
+    version: str = ""
+    absent: str = ""
+    """Why it was not measured; empty if it was."""
 
 
 class Sample(_Stored):
@@ -67,8 +80,6 @@ class Micro(_Stored):
     reference: str = ""
     """What `ratio` relates to."""
     ratio: float | None = None
-    goal: float | None = None
-    """Highest ratio that is good."""
 
 
 class WorkloadInfo(_Stored):
@@ -76,7 +87,8 @@ class WorkloadInfo(_Stored):
 
     title: str
     group: str
-    goals: dict[PhaseName, float] = {}
+    packages: dict[str, str] = {}
+    """Versions of the packages that it needs."""
 
 
 class Results(_Stored):
@@ -86,9 +98,11 @@ class Results(_Stored):
     date: str
     reps: int
     machine: Machine
+    goals: Goals = Goals()
+    """As they were then."""
     workloads: dict[str, WorkloadInfo] = {}
-    absent: dict[str, str] = {}
-    """Tools that were not measured, and why."""
+    tools: dict[str, ToolInfo] = {}
+    """Those that were asked for, the plain command first."""
     skipped: dict[str, str] = {}
     """Workloads that were not measured, and why."""
     samples: list[Sample] = []
@@ -184,7 +198,6 @@ def _rows(results: Results) -> Iterator[Row]:
         ]
         if not pairs:
             continue
-        goals = results.workloads[workload].goals if workload in results.workloads else {}
         yield Row(
             workload=workload,
             tool=tool,
@@ -200,5 +213,5 @@ def _rows(results: Results) -> Iterator[Row]:
             counters=samples[-1].counters,
             runs=len(samples),
             wrong=[text for sample in samples for text in sample.wrong],
-            goal=goals.get(phase) if tool == "pcache" else None,
+            goal=results.goals.most(workload, phase) if tool == JUDGED else None,
         )

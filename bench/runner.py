@@ -38,7 +38,7 @@ def base_env(home: Path) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Selection:
     """How much is to be measured."""
 
     tools: list[Tool]
@@ -50,29 +50,30 @@ class Plan:
 class Runner:
     """Measures workloads in one work folder."""
 
-    def __init__(self, work: Path, plan: Plan, progress: Progress) -> None:
+    def __init__(self, work: Path, selection: Selection, progress: Progress) -> None:
         home = work / "home"
         home.mkdir(parents=True, exist_ok=True)
         self._work = work
-        self._plan = plan
+        self._selection = selection
         self._progress = progress
         self._env = base_env(home)
         self._inputs = Inputs(work, self._env)
 
     def steps(self, workload: Workload) -> int:
         """How often `progress` will be called for the workload."""
-        tools = [tool for tool in self._plan.tools if tool.suits(workload)]
-        phases = [phase for phase in workload.phases if phase in self._plan.phases]
-        return self._plan.reps * sum(phase in t.phases for t in tools for phase in phases)
+        tools = [tool for tool in self._selection.tools if tool.suits(workload)]
+        phases = [phase for phase in workload.phases if phase in self._selection.phases]
+        runs = sum(phase in tool.phases for tool in tools for phase in phases)
+        return self._selection.reps * workload.run.repeat * runs
 
     def run(self, workload: Workload) -> Iterator[Sample]:
         """Every sample of the workload, as it is taken.  Raises NoInput."""
         tree = Tree(self._inputs.pristine(workload), self._work / "tree")
         tree.lay()
         bench = _Bench(workload, tree, self._work, self._env)
-        tools = [tool for tool in self._plan.tools if tool.suits(workload)]
-        phases = [phase for phase in workload.phases if phase in self._plan.phases]
-        for rep in range(self._plan.reps):
+        tools = [tool for tool in self._selection.tools if tool.suits(workload)]
+        phases = [phase for phase in workload.phases if phase in self._selection.phases]
+        for rep in range(self._selection.reps * workload.run.repeat):
             for phase in phases:
                 for tool in _rotated(tools, rep):
                     if phase in tool.phases:

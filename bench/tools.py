@@ -35,6 +35,7 @@ class Tool:
     """A way to run a command.  The base class is the command itself."""
 
     name = "plain"
+    title = "the command itself"
     phases: frozenset[PhaseName] = _PLAIN
 
     def absent(self) -> str | None:
@@ -86,6 +87,7 @@ class Pcache(Tool):
     """pcache: cold runs are recorded by `trace`, all others use `replay`."""
 
     name = "pcache"
+    title = "pcache trace (cold), pcache replay (all else)"
     phases = _CACHING
 
     def __init__(self, program: str | None = None) -> None:
@@ -117,6 +119,7 @@ class PcacheRun(Pcache):
     """pcache: every run is `pcache run`, which replays what holds and records what does not."""
 
     name = "pcache-run"
+    title = "pcache run"
 
     def absent(self) -> str | None:
         return None if self.has("run") else "this pcache has no verb `run`"
@@ -129,6 +132,7 @@ class Ccache(_Program):
     """ccache standing in for the compilers by their names in PATH."""
 
     name = program = "ccache"
+    title = "compiler cache, in place of the compilers in PATH"
     phases = _CACHING - {"versions"}
 
     def suits(self, workload: Workload) -> bool:
@@ -150,6 +154,7 @@ class Strace(_Program):
     """strace following all processes: what observing through ptrace costs."""
 
     name = "strace"
+    title = "strace -f: every system call, by ptrace"
     program = "strace"
     phases = _ONCE
 
@@ -161,6 +166,7 @@ class StraceSeccomp(Strace):
     """strace stopping only at system calls on files and processes."""
 
     name = "strace-seccomp"
+    title = "strace -f --seccomp-bpf -e trace=file,process: some system calls, by ptrace"
 
     def command(self, phase: PhaseName, argv: list[str], place: Place) -> list[str]:
         log = str(place.store / "trace")
@@ -172,6 +178,7 @@ class Firebuild(_Program):
     """firebuild, which intercepts the C library."""
 
     name = program = "firebuild"
+    title = "build cache, by a preloaded library"
 
     def env(self, env: dict[str, str], place: Place) -> dict[str, str]:
         return {**env, "FIREBUILD_CACHE_DIR": str(place.store)}
@@ -184,6 +191,7 @@ class Riker(_Program):
     """Riker, which reads its command from a Rikerfile and keeps its records beside it."""
 
     name = "riker"
+    title = "build system that traces its commands (rkr)"
     program = "rkr"
 
     def command(self, phase: PhaseName, argv: list[str], place: Place) -> list[str]:
@@ -208,6 +216,7 @@ class ProcessCache(_Program):
     """ProcessCache, which keeps its records in ./cache of the directory it is started in."""
 
     name = "processcache"
+    title = "memoization, by ptrace (process_cache)"
     program = "process_cache"
 
     def version(self) -> str:

@@ -88,7 +88,6 @@ def row(
     unit: str,
     *,
     relative_to: tuple[str, Spread] | None = None,
-    goal: float | None = None,
 ) -> Micro:
     """A result."""
     reference, base = relative_to or ("", None)
@@ -100,5 +99,4 @@ def row(
         spread=(value.low, value.high),
         reference=reference,
         ratio=value.median / base.median if base else None,
-        goal=goal,
     )

@@ -5,55 +5,69 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from bench.config import PHASES, PhaseName
-from bench.report import plots
-from bench.report.text import HEADINGS, MICRO_HEADINGS, cells, conditions, micro_cells, missed
-from bench.results import Results, rows
+from bench.report.plots import Plot
+from bench.report.text import (
+    GOAL_HEADINGS,
+    HEADINGS,
+    HOW_TO_READ,
+    MICRO_HEADINGS,
+    TOOL_HEADINGS,
+    WORKLOAD_HEADINGS,
+    Line,
+    conditions,
+    goal_lines,
+    lines,
+    micro_lines,
+    tool_lines,
+    workload_lines,
+    wrong_results,
+)
+from bench.results import Results
+from bench.verdicts import summary
 
 _STYLE = """
 :root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: 0.15rem 0.6rem; border-bottom: 1px solid #ddd; }
-tr.missed td { background: #fff3cd; }
-tr.wrong td { background: #f8d7da; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
+       max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { margin-bottom: 0.3rem; }
+h2 { margin-top: 2.5rem; border-bottom: 2px solid #0072b2; }
+p.summary { font-size: 1.15rem; font-weight: 600; }
+table { border-collapse: collapse; font-size: 13.5px; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: 0.2rem 0.7rem; border-bottom: 1px solid #ddd;
+         vertical-align: top; }
+th { position: sticky; top: 0; background: #fff; }
+tr.missed td { background: #fdf1d6; }
+tr.wrong td { background: #f8d0c8; font-weight: 600; }
 .scroll { overflow-x: auto; }
+figure { margin: 1.5rem 0 2.5rem; }
+figcaption, ul.conditions { color: #444; font-size: 14px; }
 svg { max-width: 100%; height: auto; }
-small, ul.conditions { color: #555; }
 """
-_PHASE_TITLES: dict[PhaseName, str] = {
-    "cold": "Cold: the first run, with an empty store",
-    "warm": "Warm: outputs deleted, nothing changed",
-    "no-op": "No-op: all outputs in place",
-    "edit": "Edit: one input changed, outputs deleted",
-    "edit10": "Edit 10 %: a tenth of the jobs have another input",
-    "edit50": "Edit 50 %: half of the jobs have another input",
-    "edit90": "Edit 90 %: nine tenths of the jobs have another input",
-    "versions": "Versions: warm, with more versions of one input on record",
-}
 
 
-def render(results: Results) -> str:
-    """The whole page."""
-    body = ["<h1>Benchmarks of pcache</h1>", _list(conditions(results))]
-    if results.wrong:
-        body += ["<h2>Wrong results</h2>", _list(_wrong(results))]
-    for phase in PHASES:
-        plot = plots.phase_plot(results, phase)
-        if plot:
-            body += [f"<h2>{escape(_PHASE_TITLES[phase])}</h2>", plot]
-    micro = plots.micro_plot(results)
-    if micro:
-        body += ["<h2>Micro benchmarks</h2>", micro]
-    if results.micro:
-        marked = [("missed" if missed(row) else "", micro_cells(row)) for row in results.micro]
-        body.append(_table(MICRO_HEADINGS, marked))
-    lines = [
-        ("wrong" if row.wrong else "missed" if row.missed else "", cells(row))
-        for row in rows(results)
+def render(results: Results, plots: Sequence[Plot]) -> str:
+    """The whole page, with the plots in it."""
+    body = [
+        "<h1>Benchmarks of pcache</h1>",
+        f'<p class="summary">{escape(summary(results))}</p>',
+        _list(conditions(results)),
     ]
-    if lines:
-        body += ["<h2>All numbers</h2>", _table(HEADINGS, lines)]
+    if results.wrong:
+        body += ["<h2>Wrong results</h2>", _list(wrong_results(results))]
+    for plot in plots:
+        caption = f"<figcaption>{escape(plot.caption)}</figcaption>"
+        body.append(f'<figure id="{plot.name}">\n{plot.svg}\n{caption}\n</figure>')
+    if results.goals.goals:
+        body += ["<h2>Goals</h2>", _table(GOAL_HEADINGS, goal_lines(results))]
+        body.append(f"<p>Others, earlier: {escape(results.goals.measured)}.</p>")
+    if results.samples:
+        body += ["<h2>All numbers</h2>", _list(HOW_TO_READ), _table(HEADINGS, lines(results))]
+    if results.micro:
+        body += ["<h2>Micro benchmarks</h2>", _table(MICRO_HEADINGS, micro_lines(results))]
+    if results.workloads:
+        body += ["<h2>Workloads</h2>", _table(WORKLOAD_HEADINGS, workload_lines(results))]
+    if results.tools:
+        body += ["<h2>Tools</h2>", _table(TOOL_HEADINGS, tool_lines(results))]
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -63,19 +77,17 @@ def render(results: Results) -> str:
     )
 
 
-def _wrong(results: Results) -> list[str]:
-    return [f"{s.workload}, {s.tool}, {s.phase}: {text}" for s in results.wrong for text in s.wrong]
+def _list(items: Iterable[str]) -> str:
+    shown = "\n".join(f"<li>{escape(item)}</li>" for item in items)
+    return f'<ul class="conditions">\n{shown}\n</ul>'
 
 
-def _list(lines: Iterable[str]) -> str:
-    items = "\n".join(f"<li>{escape(line)}</li>" for line in lines)
-    return f'<ul class="conditions">\n{items}\n</ul>'
-
-
-def _table(headings: Sequence[str], lines: Iterable[tuple[str, Sequence[str]]]) -> str:
+def _table(headings: Sequence[str], table: Iterable[Line]) -> str:
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
     body = "\n".join(
-        f'<tr class="{kind}">' + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>"
-        for kind, line in lines
+        f'<tr class="{line.mark}">'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in line.cells)
+        + "</tr>"
+        for line in table
     )
     return f'<div class="scroll"><table>\n<tr>{head}</tr>\n{body}\n</table></div>'

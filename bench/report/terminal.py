@@ -2,35 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.report.text import HEADINGS, MICRO_HEADINGS, cells, conditions, micro_cells, missed
-from bench.results import Results, rows
+from bench.report.text import (
+    GOAL_HEADINGS,
+    HEADINGS,
+    MICRO_HEADINGS,
+    TOOL_HEADINGS,
+    Line,
+    conditions,
+    goal_lines,
+    lines,
+    micro_lines,
+    tool_lines,
+    wrong_results,
+)
+from bench.results import Results
+from bench.verdicts import summary
+
+_STYLES = {"": "", "missed": "yellow", "wrong": "bold red"}
 
 
 def show(results: Results, console: Console) -> None:
-    """Print everything that matters."""
-    table = Table(*HEADINGS, box=None)
-    last = ""
-    for row in rows(results):
-        style = "bold red" if row.wrong else "yellow" if row.missed else ""
-        if last and row.workload != last:
-            table.add_section()
-        last = row.workload
-        table.add_row(*(Text(cell) for cell in cells(row)), style=style)
-    if table.rows:
-        console.print(table)
-    if results.micro:
-        micro = Table(*MICRO_HEADINGS, box=None)
-        for number in results.micro:
-            style = "yellow" if missed(number) else ""
-            micro.add_row(*(Text(cell) for cell in micro_cells(number)), style=style)
-        console.print(micro)
+    """Print everything that matters, the verdicts last."""
+    _show(console, "All numbers", HEADINGS, lines(results), sections=True)
+    _show(console, "Micro benchmarks", MICRO_HEADINGS, micro_lines(results), sections=True)
+    _show(console, "Tools", TOOL_HEADINGS, tool_lines(results))
+    _show(console, "Goals", GOAL_HEADINGS, goal_lines(results))
     for line in conditions(results):
         console.print(line, style="dim", highlight=False, markup=False)
-    for sample in results.wrong:
-        what = f"{sample.workload}, {sample.tool}, {sample.phase}"
-        for text in sample.wrong:
-            console.print(f"WRONG RESULT: {what}: {text}", style="bold red", markup=False)
+    for text in wrong_results(results):
+        console.print(f"WRONG RESULT: {text}", style="bold red", markup=False)
+    console.print(summary(results), style="bold", highlight=False, markup=False)
+
+
+def _show(
+    console: Console,
+    title: str,
+    headings: Sequence[str],
+    shown: Iterable[Line],
+    *,
+    sections: bool = False,
+) -> None:
+    """A table, if there is anything in it; with a gap where the first cell changes."""
+    table = Table(*headings, title=title, title_justify="left", title_style="bold", box=None)
+    last = ""
+    for line in shown:
+        if sections and last and line.cells[0] != last:
+            table.add_section()
+        last = line.cells[0]
+        table.add_row(*(Text(cell) for cell in line.cells), style=_STYLES[line.mark])
+    if table.rows:
+        console.print(table)
+        console.print()

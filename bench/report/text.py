@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
-from bench.results import Micro, Results, Row, Spread
+from dataclasses import dataclass
+from typing import Literal
 
+from bench.results import Micro, Results, Row, Spread, rows
+from bench.verdicts import Verdict, micro_goal, micro_missed, verdicts
+
+Mark = Literal["", "missed", "wrong"]
+
+GOAL_HEADINGS = (
+    "goal",
+    "workload",
+    "at most",
+    "time",
+    "lowest-highest",
+    "CPU",
+    "verdict",
+    "others, this run",
+    "others, earlier",
+)
 HEADINGS = (
     "workload",
     "phase",
@@ -11,21 +28,35 @@ HEADINGS = (
     "time",
     "lowest-highest",
     "CPU",
-    "goal",
     "seconds",
+    "after exit s",
     "peak MB",
     "store MB",
+    "events",
+    "lost",
     "notes",
 )
-MICRO_HEADINGS = ("micro benchmark", "what", "value", "lowest-highest", "ratio", "of", "goal")
+MICRO_HEADINGS = ("micro benchmark", "what", "value", "lowest-highest", "ratio", "to", "goal")
+WORKLOAD_HEADINGS = ("workload", "what it is", "group", "packages")
+TOOL_HEADINGS = ("tool", "what it is here", "version")
 
-_NOTED = ("events", "events lost", "executions", "hits", "misses", "uncacheable")
+_NOTED = ("executions", "hits", "misses", "uncacheable")
 """Counters that explain a time."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a table."""
+
+    cells: tuple[str, ...]
+    mark: Mark = ""
 
 
 def ratio(value: float) -> str:
     """Three significant digits or so."""
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
+    if value >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}" if value >= 0.01 else f"{value:.4f}"
 
 
 def spread(value: Spread) -> str:
@@ -33,23 +64,49 @@ def spread(value: Spread) -> str:
     return f"{ratio(value.low)}-{ratio(value.high)}"
 
 
-def goal(value: float | None, missed: bool) -> str:
-    """The goal and whether it was reached."""
-    if value is None:
-        return ""
-    return f"<= {value:g} {'MISSED' if missed else 'ok'}"
+def goal_lines(results: Results) -> list[Line]:
+    """Every goal under GOAL_HEADINGS."""
+    return [_goal_line(verdict) for verdict in verdicts(results)]
 
 
-def notes(row: Row) -> str:
-    """What else there is to say about a row."""
-    found = [f"{row.counters[name]:g} {name}" for name in _NOTED if name in row.counters]
-    if row.wrong:
-        found.insert(0, f"WRONG RESULT: {row.wrong[0]}")
-    return ", ".join(found)
+def _plain_span(low: float, high: float) -> str:
+    """From one figure to another, with the digits that were given."""
+    return f"{low:g}" if low == high else f"{low:g}-{high:g}"
 
 
-def cells(row: Row) -> tuple[str, ...]:
-    """A row under HEADINGS."""
+def _goal_line(verdict: Verdict) -> Line:
+    row = verdict.row
+    earlier = [
+        f"{tool} {_plain_span(*figures)}"
+        for tool, figures in verdict.goal.of_others(verdict.workload).items()
+    ]
+    return Line(
+        (
+            verdict.goal.title,
+            verdict.workload,
+            f"{verdict.most:g}",
+            "" if row is None else ratio(row.wall.median),
+            "" if row is None else spread(row.wall),
+            "" if row is None else ratio(row.cpu.median),
+            verdict.text,
+            ", ".join(f"{other.tool} {ratio(other.wall.median)}" for other in verdict.others),
+            ", ".join([*earlier, *filter(None, [verdict.goal.remark])]),
+        ),
+        "wrong" if row is not None and row.wrong else "missed" if verdict.met is False else "",
+    )
+
+
+def lines(results: Results) -> list[Line]:
+    """Every row under HEADINGS."""
+    return [
+        Line(_cells(row), "wrong" if row.wrong else "missed" if row.missed else "")
+        for row in rows(results)
+    ]
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    counters = row.counters
+    recorded = "events" in counters
     return (
         row.workload,
         row.phase,
@@ -57,42 +114,99 @@ def cells(row: Row) -> tuple[str, ...]:
         ratio(row.wall.median),
         spread(row.wall),
         ratio(row.cpu.median),
-        goal(row.goal, row.missed),
         f"{row.seconds:.3f}",
+        f"{counters.get('milliseconds after', 0) / 1000:.2f}" if recorded else "",
         f"{row.peak_kib / 1024:.0f}",
         f"{row.store_bytes / 1e6:.1f}" if row.store_bytes else "",
-        notes(row),
+        f"{counters['events']:.0f}" if recorded else "",
+        f"{counters.get('events lost', 0):.0f}" if recorded else "",
+        _notes(row),
     )
 
 
-def missed(row: Micro) -> bool:
-    """Whether a micro benchmark does not reach its goal."""
-    return row.goal is not None and row.ratio is not None and row.ratio > row.goal
+def _notes(row: Row) -> str:
+    found = [f"{row.counters[name]:g} {name}" for name in _NOTED if name in row.counters]
+    if row.wrong:
+        found.insert(0, f"WRONG RESULT: {row.wrong[0]}")
+    return ", ".join(found)
 
 
-def micro_cells(row: Micro) -> tuple[str, ...]:
-    """A row under MICRO_HEADINGS."""
-    return (
-        row.name,
-        row.what,
-        f"{row.value:.4g} {row.unit}",
-        f"{row.spread[0]:.4g}-{row.spread[1]:.4g}",
-        "" if row.ratio is None else ratio(row.ratio),
-        row.reference,
-        goal(row.goal, missed(row)),
+def micro_lines(results: Results) -> list[Line]:
+    """Every micro benchmark under MICRO_HEADINGS."""
+    return [_micro_line(results, row) for row in results.micro]
+
+
+def _micro_line(results: Results, row: Micro) -> Line:
+    goal = micro_goal(results, row)
+    missed = micro_missed(goal, row)
+    bound = ""
+    if goal is not None:
+        sign, limit = (">=", goal.least) if goal.most is None else ("<=", goal.most)
+        bound = f"{sign} {limit:g} {'MISSED' if missed else 'met'}"
+    return Line(
+        (
+            row.name,
+            row.what,
+            f"{row.value:.4g} {row.unit}",
+            f"{row.spread[0]:.4g}-{row.spread[1]:.4g}",
+            "" if row.ratio is None else ratio(row.ratio),
+            row.reference,
+            bound,
+        ),
+        "missed" if missed else "",
     )
+
+
+def tool_lines(results: Results) -> list[Line]:
+    """Every tool under TOOL_HEADINGS, also those that were not measured."""
+    return [
+        Line((name, tool.title, f"not measured: {tool.absent}" if tool.absent else tool.version))
+        for name, tool in results.tools.items()
+    ]
+
+
+def workload_lines(results: Results) -> list[Line]:
+    """Every workload under WORKLOAD_HEADINGS."""
+    return [
+        Line(
+            (
+                name,
+                info.title,
+                info.group,
+                ", ".join(f"{package} {version}" for package, version in info.packages.items()),
+            )
+        )
+        for name, info in results.workloads.items()
+    ]
+
+
+def wrong_results(results: Results) -> list[str]:
+    """Each difference from the plain command, in a sentence."""
+    return [
+        f"{sample.workload}, {sample.tool}, {sample.phase}: {text}"
+        for sample in results.wrong
+        for text in sample.wrong
+    ]
 
 
 def conditions(results: Results) -> list[str]:
     """Under what conditions it was measured, and what was not."""
     machine = results.machine
-    found = [
-        f"{results.date}, {results.reps} repetitions, {machine.kernel}, {machine.cpus} x"
-        f" {machine.cpu}, {machine.memory_mib} MiB, Python {machine.python}",
-        "time and CPU are ratios to the plain command in the same repetition: medians;"
-        " warm and versions relate to the plain command doing everything",
+    return [
+        f"{results.date}, {results.reps} repetitions, revision {machine.revision}",
+        f"{machine.kernel}, {machine.distribution}, {machine.cpus} x {machine.cpu},"
+        f" {machine.memory_mib} MiB, Python {machine.python}",
+        *(f"not measured: {name}: {why}" for name, why in results.skipped.items()),
     ]
-    found += [f"{tool}: {version}" for tool, version in machine.versions.items()]
-    found += [f"not measured: {tool}: {why}" for tool, why in results.absent.items()]
-    found += [f"not measured: {name}: {why}" for name, why in results.skipped.items()]
-    return found
+
+
+HOW_TO_READ = (
+    "Time and CPU (user and system) are ratios to the plain command in the same repetition, next to"
+    " which they ran: below 1 is faster than plain. Shown are medians, lowest and highest.",
+    "Warm and versions relate to the plain command doing everything, all other phases to the plain"
+    " command in that phase.",
+    "The time of pcache is that of its whole process: with its start, and the analysis after the"
+    " command has ended (after exit).",
+    "Peak is the memory of the largest process; CPU time is of all processes that were waited for."
+    " Events are those of the kernel that were recorded, lost those that did not fit.",
+)

@@ -11,7 +11,7 @@ from bench.config import PhaseName, Workload
 from bench.inputs import NoInput
 from bench.measure import measure
 from bench.results import Sample
-from bench.runner import Plan, Runner
+from bench.runner import Runner, Selection
 from bench.tools import Place, Tool
 from tests.unit.bench_lab import SCRIPT, TOML, workload
 
@@ -36,7 +36,7 @@ def run(
 ) -> tuple[list[Sample], list[str]]:
     """Samples and what the progress said."""
     said: list[str] = []
-    runner = Runner(base / "work", Plan([Tool(), *tools], reps, phases), said.append)
+    runner = Runner(base / "work", Selection([Tool(), *tools], reps, phases), said.append)
     samples = list(runner.run(loaded))
     assert len(said) == runner.steps(loaded)
     return samples, said

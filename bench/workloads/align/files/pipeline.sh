@@ -1,6 +1,6 @@
 # Each family aligned twice.
 set -e
-mkdir clustalo mafft
+mkdir -p clustalo mafft
 for family in families/*.fa; do
     name=$(basename "$family")
     clustalo --threads=1 --infile="$family" --outfile="clustalo/$name"

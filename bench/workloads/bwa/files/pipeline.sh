@@ -1,6 +1,6 @@
 # An index; then each sample aligned, sorted, indexed and summed up.
 set -e
-mkdir aligned
+mkdir -p aligned
 bwa index reference.fa 2>/dev/null
 for sample in samples/*.fq; do
     name=aligned/$(basename "$sample" .fq)

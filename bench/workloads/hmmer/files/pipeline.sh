@@ -1,6 +1,6 @@
 # A profile from each family, searched for in all sequences.
 set -e
-mkdir profiles hits
+mkdir -p profiles hits
 for family in families/*.fa; do
     name=$(basename "$family" .fa)
     hmmbuild --amino --cpu 0 --informat afa -n "$name" -o /dev/null "profiles/$name.hmm" "$family"

@@ -1,6 +1,6 @@
 # One tree from each family.
 set -e
-mkdir trees
+mkdir -p trees
 for family in families/*.fa; do
     name=$(basename "$family" .fa)
     raxmlHPC -s "$family" -n "$name" -m GTRCAT -p 42 -w "$PWD/trees" >/dev/null

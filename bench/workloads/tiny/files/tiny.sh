@@ -1,5 +1,5 @@
 # 500 executions, none of which takes longer than starting it.
-mkdir out
+mkdir -p out
 number=1
 while [ $number -lt 100 ]; do
     expr $number + 1
