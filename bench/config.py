@@ -15,7 +15,6 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveFloat,
-    PositiveInt,
     ValidationError,
     model_validator,
 )
@@ -87,8 +86,6 @@ class Run(Table):
 
     command: Command
     env: dict[str, str] = {}
-    repeat: PositiveInt = 1
-    """That many times as many repetitions: what is over in a second needs more to tell much."""
     timeout: PositiveFloat = 900.0
     """Seconds for the plain command; a tool gets 30 times what that took, at most this."""
 
@@ -155,6 +152,10 @@ class Workload(Table):
         """The name of the folder."""
         return self.folder.name
 
+    def matches(self, pattern: str) -> bool:
+        """Whether this is the name, a pattern of the name, or the group."""
+        return fnmatchcase(self.name, pattern) or self.group == pattern
+
     @property
     def phases(self) -> tuple[PhaseName, ...]:
         """The phases that make sense here, in the order in which they are measured."""
@@ -204,7 +205,7 @@ def select(workloads: list[Workload], patterns: list[str]) -> list[Workload]:
     """
     chosen: list[Workload] = []
     for pattern in patterns:
-        matching = [w for w in workloads if fnmatchcase(w.name, pattern) or w.group == pattern]
+        matching = [workload for workload in workloads if workload.matches(pattern)]
         if not matching:
             raise BadWorkload(f"no workload matches {pattern!r}; `bench list` shows them")
         chosen += [workload for workload in matching if workload not in chosen]

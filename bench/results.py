@@ -96,7 +96,7 @@ class Results(_Stored):
 
     format: Literal[1] = FORMAT
     date: str
-    reps: int
+    plan: str
     machine: Machine
     goals: Goals = Goals()
     """As they were then."""

@@ -43,42 +43,42 @@ class Selection:
 
     tools: list[Tool]
     """Those that are installed; the plain command first."""
-    reps: int
+    once: frozenset[str]
+    """Names of tools that are measured in the first repetition only."""
     phases: tuple[PhaseName, ...]
+    reps: int
+
+    def runs(self, workload: Workload) -> Iterator[tuple[int, PhaseName, Tool]]:
+        """Everything in the order in which it is to run: repetition, phase, tool."""
+        tools = [tool for tool in self.tools if tool.suits(workload)]
+        phases = [phase for phase in workload.phases if phase in self.phases]
+        for rep in range(self.reps):
+            present = [tool for tool in tools if rep == 0 or tool.name not in self.once]
+            for phase in phases:
+                for tool in _rotated(present, rep):
+                    if phase in tool.phases:
+                        yield rep, phase, tool
 
 
 class Runner:
     """Measures workloads in one work folder."""
 
-    def __init__(self, work: Path, selection: Selection, progress: Progress) -> None:
+    def __init__(self, work: Path, progress: Progress) -> None:
         home = work / "home"
         home.mkdir(parents=True, exist_ok=True)
         self._work = work
-        self._selection = selection
         self._progress = progress
         self._env = base_env(home)
         self._inputs = Inputs(work, self._env)
 
-    def steps(self, workload: Workload) -> int:
-        """How often `progress` will be called for the workload."""
-        tools = [tool for tool in self._selection.tools if tool.suits(workload)]
-        phases = [phase for phase in workload.phases if phase in self._selection.phases]
-        runs = sum(phase in tool.phases for tool in tools for phase in phases)
-        return self._selection.reps * workload.run.repeat * runs
-
-    def run(self, workload: Workload) -> Iterator[Sample]:
+    def run(self, workload: Workload, selection: Selection) -> Iterator[Sample]:
         """Every sample of the workload, as it is taken.  Raises NoInput."""
         tree = Tree(self._inputs.pristine(workload), self._work / "tree")
         tree.lay()
         bench = _Bench(workload, tree, self._work, self._env)
-        tools = [tool for tool in self._selection.tools if tool.suits(workload)]
-        phases = [phase for phase in workload.phases if phase in self._selection.phases]
-        for rep in range(self._selection.reps * workload.run.repeat):
-            for phase in phases:
-                for tool in _rotated(tools, rep):
-                    if phase in tool.phases:
-                        self._progress(f"{workload.name}: {tool.name}, {phase} ({rep + 1})")
-                        yield from bench.samples(tool, phase, rep)
+        for rep, phase, tool in selection.runs(workload):
+            self._progress(f"{workload.name}: {tool.name}, {phase} ({rep + 1})")
+            yield from bench.samples(tool, phase, rep)
 
 
 def _rotated(tools: list[Tool], rep: int) -> list[Tool]:

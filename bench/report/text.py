@@ -28,6 +28,7 @@ HEADINGS = (
     "time",
     "lowest-highest",
     "CPU",
+    "runs",
     "seconds",
     "after exit s",
     "peak MB",
@@ -114,6 +115,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         ratio(row.wall.median),
         spread(row.wall),
         ratio(row.cpu.median),
+        str(row.runs),
         f"{row.seconds:.3f}",
         f"{counters.get('milliseconds after', 0) / 1000:.2f}" if recorded else "",
         f"{row.peak_kib / 1024:.0f}",
@@ -193,7 +195,7 @@ def conditions(results: Results) -> list[str]:
     """Under what conditions it was measured, and what was not."""
     machine = results.machine
     return [
-        f"{results.date}, {results.reps} repetitions, revision {machine.revision}",
+        f"{results.date}, plan {results.plan}, revision {machine.revision}",
         f"{machine.kernel}, {machine.distribution}, {machine.cpus} x {machine.cpu},"
         f" {machine.memory_mib} MiB, Python {machine.python}",
         *(f"not measured: {name}: {why}" for name, why in results.skipped.items()),
