@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench import results
 from bench.config import PhaseName, Workload, load
+from bench.goals import Goal, Goals, MicroGoal
 
 TOML = """
 title = "copies"
@@ -25,8 +26,7 @@ append = "edited {n}\\n"
 [versions]
 count = 2
 
-[goals]
-warm = 0.5
+[verify]
 """
 SCRIPT = """
 cat input
@@ -63,28 +63,52 @@ def sample(
         wall=wall,
         cpu=wall / 2,
         peak_kib=2048,
-        counters={"hits": 3},
+        counters={
+            "hits": 3,
+            **({"events": 70, "milliseconds after": 40} if tool == "pcache" else {}),
+        },
         wrong=[wrong] if wrong else [],
     )
+
+
+GOALS = Goals(
+    measured="measured elsewhere",
+    goals=[
+        Goal(
+            title="a goal",
+            phase="warm",
+            most={"w": 0.1, "absent": 0.2},
+            others={"riker": 0.3, "firebuild": {"w": (0.4, 0.5)}},
+            remark="a remark",
+        )
+    ],
+    micro=[MicroGoal(name="hashing", what="pcache", most=1.0)],
+)
 
 
 def some_results(*samples: results.Sample) -> results.Results:
     """Results with these samples, a goal for warm, a micro benchmark and something absent."""
     return results.Results(
         date="2024-01-01T00:00:00+00:00",
-        reps=2,
+        plan="quick",
         machine=results.Machine(
             kernel="Linux 6.1",
+            distribution="Debian",
             cpu="CPU <fast> | cheap",
             cpus=2,
             memory_mib=1024,
             python="3.11",
-            versions={"pcache": "pcache 1"},
+            revision="abc",
         ),
+        goals=GOALS,
         workloads={
-            "w": results.WorkloadInfo(title="a workload", group="scripts", goals={"warm": 0.1})
+            "w": results.WorkloadInfo(title="a workload", group="scripts", packages={"gcc": "12"})
         },
-        absent={"riker": "rkr is not installed"},
+        tools={
+            "plain": results.ToolInfo(title="itself"),
+            "pcache": results.ToolInfo(title="what is measured", version="pcache 1"),
+            "riker": results.ToolInfo(title="another", absent="rkr is not installed"),
+        },
         samples=list(samples),
         micro=[
             results.Micro(
@@ -95,7 +119,6 @@ def some_results(*samples: results.Sample) -> results.Results:
                 spread=(8.0, 10.0),
                 reference="xxhsum",
                 ratio=1.25,
-                goal=1.0,
             )
         ],
     )

@@ -11,7 +11,12 @@ from rich.console import Console
 
 from bench import results
 from bench.cli import main
-from bench.report import comparison, html, markdown, terminal
+from bench.config import PHASES
+from bench.report import comparison, files, html, markdown, terminal
+from bench.report.plots import Plot, plots
+from bench.report.plots.style import LOOKS
+from bench.report.text import HEADINGS, lines
+from bench.tools import all_tools
 from tests.unit.bench_lab import sample, some_results
 
 GOOD = some_results(
@@ -24,6 +29,11 @@ GOOD = some_results(
     sample("ccache", 1.0, phase="warm"),
 )
 WRONG = some_results(sample("plain", 2.0), sample("pcache", 2.2, wrong="out/1: missing"))
+
+EVERY_PHASE = some_results(
+    *(sample("plain", 1.0, phase=phase) for phase in PHASES),
+    *(sample(tool, 0.5, phase=phase) for tool in ("pcache", "ccache") for phase in PHASES),
+)
 
 
 def text_of(shown: results.Results) -> str:
@@ -46,34 +56,82 @@ def test_ratios_pair_runs_of_the_same_repetition() -> None:
 
 def test_a_missed_goal_shows() -> None:
     slow = some_results(sample("plain", 1.0), sample("pcache", 0.2, phase="warm"))
-    assert "<= 0.1 MISSED" in text_of(slow)
-    assert "<= 0.1 ok" in text_of(GOOD)
-    assert "<= 1 MISSED" in text_of(GOOD)  # the micro benchmark
+    assert "missed by a factor of 2.0" in text_of(slow)
+    good = text_of(GOOD)
+    assert " met " in good and "0 of 1 goals of micro benchmarks met" in good
+    assert "<= 1 MISSED" in good  # the micro benchmark
+    assert "riker 0.3, firebuild 0.4-0.5, a remark" in good
 
 
 def test_the_terminal_shows_wrong_results_and_what_is_absent() -> None:
     shown = text_of(WRONG)
     assert "WRONG RESULT: w, pcache, cold: out/1: missing" in shown
-    assert "not measured: riker: rkr is not installed" in shown
+    assert "not measured: rkr is not installed" in shown
+    assert "1 runs with a WRONG RESULT" in shown
+
+
+def test_what_recording_took_has_columns() -> None:
+    line = next(line for line in lines(GOOD) if line.cells[1:3] == ("cold", "pcache"))
+    shown = dict(zip(HEADINGS, line.cells, strict=True))
+    wanted = {"after exit s": "0.04", "events": "70", "lost": "0", "peak MB": "2", "runs": "2"}
+    assert {name: shown[name] for name in wanted} == wanted
+    plain = next(line for line in lines(GOOD) if line.cells[2] == "plain")
+    assert dict(zip(HEADINGS, plain.cells, strict=True))["events"] == ""
 
 
 def test_markdown_tables_are_whole() -> None:
-    text = markdown.render(WRONG)
+    text = markdown.render(WRONG, [("a plot", "plot.svg")])
     assert "## Wrong results\n\n- w, pcache, cold: out/1: missing" in text
-    tables = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.replace("\\|", "").count("|") for line in tables} == {8, 12}
+    assert "![a plot](plot.svg)" in text
+    tables = [part for part in text.split("\n\n") if part.startswith("|")]
+    assert len(tables) == 5  # goals, numbers, micro benchmarks, workloads, tools
+    for table in tables:
+        bars = {line.replace("\\|", "").count("|") for line in table.splitlines()}
+        assert len(bars) == 1
 
 
 def test_html_is_one_page_with_plots() -> None:
-
-    page = html.render(GOOD)
-    assert page.count("<svg") == 3  # cold, warm, micro
+    page = html.render(GOOD, list(plots(GOOD)))
+    names = ["goals-replay", "phase-cold", "phase-warm", "micro"]
+    assert [part.partition('"')[0] for part in page.split('<figure id="')[1:]] == names
+    assert page.count("<svg") == len(names)
     assert "CPU &lt;fast&gt;" in page and "<fast>" not in page
     assert "src=" not in page and "<link" not in page
-    svg = page[page.index("<svg") : page.index("</svg>") + 6]
-    assert ElementTree.fromstring(svg).tag.endswith("svg")
     assert "Wrong results" not in page
-    assert "Wrong results" in html.render(WRONG)
+    assert "Wrong results" in html.render(WRONG, [])
+
+
+@pytest.mark.parametrize("plot", list(plots(EVERY_PHASE)), ids=lambda plot: plot.name)
+def test_plots_are_whole_and_always_the_same(plot: Plot) -> None:
+    element = ElementTree.fromstring(plot.svg)
+    assert element.tag.endswith("svg")
+    assert plot.title and plot.caption
+    again = next(other for other in plots(EVERY_PHASE) if other.name == plot.name)
+    assert again.svg == plot.svg
+
+
+def test_there_is_a_plot_for_everything() -> None:
+    names = [plot.name for plot in plots(EVERY_PHASE)]
+    assert names == ["goals-replay", "parts", *(f"phase-{phase}" for phase in PHASES), "micro"]
+    assert list(plots(some_results(sample("plain", 1.0)).model_copy(update={"micro": []}))) == []
+
+
+def test_tools_differ_in_colour_and_in_shape() -> None:
+    looks = [LOOKS[tool.name] for tool in all_tools() if tool.name != "plain"]
+    assert (
+        len({look.colour for look in looks}) == len({look.marker for look in looks}) == len(looks)
+    )
+
+
+def test_reports_are_written_beside_the_results(tmp_path: Path) -> None:
+    page = files.write(GOOD, tmp_path / "good.json")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "good.md",
+        "good.html",
+        "good-goals-replay.svg",
+    }
+    assert page.name == "good.html"
+    assert "(good-goals-replay.svg)" in (tmp_path / "good.md").read_text()
 
 
 def test_compare_tells_noise_from_change() -> None:
@@ -84,13 +142,19 @@ def test_compare_tells_noise_from_change() -> None:
         sample("pcache", 2.2, rep=1),
         sample("pcache", 0.06, phase="warm"),
     )
-    cold, warm = comparison.compare(GOOD, new)
+    cold, micro, warm = comparison.compare(GOOD, new)
+    assert (micro.workload, micro.factor) == ("hashing (GiB/s)", 1.0)
     assert (cold.phase, cold.clear) == ("cold", True)
     assert cold.factor == pytest.approx(2.1 / 1.15)
     assert (warm.phase, warm.clear) == ("warm", False)
     text = io.StringIO()
-    comparison.show([cold, warm], Console(file=text, width=150))
-    assert "slower" in text.getvalue() and "faster" not in text.getvalue()
+    new.machine.kernel = "Linux 6.18"
+    new.tools["pcache"].version = "pcache 2"
+    comparison.show(GOOD, new, Console(file=text, width=150))
+    (line,) = [line for line in text.getvalue().splitlines() if "pcache" in line and "cold" in line]
+    assert line.split()[-1] == "more"
+    assert "not the same: kernel: Linux 6.1 / Linux 6.18" in text.getvalue()
+    assert "not the same: pcache: pcache 1 / pcache 2" in text.getvalue()
 
 
 def test_results_survive_a_file(tmp_path: Path) -> None:
@@ -115,5 +179,6 @@ def test_the_exit_status_tells_of_wrong_results(
         assert path.with_suffix(".md").exists() and path.with_suffix(".html").exists()
     assert main(["compare", str(tmp_path / "good.json"), str(tmp_path / "good.json")]) == 0
     assert main(["report", str(tmp_path / "none.json")]) == 2
-    assert main(["run", "--workload", "nothing-like-this"]) == 2
-    assert "nothing-like-this" in capsys.readouterr().err
+    for option in ("--workload", "--tool", "--plan"):
+        assert main(["run", option, "nothing-like-this"]) == 2
+        assert "nothing-like-this" in capsys.readouterr().err

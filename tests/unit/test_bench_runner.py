@@ -15,7 +15,7 @@ from bench.runner import Runner, Selection
 from bench.tools import Place, Tool
 from tests.unit.bench_lab import SCRIPT, TOML, workload
 
-MASKED = TOML.replace("[goals]", '[verify]\nignore = ["out/noise"]\n[goals]')
+MASKED = TOML.replace("[verify]", '[verify]\nignore = ["out/noise"]')
 
 
 class Spoiler(Tool):
@@ -32,13 +32,18 @@ class Spoiler(Tool):
 
 
 def run(
-    base: Path, loaded: Workload, *tools: Tool, phases: tuple[PhaseName, ...], reps: int = 1
+    base: Path,
+    loaded: Workload,
+    *tools: Tool,
+    phases: tuple[PhaseName, ...],
+    reps: int = 1,
+    once: frozenset[str] = frozenset(),
 ) -> tuple[list[Sample], list[str]]:
     """Samples and what the progress said."""
     said: list[str] = []
-    runner = Runner(base / "work", Selection([Tool(), *tools], reps, phases), said.append)
-    samples = list(runner.run(loaded))
-    assert len(said) == runner.steps(loaded)
+    selection = Selection([Tool(), *tools], once, phases, reps)
+    samples = list(Runner(base / "work", said.append).run(loaded, selection))
+    assert len(said) == len(list(selection.runs(loaded)))
     return samples, said
 
 
@@ -83,7 +88,7 @@ def test_a_command_that_differs_from_run_to_run_is_found(tmp_path: Path) -> None
 
 
 def test_masks_hide_only_what_they_match(tmp_path: Path) -> None:
-    toml = TOML.replace("[goals]", '[verify]\nmask = ["^[0-9]{9}$", "[0-9]+ seconds"]\n[goals]')
+    toml = TOML.replace("[verify]", '[verify]\nmask = ["^[0-9]{9}$", "[0-9]+ seconds"]')
     script = SCRIPT + 'date +"took %N seconds"\n'
     loaded = workload(tmp_path, toml=toml, script=script)
     samples, _ = run(tmp_path, loaded, Spoiler("echo x >>out/noise"), phases=("cold",), reps=2)
@@ -117,6 +122,14 @@ def test_tools_take_turns(tmp_path: Path) -> None:
         "copies: spoiler, edit (2)",
         "copies: plain, edit (2)",
     ]
+
+
+def test_a_tool_may_be_measured_only_once(tmp_path: Path) -> None:
+    loaded = workload(tmp_path, toml=MASKED)
+    once = frozenset(["spoiler"])
+    samples, _ = run(tmp_path, loaded, Spoiler("true"), phases=("cold",), reps=3, once=once)
+    assert [s.rep for s in samples if s.tool == "spoiler"] == [0]
+    assert [s.rep for s in samples if s.tool == "plain"] == [0, 1, 2]
 
 
 def test_edits_reach_the_part_of_the_jobs_that_they_say(tmp_path: Path) -> None:

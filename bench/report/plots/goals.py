@@ -10,7 +10,6 @@ from matplotlib.lines import Line2D
 from bench.report.plots.style import (
     FAULT,
     GREY,
-    LARGE,
     NORMAL,
     ROW,
     SMALL,
@@ -21,6 +20,7 @@ from bench.report.plots.style import (
     entry,
     figure,
     log_axis,
+    plot,
 )
 from bench.report.text import ratio
 from bench.results import JUDGED, Results
@@ -73,11 +73,10 @@ def _plot(name: str, title: str, shown: Sequence[Verdict]) -> Plot:
     bare(axes)
     log_axis(axes, *_limits(shown))
     axes.set_xlabel("time, plain command = 1", fontsize=NORMAL)
-    drawn.suptitle(title, x=0.01, ha="left", fontsize=LARGE, fontweight="bold")
     drawn.legend(
         handles=_legend(shown), loc="outside lower center", ncols=4, fontsize=SMALL, frameon=False
     )
-    return Plot(name, title, _READING, drawn)
+    return plot(name, title, _READING, drawn)
 
 
 def _draw(axes: Axes, place: float, verdict: Verdict) -> None:

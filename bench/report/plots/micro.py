@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 
 from bench.report.plots.style import (
     FAULT,
-    LARGE,
     NORMAL,
     ROW,
     SMALL,
@@ -16,6 +15,7 @@ from bench.report.plots.style import (
     bare,
     draw_spread,
     figure,
+    plot,
 )
 from bench.report.text import ratio
 from bench.results import JUDGED, Micro, Results, Spread
@@ -36,12 +36,11 @@ def micro_plot(results: Results) -> Iterator[Plot]:
     ).flat
     for axes, group in zip(all_axes, groups, strict=True):
         _draw(axes, results, group)
-    drawn.suptitle(_TITLE, x=0.01, ha="left", fontsize=LARGE, fontweight="bold")
     caption = (
         "Each in its own unit, from zero: medians with lowest and highest. At the right the ratio"
         " to what is named there, and the goal where there is one."
     )
-    yield Plot("micro", _TITLE, caption, drawn)
+    yield plot("micro", _TITLE, caption, drawn)
 
 
 def _draw(axes: Axes, results: Results, group: list[Micro]) -> None:

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from bench.config import JOB_PHASES, PhaseName
 from bench.report.plots.style import (
     GREY,
-    LARGE,
     LOOKS,
     NORMAL,
     SMALL,
@@ -19,6 +18,7 @@ from bench.report.plots.style import (
     bare,
     entry,
     figure,
+    plot,
 )
 from bench.results import Results, Row, rows
 
@@ -43,7 +43,6 @@ def parts_plot(results: Results) -> Iterator[Plot]:
         axes.remove()
     drawn.supxlabel("part of the jobs that have another input, in per cent", fontsize=NORMAL)
     drawn.supylabel("time, plain command = 1", fontsize=NORMAL)
-    drawn.suptitle(_TITLE, x=0.01, ha="left", fontsize=LARGE, fontweight="bold")
     drawn.legend(
         handles=[entry(tool) for tool in tools],
         loc="outside right upper",
@@ -54,7 +53,7 @@ def parts_plot(results: Results) -> Iterator[Plot]:
         "Medians with lowest and highest. Dotted: time exactly in proportion to the change; dashed:"
         " the plain command, which does everything each time."
     )
-    yield Plot("parts", _TITLE, caption, drawn)
+    yield plot("parts", _TITLE, caption, drawn)
 
 
 def _draw(axes: Axes, workload: str, found: list[Row]) -> None:

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from bench.config import PHASES, PhaseName
 from bench.report.plots.style import (
     FAULT,
-    LARGE,
     LOOKS,
     NORMAL,
     ROW,
@@ -19,6 +18,7 @@ from bench.report.plots.style import (
     draw_spread,
     figure,
     log_axis,
+    plot,
 )
 from bench.report.text import ratio
 from bench.results import Results, Row, rows
@@ -72,9 +72,8 @@ def _plot(phase: PhaseName, shown: Sequence[Row]) -> Plot:
     log_axis(axes, min(*values, 1.0) * 0.85, max(*values, 1.0) * 1.2)
     base = _BASES.get(phase, "the plain command in the same phase")
     axes.set_xlabel(f"time, {base} = 1", fontsize=NORMAL)
-    drawn.suptitle(_TITLES[phase], x=0.01, ha="left", fontsize=LARGE, fontweight="bold")
     caption = f"Medians with lowest and highest, relative to {base}; logarithmic axis."
-    return Plot(f"phase-{phase}", _TITLES[phase], caption, drawn)
+    return plot(f"phase-{phase}", _TITLES[phase], caption, drawn)
 
 
 def _draw_row(axes: Axes, place: float, row: Row) -> None:

@@ -55,20 +55,23 @@ LOOKS = {
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure with what is to be said about it."""
+    """A plot with what is to be said about it."""
 
     name: str
     """For a file."""
     title: str
     caption: str
-    figure: Figure
+    svg: str
+    """An SVG element."""
 
-    @property
-    def svg(self) -> str:
-        """As an SVG element."""
-        text = io.StringIO()
-        self.figure.savefig(text, format="svg", metadata={"Date": None, "Title": self.title})
-        return text.getvalue()[text.getvalue().index("<svg") :]
+
+def plot(name: str, title: str, caption: str, drawn: Figure) -> Plot:
+    """Give a figure its title and turn it into SVG."""
+    drawn.suptitle(title, x=0.01, ha="left", fontsize=LARGE, fontweight="bold")
+    text = io.StringIO()
+    drawn.savefig(text, format="svg", metadata={"Date": None, "Title": title})
+    svg = text.getvalue()
+    return Plot(name, title, caption, svg[svg.index("<svg") :])
 
 
 def figure(height: float) -> Figure:
