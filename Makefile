@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help install dev demo test test-slow lint bench bench-full uninstall clean
+.PHONY: help install dev demo test test-slow lint bench bench-reference bench-full uninstall clean
 
 help:
 	@echo 'make demo       install what is missing, then trace and replay the build of a real C project'
@@ -16,7 +16,8 @@ help:
 	@echo 'make install    only install: the pcache command for everybody, below $(PREFIX)'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make bench      what recording costs and replay saves, in a few minutes'
-	@echo 'make bench-full all workloads, tools and phases, in an hour or more'
+	@echo 'make bench-reference  all that has a goal, for bench/reference/, in 20 minutes'
+	@echo 'make bench-full all workloads, tools and phases, in some hours'
 	@echo 'make uninstall  take back what was put outside of this directory'
 	@echo 'make clean      remove what was made inside of this directory'
 
@@ -45,7 +46,13 @@ bench: dev
 	$(PYTHON) -m bench run --install $(BENCH_ARGS)
 
 bench-full: dev
-	$(PYTHON) -m bench run --install --full --reps 5 $(BENCH_ARGS)
+	$(PYTHON) -m bench run --install --plan full $(BENCH_ARGS)
+
+# The results of a release: committed, so that any two can be compared.
+bench-reference: dev
+	version=$$($(PYTHON) -c 'import pcache; print(pcache.__version__)') && \
+	$(PYTHON) -m bench run --install --plan reference \
+	    --json bench/reference/$$version.json $(BENCH_ARGS)
 
 uninstall:
 	@tools/uninstall
