@@ -90,9 +90,9 @@ class Pcache(Tool):
     title = "pcache trace (cold), pcache replay (all else)"
     phases = _CACHING
 
-    def __init__(self, program: str | None = None) -> None:
-        installed = program or shutil.which("pcache")
-        self.launcher = [installed] if installed else _from_checkout()
+    def __init__(self, launcher: list[str] | None = None) -> None:
+        installed = shutil.which("pcache")
+        self.launcher = launcher or ([installed] if installed else _from_checkout())
 
     def version(self) -> str:
         return _first_line([*self.launcher, "--version"])
@@ -235,11 +235,12 @@ class ProcessCache(_Program):
 
 
 def all_tools(pcache: str | None = None) -> list[Tool]:
-    """Every tool, the plain command first."""
+    """Every tool, the plain command first; `pcache` is the one to measure, if not that in PATH."""
+    launcher = [pcache] if pcache else None
     return [
         Tool(),
-        Pcache(pcache),
-        PcacheRun(pcache),
+        Pcache(launcher),
+        PcacheRun(launcher),
         Ccache(),
         Strace(),
         StraceSeccomp(),

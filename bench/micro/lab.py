@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.measure import Measured, measure
 from bench.results import Micro, Spread
 from bench.runner import base_env
-from bench.tools import Pcache, Place
+from bench.tools import Pcache, PcacheRun, Place
 
 _TIMEOUT = 300.0
 PROBES = ("spawn", "reader", "syscalls")
@@ -24,6 +24,7 @@ class Lab:
         self.folder = work / "micro"
         self.reps = reps
         self._pcache = pcache
+        self._pcache_run = PcacheRun(pcache.launcher)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self._place = Place(self.folder, self.folder / "store", self.folder / "report.json")
@@ -58,6 +59,10 @@ class Lab:
         """Replay."""
         argv = [*options, *command]
         return self._run(self._pcache.command("warm", argv, self._place), env)
+
+    def run(self, *command: str) -> Measured:
+        """Replay or record."""
+        return self._run(self._pcache_run.command("warm", list(command), self._place), None)
 
     def verb(self, *words: str) -> Measured:
         """Run pcache with these words."""

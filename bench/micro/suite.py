@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -20,7 +21,9 @@ _FACTS = (1, 50, 200)
 _VERSIONS = (1, 20, 100)
 _CALLS = 20_000
 _KINDS = ("getppid", "access", "stat", "readlink", "open", "read", "create")
+_LISTINGS = 100
 _HASHED_MIB = 256
+_INPUTS = 1000
 _TRIES = 3
 
 
@@ -133,20 +136,34 @@ def _recording(lab: Lab) -> Iterator[Micro]:
 
 
 def _analysis(lab: Lab) -> Iterator[Micro]:
-    """What is left to do when the traced command has ended, for each thing that it did."""
-    script = "i=0; while [ $i -lt 100 ]; do i=$((i+1)); ls /usr/bin >/dev/null; done; date +%s.%N"
-    executions = 101.0
+    """What is left to do when the traced command has ended, and what all of it costs."""
+    few, many = "1", str(_LISTINGS)
+
+    def script(count: str) -> tuple[str, ...]:
+        loop = f"while [ $i -lt {count} ]; do i=$((i+1)); ls /usr/bin >/dev/null; done"
+        return ("sh", "-c", f"i=0; {loop}")
 
     def after() -> float:
         lab.forget()
-        start = time.time() - time.monotonic()
-        done = lab.trace("sh", "-c", script)
-        return start + time.monotonic() - float(done.stdout)
+        lab.trace(*script(many))
+        return lab.counter("milliseconds after")
 
+    def by_event() -> float:
+        """Microseconds of CPU, from the slope between few and many, free of start-up."""
+        extra, events = [], []
+        for count in (few, many):
+            lab.forget()
+            plain = lab.plain(*script(count))
+            extra.append(lab.trace(*script(count)).cpu - plain.cpu)
+            events.append(lab.counter("events"))
+        return (extra[1] - extra[0]) / (events[1] - events[0]) * 1e6
+
+    name = "analysis"
     (value,) = lab.interleaved(after)
-    yield row("after the command", "analysis and store, 101 executions", value, "s")
-    scaled = Spread(*(x / executions * 1e3 for x in (value.median, value.low, value.high)))
-    yield row("after the command", "for each execution", scaled, "ms")
+    what = f"after the command, {_LISTINGS} executions"
+    yield row(name, what, value, "ms")
+    (value,) = lab.interleaved(by_event)
+    yield row("recording and analysis", "for each event", value, "us CPU")
 
 
 def _hashing(lab: Lab) -> Iterator[Micro]:
@@ -186,19 +203,35 @@ def _hashing(lab: Lab) -> Iterator[Micro]:
 
 
 def _start_up(lab: Lab) -> Iterator[Micro]:
-    """Whole runs of almost nothing."""
+    """Whole runs of almost nothing, by verb."""
+    inputs = lab.folder / "many"
+    inputs.mkdir()
+    for number in range(_INPUTS):
+        (inputs / str(number)).write_text(f"input {number}\n")
+    time.sleep(0.05)  # else they are too young for their digests to be remembered
     lab.forget()
     lab.trace("/bin/true")
+    reader = (lab.probe("reader"), str(inputs), str(_INPUTS))
+    lab.trace(*reader)
+    fresh = itertools.count()
     actions: dict[str, Callable[[], Measured]] = {
         "python3 -c pass": lambda: lab.plain("/usr/bin/python3", "-c", "pass"),
-        "pcache --version": lambda: lab.verb("--version"),
-        "pcache replay /bin/true, a hit": lambda: lab.replay("/bin/true"),
-        "pcache replay /bin/echo, a miss": lambda: lab.replay("/bin/echo"),
-        "pcache trace /bin/true": lambda: lab.trace("/bin/true"),
+        "--version": lambda: lab.verb("--version"),
+        "replay /bin/true, a hit": lambda: lab.replay("/bin/true"),
+        f"replay, a hit with {_INPUTS} input files": lambda: lab.replay(*reader),
+        "replay /bin/echo, a miss": lambda: lab.replay("/bin/echo"),
+        "trace /bin/true": lambda: lab.trace("/bin/true"),
+        "run /bin/true, a hit": lambda: lab.run("/bin/true"),
+        "run /bin/echo, a miss": lambda: lab.run("/bin/echo", str(next(fresh))),
+        "explain /bin/true": lambda: lab.verb("explain", "/bin/true"),
+        "stats": lambda: lab.verb("stats"),
+        "gc --dry-run": lambda: lab.verb("gc", "--dry-run"),
+        "config show": lambda: lab.verb("config", "show"),
+        "help": lambda: lab.verb("help"),
     }
 
     def best_of(action: Callable[[], Measured]) -> Callable[[], float]:
-        return lambda: min(action().wall for _ in range(5)) * 1e3
+        return lambda: min(action().wall for _ in range(_TRIES)) * 1e3
 
     spreads = lab.interleaved(*(best_of(action) for action in actions.values()))
     base = ("python3 -c pass", spreads[0])

@@ -17,12 +17,12 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path / "tree", tmp_path / "store", tmp_path / "report.json")
 
 
-def launcher(base: Path, verbs: str) -> str:
+def launcher(base: Path, verbs: str) -> list[str]:
     """A pcache that knows these verbs."""
     path = base / "pcache"
     path.write_text(f"#!/bin/sh\ncase $2 in {verbs}) exit 0;; esac\nexit 2\n")
     path.chmod(0o755)
-    return str(path)
+    return [str(path)]
 
 
 def test_pcache_records_cold_and_replays_the_rest(tmp_path: Path, place: Place) -> None:
