@@ -21,6 +21,7 @@ VERBS = {
     "replay": "run a command, restoring what is recorded instead of running it",
     "explain": "say whether a command would be replayed now, and if not, why",
     "stats": "print what is stored, how large it is and how often it was of use",
+    "verify": "check that the store is sound, and that its records still say what running says",
     "gc": "make room in the store: what was not used for longest goes first",
     "config": "show the settings in force here, each with where it comes from",
     "doctor": "check whether this machine can trace and replay, and say what mends it",

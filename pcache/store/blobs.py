@@ -20,7 +20,7 @@ from pcache.store.lease import Lease
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pcache.counters import Counters
     from pcache.model import Digest
@@ -196,6 +196,28 @@ class Blobs:
         if copied != digest:
             raise self._damaged(digest)
         return size
+
+    def verify(self, digest: Digest) -> int:
+        """Reads a content, and gives its size.  Raises DamagedBlob."""
+        data = self.small(digest)
+        if data is not None:
+            return len(data)
+        fd = self._open_object(digest)
+        try:
+            return self._verify(fd, digest)
+        finally:
+            os.close(fd)
+
+    def objects(self) -> Iterator[tuple[Digest, int]]:
+        """Digest of each content that is a file, and the size of that file in bytes."""
+        for directory in os.listdir(self._objects):
+            with os.scandir(self._objects + b"/" + directory) as entries:
+                for entry in entries:
+                    try:
+                        digest = bytes.fromhex(os.fsdecode(directory + entry.name))
+                        yield digest, entry.stat().st_size
+                    except (FileNotFoundError, ValueError):
+                        continue  # taken away meanwhile, or none of ours
 
     def _hold(self) -> Lease:
         if self._lease is None:

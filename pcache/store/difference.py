@@ -28,14 +28,20 @@ def difference(one: Outcome, other: Outcome, blobs: Blobs) -> str:
     if (one.data, one.chunks) != (other.data, other.chunks):
         mine, theirs = streams(one, blobs), streams(other, blobs)
         for fd in sorted(mine.keys() | theirs.keys()):
-            if sorted(mine.get(fd, b"").splitlines()) != sorted(theirs.get(fd, b"").splitlines()):
-                return _name(fd)
+            if not same_stream(mine.get(fd, b""), theirs.get(fd, b"")):
+                return stream_name(fd)
     for fd, _ in sorted(set(one.offsets) ^ set(other.offsets)):
-        return f"offset of {_name(fd)}"
+        return f"offset of {stream_name(fd)}"
     return ""
 
 
-def _name(fd: int) -> str:
+def same_stream(one: bytes, other: bytes) -> bool:
+    """Whether the same lines were written, in whatever order."""
+    return one == other or sorted(one.splitlines()) == sorted(other.splitlines())
+
+
+def stream_name(fd: int) -> str:
+    """What users call a descriptor."""
     return _STREAMS.get(fd, f"descriptor {fd}")
 
 

@@ -15,14 +15,14 @@ from pcache.codec import DamagedRow
 from pcache.errors import StoreError
 from pcache.store.files import make_private_file
 from pcache.store.lease import oldest_lease_ns
-from pcache.store.records import call_environment, unpack_outcome
+from pcache.store.records import call_environment, contents, unpack_outcome
 from pcache.store.tally import COLUMNS, Tally
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-    from pcache.model import Digest, Outcome
+    from pcache.model import Digest
     from pcache.store.index import Store
 
 DEFAULT_MAX_SIZE = 10 << 30
@@ -109,7 +109,7 @@ class Collector:
             # Before anything is read: what a session that has ended by then put is referred to.
             lease = oldest_lease_ns(self._store.directory)
             fresh = (began if lease is None else min(began, lease)) - _SLACK_NS
-            self._files = dict(_object_files(self._objects))
+            self._files = dict(self._store.blobs.objects())
             records = self._read()
             unused = self._unused(fresh)
             report.size_before = sum(map(_occupied, self._files.values())) + index_size(self._store)
@@ -141,7 +141,7 @@ class Collector:
             "SELECT strong, used, outcome, length(facts) FROM outcomes ORDER BY used, strong"
         ):
             try:
-                blobs = frozenset(_blobs(unpack_outcome(strong, packed)))
+                blobs = frozenset(contents(unpack_outcome(strong, packed)))
             except DamagedRow:
                 blobs = frozenset()
             size = len(packed) + int(facts) + _ROW
@@ -286,12 +286,12 @@ class Collector:
             if database.number("PRAGMA freelist_count") == free:
                 break  # an index made before it could shrink
         database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
-        contents = sum(_occupied(size) for _, size in _object_files(self._objects))
-        self._report.size_after = contents + index_size(self._store)
+        occupied = sum(_occupied(size) for _, size in self._store.blobs.objects())
+        self._report.size_after = occupied + index_size(self._store)
         tally = Tally(self._store.directory)
         self._store.tally()
         sums = tally.total() or dict.fromkeys(COLUMNS, 0)
-        tally.replace({**sums, "bytes stored": contents})
+        tally.replace({**sums, "bytes stored": occupied})
 
 
 def collect_if_over(store: Store, max_size: int | None = None) -> Report | None:
@@ -342,25 +342,6 @@ class _Exclusive:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
-
-
-def _blobs(outcome: Outcome) -> Iterator[Digest]:
-    if outcome.data:
-        yield outcome.data
-    for output in outcome.outputs:
-        if output.kind == b"f":
-            yield output.content
-
-
-def _object_files(objects: bytes) -> Iterator[tuple[Digest, int]]:
-    """(digest, size) of each content that is a file."""
-    for directory in os.listdir(objects):
-        with os.scandir(objects + b"/" + directory) as entries:
-            for entry in entries:
-                try:
-                    yield bytes.fromhex(os.fsdecode(directory + entry.name)), entry.stat().st_size
-                except (FileNotFoundError, ValueError):
-                    continue  # taken away meanwhile, or none of ours
 
 
 def _path(objects: bytes, digest: Digest) -> bytes:

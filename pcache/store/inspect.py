@@ -6,15 +6,16 @@ import os
 
 from pcache.codec import DamagedRow
 from pcache.errors import DamagedBlob
+from pcache.fingerprint import decode_keys
 from pcache.model import Fact
-from pcache.store.records import call_environment, unpack_call, unpack_values
+from pcache.store.records import call_environment, unpack_call, unpack_outcome, unpack_values
 from pcache.store.tally import Tally
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pcache.model import Call, Digest, PathSet
+    from pcache.model import Call, Digest, Outcome, PathSet
     from pcache.store.index import Store
 
 
@@ -89,3 +90,35 @@ def statistics(store: Store) -> dict[str, int]:
         "misses": used.get("misses", 0),
         "milliseconds skipped": used.get("milliseconds skipped", 0),
     }
+
+
+class Stored:
+    """One record, not taken apart yet."""
+
+    __slots__ = ("_facts", "_outcome", "_path_set", "_strong", "weak")
+
+    def __init__(
+        self, strong: Digest, weak: Digest, path_set: Digest, facts: bytes, outcome: bytes
+    ) -> None:
+        self.weak = weak
+        self._strong = strong
+        self._path_set = path_set
+        self._facts = facts
+        self._outcome = outcome
+
+    def parts(self, store: Store) -> tuple[Call, list[Fact], Outcome]:
+        """The call, the facts and the outcome.  Raises DamagedRow or DamagedBlob."""
+        row = store.database.row("SELECT keys FROM path_sets WHERE digest = ?", (self._path_set,))
+        call = store.call(self.weak)
+        values = unpack_values(self._strong, self._facts)
+        keys = () if row is None else decode_keys(row[0])
+        if call is None or len(keys) != len(values):
+            raise DamagedRow("a part of a record is missing")
+        facts = [Fact(*key, value) for key, value in zip(keys, values, strict=True)]
+        return call, facts, unpack_outcome(self._strong, self._outcome)
+
+
+def stored(store: Store) -> list[Stored]:
+    """All records."""
+    rows = store.database.rows("SELECT strong, weak, path_set, facts, outcome FROM outcomes")
+    return [Stored(*row) for row in rows]

@@ -11,7 +11,7 @@ from pcache.model import Call, Outcome, Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pcache.model import Digest
 
@@ -102,6 +102,15 @@ def unpack_outcome(strong: Digest, data: bytes) -> Outcome:
         wall_ns,
         cpu_ns,
     )
+
+
+def contents(outcome: Outcome) -> Iterator[Digest]:
+    """Every content that an outcome refers to."""
+    if outcome.data:
+        yield outcome.data
+    for output in outcome.outputs:
+        if output.kind == b"f":
+            yield output.content
 
 
 def _pairs(numbers: list[int]) -> tuple[tuple[int, int], ...]:

@@ -12,10 +12,10 @@ import pytest
 
 from pcache.model import Outcome, Output
 from pcache.store.index import Store
-from pcache.store.records import pack_outcome, unpack_outcome
 from tests.conftest import SUDO, Run
 from tests.lib.differential import Bench
 from tests.lib.edits import write
+from tests.lib.falsify import falsify
 from tests.lib.launch import Launcher, Result, Stdio
 
 pytestmark = pytest.mark.root
@@ -64,27 +64,6 @@ def verdicts(result: Result) -> dict[str, list[str]]:
     return found
 
 
-def falsify(bench: Bench, argv: tuple[bytes, ...], outcome: Outcome) -> None:
-    """Puts another outcome in place of the one that is stored for a command."""
-    with Store.open(os.fsencode(bench.store / "pcache")) as store:
-        changed = 0
-        rows = store.database.rows("SELECT strong, weak, outcome FROM outcomes")
-        for strong, weak, packed in rows:
-            call = store.call(weak)
-            assert call is not None
-            if call.argv == argv:
-                was = unpack_outcome(strong, packed)
-                fields = {name: getattr(was, name) for name in Outcome.__slots__}
-                given = {name: getattr(outcome, name) for name in ("status", "outputs", "data")}
-                fields |= {name: value for name, value in given.items() if value}
-                store.database.change(
-                    "UPDATE outcomes SET outcome = ? WHERE strong = ?",
-                    (pack_outcome(strong, Outcome(**fields)), strong),
-                )
-                changed += 1
-        assert changed == 1
-
-
 def test_a_build_is_equal_and_really_ran(checks: Bench) -> None:
     for name, text in (("Makefile", MAKEFILE), ("main.c", MAIN)):
         write(name, text)(checks.directory)
@@ -131,7 +110,7 @@ def test_a_wrong_record_is_found_and_never_used_again(
         with Store.open(os.fsencode(checks.store / "pcache")) as store:
             outcome = Outcome(0, data=store.blobs.put_bytes(b"lied\n"))
     inner = (b"sh", b"-c", b"echo said; exit 3")
-    falsify(checks, inner, outcome)
+    falsify(checks.store, inner, outcome)
     done = check(checks, SCRIPT)
     assert (done.status, done.stdout) == (124, b"said\n")
     assert verdicts(done)["different"] == [f"sh -c echo said; exit 3   {what}"]

@@ -1,0 +1,110 @@
+"""Whether everything in a store is as it was written.  Reads all of it, and changes nothing."""
+
+from __future__ import annotations
+
+from xxhash import xxh3_128_digest
+
+from pcache.codec import DamagedRow
+from pcache.errors import DamagedBlob
+from pcache.fingerprint import decode_keys, strong_fingerprint
+from pcache.model import Digest, Outcome
+from pcache.store.index import Store
+from pcache.store.records import (
+    call_environment,
+    contents,
+    unpack_call,
+    unpack_outcome,
+    unpack_values,
+)
+
+
+class Report:
+    """What was read, and what is wrong with it, in words."""
+
+    def __init__(self) -> None:
+        self.contents = 0
+        self.bytes = 0
+        self.calls = 0
+        self.records = 0
+        self.faults: list[str] = []
+
+
+class Verifier:
+    """Reads one store.  Raises StoreError if its index cannot be read at all."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._report = Report()
+        self._sound: set[Digest] = set()
+        """Contents that are there, and what their name promises."""
+
+    def run(self) -> Report:
+        """Reads everything."""
+        self._check_database()
+        self._check_contents()
+        self._check_calls()
+        self._check_records(self._path_sets())
+        return self._report
+
+    def _fault(self, text: str) -> None:
+        self._report.faults.append(text)
+
+    def _check_database(self) -> None:
+        for (text,) in self._store.database.rows("PRAGMA integrity_check"):
+            if str(text) != "ok":
+                self._fault(f"index: {text!s}")
+
+    def _check_contents(self) -> None:
+        rows = self._store.database.rows("SELECT digest FROM blobs")
+        objects = [digest for digest, _ in self._store.blobs.objects()]
+        for digest in (*[digest for (digest,) in rows], *objects):
+            try:
+                size = self._store.blobs.verify(digest)
+            except DamagedBlob as error:
+                if self._store.blobs.has(digest):  # else collected meanwhile
+                    self._fault(str(error))
+                continue
+            self._report.contents += 1
+            self._report.bytes += size
+            self._sound.add(digest)
+
+    def _check_calls(self) -> None:
+        for weak, packed in self._store.database.rows("SELECT weak, call FROM calls"):
+            self._report.calls += 1
+            try:
+                environment = self._store.blobs.get_bytes(call_environment(packed))
+                unpack_call(packed, environment)
+            except (DamagedRow, DamagedBlob) as error:
+                self._fault(f"call {weak.hex()}: {error}")
+
+    def _path_sets(self) -> dict[Digest, int]:
+        """How many keys each sound path set has."""
+        found = {}
+        for digest, keys in self._store.database.rows(
+            "SELECT digest, CAST(keys AS BLOB) FROM path_sets"
+        ):
+            if xxh3_128_digest(keys) == digest:
+                found[digest] = len(decode_keys(keys))
+            else:
+                self._fault(f"path set {digest.hex()}: a stored row is damaged")
+        return found
+
+    def _check_records(self, path_sets: dict[Digest, int]) -> None:
+        for strong, weak, paths, facts, packed in self._store.database.rows(
+            "SELECT strong, weak, path_set, facts, outcome FROM outcomes"
+        ):
+            self._report.records += 1
+            try:
+                values = unpack_values(strong, facts)
+                if strong_fingerprint(weak, paths, values) != strong:
+                    raise DamagedRow("its facts do not give its fingerprint")
+                if path_sets.get(paths) != len(values):
+                    raise DamagedRow("its set of paths is missing or damaged")
+                self._check_parts(unpack_outcome(strong, packed))
+            except DamagedRow as error:
+                self._fault(f"record {strong.hex()}: {error}")
+
+    def _check_parts(self, outcome: Outcome) -> None:
+        for digest in contents(outcome):
+            if digest not in self._sound and not self._store.blobs.has(digest):
+                raise DamagedRow(f"a content is missing ({digest.hex()})")
