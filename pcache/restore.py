@@ -310,8 +310,7 @@ class Plan:
     def _put_symlink(self, output: Output) -> None:
         if _mode(output.path) != S_IFLNK or os.readlink(output.path) != output.content:
             self._put(output.path, lambda path: os.symlink(output.content, path))
-        if output.mtime_ns >= 0:
-            _set_time(output.path, output.mtime_ns)
+        _set_time(output.path, output.mtime_ns)
 
     def _put_fifo(self, output: Output) -> None:
         def make(path: bytes) -> None:

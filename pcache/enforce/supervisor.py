@@ -196,6 +196,9 @@ class Supervisor:
         if tid in self._passing:
             self._passing.discard(tid)
             return None
+        if self._tick is not None and self.decided:
+            # What programs looked at so far is seen to before this one can change it.
+            self._tick()
         task = self._interception.read(notification, self._unknown)
         if task is None:
             return None

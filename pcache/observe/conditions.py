@@ -9,6 +9,7 @@ cannot be vouched for makes the execution uncacheable, with the reason.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import posixpath
 import time
@@ -342,7 +343,7 @@ class Conditions:
         version = _version(stamp)
         cached = self._digested.get((observation.name, *version))
         if cached is None:
-            cached = self._digest(observation, stamp), time.monotonic_ns()
+            cached = self._digest(observation, stamp)
             self._digested[observation.name, *version] = cached
         digest, hashed = cached
         execution.input_checks.append((observation.name, observation.ts, hashed))
@@ -390,8 +391,8 @@ class Conditions:
                 self._still[key] = False
         return self._still[key]
 
-    def _digest(self, observation: Observation, stamp: Stamp) -> bytes:
-        """Digest of the file if it still is the version that was seen.
+    def _digest(self, observation: Observation, stamp: Stamp) -> tuple[bytes, int]:
+        """Digest of the file if it still is the version that was seen, and when it was taken.
 
         The digest cache checks the same again around its own reading.
         """
@@ -399,20 +400,36 @@ class Conditions:
         try:
             now = os.stat(place)
             ours = self._history.only_attributes_since(observation.name, observation.ts)
-            if not stamp.same_version(now, attributes_changed=ours):
-                raise _Unknowable(Reason.INPUT_CHANGED, place)
-            return self._digests.file_digest(place, now)
+            if stamp.same_version(now, attributes_changed=ours):
+                return self._digests.file_digest(place, now), time.monotonic_ns()
         except OSError as error:
-            raise _Unknowable(Reason.INPUT_CHANGED, place) from error
+            if not isinstance(error, FileNotFoundError) and error.errno != errno.ESTALE:
+                raise _Unknowable(Reason.INPUT_CHANGED, place) from error
+        return self._earlier_digest(observation.name, stamp), observation.ts
+
+    def _earlier_digest(self, name: bytes, stamp: Stamp) -> bytes:
+        """Digest of a version that is gone, if it was taken while it was there: in an earlier
+        recording, or when a replay looked at it."""
+        with contextlib.suppress(OSError):
+            # The kernel's number of the device is another one than stat(2) gives on some file
+            # systems; a file is usually where its directory is.
+            device = os.stat(posixpath.dirname(name)).st_dev
+            digest = self._digests.remembered_version((device, *_version(stamp)))
+            if digest is not None:
+                return digest
+        raise _Unknowable(Reason.INPUT_CHANGED, name)
 
     def _trust(self, observation: Observation, stamp: Stamp) -> None:
         """A version is told apart from its successor only if the clock has moved on in between."""
-        if stamp.queried:
+        if self._tells_changes(stamp, observation.ts):
             return
         if self._history.touched(observation.name, 0, observation.ts) and not stamp.writers:
             return  # by the recorded tree, whose later changes would be seen
-        if self._clock.realtime(observation.ts) - stamp.st_ctime_ns <= _GRAIN_NS:
-            raise _Unknowable(Reason.INPUT_CHANGED, observation.place)
+        raise _Unknowable(Reason.INPUT_CHANGED, observation.place)
+
+    def _tells_changes(self, stamp: Stamp, ts: int) -> bool:
+        """Whether any change after `ts` gives the file another version than it had then."""
+        return bool(stamp.queried) or self._clock.realtime(ts) - stamp.st_ctime_ns > _GRAIN_NS
 
     def _later_value(self, execution: Execution, key: Key, observation: Observation) -> bytes:
         """Something whose version was not seen: it must not have changed since."""
@@ -474,6 +491,8 @@ class Conditions:
         if change.last_how == REMOVED:
             # Made and removed again is nobody's business.
             return None if change.first_how == CREATED else Output(b"-", name)
+        if change.before is not None and self._is_as_before(name, change.before, change.first):
+            return None
         key = (name, change.last, change.content_last)
         if key not in self._outputs:
             if self._history.last(name) > change.last:
@@ -482,6 +501,17 @@ class Conditions:
         output, captured = self._outputs[key]
         execution.output_checks.append((name, change.last, captured))
         return output
+
+    def _is_as_before(self, name: bytes, before: Stamp, opened: int) -> bool:
+        """Whether a file that was opened to be modified was not: its time must stay, then."""
+        try:
+            if not before.same_version(os.lstat(name), attributes_changed=False):
+                return False
+        except OSError as error:
+            raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name) from error
+        if not self._tells_changes(before, opened):
+            raise _Unknowable(Reason.INPUT_CHANGED, name)
+        return True
 
     def _capture(self, execution: Execution, name: bytes, change: Change) -> Output:
         try:

@@ -75,7 +75,7 @@ UNTOUCHED, NOW, GIVEN = range(3)
 class Change:
     """What an execution did to a canonical name: first and last, times in ns (CLOCK_MONOTONIC)."""
 
-    __slots__ = ("content_last", "first", "first_how", "last", "last_how", "times", "was")
+    __slots__ = ("before", "content_last", "first", "first_how", "last", "last_how", "times", "was")
 
     def __init__(self, ts: int, how: str) -> None:
         self.first = self.last = ts
@@ -85,6 +85,8 @@ class Change:
         """What was last done to its modification time on purpose."""
         self.was = 0
         """d_type of what was removed or replaced first, 0 if unknown."""
+        self.before: Stamp | None = None
+        """Version of a file that was at first only opened to be modified, which may not follow."""
 
     def again(self, ts: int, how: str) -> None:
         self.last = ts

@@ -22,6 +22,7 @@ class Recording:
         self._recorder = recorder
         self._spool = spool
         self._size = self._told = 0
+        self._draining = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._copy, name="pcache-ring", daemon=True)
         self.failure = ""
@@ -50,7 +51,9 @@ class Recording:
         return self._recorder.counts()
 
     def news(self) -> tuple[bytes, int]:
-        """What came into the spool since the last call (whole records), and its offset there."""
+        """What was recorded since the last call (whole records), and its offset in the spool."""
+        if not self._stop.is_set():
+            self._drain(last=False)
         start, end = self._told, self._size
         self._told = end
         return os.pread(self._spool, end - start, start), start
@@ -58,14 +61,18 @@ class Recording:
     def _copy(self) -> None:
         while True:
             last = self._stop.is_set()
-            taken = self._drain(last)
+            taken = self._drain(last=last)
             if last and not taken:
                 return
             if taken < _BUSY_BYTES and not last:
                 time.sleep(_POLL_SECONDS)
 
-    def _drain(self, last: bool) -> int:
+    def _drain(self, *, last: bool) -> int:
         """Bytes taken out of the ring; after a failure they go nowhere."""
+        with self._draining:
+            return self._take(last)
+
+    def _take(self, last: bool) -> int:
         if self._size > SPOOL_LIMIT:
             self.failure = self.failure or f"it needs more than {SPOOL_LIMIT >> 30} GiB of spool"
         try:

@@ -28,7 +28,7 @@ def put(slot: int, ring: int) -> None:
 
 
 class Rings:
-    """Of one session: read from one thread.  Raises OSError."""
+    """Of one session: read by one thread at a time.  Raises OSError."""
 
     def __init__(self, slot: int, kept: int, size: int) -> None:
         """`slot`: the map `rings`; `kept`: the ring of KEPT_BYTES; `size`: how large the other is,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from stat import S_IFREG
 
 from .. import config
 from ..counters import Counters
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from ..enforce.observer import Observer
     from ..model import Call
     from ..restore import Plan
+
+_ARGUMENTS = 64
+_ARGUMENT_BYTES = 1 << 20  # hashed in 0.1 ms
 
 
 class Run:
@@ -137,14 +141,37 @@ class Run:
 
 
 class _Decider(Decider):
-    """Notes what of a hit's outputs is there before it is applied: records need to know."""
+    """Decides with an eye to what is being recorded."""
 
-    existed: frozenset[bytes] = frozenset()
+    def __init__(self, store: Store, counters: Counters) -> None:
+        super().__init__(store, counters)
+        self._digests = store.digests
+
+    def unknown(self, argv: tuple[bytes, ...]) -> bool:
+        unknown = super().unknown(argv)
+        if unknown:
+            self._meet(argv)
+        return unknown
 
     def decide(self, call: Call, fds: FdView) -> Plan | None:
         plan = super().decide(call, fds)
-        if plan is not None:
+        if plan is None:
+            self._meet(call.argv)
+        else:
+            # Whether outputs were there before they are put in place, a record has to tell.
             plan.existed = frozenset(
                 output.path for output in plan.outcome.outputs if os.path.lexists(output.path)
             )
         return plan
+
+    def _meet(self, argv: tuple[bytes, ...]) -> None:
+        """Hashes what a program was told to work on, while it is there: `sort -o FILE FILE` will
+        have replaced it before its first event arrives.
+
+        Relative names are tried in our own directory, the command's: a wrong guess costs a stat.
+        """
+        for word in argv[1:_ARGUMENTS]:
+            with contextlib.suppress(OSError, ValueError):
+                status = os.stat(word)
+                if status.st_mode & 0o170000 == S_IFREG and status.st_size <= _ARGUMENT_BYTES:
+                    self._digests.file_digest(word, status)

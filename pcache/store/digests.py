@@ -133,13 +133,17 @@ class DigestCache:
 
     def remembered(self, st: os.stat_result) -> Digest | None:
         """The same without reading the file; None if that is not known."""
-        key = (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
-        digest = self._memory.get(key)
-        if digest is None:
-            digest = self._stored(key)
+        digest = self.remembered_version(
+            (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
+        )
         if digest is not None:
             self._counters.inc("digests remembered")
         return digest
+
+    def remembered_version(self, version: tuple[int, int, int, int, int]) -> Digest | None:
+        """The same for a state that may be gone by now, in the form of `stamp`."""
+        digest = self._memory.get(version)
+        return self._stored(version) if digest is None else digest
 
     def remember(self, st: os.stat_result, digest: Digest, hashed_ns: int) -> None:
         """Keeps a digest found elsewhere: taken at `hashed_ns` (time.time_ns), `st` from after."""

@@ -73,6 +73,7 @@ class Changing:
             return
         name = self.context.names.canonical(path, follow=False)
         self.context.led_to(event, path, name)
+        self.context.hard_links.pop(name, None)
         call = SYSCALL_NAMES[body.nr]
         if call == "rmdir" or (call == "unlinkat" and body.args[0] & _AT_REMOVEDIR):
             event.execution.observe(
@@ -133,7 +134,8 @@ class Changing:
                 Reason.UNSUPPORTED, f"rename of {text(old)} with flags {body.args[0]:#x}"
             )
             return
-        if _same_file(old, new):
+        older = self.context.hard_links.get(old)
+        if _same_file(old, new) or older == new:
             # Two names of one file: rename(2) does nothing and reports success.
             event.execution.problem_throughout(
                 Reason.UNSUPPORTED, f"rename of {text(old)} to another name it has"
@@ -159,6 +161,7 @@ class Changing:
         self.context.change(event, new, CREATED if free else REPLACED, directory=directory)
         self._keep_times(event, source, old, new)
         self._link_moved(new)
+        self._hard_link_moved(old, new)
 
     @staticmethod
     def _keep_times(event: Event, path: bytes, old: bytes, new: bytes) -> None:
@@ -177,6 +180,14 @@ class Changing:
         """What came to `name` may be a symbolic link."""
         with contextlib.suppress(OSError):
             self.context.names.link(name, os.readlink(name))
+
+    def _hard_link_moved(self, old: bytes, new: bytes) -> None:
+        """As `ln -f` does it, by a name of its own first."""
+        links = self.context.hard_links
+        older = links.pop(old, None)
+        links.pop(new, None)
+        if older is not None:
+            links[new] = older
 
     def _change_moved(
         self,

@@ -183,6 +183,10 @@ class Opening:
             self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)
             self.context.modified_by(event, name, stamp)
             self.context.change(event, name, MODIFIED)
+            for execution in event.execution.chain():
+                change = execution.changes[name]
+                if change.first == event.ts:
+                    change.before = stamp
             self.context.modifying[event.process.tgid, name] = event.writes, event.ts
 
     def _observe_replaceable(
