@@ -12,10 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from pcache.model import Reason
+
 TIMEOUT = 60
 MODES = ("entry", "execve")
 # Anywhere in a line: a shell may have begun a message of its own when pcache tells a decision.
 _OWN_LINE = re.compile(rb"pcache: .*\n")
+_REASONS = "|".join(
+    re.escape(reason) for name, reason in vars(Reason).items() if not name.startswith("_")
+)
+_REFUSAL = re.compile(rf"^pcache: ((?:{_REASONS}): .*?)   (.*)$", re.MULTILINE)
 _DECISION = re.compile(r"^pcache: (hit|miss|run)\s+(.*?)(?:   (.*))?$", re.MULTILINE)
 
 
@@ -47,6 +53,11 @@ class Result:
     def decisions(self) -> list[Decision]:
         found = _DECISION.findall(self.own)
         return [Decision(verdict, command, why) for verdict, command, why in found]
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Command -> why it was not recorded, as `--explain` told it."""
+        return {command: why for why, command in _REFUSAL.findall(self.own)}
 
 
 @dataclass(frozen=True)

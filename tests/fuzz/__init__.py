@@ -1,0 +1,1 @@
+"""Differential fuzzing: random projects, random edits, and every way to run a command, compared."""

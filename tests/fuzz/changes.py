@@ -1,0 +1,124 @@
+"""Random edits: what happens to a project between two runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypothesis import strategies as st
+
+from tests.lib import edits
+from tests.lib.edits import Edit
+
+from .commands import DIRECTORY_LINK, FILES, LINK, OUTPUTS, TOOL
+
+_CONTENTS = ("pear\napple\nfig\n", "apple\n", "kiwi 1\nlime 2\nplum 3\n", "", "no newline")
+_FILES = st.sampled_from(FILES)
+_PATHS = st.sampled_from((*FILES, *OUTPUTS))
+
+
+@dataclass(frozen=True)
+class Named:
+    """An edit that can be told to people.  It does nothing where it is impossible."""
+
+    title: str
+    edit: Edit
+
+    def __call__(self, root: Path) -> None:
+        try:
+            self.edit(root)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError):
+            return  # the same in both trees
+
+    def __repr__(self) -> str:
+        return self.title
+
+
+def _replacing(path: str, edit: Edit) -> Edit:
+    """With nothing of another type in the way."""
+
+    def replace(root: Path) -> None:
+        target = root / path
+        if target.is_symlink() or target.is_dir():
+            edits.delete(path)(root)
+        edit(root)
+
+    return replace
+
+
+def _write(path: str, content: str) -> Named:
+    return Named(f"write {path} {content!r}", _replacing(path, edits.write(path, content)))
+
+
+def _renewed(path: str, content: str) -> Named:
+    """Another file of that name, as editors save."""
+
+    def edit(root: Path) -> None:
+        (root / "new").write_text(content)
+        (root / "new").replace(root / path)
+
+    return Named(f"save {path} {content!r}", edit)
+
+
+def _directory(path: str) -> Named:
+    def edit(root: Path) -> None:
+        edits.delete(path)(root)
+        (root / path).mkdir()
+
+    return Named(f"directory instead of {path}", edit)
+
+
+def _link(path: str, target: str) -> Named:
+    return Named(f"link {path} to {target}", edits.link(path, target))
+
+
+def _tool(directory: str, word: str) -> Named:
+    text = f'#!/bin/sh\necho {word} "$@"\nwc -l <"$1"\n'
+    return Named(f"{TOOL} in {directory}: {word}", edits.write(f"{directory}/{TOOL}", text, 0o755))
+
+
+def _script(text: str) -> Named:
+    return Named(f"sub.sh: {text!r}", edits.write("sub.sh", f"#!/bin/sh\n{text}\n", 0o755))
+
+
+EDITS = st.one_of(
+    st.builds(_write, _FILES, st.sampled_from(_CONTENTS)),
+    st.builds(_write, _FILES, st.sampled_from(_CONTENTS)),
+    st.builds(_write, _PATHS, st.sampled_from(_CONTENTS)),
+    st.builds(_renewed, _PATHS, st.sampled_from(_CONTENTS)),
+    st.builds(lambda p: Named(f"append to {p}", edits.append(p, "more\n")), _PATHS),
+    st.builds(lambda p: Named(f"touch {p}", edits.touch(p)), _PATHS),
+    st.builds(lambda p: Named(f"delete {p}", edits.delete(p)), _PATHS),
+    st.builds(lambda p: Named(f"delete {p}", edits.delete(p)), st.sampled_from(OUTPUTS)),
+    st.builds(lambda p, q: Named(f"rename {p} to {q}", edits.rename(p, q)), _PATHS, _PATHS),
+    st.builds(
+        lambda p, m: Named(f"chmod {m:o} {p}", edits.chmod(p, m)),
+        _PATHS,
+        st.sampled_from((0o644, 0o600, 0o755, 0o444)),
+    ),
+    st.builds(_link, st.just(LINK), st.sampled_from((*FILES, "o", "none"))),
+    st.builds(_link, st.just(DIRECTORY_LINK), st.sampled_from(("d", "e", "none"))),
+    st.builds(_directory, _PATHS),
+    st.builds(_tool, st.sampled_from(("bin1", "bin2")), st.sampled_from(("one", "two"))),
+    st.builds(_script, st.sampled_from(('cat "$1"', 'sort "$1" >o; cat o', 'exec head -n 1 "$1"'))),
+    st.builds(
+        lambda n: Named(f"file {n} added", edits.write(n, "extra\n")),
+        st.sampled_from(("d/new", "extra", "e/new")),
+    ),
+)
+"""A random edit."""
+
+START = (
+    _write("a", _CONTENTS[0]),
+    _write("b", _CONTENTS[2]),
+    _write("c", _CONTENTS[1]),
+    _write("d/x", _CONTENTS[0]),
+    _write("d/y", _CONTENTS[2]),
+    Named("mkdir e", edits.mkdir("e")),
+    Named("mkdir bin1", edits.mkdir("bin1")),
+    _tool("bin2", "two"),
+    _script('cat "$1"'),
+    _link(LINK, "a"),
+    _link(DIRECTORY_LINK, "d"),
+)
+"""What every project begins with."""

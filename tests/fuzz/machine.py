@@ -1,0 +1,217 @@
+"""A project's history: a script, what happens to it, and runs that are compared with plain ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from tests.lib.launch import MODES, Launcher, Result, Stdio
+
+from .changes import EDITS, START, Named
+from .commands import LINES, VARIABLE, Line
+from .oracle import Oracle
+from .twins import Command, Twins
+
+SCRIPT = "run.sh"
+_VERBS = ("run", "run", "run", "replay", "replay", "trace", "plain")
+_STDIO = (Stdio(), Stdio(stdout="file"), Stdio(merged=True))
+
+
+class Tally:
+    """What all machines of one test did."""
+
+    def __init__(self) -> None:
+        self.steps: Counter[str] = Counter()
+        """Runs that were compared with a plain one, by verb."""
+        self.oracle = Oracle()
+        self.root_hits = 0
+
+    def __str__(self) -> str:
+        oracle = self.oracle
+        lost = "".join(f"\n  {count}x {why}" for why, count in oracle.lost.most_common(30))
+        return (
+            f"{self.steps.total()} steps {dict(self.steps)}, {self.root_hits} root hits; "
+            f"{oracle.hits} of {oracle.known} known hit ({oracle.rate:.1%}); lost: {lost}"
+        )
+
+
+@dataclass(frozen=True)
+class Edited:
+    """Files are changed."""
+
+    edits: list[Named]
+
+    def happen(self, project: Project) -> None:
+        for edit in self.edits:
+            project.twins.edit(edit)
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """The script gets another line, at a place or instead of the one there."""
+
+    line: Line
+    at: int
+    instead: bool
+
+    def happen(self, project: Project) -> None:
+        script = project.script
+        at = min(self.at, len(script))
+        project.write([*script[:at], self.line, *script[at + self.instead :]])
+
+
+@dataclass(frozen=True)
+class Surrounded:
+    """The command is called with another environment, directory, or kinds of descriptors."""
+
+    colour: str
+    cwd: str
+    stdio: Stdio
+
+    def happen(self, project: Project) -> None:
+        project.colour, project.cwd, project.stdio = self.colour, self.cwd, self.stdio
+
+
+@dataclass(frozen=True)
+class WentBack:
+    """The files, but for the script, are an earlier version again; the present one is kept too."""
+
+    version: int
+
+    def happen(self, project: Project) -> None:
+        project.save()
+        project.twins.restore(str(self.version % project.saved))
+        project.write(project.script)
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """Nothing happens."""
+
+    def happen(self, project: Project) -> None:
+        pass
+
+
+Event = Edited | Rewritten | Surrounded | WentBack | Unchanged
+
+
+@dataclass(frozen=True)
+class History:
+    """The script to begin with; what happens, and by which verbs the command is run after it."""
+
+    script: list[Line]
+    events: list[tuple[Event, list[str], str]]
+
+
+_EVENTS: st.SearchStrategy[Event] = st.one_of(
+    st.builds(Edited, st.lists(EDITS, min_size=1, max_size=3)),
+    st.builds(Edited, st.lists(EDITS, min_size=1, max_size=2)),
+    st.builds(Rewritten, LINES, st.integers(0, 7), st.booleans()),
+    st.builds(
+        Surrounded,
+        st.sampled_from(("red", "green")),
+        st.sampled_from((".", ".", "d")),
+        st.sampled_from(_STDIO),
+    ),
+    st.builds(WentBack, st.integers(0, 3)),
+    st.just(Unchanged()),
+)
+
+
+def histories(events: int) -> st.SearchStrategy[History]:
+    """Random histories of so many events."""
+    return st.builds(
+        History,
+        st.lists(LINES, min_size=3, max_size=9),
+        st.lists(
+            st.tuples(
+                _EVENTS,
+                st.lists(st.sampled_from(_VERBS), min_size=1, max_size=2),
+                st.sampled_from(MODES),
+            ),
+            min_size=events,
+            max_size=events,
+        ),
+    )
+
+
+class Project:
+    """A directory with a random shell script."""
+
+    def __init__(
+        self, twins: Twins, launcher: Launcher, tally: Tally, env: Mapping[str, str]
+    ) -> None:
+        self.twins = twins
+        self.script: list[Line] = []
+        self.colour = "red"
+        self.cwd = "."
+        self.stdio = Stdio()
+        self.saved = 0
+        self._launcher = launcher
+        self._tally = tally
+        self._env = env
+
+    def live(self, history: History) -> None:
+        """Raises AssertionError at the first run that is not as the plain one."""
+        self.twins.clear()
+        self._tally.oracle.forget()
+        for edit in START:
+            self.twins.edit(edit)
+        self.write(history.script)
+        self.save()
+        for event, verbs, mode in history.events:
+            event.happen(self)
+            for verb in verbs:
+                self._step(verb, mode)
+
+    def write(self, script: Sequence[Line]) -> None:
+        self.script = list(script)
+        text = "".join(f"{line.text}\n" for line in script)
+        self.twins.edit(Named(SCRIPT, lambda root: void((root / SCRIPT).write_text(text))))
+
+    def save(self) -> None:
+        self.twins.save(str(self.saved))
+        self.saved += 1
+
+    def _step(self, verb: str, mode: str) -> None:
+        script = str(self.twins.here / SCRIPT)
+        env = {**self._env, VARIABLE: self.colour}
+        tree = self.twins.look()
+        if self.cwd != "." and tree.nodes.get(self.cwd, ("",))[0] != "directory":
+            self.cwd = "."
+        words = ("sh", script)
+        command = Command(words, self.cwd, env, self.stdio)
+        result, faults = self.twins.compare(command, self._verb(verb, mode))
+        self._tally.steps[verb] += 1
+        oracle = self._tally.oracle
+        root, programs = oracle.keys(self.script, (words, self.colour, self.stdio), tree, self.cwd)
+        if verb in ("run", "replay"):
+            self._tally.root_hits += any(
+                d.hit and d.command == " ".join(words) for d in result.decisions
+            )
+            oracle.judge(root, " ".join(words), programs, result.decisions)
+        if verb in ("run", "trace"):
+            oracle.recorded(" ".join(words), root, programs, result.refused)
+        if faults:
+            text = "\n".join(line.text for line in self.script)
+            raise AssertionError(
+                f"{verb} ({mode}) in {self.cwd}:\n" + "\n".join(faults) + f"\nscript:\n{text}\n"
+                f"it said:\n{result.own}"
+            )
+
+    def _verb(self, verb: str, mode: str) -> Callable[..., Result]:
+        if verb == "plain":
+            return self._launcher.plain
+        if verb == "trace":
+            return lambda *call: self._launcher.trace(*call, options=("-q", "--explain"))
+        if verb == "run":
+            return lambda *call: self._launcher.run(*call, options=("-q", "--explain"))
+        options = ("-q", "-v", f"--intercept={mode}")
+        return lambda *call: self._launcher.replay(*call, options=options)
+
+
+def void(_: object) -> None:
+    """For calls whose result does not matter."""

@@ -1,0 +1,74 @@
+"""What fuzzing has found, each as a history of its own: every one was a difference once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from tests.conftest import SUDO, open_directory
+from tests.lib import edits
+from tests.lib.launch import Launcher
+from tests.scenarios.conftest import PLAIN_ENV
+
+from .changes import Named
+from .commands import Line
+from .machine import Edited, History, Project, Tally
+from .twins import Twins
+
+pytestmark = pytest.mark.root
+
+
+@dataclass(frozen=True)
+class Found:
+    """A script, and what follows: verbs to run it by, edits between them."""
+
+    title: str
+    script: str
+    events: Sequence[str | Named]
+
+    def history(self) -> History:
+        happened: list[tuple[Edited, list[str], str]] = []
+        for event in self.events:
+            if isinstance(event, Named):
+                happened.append((Edited([event]), [], "entry"))
+            else:
+                happened.append((Edited([]), [event], "entry"))
+        return History([Line(self.script, reads=None)], [*happened])
+
+
+def delete(path: str) -> Named:
+    return Named(f"delete {path}", edits.delete(path))
+
+
+def write(path: str, content: str) -> Named:
+    return Named(f"write {path}", edits.write(path, content))
+
+
+FOUND = [
+    Found(
+        "opened to append, and nothing written: the time stays",
+        'echo $COLOUR\npython3 -ISc \'open("b", "a").write(open("none").read())\'',
+        ["trace", write("c", "c"), "replay", "run", "plain"],
+    ),
+    Found(
+        "a symbolic link made anew: its time does not",
+        "ln -sf none l\nmkdir e",
+        ["run", "run", "replay", "replay"],
+    ),
+    Found(
+        "ln -f of two names of one file: their time stays",
+        "cat a\nln -f c b",
+        ["run", "plain", write("a", "other\n"), "run", write("a", "more\n"), "replay", "replay"],
+    ),
+]
+
+
+@pytest.mark.parametrize("found", FOUND, ids=lambda found: found.title)
+def test_found(pcache: str, found: Found) -> None:
+    with open_directory() as base:
+        launcher = Launcher(pcache, base, as_root=SUDO)
+        twins = Twins(base, launcher)
+        env = {**PLAIN_ENV, "XDG_CACHE_HOME": str(twins.store)}
+        Project(twins, launcher, Tally(), env).live(found.history())
