@@ -63,8 +63,9 @@ def verdicts(results: Results) -> list[Verdict]:
 
 def _verdicts(results: Results) -> Iterator[Verdict]:
     found = rows(results)
+    wanted = results.workloads.keys() | results.skipped.keys()
     for goal in results.goals.goals:
-        for workload in goal.most:
+        for workload in (name for name in goal.most if name in wanted):
             here = [row for row in found if (row.workload, row.phase) == (workload, goal.phase)]
             yield Verdict(
                 goal=goal,

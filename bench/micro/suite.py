@@ -21,7 +21,7 @@ _FACTS = (1, 50, 200)
 _VERSIONS = (1, 20, 100)
 _CALLS = 20_000
 _KINDS = ("getppid", "access", "stat", "readlink", "open", "read", "create")
-_LISTINGS = 100
+_READERS = 100
 _HASHED_MIB = 256
 _INPUTS = 1000
 _TRIES = 3
@@ -137,11 +137,15 @@ def _recording(lab: Lab) -> Iterator[Micro]:
 
 def _analysis(lab: Lab) -> Iterator[Micro]:
     """What is left to do when the traced command has ended, and what all of it costs."""
-    few, many = "1", str(_LISTINGS)
+    few, many = "1", str(_READERS)
+    inputs = lab.folder / "analysed"
+    inputs.mkdir()
+    for number in range(max(_FACTS)):
+        (inputs / str(number)).write_text(f"input {number}\n")
 
     def script(count: str) -> tuple[str, ...]:
-        loop = f"while [ $i -lt {count} ]; do i=$((i+1)); ls /usr/bin >/dev/null; done"
-        return ("sh", "-c", f"i=0; {loop}")
+        reader = f"{lab.probe('reader')} {inputs} {max(_FACTS)}"
+        return ("sh", "-c", f"i=0; while [ $i -lt {count} ]; do i=$((i+1)); {reader}; done")
 
     def after() -> float:
         lab.forget()
@@ -160,7 +164,7 @@ def _analysis(lab: Lab) -> Iterator[Micro]:
 
     name = "analysis"
     (value,) = lab.interleaved(after)
-    what = f"after the command, {_LISTINGS} executions"
+    what = f"after the command, {_READERS} programs that read {max(_FACTS)} files"
     yield row(name, what, value, "ms")
     (value,) = lab.interleaved(by_event)
     yield row("recording and analysis", "for each event", value, "us CPU")

@@ -98,6 +98,8 @@ def _plan(args: argparse.Namespace) -> plans.Plan:
 def _asked(known: list[tools.Tool], plan: plans.Plan) -> list[tools.Tool]:
     """The tools of the plan, present or not, the plain command first."""
     names = {"plain", *(name for part in plan.parts for name in (*part.tools, *part.once))}
+    if plan.micro_reps:
+        names.add(tools.Pcache.name)
     if unknown := names - {tool.name for tool in known} - {"*"}:
         there = ", ".join(tool.name for tool in known)
         raise BadRequest(f"no tool {', '.join(sorted(unknown))}; there are {there}")

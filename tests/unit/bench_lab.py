@@ -77,7 +77,7 @@ GOALS = Goals(
         Goal(
             title="a goal",
             phase="warm",
-            most={"w": 0.1, "absent": 0.2},
+            most={"w": 0.1, "absent": 0.2, "not chosen": 0.3},
             others={"riker": 0.3, "firebuild": {"w": (0.4, 0.5)}},
             remark="a remark",
         )
@@ -109,6 +109,7 @@ def some_results(*samples: results.Sample) -> results.Results:
             "pcache": results.ToolInfo(title="what is measured", version="pcache 1"),
             "riker": results.ToolInfo(title="another", absent="rkr is not installed"),
         },
+        skipped={"absent": "needs the packages gcc"},
         samples=list(samples),
         micro=[
             results.Micro(
