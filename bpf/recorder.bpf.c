@@ -21,6 +21,7 @@
 #define CHUNK 16384
 #define CHUNKS 32       /* data chunks per program; then it tail-calls itself, at most 33 times */
 #define WALK_STEPS 16   /* path components per program */
+#define SEEN 131072     /* digests of accesses that were told, a power of two */
 #define INHERITED 32    /* open file descriptions whose identity is kept per image */
 #define SCAN_FDS 256    /* descriptors reported at exec, 16 per program */
 #define FMODE_WRITE 0x2
@@ -70,7 +71,7 @@ BPF_PERCPU_ARRAY(counts, struct counters, 1);
 BPF_HASH(processes, u32, struct process, 16384);
 BPF_ARRAY(calls, struct call, 512);
 BPF_PROG_ARRAY(programs, 32);
-BPF_TABLE("lru_hash", u64, u64, seen, 131072);
+BPF_ARRAY(seen, u64, SEEN); /* a cache: each slot holds the last digest that fell there */
 BPF_RINGBUF_OUTPUT(ring, 1); /* only shows what `rings` holds: each session has a ring of its own */
 BPF_ARRAY_OF_MAPS(rings, "ring", 1);
 
@@ -320,8 +321,7 @@ static __always_inline u64 mix(u64 h, u64 v) {
  * longer than 512 bytes are always told. */
 static __always_inline int repeated(struct scratch *s) {
   u64 h = mix(mix(s->event.image, s->queue[0].dentry), ((u64)s->event.tgid << 32) | ((u64)s->event.err << 16) | s->event.nr);
-  u64 one = 1;
-  u32 n = s->used;
+  u32 n = s->used, slot;
   if (s->jobs > 1) h = mix(h, s->queue[1].dentry);
   if (n > 512 || s->event.flags) return 0;
 #pragma clang loop unroll(disable)
@@ -331,12 +331,15 @@ static __always_inline int repeated(struct scratch *s) {
     if (n - i * 8 < 8) v &= (1ULL << ((n - i * 8) * 8)) - 1;
     h = mix(h, v);
   }
-  if (seen.lookup(&h)) {
+  slot = h & (SEEN - 1);
+  u64 *last = seen.lookup(&slot);
+  if (!last) return 0;
+  if (*last == h) {
     struct counters *c = get_counts();
     if (c) c->repeated++;
     return 1;
   }
-  seen.update(&h, &one);
+  *last = h;
   return 0;
 }
 
@@ -432,9 +435,11 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
   struct process *p = get_process();
   if (!p) return 0;
   u64 regs = ctx->args[0], task = bpf_get_current_task();
-  s64 nr = 0, ret = ctx->args[1];
+  s64 nr, ret = ctx->args[1];
   u32 status = 0;
-  RD(nr, regs + O_REGS_ORIG_AX);
+  u64 r[9] = {}; /* r10 r9 r8 rax rcx rdx rsi rdi orig_rax: adjacent in struct pt_regs */
+  RD(r, regs + O_REGS_R10);
+  nr = r[8];
   RD(status, task + O_TASK_TI_STATUS);
   if (nr == -1 && !(status & TS_COMPAT)) return 0; /* rt_sigreturn, or cancelled by a tracer */
   struct scratch *s = get_scratch();
@@ -448,9 +453,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
   }
   if (!(p->flags & PROCESS_STARTED) && !(ret == 0 && (nr == NR_EXECVE || nr == NR_EXECVEAT))) {
     p->flags |= PROCESS_STARTED;
-    u64 first = 0;
-    RD(first, regs + O_REGS_R10 + 7 * 8);
-    if (!(nr == NR_BRK && first == 0) && !(nr == NR_ARCH_PRCTL && first == ARCH_SET_FS)) {
+    if (!(nr == NR_BRK && r[7] == 0) && !(nr == NR_ARCH_PRCTL && r[7] == ARCH_SET_FS)) {
       begin(s, p, EVENT_ENTRY, nr, ret);
       output(s);
     }
@@ -467,8 +470,6 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
   if (ret <= -512 && ret >= -516) return 0; /* -ERESTART*: the call will be made again */
   begin(s, p, EVENT_CALL, nr, ret);
   s->event.aux = p->writes;
-  u64 r[9]; /* r10 r9 r8 rax rcx rdx rsi rdi orig_rax: adjacent in struct pt_regs */
-  RD(r, regs + O_REGS_R10);
   s->arg[0] = r[7]; s->arg[1] = r[6]; s->arg[2] = r[5]; s->arg[3] = r[0]; s->arg[4] = r[2]; s->arg[5] = r[1];
   tail(ctx, c->handler);
   return 0;

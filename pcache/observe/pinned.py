@@ -3,7 +3,7 @@
 The kernel's verifier takes 0.1 s for them each time they are loaded, more than all else that
 starting to record needs.  So the first session pins them in the BPF file system, and later ones
 open them by name.  Pinned programs are attached to nothing: while nobody records they cost no
-time, only the memory of their maps (25 MB).  One session at a time has the pinned ones, by a lock
+time, only the memory of their maps (16 MB).  One session at a time has the pinned ones, by a lock
 that the kernel takes away when it dies; others that run meanwhile load their own.
 
 Where there is no BPF file system, and it cannot be mounted, each session loads its own.
