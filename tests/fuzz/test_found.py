@@ -62,6 +62,37 @@ FOUND = [
         "cat a\nln -f c b",
         ["run", "plain", write("a", "other\n"), "run", write("a", "more\n"), "replay", "replay"],
     ),
+    *(
+        Found(
+            f"a directory that is not empty, then it is: {command}",
+            command,
+            [
+                Named("f/x", edits.write("f/x", "x")),
+                Named("g/x", edits.write("g/x", "x")),
+                "run",
+                delete("f/x"),
+                "replay",
+            ],
+        )
+        for command in ("rmdir f", "mv -T g f", "rmdir f 2>&1 | cat")
+    ),
+    *(
+        Found(
+            f"no directory to make something in, then one: {command}",
+            command,
+            ["run", Named("mkdir f", edits.mkdir("f")), "replay"],
+        )
+        for command in (
+            "touch f/o",
+            "cp a f/o",
+            "mkdir f/o",
+            "mv a f/o",
+            "ln a f/o",
+            "ln -s a f/o",
+            "mkfifo f/o",
+            'python3 -ISc \'import os; os.rename("a", "f/o")\'',
+        )
+    ),
 ]
 
 

@@ -29,6 +29,7 @@ from ..syscall_table import NAMES as SYSCALL_NAMES
 from .context import Context, Event, Handler, text
 
 _NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.ERANGE, errno.EPERM})
+_NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})  # rmdir(2), rename(2): either may come
 _AT_SYMLINK_NOFOLLOW, _AT_REMOVEDIR, _AT_SYMLINK_FOLLOW = 0x100, 0x200, 0x400
 _RENAME_NOREPLACE = 1
 _UTIME_NOW, _UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
@@ -70,6 +71,8 @@ class Changing:
             return
         if body.err:
             self.context.failed(event, path, follow=False)
+            if body.err in _NOT_EMPTY:
+                self.context.not_empty(event, path)
             return
         name = self.context.names.canonical(path, follow=False)
         self.context.led_to(event, path, name)
@@ -96,6 +99,8 @@ class Changing:
             self.context.failed(event, path, follow=False)
             if is_link and body.path is not None:
                 self.context.failed(event, body.path, follow=False)
+            if body.err == errno.ENOENT:
+                self.context.not_made(event, path)
             return
         name = self.context.names.canonical(path, follow=False)
         self.context.led_to(event, path, name)
@@ -126,6 +131,10 @@ class Changing:
         if body.err:
             self.context.failed(event, source, follow=False)
             self.context.failed(event, target, follow=False)
+            if body.err == errno.ENOENT:
+                self.context.not_made(event, target)
+            elif body.err in _NOT_EMPTY:
+                self.context.not_empty(event, target)
             return
         old = self.context.names.canonical(source, follow=False)
         new = self.context.names.canonical(target, follow=False)

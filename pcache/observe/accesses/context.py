@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import posixpath
+import time
 from collections.abc import Callable
 from stat import S_IFLNK, S_IFMT, S_IFREG
 
-from ...facts import OK, content_value, error_value
+from ...facts import ABSENT, OK, content_value, error_value
 from ...model import Key, Kind, Reason
 from .. import pseudo
 from ..events import Body, Stamp
@@ -210,6 +211,36 @@ class Context:
         parent = posixpath.dirname(path.rstrip(b"/")) or b"/"
         name = self.names.canonical(parent, follow=True)
         self.observe(event, Kind.DIRECTORY, parent, name, value=OK)
+
+    def not_made(self, event: Event, path: bytes) -> None:
+        """A call that was to make something at `path` failed with ENOENT.
+
+        If its directory was missing it must still be: that nothing is at `path` would be true of
+        an empty directory as well.
+        """
+        self.not_only_looking()
+        reached = self.names.canonical(path, follow=True)
+        if reached != self.names.canonical(path, follow=False):
+            self.led_to(event, path, reached)
+            path = reached  # by a dangling link
+        parent = posixpath.dirname(path.rstrip(b"/")) or b"/"
+        name = self.names.canonical(parent, follow=True)
+        # Of a call with two paths the other one may be to blame.
+        value = OK if os.path.isdir(parent) else ABSENT
+        observation = Observation(event.ts, name, value)
+        observation.looked = time.monotonic_ns()
+        event.execution.observe((Kind.DIRECTORY, parent), observation)
+
+    def not_empty(self, event: Event, path: bytes) -> None:
+        """A directory could not be removed or replaced for what is in it."""
+        self.not_only_looking()
+        name = self.names.canonical(path, follow=False)
+        if not os.path.isdir(name):
+            return
+        self.observe(event, Kind.NAMES, path, name)
+        now = time.monotonic_ns()
+        for execution in event.execution.chain():
+            execution.prefix_checks.append((name + b"/", event.ts, now))
 
     def led_to(self, event: Event, path: bytes, name: bytes) -> None:
         """A change took effect at the canonical `name`: the links on the way to it must still

@@ -45,7 +45,7 @@ class Opening:
             follow = not flags & os.O_NOFOLLOW and not (flags & _O_CREAT and flags & _O_EXCL)
             self.context.failed(event, path, follow=follow)
             if flags & _O_CREAT and body.err == errno.ENOENT:
-                self.context.parent_exists(event, path)
+                self.context.not_made(event, path)
             return
         stamp, name = body.stamp, body.file
         if stamp is None or S_IFMT(stamp.st_mode) not in (S_IFREG, S_IFDIR) or name is None:
