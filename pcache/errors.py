@@ -48,6 +48,14 @@ class EnvironmentProblem(PcacheError):
     """The machine lacks something: kernel feature, package, header, permission."""
 
 
+class Refused(EnvironmentProblem):
+    """We are not let supervise a command.  It has not run, and can be run plainly."""
+
+
+class Nested(Refused):
+    """There is another pcache around us, which sees every execution already."""
+
+
 class ConfigError(PcacheError):
     """A configuration file makes no sense."""
 

@@ -30,8 +30,9 @@ options:
                          entry   at the first system call of the new program (default)
                          execve  at the execve itself: cheaper hits, but a signal that arrives at
                                  that moment can make the call fail with EINTR in programs that
-                                 do not expect it (some shells, rarely), and what prints more
-                                 than its pipe holds runs instead
+                                 do not expect it (dash with background jobs, on a machine under
+                                 load: 9 of 100 execs, where entry has none), and what prints
+                                 more than its pipe holds runs instead
       --check            run every execution that would be replayed for real and compare its
                          files, its output and its exit status with what is recorded; nothing is
                          restored or recorded.  Each that differs is reported, and its call is

@@ -13,6 +13,7 @@ from struct import Struct
 import xxhash
 
 from pcache.enforce.sandbox import DENIED, FOREIGN
+from pcache.enforce.syscalls import KNOCK
 from pcache.errors import EnvironmentProblem
 
 TYPE_CHECKING = False
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from pcache.enforce.sandbox import Sandbox
 
-_VERSION = 2
+_VERSION = 3
 """Changes whenever `build` gives another program for the same rules."""
 _DIGEST_BYTES = 16
 
@@ -40,6 +41,8 @@ Rule = tuple[str, Condition]
 Passing = tuple[int, int, int, int]
 """A system call that need not notify: its number, the offset in its page of the instruction after
 it, and the number and lower half of one of its arguments."""
+_KNOCK: Rule = ("prctl", ((0, "==", KNOCK),))
+"""In every filter: see `syscalls.knock`."""
 
 
 def load(rules: Sequence[Rule], directory: bytes) -> bytes:
@@ -87,7 +90,7 @@ def build(rules: Sequence[Rule]) -> bytes:
     pyseccomp = _binding()
     filter = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     filter.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.ALLOW)
-    for name, where in rules:
+    for name, where in (_KNOCK, *rules):
         filter.add_rule(pyseccomp.NOTIFY, name, *_compared(pyseccomp, where))
     return _export(filter)
 

@@ -87,8 +87,9 @@ def _guard(
     os.read(watched, 1)  # ends when the last copy of the lifeline closes
     for (id,) in _ID.iter_unpack(shared[:]):
         listener.proceed(id)
-    # A notification may have been received without having been noted.  Ids are consecutive and
-    # are given when a task blocks, so that it lies near the last one, on either side.
+    # A notification may have been received without having been noted.  Ids are consecutive (from a
+    # random one, which is why `spawn` has the first one noted before anything runs) and are given
+    # when a task blocks, so that it lies near the last one, on either side.
     last = _ID.unpack_from(shared, 0)[0]
     for id in range(last - _SWEEP, last + _SWEEP):
         listener.proceed(id & (1 << 64) - 1)
@@ -100,7 +101,9 @@ def _guard(
             notification = listener.receive()
             if notification is None:
                 continue
-            if notification.nr in errors:
+            if notification.nr == syscalls.SYS_PRCTL:
+                listener.answer(notification.id, syscalls.KNOCK)
+            elif notification.nr in errors:
                 listener.answer(notification.id, -errors[notification.nr][0])
             else:
                 listener.proceed(notification.id)

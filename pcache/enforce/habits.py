@@ -21,6 +21,7 @@ import xxhash
 from pcache.enforce import filter, signals, spawn, syscalls
 from pcache.enforce.loader import Loader, load_address
 from pcache.enforce.task import STAT_START_STACK, Process, Unreadable
+from pcache.errors import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def learn(directory: bytes, rules: tuple[Rule, ...]) -> Habits:
             habits = _watch(filter.load(rules, directory))
         filter.keep(path, habits.encode())
         return habits
-    except (OSError, spawn.FilterRefused):
+    except (OSError, Refused):
         return Habits()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
+from pcache.core import would_dump
 from pcache.enforce import tracee
 from pcache.enforce.notify import Listener
 from pcache.enforce.streams import Stream
@@ -74,6 +75,8 @@ class Job:
                 stream = self._streams[number] = Stream(self.task.fds.get(number))
                 if stream.broken():
                     raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        if would_dump(self.plan.status, self.task.tid):
+            raise OSError(errno.ENOTSUP, "it would dump core")
         if self.task.before_exec:
             self._check_room()
         if not self._killable:
@@ -116,8 +119,13 @@ class Job:
         """
         if not self.stopped:
             self._stop()
+        try:
+            status = tracee.finish(self.task.tid, self.plan.status)
+        except tracee.Gone:
+            self.stopped = False
+            raise
         self.stopped = False
-        return tracee.finish(self.task.tid, self.plan.status)
+        return status
 
     def give_up(self) -> None:
         """Let the program run.  Raises Gone if it cannot any more."""

@@ -9,22 +9,16 @@ import os
 from pcache.enforce import filter, signals, syscalls
 from pcache.enforce.guardian import Guardian
 from pcache.enforce.notify import Listener
+from pcache.enforce.rehearsal import Forbidden, rehearse
 from pcache.enforce.sandbox import DEFAULT, Sandbox
+from pcache.enforce.tracee import Gone
+from pcache.errors import Nested, Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FD_BYTES = 4
-
-
-class FilterRefused(Exception):
-    """The kernel does not let us install the filter."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(os.strerror(number))
-        self.nested = number == errno.EBUSY
-        """A filter with a listener is there already: we run under another pcache."""
 
 
 class Spawned:
@@ -47,6 +41,17 @@ class Spawned:
         self.mask = mask
         """Signals that were blocked before; now those in `signals.FORWARDED` are too."""
         self.sandbox = sandbox
+
+    def leave(self) -> int:
+        """Let the command run on without us, and wait for it; its wait status.
+
+        For when supervision fails.  As we are in the foreground with it, what the terminal sends
+        is for the command to take or not.
+        """
+        self.guardian.close()
+        signals.ignore((signals.INT, signals.QUIT))
+        signals.set_mask(self.mask)
+        return os.waitpid(self.pid, 0)[1]
 
 
 class Command:
@@ -75,6 +80,7 @@ def spawn(
     gate: Callable[[int], None] | None = None,
     sandbox: Sandbox = DEFAULT,
     refusals: bytes = b"",
+    decides: bool = True,
 ) -> Spawned:
     """Fork a child that puts the filter `program` on itself, and let it execute the command.
 
@@ -83,8 +89,10 @@ def spawn(
     turns into somebody else there needs no no_new_privs, so that set-user-ID programs work.
     `gate` is given the child's pid while it waits to execute; nothing of ours forks after it.
     `sandbox` is what `program` was made for; `refusals` a filter to put on before it, or empty.
+    `decides`: executions will be decided, and what that needs has to work.
 
-    Call it while this process has one thread.  Raises FilterRefused; the command has not run then.
+    Call it while this process has one thread.  Raises Refused or Nested, or whatever `gate` raises
+    or we run out of; the command has not run then.
     """
     ours, theirs = _socket.socketpair()
     # From here on they are the supervisor's to pass on: none may kill us in between.
@@ -99,26 +107,54 @@ def spawn(
             status = _start(theirs, command, sandbox, become)
         finally:
             os._exit(status)
+    number = theirs.fileno()
     theirs.close()
-    message, ancillary, _, _ = ours.recvmsg(
+    guardian = None
+    try:
+        listener, killable = _take_over(ours)
+        id = rehearse(listener, number, killable, decides)
+        guardian = Guardian(listener, sandbox.errors)
+        guardian.handling(id)
+        # Only now: without a guardian, our death would have left the command with a dead filter.
+        if gate is not None:
+            gate(pid)
+        ours.send(b"g")
+    except BaseException as error:
+        _withdraw(pid, guardian)
+        signals.set_mask(mask)
+        if isinstance(error, (Forbidden, Gone)):
+            raise _refusal(str(error)) from error
+        raise
+    finally:
+        ours.close()
+    return Spawned(pid, listener, guardian, killable, mask, sandbox)
+
+
+def _take_over(socket: _socket.socket) -> tuple[Listener, bool]:
+    """The listener that the child sends, and whether it has WAIT_KILLABLE_RECV."""
+    message, ancillary, _, _ = socket.recvmsg(
         16, _socket.CMSG_SPACE(_FD_BYTES), _socket.MSG_CMSG_CLOEXEC
     )
     if not ancillary:
-        ours.close()
-        os.waitpid(pid, 0)
-        signals.set_mask(mask)
-        raise FilterRefused(int(message[1:] or b"%d" % errno.EPIPE))
-    fd = int.from_bytes(ancillary[0][2][:_FD_BYTES], "little")
-    listener = Listener(fd)
-    guardian = Guardian(listener, sandbox.errors)
-    # Only now: without a guardian, our death would have left the command with a dead filter.
+        number = int(message[1:] or b"%d" % errno.EPIPE)
+        raise _refusal(f"seccomp: {os.strerror(number)}")
+    return Listener(int.from_bytes(ancillary[0][2][:_FD_BYTES], "little")), message == b"k"
+
+
+def _refusal(what: str) -> Refused:
+    kind = Nested if syscalls.knock() else Refused
+    return kind(f"cannot supervise the command: {what}", "`pcache doctor` tells what mends it")
+
+
+def _withdraw(pid: int, guardian: Guardian | None) -> None:
+    """The child is not to become the command."""
     try:
-        if gate is not None:
-            gate(pid)
-    finally:
-        ours.send(b"g")
-        ours.close()
-    return Spawned(pid, listener, guardian, message == b"k", mask, sandbox)
+        os.kill(pid, signals.KILL)
+        os.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass  # it died by itself, and its end has been collected
+    if guardian is not None:
+        guardian.close()
 
 
 def confine(sandbox: Sandbox, directory: bytes) -> None:
@@ -144,6 +180,7 @@ def _hand_over(socket: _socket.socket, program: bytes, killable: bool, refusals:
     rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(_FD_BYTES, "little"))
     socket.sendmsg([b"k" if killable else b"-"], [rights])
     os.close(fd)
+    syscalls.knock()
 
 
 def _install(program: bytes, killable: bool) -> tuple[int, bool]:
@@ -192,4 +229,6 @@ def _start(
         name = os.fsdecode(command.argv[0])
         os.write(2, f"pcache: cannot execute {name}: {error.strerror}\n".encode())
         return 127 if error.errno == errno.ENOENT else 126
-    return 126
+    except Exception as error:
+        os.write(2, f"pcache: internal error, the command does not run: {error!r}\n".encode())
+    return 125

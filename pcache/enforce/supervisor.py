@@ -78,6 +78,7 @@ class Supervisor:
         """Exceptions that nobody expected; the executions concerned ran uncached."""
         self.denied: dict[str, int] = {}
         """System calls that the sandbox made fail, by feature."""
+        self._spawned = spawned
         self._errors = spawned.sandbox.errors
         self._randomness = Randomness() if spawned.sandbox.deterministic else None
         self._listener = spawned.listener
@@ -107,7 +108,24 @@ class Supervisor:
         self._signals: signals.Pending | None = None
 
     def run(self) -> int:
-        """Supervise until the command ends; its wait status."""
+        """Supervise until the command ends; its wait status.
+
+        If that fails, the command runs on without us.
+        """
+        try:
+            self._supervise()
+        except Exception as error:
+            self._failed(error)
+            self._end_background()
+            for job in {*self._busy, *self._jobs.values()}:
+                self._end(job, error)
+        if self._status is None:
+            self._status = self._spawned.leave()
+        return self._status
+
+    # -- the loop
+
+    def _supervise(self) -> None:
         pending = self._signals = self._arrange_signals()
         syscalls.become_subreaper()
         syscalls.raise_descriptor_limit()
@@ -124,9 +142,6 @@ class Supervisor:
         self._poll.unregister(ended)
         os.close(ended)
         self._leave()
-        return self._status
-
-    # -- the loop
 
     def _call_tick(self, tick: Callable[[], None]) -> None:
         now = monotonic_ns()
@@ -163,21 +178,24 @@ class Supervisor:
         if notification is None:
             return
         self.notifications += 1
-        self._guardian.handling(notification.id)
-        if notification.nr in self._errors:
-            self._deny(notification)
-            return
+        job = None
         try:
+            self._guardian.handling(notification.id)
+            if notification.nr in self._errors:
+                self._deny(notification)
+                return
+            if notification.nr == syscalls.SYS_PRCTL:
+                self._listener.answer(notification.id, syscalls.KNOCK)
+                return
             if notification.nr == SYS_GETRANDOM and self._randomness is not None:
                 self._listener.answer(notification.id, self._randomness.answer(notification))
                 return
             job = self._decide(notification)
         except (OSError, PcacheError, Unreadable):
-            job = None
+            pass
         except Exception as error:
             # Whatever is wrong with us, the task must not wait for ever.
             self._failed(error)
-            job = None
         if job is None:
             self._listener.proceed(notification.id)
         else:
@@ -304,18 +322,21 @@ class Supervisor:
 
     def _end(self, job: Job, error: Exception | None) -> None:
         """The job is over; with an error, the program has to run if it still can."""
-        if error is None:
-            self.applied += 1
-        elif isinstance(error, Gone):
-            self._collected(job, error.status)
-        else:
-            # EPIPE, ENOSPC, a task that is traced now: let the real program meet it.
-            if not isinstance(error, (OSError, PcacheError)):
-                self._failed(error)
-            self._give_up(job)
-        if self._observer is not None:
-            self._tell(self._observer, job, error)
-        job.close()
+        try:
+            if error is None:
+                self.applied += 1
+            elif isinstance(error, Gone):
+                self._collected(job, error.status)
+            else:
+                # EPIPE, ENOSPC, a task that is traced now: let the real program meet it.
+                if not isinstance(error, (OSError, PcacheError)):
+                    self._failed(error)
+                self._give_up(job)
+            if self._observer is not None:
+                self._tell(self._observer, job, error)
+            job.close()
+        except Exception as problem:
+            self._failed(problem)
 
     def _tell(self, observer: Observer, job: Job, error: Exception | None) -> None:
         try:
@@ -431,11 +452,7 @@ class Supervisor:
                 pass  # came when nobody was left to be given them
             self._signals.close()
             self._signals = None
-        if self._background is not None:
-            self._poll.unregister(self._background.fd)
-            unfinished, self._background = self._background.close(), None
-            for job, error in unfinished:
-                self._placed(job, error)
+        self._end_background()
         signals.set_mask(self._mask)
         if (self._busy or self._jobs) and self._killable and os.fork() == 0:
             try:
@@ -443,6 +460,13 @@ class Supervisor:
             finally:
                 os._exit(0)
         self._guardian.close()
+
+    def _end_background(self) -> None:
+        if self._background is not None:
+            self._poll.unregister(self._background.fd)
+            unfinished, self._background = self._background.close(), None
+            for job, error in unfinished:
+                self._placed(job, error)
 
     def _linger(self) -> None:
         null = os.open("/dev/null", os.O_RDWR)

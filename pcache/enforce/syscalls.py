@@ -25,6 +25,7 @@ _ptrace.restype = _long
 _ptrace.argtypes = (_long, _long, _long, _long)
 
 SYS_EXECVE = 59
+SYS_PRCTL = 157
 SYS_ARCH_PRCTL = 158
 SYS_EXECVEAT = 322
 _SYS_TKILL = 200
@@ -38,7 +39,6 @@ _SYS_PIDFD_OPEN = 434
 _SYS_PIDFD_GETFD = 438
 _SYS_CAPGET = 125
 _SYS_CAPSET = 126
-_SYS_PRCTL = 157
 _SYS_PRLIMIT64 = 302
 
 _SECCOMP_SET_MODE_FILTER = 1
@@ -46,6 +46,8 @@ FILTER_NEW_LISTENER = 1 << 3
 FILTER_WAIT_KILLABLE_RECV = 1 << 5
 """Linux 5.19: once received, only a fatal signal ends the wait for the answer."""
 
+KNOCK = 0x70636163
+"""An option of prctl(2) that no kernel has: whoever asks for it under our filter gets it back."""
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
@@ -93,14 +95,22 @@ def install_filter(program: bytes, flags: int) -> int:
     return _call(_SYS_SECCOMP, _SECCOMP_SET_MODE_FILTER, flags, ctypes.addressof(descriptor))
 
 
+def knock() -> bool:
+    """Whether a supervisor of ours, or its guardian, answers for this process."""
+    try:
+        return _call(SYS_PRCTL, KNOCK) == KNOCK
+    except OSError:
+        return False
+
+
 def set_no_new_privs() -> None:
     """Give up privileges from setuid programs, as seccomp(2) asks of unprivileged callers."""
-    _call(_SYS_PRCTL, _PR_SET_NO_NEW_PRIVS, 1)
+    _call(SYS_PRCTL, _PR_SET_NO_NEW_PRIVS, 1)
 
 
 def become_subreaper() -> None:
     """Orphans of our tree become our children: they stay ours to trace under Yama."""
-    _call(_SYS_PRCTL, _PR_SET_CHILD_SUBREAPER, 1)
+    _call(SYS_PRCTL, _PR_SET_CHILD_SUBREAPER, 1)
 
 
 def keep_ptrace_capability() -> None:
@@ -125,7 +135,7 @@ def signal_descriptor(signals: Iterable[int]) -> int:
 def set_name(name: bytes) -> None:
     """The name ps(1) shows for the calling thread, at most 15 bytes."""
     text = ctypes.create_string_buffer(name)
-    _call(_SYS_PRCTL, _PR_SET_NAME, ctypes.addressof(text))
+    _call(SYS_PRCTL, _PR_SET_NAME, ctypes.addressof(text))
 
 
 def ptrace(request: int, tid: int, address: int = 0, data: int = 0) -> None:

@@ -102,7 +102,7 @@ def finish(tid: int, status: int) -> int | None:
     """End a stopped task as wait status `status` says.
 
     Returns its wait status where its end had to be collected (see Gone).  Raises Gone if it was
-    killed meanwhile.
+    killed meanwhile; after anything else it is still stopped, and can be released.
     """
     signal = status & 0x7F
     try:
@@ -113,7 +113,7 @@ def finish(tid: int, status: int) -> int | None:
             _die_by(tid, signal)
         else:
             _exit(tid, status >> 8 & 0xFF)
-    except OSError:
+    except ProcessLookupError:
         release(tid)
         raise Gone from None
     return None
@@ -151,7 +151,6 @@ def _die_by(tid: int, signal: int) -> None:
         remaining -= status >> 16 != _EVENT_STOP
     all_but_it = ctypes.c_ulong(~(1 << (signal - 1)))
     ptrace(_SETSIGMASK, tid, _SIGSET_BYTES, ctypes.addressof(all_but_it))
-    syscalls.forbid_core(tid)
     _registers[_RIP] = instruction
     _prepare(_SYS_EXIT_GROUP, 128 + signal)
     ptrace(_SETREGS, tid, 0, _registers_at)

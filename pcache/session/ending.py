@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import os
 
+from pcache.errors import PcacheError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 def say(text: str) -> None:
     """One line on stderr in one piece; nobody there to read it is no failure."""
@@ -11,6 +17,27 @@ def say(text: str) -> None:
         os.write(2, text.encode(errors="surrogateescape") + b"\n")
     except OSError:
         return
+
+
+def say_trouble(error: Exception) -> None:
+    """What went wrong, be it foreseen or not; the consequence is for the caller to tell."""
+    if isinstance(error, PcacheError):
+        say(error.report())
+        return
+    if "PCACHE_DEBUG" in os.environ:
+        from traceback import print_exception
+
+        print_exception(error)
+    say(f"pcache: internal error: {error!r}")
+
+
+def afterwards(*steps: Callable[[], object]) -> None:
+    """What is left to do when the command has ended: its status counts, whatever happens here."""
+    for step in steps:
+        try:
+            step()
+        except Exception as error:
+            say_trouble(error)
 
 
 def say_denied(denied: dict[str, int]) -> None:

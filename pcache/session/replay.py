@@ -11,9 +11,9 @@ import os
 from pcache import config
 from pcache.counters import Counters
 from pcache.decide import Decider
-from pcache.errors import PcacheError
+from pcache.errors import Nested
 from pcache.session.call import Command
-from pcache.session.ending import end, say, say_denied, write_json
+from pcache.session.ending import afterwards, end, say, say_denied, say_trouble, write_json
 from pcache.session.root import replay_root
 from pcache.store.index import Store
 from pcache.user import User
@@ -54,29 +54,24 @@ class Replay:
     def run(self) -> int:
         """Replay or run the command; its exit status.  If a signal ended it, so does it us."""
         counters = Counters()
-        _occupy_standard_descriptors()
         try:
+            _occupy_standard_descriptors()
             user = User.current()
             directory = user.store_dir
             policy = config.load(user, self._command.cwd)
             if self._sandbox is not None:
                 policy = policy.within(self._sandbox.tag)
             store = Store.open(directory, counters=counters, policy=policy)
-        except PcacheError as error:
-            say(error.report())
+            decider = Decider(store, counters)
+            tell = self._tell_root if self._verbose else None
+            status = replay_root(self._command, decider, tell)
+        except Exception as error:
+            say_trouble(error)
             return self._plainly("the command runs without pcache")
         tally: dict[str, int] = {}
-        decider = Decider(store, counters)
-        tell = self._tell_root if self._verbose else None
-        status = replay_root(self._command, decider, tell)
-        if status is None:
-            status = self._supervised(decider, directory, tally)
-        try:
-            store.close()
-        except PcacheError as error:
-            say(error.report())  # the command has ended: its status counts
-        self._report(counters, tally, status)
-        return end(status)
+        ended = self._supervised(decider, directory, tally) if status is None else status
+        afterwards(store.close, lambda: self._report(counters, tally, ended))
+        return end(ended)
 
     # -- the command itself
 
@@ -87,19 +82,16 @@ class Replay:
         from pcache.enforce.supervisor import Supervisor
 
         command = spawn.Command(self._command.path, self._command.argv, self._command.env)
-        place = interception(self._intercept)
         wanted = self._sandbox or sandbox.DEFAULT
         try:
+            place = interception(self._intercept)
             refusals = filter.load_refusals(wanted, directory, native=False)
             program = place.program(directory, wanted)
             spawned = spawn.spawn(command, program, sandbox=wanted, refusals=refusals)
-        except spawn.FilterRefused as error:
-            if error.nested:
-                return self._plainly("")  # the outer pcache sees every execution already
-            say(f"pcache: cannot supervise the command: {error}")
-            return self._plainly("the command runs without pcache")
-        except PcacheError as error:
-            say(error.report())
+        except Nested:
+            return self._plainly("")
+        except Exception as error:
+            say_trouble(error)
             return self._plainly("the command runs without pcache")
         observer = None
         if self._verbose:
@@ -107,12 +99,7 @@ class Replay:
 
             observer = Telling(decider)
         supervisor = Supervisor(spawned, place, decider, self._command.call, observer)
-        try:
-            status = supervisor.run()
-        except Exception as error:
-            say(f"pcache: internal error, the command runs on uncached: {error!r}")
-            spawned.guardian.close()
-            status = os.waitpid(spawned.pid, 0)[1]
+        status = supervisor.run()
         tally["notifications"] = supervisor.notifications
         tally["decided"] = supervisor.decided
         tally["applied"] = supervisor.applied

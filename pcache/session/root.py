@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 
+from pcache.core import would_dump
 from pcache.errors import PcacheError
 from pcache.session.ending import say
 
@@ -38,6 +39,8 @@ def replay_root(
     try:
         if any(_broken(fd) for fd, size in plan.sizes() if size):
             return None  # let the command meet its broken pipe itself
+        if would_dump(plan.status, 0):
+            return None
         plan.commit()
         committed = True
         for fd, data in plan.writes():

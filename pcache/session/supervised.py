@@ -3,18 +3,14 @@ execution, and for `trace` in a sandbox, which decides none."""
 
 from __future__ import annotations
 
-import os
-
 from ..decide import Decider
 from ..enforce import filter, spawn, syscalls
 from ..enforce.intercept import Entry, Nowhere
 from ..enforce.observer import Observer
 from ..enforce.sandbox import Sandbox
 from ..enforce.supervisor import Supervisor
-from ..errors import EnvironmentProblem
 from ..model import Call
 from ..user import User
-from .ending import say
 from .recorded import Recorded, become
 
 _TICK_MS = 5
@@ -47,25 +43,17 @@ def follow(
     # Not at the execve: the recorder must see the program start that a hit stands for.
     place = Nowhere() if decider is None else Entry()
     directory = user.store_dir
-    try:
-        spawned = spawn.spawn(
-            command,
-            place.program(directory, sandbox),
-            become=lambda: become(user),
-            gate=recorded.open_gate,
-            sandbox=sandbox,
-            refusals=filter.load_refusals(sandbox, directory, native=False),
-        )
-    except spawn.FilterRefused as error:
-        raise EnvironmentProblem(str(error)) from error
+    spawned = spawn.spawn(
+        command,
+        place.program(directory, sandbox),
+        become=lambda: become(user),
+        gate=recorded.open_gate,
+        sandbox=sandbox,
+        refusals=filter.load_refusals(sandbox, directory, native=False),
+        decides=decider is not None,
+    )
     syscalls.keep_ptrace_capability()
     supervisor = Supervisor(
         spawned, place, decider, root, observer=observer, tick=recorded.tick, tick_ms=_TICK_MS
     )
-    try:
-        status = supervisor.run()
-    except Exception as error:
-        say(f"pcache: internal error, the command runs on uncached: {error!r}")
-        spawned.guardian.close()
-        status = os.waitpid(spawned.pid, 0)[1]
-    return status, supervisor.denied
+    return supervisor.run(), supervisor.denied

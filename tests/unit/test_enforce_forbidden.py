@@ -1,0 +1,82 @@
+"""Where the machine forbids what supervision needs, the command runs plainly, with one message.
+
+A seccomp filter stands in for containers that refuse a call, and for Yama (whose refusal of
+ptrace(2) and process_vm_readv(2) is EPERM, too).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.unit.enforce_lab import PYTHON, Lab
+from tests.unit.enforce_records import Records
+
+DENY = f"""
+import errno, os, sys
+sys.path.append({sysconfig.get_path("platlib")!r})
+import pyseccomp
+rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+rules.add_rule(pyseccomp.ERRNO(getattr(errno, sys.argv[2])), sys.argv[1])
+rules.load()
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+SCRIPT = "real a; echo $?; exit 5"
+
+
+@pytest.fixture
+def bench(tmp_path: Path, lab: Lab, pcache: str) -> Records:
+    records = Records(tmp_path, lab, pcache)
+    records.record(["real", "a"], 7 << 8, {}, ((1, b"out\n"),))
+    return records
+
+
+def run(bench: Records, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        words,
+        cwd=bench.directory,
+        env=bench.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("error", ["EPERM", "ENOSYS"])
+@pytest.mark.parametrize("call", ["seccomp", "ptrace", "process_vm_readv", "pidfd_getfd", "kcmp"])
+def test_forbidden(bench: Records, intercept: str, call: str, error: str) -> None:
+    """Nothing is printed twice, as it would be if a hit failed only at its end."""
+    words = [bench.pcache, "replay", "-q", "--intercept", intercept, "sh", "-c", SCRIPT]
+    assert run(bench, *words).stdout == "out\n7\n"
+    done = run(bench, PYTHON, "-c", DENY, call, error, *words)
+    assert (done.returncode, done.stdout) == (5, "99\n")
+    first, *rest = done.stderr.splitlines()
+    assert first.startswith(f"pcache: cannot supervise the command: {call}: ")
+    assert rest == [
+        "pcache: `pcache doctor` tells what mends it",
+        "pcache: the command runs without pcache",
+    ]
+
+
+def test_nested(bench: Records) -> None:
+    """The outer one sees every execution; the inner one has nothing to say."""
+    inner = [bench.pcache, "replay", "-q", "sh", "-c", SCRIPT]
+    done = run(bench, bench.pcache, "replay", "-q", *inner)
+    assert (done.returncode, done.stdout, done.stderr) == (5, "out\n7\n", "")
+
+
+@pytest.mark.parametrize("limit", [0, "unlimited"])
+def test_core_dumps_are_not_replayed(bench: Records, intercept: str, limit: object) -> None:
+    """Where one would be left, the program runs."""
+    bench.record(["real", "c"], 11)
+    words = [bench.pcache, "replay", "-q", "--intercept", intercept]
+    script = f"ulimit -c {limit}; real c; echo $?"
+    done = run(bench, *words, "sh", "-c", script)
+    assert done.stdout == ("139\n" if limit == 0 else "99\n")
+    done = run(bench, "sh", "-c", f"ulimit -c {limit}; exec {bench.pcache} replay -q real c")
+    assert done.returncode == (-11 if limit == 0 else 99)
