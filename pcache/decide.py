@@ -111,7 +111,7 @@ class Decider:
             except DamagedRow as error:
                 damaged = str(error)
                 continue
-            if outcome is not None and (own := _own_stream(call, fds, paths.keys)):
+            if outcome is not None and (own := _own_stream(call, fds, facts, paths.keys)):
                 self._why = f"its output is its input: {own}"
                 return None, "input changed"
             if outcome is not None:
@@ -134,10 +134,12 @@ class Decider:
         return None, "input changed"
 
 
-def _own_stream(call: Call, fds: FdView, keys: Iterable[Key]) -> str:
+def _own_stream(call: Call, fds: FdView, facts: Facts, keys: Iterable[Key]) -> str:
     """The input that standard output or error is written to: no record is of such a run."""
-    written = [os.fstat(fds.get(fd)) for fd, kind in enumerate(call.fds) if fd and kind == b"file"]
-    for kind, path in keys if written else ():
+    written = [fds.status(fd) for fd, kind in enumerate(call.fds) if fd and kind == b"file"]
+    if all((one.st_dev, one.st_ino) not in facts.files for one in written):
+        return ""
+    for kind, path in keys:
         if kind in _OF_FILES:
             try:
                 status = os.stat(path)

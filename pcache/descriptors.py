@@ -88,6 +88,10 @@ class FdView:
         """
         raise NotImplementedError
 
+    def status(self, fd: int) -> os.stat_result:
+        """fstat(2) of the task's `fd`.  Raises OSError."""
+        return os.fstat(self.get(fd))
+
     def close(self) -> None:
         """Gives up what the view holds."""
 

@@ -221,7 +221,7 @@ class Facts:
     whose files are replaceable (the effective user unless given).
     """
 
-    __slots__ = ("_counters", "_digests", "_evaluators", "_fds", "_uid")
+    __slots__ = ("_counters", "_digests", "_evaluators", "_fds", "_uid", "files")
 
     def __init__(
         self,
@@ -234,6 +234,8 @@ class Facts:
         self._fds = fds
         self._counters = counters
         self._uid = os.geteuid() if uid is None else uid
+        self.files: set[tuple[int, int]] = set()
+        """(device, inode) of the regular files that were looked at, and some others."""
         self._evaluators = {
             Kind.CONTENT: self._content,
             Kind.LCONTENT: self._lcontent,
@@ -307,6 +309,7 @@ class Facts:
 
     def _file_value(self, path: bytes, st: os.stat_result) -> bytes:
         for _ in range(_TRIES):
+            self.files.add((st.st_dev, st.st_ino))
             try:
                 return b"f%o:%b" % (st.st_mode & 0o7777, self._digests.file_digest(path, st))
             except OSError as error:
@@ -320,13 +323,16 @@ class Facts:
 
     def _exists(self, path: bytes) -> bytes:
         try:
-            return exists_value(os.stat(path))
+            st = os.stat(path)
         except OSError as error:
             return error_value(error.errno)
+        self.files.add((st.st_dev, st.st_ino))
+        return exists_value(st)
 
     def _lexists(self, path: bytes) -> bytes:
         try:
             st = os.lstat(path)
+            self.files.add((st.st_dev, st.st_ino))
             target = os.readlink(path) if st.st_mode & 0o170000 == S_IFLNK else b""
         except OSError as error:
             return error_value(error.errno)

@@ -134,6 +134,8 @@ def _loader(notification: Notification) -> Loader | None:
             variable - load_address(Process(os.getpid()).auxiliary_vector()),
         )
         stack = int(process.stat()[STAT_START_STACK])
+        found = loader.start(tid, ip)
+        known = found is not None and (found.argv, found.stack, found.rest()[0])
     except (OSError, ValueError, Unreadable):
         return None
-    return loader if loader.arguments(tid, ip) == (stack, _PROBE.argv) else None
+    return loader if known == (_PROBE.argv, stack, _PROBE.env) else None

@@ -55,6 +55,8 @@ _ARCH_SET_FS = 0x1002
 _PF_FORKNOEXEC = 0x40
 """include/linux/sched.h: forked or cloned, and not executed anything since."""
 _MANY = 4096
+_LOADED = (1, 2)
+"""How much is remembered of an image found by the loader."""
 
 
 class Entry:
@@ -67,7 +69,8 @@ class Entry:
 
     def __init__(self) -> None:
         self._images: dict[int, tuple[bytes, ...]] = {}
-        """By tid: the image that was last given out for it, or where its stack began."""
+        """By tid, the image that was given out last: where its stack began; for one found by the
+        loader that alone, or its random bytes; for others what /proc/PID/stat tells besides."""
         self._limit = _MANY
         self._loader: Loader | None = None
 
@@ -79,32 +82,40 @@ class Entry:
     def read(self, notification: Notification, unknown: Unknown) -> Task | None:
         # Later brk(0) of the same image must be told from a new image: it has had effects by
         # then.  A mistake the other way round only runs a program uncached.
-        tid = notification.tid
-        found = None
-        if self._loader is not None:
-            found = self._loader.arguments(tid, notification.ip)
-            if found is not None and unknown(found[1]):
-                self._remember(tid, (b"%d" % found[0],))
-                return None
+        tid, ip = notification.tid, notification.ip
         process = Process(tid)
+        start = None if self._loader is None else self._loader.start(tid, ip)
+        if start is not None:
+            if unknown(start.argv):
+                self._note(tid, (b"%d" % start.stack,))
+                return None
+            try:
+                env, random = start.rest()
+            except ValueError:
+                pass  # more than is read in advance
+            else:
+                image: tuple[bytes, ...] = (b"%d" % start.stack, random)
+                new = self._note(tid, image) != image
+                return process.image(start.argv, env, ip) if new else None
         stat = process.stat()
         if int(stat[tasks.STAT_FLAGS]) & _PF_FORKNOEXEC:
             return None
-        identity = tuple(stat[index] for index in tasks.STAT_IMAGE)
-        given = self._images.get(tid)
-        # The loader stops there once in each image.
-        if given == identity or (found is None and given == (stat[tasks.STAT_START_STACK],)):
+        image = tuple(stat[index] for index in tasks.STAT_IMAGE)
+        before = self._note(tid, image)
+        if before == image or (len(before) in _LOADED and before[0] == image[0]):
             return None
-        self._remember(tid, identity)
-        return process.image(stat)
+        return process.image(*process.strings(stat), ip)
 
-    def _remember(self, tid: int, identity: tuple[bytes, ...]) -> None:
+    def _note(self, tid: int, image: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """Remember what a task runs; what was remembered before."""
         images = self._images
-        images[tid] = identity
+        before = images.get(tid, ())
+        images[tid] = image
         if len(images) > self._limit:
             for old in [tid for tid in images if not os.path.exists(b"/proc/%d" % tid)]:
                 del images[old]
             self._limit = 2 * len(images) + _MANY
+        return before
 
 
 class Execve:

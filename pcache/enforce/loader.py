@@ -1,13 +1,11 @@
-"""The system's dynamic loader, seen from outside: how a new image's arguments are found in memory.
+"""The system's dynamic loader, seen from outside: how a new image's call is found in memory.
 
 /proc makes the files of a process when they are first looked at, and takes them away when it ends,
 which costs as much as a tenth of starting it.  For most programs of a first build nothing is on
 record, and their arguments are enough to tell.  The loader, which makes the first system call of
 every dynamically linked program, has by then noted where the stack began (`__libc_stack_end`), and
-there the kernel has put argc, argv and the environment (System V ABI, "Initial Process Stack").
-
-What is found this way serves to let a program run, never to replace it: a program that only looks
-as if it had this loader runs uncached, nothing worse.
+there the kernel has put argc, argv, the environment and what it tells the loader (System V ABI,
+"Initial Process Stack").
 """
 
 from __future__ import annotations
@@ -19,12 +17,56 @@ from pcache.enforce.syscalls import read_memory
 
 _PAGE_MASK = 0xFFF
 _WORD = Struct("=Q")
-_ENTRY = Struct("=QQ")
-_AT_BASE = 7
-_POINTERS = 1024
-"""Bytes read from where the stack began: argc, the pointers to some hundred arguments, and more."""
-_LONGEST = 1 << 16
-"""Bytes of arguments beyond which their call is looked at in the ordinary way."""
+_PAIR = Struct("=QQ")
+_AT_NULL, _AT_BASE, _AT_RANDOM, _AT_EXECFN = 0, 7, 25, 31
+_RANDOM_BYTES = 16
+_VECTORS = 4096
+"""Bytes read from where the stack began: the pointers to some hundred strings, and more."""
+_LONGEST = 1 << 17
+"""Bytes of arguments and environment beyond which a call is looked at in the ordinary way."""
+
+
+class Start:
+    """An image at its first system call: what the kernel has put on its stack."""
+
+    __slots__ = ("_base", "_tid", "_vectors", "argv", "stack")
+
+    def __init__(self, tid: int, base: int, stack: int, vectors: bytes, argv: tuple[bytes, ...]):
+        self._tid = tid
+        self._base = base
+        self._vectors = vectors
+        self.stack = stack
+        """Where the stack began, as in /proc/PID/stat."""
+        self.argv = argv
+
+    def rest(self) -> tuple[tuple[bytes, ...], bytes]:
+        """The environment, and 16 random bytes that the image was given and no other.
+
+        Raises OSError; ValueError if this does not look like the start of an image.
+        """
+        vectors = self._vectors
+        at = (len(self.argv) + 2) * _WORD.size
+        (start,) = _WORD.unpack_from(vectors, at)
+        # No pointer has so many zeros; the highest bytes of the last one may be zeros too.
+        at = (vectors.index(bytes(_WORD.size), at) + 7 & -8) + _WORD.size
+        told = {}
+        for kind, value in _PAIR.iter_unpack(vectors[at : at + (len(vectors) - at & -16)]):
+            if kind == _AT_NULL:
+                break
+            told[kind] = value
+        random = told.get(_AT_RANDOM, 0) - self.stack
+        # The strings lie one after another: arguments, environment, path of the image.
+        length = told.get(_AT_EXECFN, 0) - start
+        if (
+            told.get(_AT_BASE) != self._base
+            or not 0 < length <= _LONGEST
+            or not 0 < random <= len(vectors) - _RANDOM_BYTES
+        ):
+            raise ValueError("no start of an image")
+        block = read_memory(self._tid, start, length)
+        if len(block) != length:
+            raise ValueError("no environment")
+        return tuple(block.split(b"\0")[:-1]), vectors[random : random + _RANDOM_BYTES]
 
 
 class Loader:
@@ -36,8 +78,8 @@ class Loader:
         self.stop = stop
         self.variable = variable
 
-    def arguments(self, tid: int, ip: int) -> tuple[int, tuple[bytes, ...]] | None:
-        """Where the stack of a task began that is stopped at `ip`, and its arguments.
+    def start(self, tid: int, ip: int) -> Start | None:
+        """The start of the image of a task that is stopped at `ip`.
 
         None if that is not in this loader, or cannot be read for another reason.
         """
@@ -46,19 +88,21 @@ class Loader:
             return None
         try:
             (stack,) = _WORD.unpack(read_memory(tid, base + self.variable, _WORD.size))
-            head = memoryview(read_memory(tid, stack, _POINTERS))
-            words = head[: len(head) & -_WORD.size].cast("Q")
-            count = words[0]
-            start, end = words[1], words[count + 2]  # after the arguments and a null comes envp
-            if not 0 < end - start <= _LONGEST:
+            vectors = read_memory(tid, stack, _VECTORS)
+            count, first = _PAIR.unpack_from(vectors)
+            # After the arguments and a null comes the environment, whose strings follow theirs.
+            (end,) = _WORD.unpack_from(vectors, (count + 2) * _WORD.size)
+            if not 0 < end - first <= _LONGEST:
                 return None
-            argv = read_memory(tid, start, end - start).split(b"\0")
-        except (OSError, IndexError, struct_error):
+            argv = read_memory(tid, first, end - first).split(b"\0")
+        except (OSError, OverflowError, struct_error):
             return None
-        return (stack, tuple(argv[:-1])) if len(argv) == count + 1 and not argv[-1] else None
+        if len(argv) != count + 1 or argv.pop():
+            return None
+        return Start(tid, base, stack, vectors, tuple(argv))
 
 
 def load_address(auxv: bytes) -> int:
     """Where the loader of a process is, given its /proc/PID/auxv; 0 for none."""
-    pairs: dict[int, int] = dict(_ENTRY.iter_unpack(auxv))
+    pairs: dict[int, int] = dict(_PAIR.iter_unpack(auxv))
     return pairs.get(_AT_BASE, 0)

@@ -28,10 +28,10 @@ _STAT_START_TIME = 19
 _STAT_START_CODE, _STAT_END_CODE, STAT_START_STACK, _STAT_START_BRK = 23, 24, 25, 44
 _STAT_ARG_START, _STAT_ARG_END, _STAT_ENV_START, _STAT_ENV_END = 45, 46, 47, 48
 STAT_IMAGE = (
+    STAT_START_STACK,
     _STAT_START_TIME,
     _STAT_START_CODE,
     _STAT_END_CODE,
-    STAT_START_STACK,
     _STAT_START_BRK,
 )
 """What stays the same while one image runs, and differs for the next image of the process."""
@@ -56,10 +56,10 @@ class Unreadable(Exception):
 class Task:
     """A blocked task whose execution is decided."""
 
-    __slots__ = ("_status", "before_exec", "call", "fds", "tgid", "tid")
+    __slots__ = ("_status", "call", "fds", "ip", "tgid", "tid")
 
     def __init__(
-        self, tid: int, tgid: int, call: Call, fds: TaskFds, before_exec: bool, status: bytes
+        self, tid: int, tgid: int, call: Call, fds: TaskFds, ip: int | None, status: bytes
     ) -> None:
         """`status`: the content of its /proc/PID/status."""
         self.tid = tid
@@ -67,8 +67,13 @@ class Task:
         self.call = call
         self.fds = fds
         self._status = status
-        self.before_exec = before_exec
+        self.ip = ip
+        """Where the first system call of the new image returns to; None: the execve is to come."""
+
+    @property
+    def before_exec(self) -> bool:
         """Whether the execve is still to come, and others may wait for it."""
+        return self.ip is None
 
     def check_surroundings(self) -> None:
         """Raise Unreadable if paths mean other files to the task than to us, or if it was handed
@@ -102,17 +107,20 @@ class Process:
         """What the kernel told the loader (getauxval(3))."""
         return self._read(b"auxv")
 
-    def image(self, stat: list[bytes]) -> Task:
-        """The execution whose image is at its first system call."""
+    def strings(self, stat: list[bytes]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """Arguments and environment that the image was given."""
         start, argv_end = int(stat[_STAT_ARG_START]), int(stat[_STAT_ARG_END])
         env_start, end = int(stat[_STAT_ENV_START]), int(stat[_STAT_ENV_END])
         if not 0 < start < argv_end <= env_start <= end:
             raise Unreadable("not ours to look into")  # zeros: ptrace access denied
-        executable = self._link(b"exe")
         strings = self._memory(start, end - start)
         argv = tuple(strings[: argv_end - start].split(b"\0")[:-1])
         env = tuple(strings[env_start - start :].split(b"\0")[:-1])
-        return self._task(executable, argv, env, self._link(b"cwd"))
+        return argv, env
+
+    def image(self, argv: tuple[bytes, ...], env: tuple[bytes, ...], ip: int) -> Task:
+        """The execution whose image is at its first system call, which returns to `ip`."""
+        return self._task(self._link(b"exe"), argv, env, self._link(b"cwd"), ip)
 
     def request(self, dirfd: int, path_at: int, argv_at: int, env_at: int, flags: int) -> Task:
         """The execution that a blocked execveat(dirfd, path, argv, env, flags) asks for."""
@@ -134,7 +142,7 @@ class Process:
             if image_argv is not argv:
                 raise Unreadable("script named by a descriptor")
         closing = frozenset(fd for fd in range(3) if self._closes_on_exec(fd))
-        return self._task(executable, image_argv, memory.strings(env_at), cwd, closing)
+        return self._task(executable, image_argv, memory.strings(env_at), cwd, None, closing)
 
     def _task(
         self,
@@ -142,9 +150,10 @@ class Process:
         argv: tuple[bytes, ...],
         env: tuple[bytes, ...],
         cwd: bytes,
-        closing: frozenset[int] | None = None,
+        ip: int | None,
+        closing: frozenset[int] = frozenset(),
     ) -> Task:
-        """`closing`: descriptors among 0-2 that the execve closes; None: it is over."""
+        """`closing`: descriptors among 0-2 that an execve to come will close."""
         status = self._read(b"status")
         if _field(status, b"\nTracerPid:\t") != b"0":
             raise Unreadable("traced")  # PTRACE_SEIZE would fail, after all effects
@@ -154,13 +163,13 @@ class Process:
             raise Unreadable("another user")
         umask = int(_field(status, b"\nUmask:\t"), 8)
         tgid = int(_field(status, b"\nTgid:\t"))
-        fds = TaskFds(self._tid, tgid, closing or frozenset())
+        fds = TaskFds(self._tid, tgid, closing)
         try:
             call = Call(executable, argv, env, cwd, umask, uid, gid, fds.kinds())
         except OSError:
             fds.close()
             raise
-        return Task(self._tid, tgid, call, fds, closing is not None, status)
+        return Task(self._tid, tgid, call, fds, ip, status)
 
     def _read(self, name: bytes) -> bytes:
         fd = os.open(self._dir + name, os.O_RDONLY | os.O_CLOEXEC)
@@ -203,6 +212,7 @@ class TaskFds(FdView):
         """Descriptors among 0-2 that the pending execve will close."""
         self._pidfd = -1
         self._copies: dict[int, int] = {}
+        self._statuses: dict[int, os.stat_result] = {}
 
     def get(self, fd: int) -> int:
         if fd in self._closing:
@@ -228,6 +238,13 @@ class TaskFds(FdView):
 
     def kind(self, fd: int) -> bytes:
         return self._kind(fd, self._stat(fd))
+
+    def status(self, fd: int) -> os.stat_result:
+        """As it was when first asked for: enough to tell the file from others."""
+        status = self._stat(fd)
+        if status is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return status
 
     def trait(self, name: bytes) -> bytes:
         if name != b"groups":
@@ -259,10 +276,12 @@ class TaskFds(FdView):
         """Status of the open file; a stat through the link costs a third of a duplicate."""
         if fd in self._closing:
             return None
-        try:
-            return os.stat(b"/proc/%d/fd/%d" % (self._tid, fd))
-        except FileNotFoundError:
-            return None
+        if fd not in self._statuses:
+            try:
+                self._statuses[fd] = os.stat(b"/proc/%d/fd/%d" % (self._tid, fd))
+            except FileNotFoundError:
+                return None
+        return self._statuses[fd]
 
     def _kind(self, fd: int, status: os.stat_result | None) -> bytes:
         if status is None:

@@ -234,7 +234,8 @@ class Tree:
         if status & _DUMPED:
             execution.problem_throughout(Reason.UNSUPPORTED, "core dump")
         signal = status & 0x7F
-        if signal and signal not in _OWN_SIGNALS and hit is None:
+        expected = 0 if hit is None else hit.outcome.status & 0x7F
+        if signal and signal not in (*_OWN_SIGNALS, expected):
             self._killed(process, execution, signal)
         if execution.tgid != process.tgid:
             return  # a child that never called execve

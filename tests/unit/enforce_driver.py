@@ -8,7 +8,9 @@ outputs in place, writes a line and ends with N, broken-N makes the decider rais
 runs.  REPORT gets the supervisor's counters and every decision as JSON.
 
 Environment: PCACHE_TEST_STOP_FIRST (as on kernels without WAIT_KILLABLE_RECV), PCACHE_TEST_CRASH=N
-(SIGKILL at the Nth ptrace request).
+(SIGKILL at the Nth ptrace request, or write into a task or what follows it), PCACHE_TEST_REFUSE
+(as on kernels that let nobody write to code), PCACHE_TEST_UNKNOWN (nobody hears of misses, and a
+program that is called "unknown" is one).
 """
 
 from __future__ import annotations
@@ -18,10 +20,13 @@ import json
 import os
 import sys
 import threading
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 from pcache import image
 from pcache.descriptors import FdView
-from pcache.enforce import intercept, signals, spawn, supervisor, syscalls, tracee
+from pcache.enforce import intercept, overwrite, signals, spawn, supervisor, syscalls, tracee
 from pcache.enforce.observer import Observer
 from pcache.enforce.task import Task
 from pcache.model import Call
@@ -104,16 +109,31 @@ class Recording(Observer):
 
 
 def crash_at(step: int) -> None:
-    """Kill ourselves before the `step`th ptrace request."""
+    """Kill ourselves before the `step`th ptrace request, or write into a task, or what follows."""
     remaining = [step]
 
-    def ptrace(*arguments: int) -> None:
-        remaining[0] -= 1
-        if not remaining[0]:
-            os.kill(os.getpid(), signals.KILL)
-        syscalls.ptrace(*arguments)
+    def fatal(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: object) -> Any:
+            remaining[0] -= 1
+            if not remaining[0]:
+                os.kill(os.getpid(), signals.KILL)
+            return function(*arguments)
 
-    tracee.ptrace = ptrace  # type: ignore[attr-defined]
+        return call
+
+    tracee.ptrace = fatal(syscalls.ptrace)  # type: ignore[attr-defined]
+    overwrite.os = SimpleNamespace(  # type: ignore[attr-defined]
+        **{**vars(os), "pwrite": fatal(os.pwrite), "close": fatal(os.close)}
+    )
+
+
+def refuse_writes() -> None:
+    """No task's code can be written to."""
+
+    def refuse(path: bytes, flags: int) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    overwrite.os = SimpleNamespace(**{**vars(os), "open": refuse})  # type: ignore[attr-defined]
 
 
 def main() -> None:
@@ -123,6 +143,8 @@ def main() -> None:
     env = tuple(b"%b=%b" % pair for pair in os.environb.items())
     if "PCACHE_TEST_CRASH" in os.environ:
         crash_at(int(os.environ["PCACHE_TEST_CRASH"]))
+    if "PCACHE_TEST_REFUSE" in os.environ:
+        refuse_writes()
     killable = "PCACHE_TEST_STOP_FIRST" not in os.environ
     program = place.program(os.path.dirname(os.fsencode(report)))
     spawned = spawn.spawn(spawn.Command(path, argv, env), program, killable)

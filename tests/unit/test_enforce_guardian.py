@@ -78,7 +78,21 @@ def kill_builds(lab: Lab, intercept: str, number: int) -> None:
 @pytest.mark.parametrize("step", range(1, 7))
 def test_killed_while_it_ends_a_task(lab: Lab, intercept: str, step: int) -> None:
     """SIGKILL before each of the ptrace requests of an exit substitution, in the tenth one."""
-    assert build(lab, intercept, {"PCACHE_TEST_CRASH": str(6 * 9 + step)}, None) == -9
+    env = {"PCACHE_TEST_CRASH": str(6 * 9 + step), "PCACHE_TEST_REFUSE": "1"}
+    assert build(lab, intercept, env, None) == -9
+
+
+@pytest.mark.parametrize("step", (1, 2))
+def test_killed_while_it_overwrites_a_task(lab: Lab, step: int) -> None:
+    """SIGKILL before the write, or between it and the answer, in the tenth task."""
+    assert build(lab, "entry", {"PCACHE_TEST_CRASH": str(2 * 9 + step)}, None) == -9
+
+
+def test_refused_writes(lab: Lab) -> None:
+    """Kernels can be set up to let nobody write to other processes' code."""
+    script = "hit-7; echo $?; hit-8-musl; echo $?"
+    result = lab.run(["sh", "-c", script], "entry", {"PCACHE_TEST_REFUSE": "1"})
+    assert (result.out, result.report["applied"]) == ("7\n8\n", 2)
 
 
 def test_killed_while_streams_stall(lab: Lab) -> None:

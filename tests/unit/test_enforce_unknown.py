@@ -72,15 +72,18 @@ def test_arguments(loader: Loader, count: int) -> None:
             while not base:
                 time.sleep(0.01)
                 base = _loader_of(process.pid)
-            stack, argv = loader.arguments(process.pid, base + loader.stop) or (0, ())
-            assert argv == tuple(words)
+            start = loader.start(process.pid, base + loader.stop)
+            assert start is not None
+            assert start.argv == tuple(words)
+            environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")[:-1]
+            assert start.rest()[0] == tuple(environment)
             fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-            assert stack == int(fields[25])
-            assert loader.arguments(process.pid, base + loader.stop + 16) is None
-            assert loader.arguments(process.pid, base + loader.stop + (1 << 30)) is None
+            assert start.stack == int(fields[25])
+            assert loader.start(process.pid, base + loader.stop + 16) is None
+            assert loader.start(process.pid, base + loader.stop + (1 << 30)) is None
         finally:
             process.kill()
-    assert loader.arguments(process.pid, base + loader.stop) is None
+    assert loader.start(process.pid, base + loader.stop) is None
 
 
 def _loader_of(pid: int) -> int:
