@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from pcache.enforce import syscalls
 from pcache.signalsets import HARMLESS_TO_IGNORE, JUDGED
 
 _STATUS_FIELDS = (b"\nCapBnd:", b"\nCapAmb:", b"\nCapInh:")
@@ -16,7 +17,7 @@ _BLOCKED, _IGNORED = b"\nSigBlk:\t", b"\nSigIgn:\t"
 _UNLIMITED = 1 << 64
 _AMPLE = {b"Max stack size": 1 << 20, b"Max open files": 256, b"Max core file size": 0}
 """As in the recorder: down to which value no program is taken to notice."""
-_PAGE = 4096  # none of these files is longer
+_ENOUGH = 1 << 16  # none of these files is longer
 _NAME_WIDTH = 26  # proc_pid_limits(), fs/proc/base.c
 _ADDR_NO_RANDOMIZE = 0x40000
 
@@ -55,14 +56,15 @@ class Heirlooms:
         cls._fields = tuple(_line(status, name) for name in _STATUS_FIELDS)
         # Not those blocked here, which a supervisor may do for reasons of its own.
         cls._signals = _mask(status, _IGNORED) | HARMLESS_TO_IGNORE
-        cls._personality = int(_read(b"/proc/self/personality"), 16)
+        # Not from /proc/self, which is closed to a root that acts as somebody else.
+        cls._personality = syscalls.personality()
         cls._limits = _read(b"/proc/self/limits")
 
 
 def _read(path: bytes) -> bytes:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return os.read(fd, _PAGE)
+        return os.read(fd, _ENOUGH)
     finally:
         os.close(fd)
 

@@ -185,7 +185,12 @@ def write_memory(tid: int, address: int, data: bytes) -> int:
 
 def fix_addresses() -> None:
     """No address space randomisation in what this process executes (personality(2))."""
-    _call(_SYS_PERSONALITY, _call(_SYS_PERSONALITY, _QUERY) | _ADDR_NO_RANDOMIZE)
+    _call(_SYS_PERSONALITY, personality() | _ADDR_NO_RANDOMIZE)
+
+
+def personality() -> int:
+    """The execution domain of this thread (personality(2))."""
+    return _call(_SYS_PERSONALITY, _QUERY)
 
 
 def address_of(symbol: str) -> int:

@@ -43,6 +43,8 @@ def follow(
     # Not at the execve: the recorder must see the program start that a hit stands for.
     place = Nowhere() if decider is None else Entry()
     directory = user.store_dir
+    # Before, for a child that is root's still; and after, as opening the gate drops it again.
+    syscalls.keep_ptrace_capability()
     spawned = spawn.spawn(
         command,
         place.program(directory, sandbox),

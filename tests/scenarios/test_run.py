@@ -76,3 +76,16 @@ def test_going_back_to_earlier_versions(bench: Bench, verb: str) -> None:
         assert root_hit(result), result.own
         assert result.stdout == printed[version]
         assert (bench.directory / "sorted").read_text() == f"0\n{version % 3}\n"
+
+
+def test_of_a_user_by_sudo(user_bench: Bench) -> None:
+    """The processes belong to the user, who is watched with root's help: hits come one by one."""
+    write(user_bench, a="a\n", b="2\n1\n", c="c\n")
+    (user_bench.directory / "run.sh").write_text(SCRIPT)
+    user_bench.own()
+    assert run(user_bench).stdout == b"a\n1\n2\nc\n"
+    write(user_bench, c="d\n")
+    second = run(user_bench)
+    assert second.stdout == b"a\n1\n2\nd\n"
+    assert {d.command for d in second.decisions if d.hit} == {"cat a", "sort b"}
+    assert root_hit(run(user_bench))
