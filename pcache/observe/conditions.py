@@ -111,7 +111,7 @@ class Conditions:
         """Canonical name and version -> digest, and when it was taken."""
         self._values: dict[Key, tuple[bytes, int]] = {}
         """Values looked up after the fact, and when."""
-        self._outputs: dict[tuple[bytes, int, int], tuple[Output, int]] = {}
+        self._outputs: dict[tuple[bytes, int, int, int], tuple[Output, int]] = {}
         self._still: dict[tuple[bytes, int, int, int, int], bool] = {}
         """Canonical name and version -> whether it was that at the end of the recording."""
         self._captured: dict[Execution, Record | Uncacheable] = {}
@@ -493,7 +493,7 @@ class Conditions:
             return None if change.first_how == CREATED else Output(b"-", name)
         if change.before is not None and self._is_as_before(name, change.before, change.first):
             return None
-        key = (name, change.last, change.content_last)
+        key = (name, change.last, change.content_last, change.times)
         if key not in self._outputs:
             if self._history.last(name) > change.last:
                 raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)

@@ -246,3 +246,18 @@ def test_output_of_another_user(lab: Lab, work: Path) -> None:
 def test_extended_attributes(lab: Lab, work: Path, call_: str) -> None:
     root = lab.calls(call("creat", "a", 0o644), call_, cwd=work).root
     assert Reason.UNSUPPORTED in root.reasons
+
+
+@pytest.mark.parametrize(
+    "script, mtime_ns",
+    [
+        ("touch -d @1000000000 x; mv x y", 10**18),
+        ("cp a x; mv x y", -1),
+        ("mkdir t && cp a t/1 && mv t/1 y; rm -rf t", -1),
+    ],
+)
+def test_a_moved_file_keeps_its_time(lab: Lab, work: Path, script: str, mtime_ns: int) -> None:
+    """The one it was given; -1 is that of its making, which a replay makes anew."""
+    (work / "a").write_text("a")
+    root = lab.shell(script, cwd=work).root
+    assert root.outputs[bytes(work / "y")].mtime_ns == mtime_ns

@@ -23,6 +23,7 @@ from ..executions import (
     REMOVED,
     REPLACED,
     UNTOUCHED,
+    Execution,
     Observation,
 )
 from ..syscall_table import NAMES as SYSCALL_NAMES
@@ -165,15 +166,24 @@ class Changing:
             self.context.observe(event, Kind.OVERWRITABLE, target, new, value=OK)
         self.context.parent_exists(event, target)
         directory = below != []
+        before = self._times_before(event, old)
         self._change_moved(event, old, new, below)
         self.context.change(event, old, REMOVED, directory=directory, was=_DT_REG)
         self.context.change(event, new, CREATED if free else REPLACED, directory=directory)
-        self._keep_times(event, source, old, new)
+        self._keep_times(event, source, old, new, before)
         self._link_moved(new)
         self._hard_link_moved(old, new)
 
     @staticmethod
-    def _keep_times(event: Event, path: bytes, old: bytes, new: bytes) -> None:
+    def _times_before(event: Event, name: bytes) -> dict[Execution, int]:
+        """What the executions that changed a file had done to its time."""
+        changes = ((at, at.changes.get(name)) for at in event.execution.chain())
+        return {at: change.times for at, change in changes if change is not None}
+
+    @staticmethod
+    def _keep_times(
+        event: Event, path: bytes, old: bytes, new: bytes, before: dict[Execution, int]
+    ) -> None:
         """A rename leaves the times as they are: of what was there before, those are an input."""
         execution = event.execution
         if not execution.determined(old, event.ts) and stat.S_ISREG(_mode(new)):
@@ -182,8 +192,7 @@ class Changing:
                 moved = Observation(event.ts, old, value)
                 execution.observe_times([((Kind.TIMES, path), moved)])
         for at in execution.chain():
-            before = at.changes[old]
-            at.changes[new].times = GIVEN if before.first == event.ts else before.times
+            at.changes[new].times = before.get(at, GIVEN)
 
     def _link_moved(self, name: bytes) -> None:
         """What came to `name` may be a symbolic link."""
@@ -223,10 +232,11 @@ class Changing:
                 if not is_directory:
                     self._observe_moved(event, name, name, entry.path)
                 was = _DT_DIR if is_directory else _DT_REG
+                times = self._times_before(event, name)
                 self.context.change(event, name, REMOVED, directory=is_directory, was=was)
                 self.context.change(event, entry.path, CREATED, directory=is_directory)
                 if not is_directory:
-                    self._keep_times(event, name, name, entry.path)
+                    self._keep_times(event, name, name, entry.path, times)
                 if entry.is_symlink():
                     self._link_moved(entry.path)
         if below:
