@@ -10,6 +10,7 @@ import compileall
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import sysconfig
 import tempfile
@@ -23,6 +24,14 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 SUDO = [] if os.geteuid() == 0 else ["sudo"]
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+def pytest_configure() -> None:
+    """Programs inherit ignored signals: those of nohup, or of a shell's background job, must not
+    reach the programs whose signals are tested."""
+    for number in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager
