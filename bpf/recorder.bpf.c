@@ -72,7 +72,7 @@ BPF_HASH(processes, u32, struct process, 16384);
 BPF_ARRAY(calls, struct call, 512);
 BPF_PROG_ARRAY(programs, 32);
 BPF_ARRAY(seen, u64, SEEN); /* a cache: each slot holds the last digest that fell there */
-BPF_RINGBUF_OUTPUT(ring, 1); /* only shows what `rings` holds: each session has a ring of its own */
+BPF_RINGBUF_OUTPUT(ring, 1); /* kept between sessions; created larger: observe/rings.py */
 BPF_ARRAY_OF_MAPS(rings, "ring", 1);
 
 /* BCC: map functions cannot be used inside a macro, so each access has a function. */

@@ -18,6 +18,7 @@ import fcntl
 import os
 from collections.abc import Callable
 
+from .. import mounts
 from . import bpf
 from .loaded import Loaded
 from .program import MAPS, TRACEPOINTS
@@ -25,7 +26,6 @@ from .program import MAPS, TRACEPOINTS
 BPFFS = "/sys/fs/bpf"
 _PREFIX = "pcache-"
 _BPFFS_MAGIC = 0xCAFE4A11  # linux/magic.h
-_MS_NOSUID_NODEV_NOEXEC = 2 | 4 | 8
 
 _PROGRAMS = tuple(function for _, function in TRACEPOINTS)
 
@@ -59,7 +59,8 @@ def _lock(directory: str, key: str) -> int | None:
     fd = -1
     try:
         if not _is_bpffs(directory):
-            _mount(directory)
+            # As systemd, bpftool and iproute2 do.
+            mounts.bpf(os.fsencode(directory))
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -83,15 +84,6 @@ def _is_bpffs(directory: str) -> bool:
         libc.statfs(os.fsencode(directory), buffer) == 0
         and int.from_bytes(buffer.raw[:8], "little") == _BPFFS_MAGIC
     )
-
-
-def _mount(directory: str) -> None:
-    """As systemd, bpftool and iproute2 do.  Raises OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    target = os.fsencode(directory)
-    if libc.mount(b"bpf", target, b"bpf", _MS_NOSUID_NODEV_NOEXEC, b"mode=0700"):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), directory)
 
 
 def _open(path: str) -> Loaded | None:

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from stat import S_ISCHR, S_ISDIR
 
-from . import mounts
+from .. import mounts
 
 _FOR_USE = (b"/dev", b"/proc", b"/sys")
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")

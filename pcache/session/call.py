@@ -11,6 +11,7 @@ from pcache.model import Call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pcache.enforce import spawn
     from pcache.enforce.sandbox import Sandbox
     from pcache.user import User
 
@@ -70,6 +71,12 @@ class Command:
             os.getegid() if user is None else user.gid,
             self.fds.kinds(),
         )
+
+    def to_execute(self) -> spawn.Command:
+        """What is passed on to execve(2)."""
+        from pcache.enforce import spawn
+
+        return spawn.Command(self.path, self.argv, self.env)
 
     def _find(self, name: bytes) -> bytes:
         path = next((entry[5:] for entry in self.env if entry.startswith(b"PATH=")), None)

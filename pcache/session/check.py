@@ -26,7 +26,7 @@ from .ending import say, write_json
 from .probes import Probes
 from .recorded import Options, Recorded
 from .run import Run
-from .words import call_text
+from .telling import tell
 
 DIFFERENT = 124
 """Exit status if an execution did something else than is recorded."""
@@ -124,7 +124,7 @@ class _Checked:
         self._latest = None
         self.counters.inc("misses")
         if self._options.explain:
-            say(f"pcache: miss  {call_text(call)}   {why}")
+            tell("miss", call, why)
 
     def place(self, task: Task, at_ns: int) -> None:
         """The call that was decided last is about to run in this process."""
@@ -155,8 +155,7 @@ class _Checked:
         self.counters.inc(counter)
         if self._options.explain or (counter == "checks different" and not self._options.quiet):
             verdict = counter.removeprefix("checks ").replace("without result", "not compared")
-            text = call_text(expected.call)
-            say(f"pcache: {verdict:<5} {text}" + (f"   {why}" if why else ""))
+            tell(verdict, expected.call, why)
 
 
 class _Abstaining(Decider):

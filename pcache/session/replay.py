@@ -81,7 +81,7 @@ class Replay:
         from pcache.enforce.intercept import interception
         from pcache.enforce.supervisor import Supervisor
 
-        command = spawn.Command(self._command.path, self._command.argv, self._command.env)
+        command = self._command.to_execute()
         wanted = self._sandbox or sandbox.DEFAULT
         try:
             place = interception(self._intercept)
@@ -117,7 +117,7 @@ class Replay:
         self._write_json(Counters(), {}, None)
         if self._sandbox is not None:
             spawn.confine(self._sandbox, User.current().store_dir)
-        spawn.execute(spawn.Command(self._command.path, self._command.argv, self._command.env))
+        spawn.execute(self._command.to_execute())
         return _PCACHE_FAILED
 
     # -- what the user sees

@@ -85,7 +85,6 @@ class Run:
         """Runs the command under supervisor and recorder; its wait status."""
         act_as_root()
         self._probes.start()  # the kernel works on them while Python imports the rest
-        from ..enforce import spawn
         from ..enforce.sandbox import DEFAULT
         from .supervised import follow
 
@@ -93,7 +92,7 @@ class Run:
         try:
             recorded.load()
             status, denied = follow(
-                spawn.Command(self._command.path, self._command.argv, self._command.env),
+                self._command.to_execute(),
                 recorded,
                 self._user,
                 self._options.sandbox or DEFAULT,
@@ -118,7 +117,7 @@ class Run:
         become(self._user)
         if self._options.sandbox is not None:
             spawn.confine(self._options.sandbox, self._user.store_dir)
-        spawn.execute(spawn.Command(self._command.path, self._command.argv, self._command.env))
+        spawn.execute(self._command.to_execute())
         return 125
 
     # ---- what the user sees ----

@@ -38,8 +38,6 @@ class Trace:
         probes.wait()
         act_as(self._user)
         self._command = Command(words, self._user, options.sandbox)
-        command = self._command
-        self._to_spawn = spawn.Command(command.path, command.argv, command.env)
         self._recorded: Recorded | None = None
         self._pid = 0
 
@@ -70,7 +68,7 @@ class Trace:
             become(self._user)
             if self._options.sandbox is not None:
                 spawn.confine(self._options.sandbox, self._user.store_dir)
-            spawn.execute(self._to_spawn)
+            spawn.execute(self._command.to_execute())
         except PcacheError as error:
             say(error.report())
             return error.status
@@ -91,9 +89,8 @@ class Trace:
         from .supervised import Noting, follow
 
         observer = Noting(recorded)
-        status, denied = follow(
-            self._to_spawn, recorded, self._user, self._options.sandbox, observer
-        )
+        command = self._command.to_execute()
+        status, denied = follow(command, recorded, self._user, self._options.sandbox, observer)
         if not self._options.quiet:
             say_denied(denied)
         return status

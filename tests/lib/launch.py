@@ -107,9 +107,7 @@ class Launcher:
         stdio: Stdio,
         options: Sequence[str] = ("-q",),
     ) -> Result:
-        report = self._report()
-        verb = [*self._as_root, self.pcache, "trace", *options, f"--json={report}"]
-        return self._counted([*verb, *command], cwd, env, stdio, report)
+        return self._recorded("trace", command, cwd, env, stdio, options)
 
     def run(
         self,
@@ -119,9 +117,20 @@ class Launcher:
         stdio: Stdio,
         options: Sequence[str] = ("-q",),
     ) -> Result:
+        return self._recorded("run", command, cwd, env, stdio, options)
+
+    def _recorded(
+        self,
+        verb: str,
+        command: Sequence[str],
+        cwd: Path,
+        env: Mapping[str, str],
+        stdio: Stdio,
+        options: Sequence[str],
+    ) -> Result:
         report = self._report()
-        verb = [*self._as_root, self.pcache, "run", *options, f"--json={report}"]
-        return self._counted([*verb, *command], cwd, env, stdio, report)
+        words = [*self._as_root, self.pcache, verb, *options, f"--json={report}", *command]
+        return self._counted(words, cwd, env, stdio, report)
 
     def replay(
         self,

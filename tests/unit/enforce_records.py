@@ -59,8 +59,11 @@ class Records:
             assert store.add(Record(call, weak_fingerprint(call), facts, outcome)) == "stored"
 
     def replay(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.run(self.pcache, "replay", *words)
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [self.pcache, "replay", *words],
+            words,
             cwd=self.directory,
             env=self.env,
             stdin=subprocess.DEVNULL,

@@ -6,7 +6,6 @@ ptrace(2) and process_vm_readv(2) is EPERM, too).
 
 from __future__ import annotations
 
-import subprocess
 import sysconfig
 from pathlib import Path
 
@@ -34,26 +33,13 @@ def bench(tmp_path: Path, lab: Lab, pcache: str) -> Records:
     return records
 
 
-def run(bench: Records, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        words,
-        cwd=bench.directory,
-        env=bench.env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-
-
 @pytest.mark.parametrize("error", ["EPERM", "ENOSYS"])
 @pytest.mark.parametrize("call", ["seccomp", "ptrace", "process_vm_readv", "pidfd_getfd", "kcmp"])
 def test_forbidden(bench: Records, intercept: str, call: str, error: str) -> None:
     """Nothing is printed twice, as it would be if a hit failed only at its end."""
     words = [bench.pcache, "replay", "-q", "--intercept", intercept, "sh", "-c", SCRIPT]
-    assert run(bench, *words).stdout == "out\n7\n"
-    done = run(bench, PYTHON, "-c", DENY, call, error, *words)
+    assert bench.run(*words).stdout == "out\n7\n"
+    done = bench.run(PYTHON, "-c", DENY, call, error, *words)
     assert (done.returncode, done.stdout) == (5, "99\n")
     first, *rest = done.stderr.splitlines()
     assert first.startswith(f"pcache: cannot supervise the command: {call}: ")
@@ -66,7 +52,7 @@ def test_forbidden(bench: Records, intercept: str, call: str, error: str) -> Non
 def test_nested(bench: Records) -> None:
     """The outer one sees every execution; the inner one has nothing to say."""
     inner = [bench.pcache, "replay", "-q", "sh", "-c", SCRIPT]
-    done = run(bench, bench.pcache, "replay", "-q", *inner)
+    done = bench.run(bench.pcache, "replay", "-q", *inner)
     assert (done.returncode, done.stdout, done.stderr) == (5, "out\n7\n", "")
 
 
@@ -76,7 +62,7 @@ def test_core_dumps_are_not_replayed(bench: Records, intercept: str, limit: obje
     bench.record(["real", "c"], 11)
     words = [bench.pcache, "replay", "-q", "--intercept", intercept]
     script = f"ulimit -c {limit}; real c; echo $?"
-    done = run(bench, *words, "sh", "-c", script)
+    done = bench.run(*words, "sh", "-c", script)
     assert done.stdout == ("139\n" if limit == 0 else "99\n")
-    done = run(bench, "sh", "-c", f"ulimit -c {limit}; exec {bench.pcache} replay -q real c")
+    done = bench.run("sh", "-c", f"ulimit -c {limit}; exec {bench.pcache} replay -q real c")
     assert done.returncode == (-11 if limit == 0 else 99)

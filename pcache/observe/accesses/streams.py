@@ -6,11 +6,12 @@ import errno
 import os
 import struct
 import time
+from collections.abc import Iterator
 from stat import S_IFMT, S_IFREG
 
 from ...model import Kind, Reason
 from .. import pseudo
-from ..events import FAULT, TRUNCATED, Body, Handle, Stamp
+from ..events import FAULT, TRUNCATED, Body, Descriptor, Handle, Stamp
 from ..executions import MODIFIED, Chunk, Execution, Observation
 from ..syscall_table import NAMES as SYSCALL_NAMES
 from .context import Context, Event, Handler, text
@@ -125,28 +126,28 @@ class Streams:
 
     def look(self, event: Event, path: bytes) -> None:
         """/dev/stdin and its like were looked at by their paths: as fstat of the descriptor."""
-        fd = pseudo.descriptor(path)
-        if fd is None:
-            return
-        self.context.not_only_looking()
-        for execution in event.execution.chain():
-            for descriptor in execution.inherited(fd):
-                regular = S_IFMT(descriptor.stamp.st_mode) == S_IFREG
-                if fd not in (1, 2) and regular:
-                    execution.problem(Reason.UNSUPPORTED, f"{text(path)}, a file, is looked at")
-                else:
-                    self._depend_on_fd(event, execution, fd)
+        for execution, descriptor in self._named(event, path):
+            regular = S_IFMT(descriptor.stamp.st_mode) == S_IFREG
+            if descriptor.fd not in (1, 2) and regular:
+                execution.problem(Reason.UNSUPPORTED, f"{text(path)}, a file, is looked at")
+            else:
+                self._depend_on_fd(event, execution, descriptor.fd)
 
     def refuse_name(self, event: Event, path: bytes) -> None:
         """What file a descriptor is, by its name, is not part of a call."""
+        for execution, descriptor in self._named(event, path):
+            if not pseudo.is_null(descriptor.stamp):
+                execution.problem(Reason.DESCRIPTOR_PASSING, f"name of descriptor {descriptor.fd}")
+
+    def _named(self, event: Event, path: bytes) -> Iterator[tuple[Execution, Descriptor]]:
+        """Who inherited the descriptor that a path such as /dev/stdin names, with it."""
         fd = pseudo.descriptor(path)
         if fd is None:
             return
         self.context.not_only_looking()
         for execution in event.execution.chain():
             for descriptor in execution.inherited(fd):
-                if not pseudo.is_null(descriptor.stamp):
-                    execution.problem(Reason.DESCRIPTOR_PASSING, f"name of descriptor {fd}")
+                yield execution, descriptor
 
     def refuse_inherited(self, event: Event, use: str) -> None:
         """Which file an inherited descriptor leads to is not part of a call: some uses of it make
