@@ -89,7 +89,8 @@ def _account() -> Iterator[pwd.struct_passwd]:
     try:
         yield pwd.getpwnam(ACCOUNT)
     finally:
-        subprocess.run(["userdel", ACCOUNT], check=True, capture_output=True)
+        # By force: the guardian of the last replay may still be on its way out.
+        subprocess.run(["userdel", "--force", ACCOUNT], check=True, capture_output=True)
 
 
 @contextmanager
