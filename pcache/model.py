@@ -7,6 +7,10 @@ Paths are `bytes` throughout, because Linux file names are.
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
 Digest = bytes
 """16 bytes of XXH3-128 (big-endian, as `xxhash.xxh3_128_digest` gives them)."""
 
@@ -78,54 +82,54 @@ class Kind:
     One-byte values, because they are stored.
     """
 
-    CONTENT = b"c"
+    CONTENT: Final = b"c"
     """stat following links: type, permission bits, and for a regular file its content."""
-    LCONTENT = b"l"
+    LCONTENT: Final = b"l"
     """The same without following a final symbolic link, whose target is then the content."""
-    EXISTS = b"e"
+    EXISTS: Final = b"e"
     """stat following links: type, permission bits and owner, but no content (access(2))."""
-    LEXISTS = b"n"
+    LEXISTS: Final = b"n"
     """The same without following a final symbolic link."""
-    LISTING = b"d"
+    LISTING: Final = b"d"
     """The sorted names and types in a directory."""
-    REPLACEABLE = b"r"
+    REPLACEABLE: Final = b"r"
     """`MODE:PATH`, MODE octal: b"ok" if creating or truncating PATH leaves a file with that mode:
     PATH is absent in an existing directory, or a regular file of ours with one link and that mode;
     else the value of LEXISTS for PATH."""
-    NAMES = b"N"
+    NAMES: Final = b"N"
     """The sorted names in a directory, without their types."""
-    REMOVABLE = b"u"
+    REMOVABLE: Final = b"u"
     """b"ok" if unlink(2) can remove it: it is there and no directory; else the value of LEXISTS."""
-    NOT_LINK = b"k"
+    NOT_LINK: Final = b"k"
     """b"ok" if it is there and no symbolic link; else the value of LEXISTS."""
-    PRESENT = b"x"
+    PRESENT: Final = b"x"
     """b"ok" if anything is there, be it a dangling link; else the value of LEXISTS."""
-    RESOLVES = b"R"
+    RESOLVES: Final = b"R"
     """The value of EXISTS and, after a `>`, the canonical name: where a directory is that relative
     names are then looked up in, reached by a path with links or `..`."""
-    DIRECTORY = b"D"
+    DIRECTORY: Final = b"D"
     """b"ok" if it is a directory, following links; else the value of EXISTS."""
-    OVERWRITABLE = b"o"
+    OVERWRITABLE: Final = b"o"
     """b"ok" if rename(2) can put a file there: no directory, or absent in an existing directory;
     else the value of LEXISTS."""
-    TIMES = b"t"
+    TIMES: Final = b"t"
     """mtime in nanoseconds, owner and number of names, following links: only for programs
     configured `strict`."""
-    LTIMES = b"T"
+    LTIMES: Final = b"T"
     """The same without following a final symbolic link."""
-    ORDER = b"m"
+    ORDER: Final = b"m"
     """Several paths (`pcache.facts.order_path`): which of them are newer than which, only for
     programs configured `mtime_order`."""
-    FD = b"f"
+    FD: Final = b"f"
     """The path is a decimal descriptor number: its kind, as in `Call.fds`."""
-    TRAIT = b"P"
+    TRAIT: Final = b"P"
     """The path is `affinity`, `groups` or `priority`: what the process was handed down of that kind
     (`pcache.descriptors.FdView.trait`), where it has asked."""
-    XATTRS = b"X"
+    XATTRS: Final = b"X"
     """The names of the extended attributes, following links."""
-    LXATTRS = b"Y"
+    LXATTRS: Final = b"Y"
     """The same without following a final symbolic link."""
-    INPUT = b"i"
+    INPUT: Final = b"i"
     """The path is a decimal descriptor number, inherited and read: offset and content of the
     regular file behind it."""
 
@@ -227,26 +231,26 @@ class Record(_Record):
 class Reason:
     """Why an execution is uncacheable: the closed list.  The values are what users read."""
 
-    EVENTS_LOST = "events lost"
-    NETWORK = "network"
-    INPUT_CHANGED = "input changed while running"
-    OUTPUT_OVERWRITTEN = "output overwritten before capture"
-    UNOBSERVABLE_WRITE = "unobservable write"
-    FOREIGN_INPUT = "read from a pipe or terminal it did not make"
-    DESCRIPTOR_PASSING = "descriptor passing"
-    SHARED_MEMORY = "shared memory with outsiders"
-    PTRACE = "ptrace"
-    NAMESPACE = "mount or namespace change"
-    SIGNAL_OUTSIDE = "signal to outside the subtree"
-    LEFT_RUNNING = "left a process running"
-    FOREIGN_ABI = "32-bit or x32 program"
-    KILLED_OUTSIDE = "killed by an outside signal"
-    CONFLICT = "conflicting concurrent access"
-    NON_DETERMINISTIC = "non-deterministic"
-    CONFIGURED = "configured off"
-    PRIVATE_TEMPORARY = "works on a temporary file of its caller"
-    SHORTAGE = "ran out of disk space or another resource"
-    UNSUPPORTED = "operation that cannot be restored"
+    EVENTS_LOST: Final = "events lost"
+    NETWORK: Final = "network"
+    INPUT_CHANGED: Final = "input changed while running"
+    OUTPUT_OVERWRITTEN: Final = "output overwritten before capture"
+    UNOBSERVABLE_WRITE: Final = "unobservable write"
+    FOREIGN_INPUT: Final = "read from a pipe or terminal it did not make"
+    DESCRIPTOR_PASSING: Final = "descriptor passing"
+    SHARED_MEMORY: Final = "shared memory with outsiders"
+    PTRACE: Final = "ptrace"
+    NAMESPACE: Final = "mount or namespace change"
+    SIGNAL_OUTSIDE: Final = "signal to outside the subtree"
+    LEFT_RUNNING: Final = "left a process running"
+    FOREIGN_ABI: Final = "32-bit or x32 program"
+    KILLED_OUTSIDE: Final = "killed by an outside signal"
+    CONFLICT: Final = "conflicting concurrent access"
+    NON_DETERMINISTIC: Final = "non-deterministic"
+    CONFIGURED: Final = "configured off"
+    PRIVATE_TEMPORARY: Final = "works on a temporary file of its caller"
+    SHORTAGE: Final = "ran out of disk space or another resource"
+    UNSUPPORTED: Final = "operation that cannot be restored"
 
 
 class Uncacheable(_Record):

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+COMPILED = CHECKOUT / "build/compiled"
 SUDO = [] if os.geteuid() == 0 else ["sudo"]
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
@@ -32,6 +33,16 @@ def pytest_configure() -> None:
     for number in (signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_report_header() -> str:
+    kind = "compiled" if _compiled() else "interpreted (tools/compile makes the compiled one)"
+    return f"pcache command under test: {kind}"
+
+
+def _compiled() -> bool:
+    """Whether tools/compile has been called for the sources as they are."""
+    return subprocess.run([CHECKOUT / "tools/compile", "--check"], check=False).returncode == 0
 
 
 @contextmanager
@@ -47,7 +58,10 @@ def open_directory() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def pcache() -> Iterator[str]:
-    """The `pcache` command made from this checkout, as tools/install would make it."""
+    """The `pcache` command made from this checkout, as tools/install would make it.
+
+    Compiled modules that are there but older than the sources are left out, as the header says.
+    """
     with open_directory() as directory:
         shutil.copytree(
             CHECKOUT / "pcache",
@@ -55,6 +69,8 @@ def pcache() -> Iterator[str]:
             ignore=shutil.ignore_patterns("__pycache__", "bpf"),
         )
         shutil.copytree(CHECKOUT / "bpf", directory / "lib/pcache/bpf")
+        if _compiled():
+            shutil.copytree(COMPILED, directory / "lib", dirs_exist_ok=True)
         compileall.compile_dir(directory / "lib", quiet=2)
         site = sysconfig.get_path("platlib")
         launcher = directory / "pcache"

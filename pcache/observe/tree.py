@@ -235,7 +235,7 @@ class Tree:
             execution.problem_throughout(Reason.UNSUPPORTED, "core dump")
         signal = status & 0x7F
         expected = 0 if hit is None else hit.outcome.status & 0x7F
-        if signal and signal not in (*_OWN_SIGNALS, expected):
+        if signal not in (0, expected) and signal not in _OWN_SIGNALS:
             self._killed(process, execution, signal)
         if execution.tgid != process.tgid:
             return  # a child that never called execve

@@ -67,6 +67,17 @@ def test_installed_files_belong_to_root_and_are_compiled(launcher: str, prefix: 
     assert not (library / "bin").exists()
 
 
+def test_the_analysis_of_events_is_compiled(prefix: Path, launcher: str) -> None:
+    program = "from pcache.observe import tree; print(tree.__file__)"
+    lines = Path(launcher).read_text().splitlines()
+    preamble = [line for line in lines if line.startswith(("import sys", "sys.path"))]
+    done = subprocess.run(
+        ["/usr/bin/python3", "-IS", "-c", "\n".join([*preamble, program])],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith(f"{prefix}/lib/pcache/pcache/observe/tree.cpython-")
+
+
 def test_nothing_missing_means_nothing_done(launcher: str, prefix: Path) -> None:
     before = os.stat(launcher).st_ino
     assert tool("install", prefix, "run") == ""

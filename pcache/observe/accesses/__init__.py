@@ -68,11 +68,11 @@ class Accesses:
         body, context = event.body, self.context
         if body.cache is not None and event.execution.looks is None:
             meaning: tuple[int, tuple[Look, ...]] = body.cache
-            generation, looks = meaning
+            generation, meant = meaning
             if generation == context.names.generation:
                 # What these bytes meant is known: nine of ten events of a build end here.
                 observe, ts = event.execution.observe, event.ts
-                for key, name, value, stamp, opened in looks:
+                for key, name, value, stamp, opened in meant:
                     observe(key, Observation(ts, name, value, stamp, opened))
                 return
         self._streams.forget(event.tid)
@@ -90,11 +90,11 @@ class Accesses:
             )
         handler = self._handlers[body.nr]
         if body.handle is None and body.nr in _LOOKING and not (body.flags or body.homeless):
-            context.gathered = []
+            context.gather()
             handler(event)
-            if context.gathered is not None:
-                body.cache = (context.names.generation, tuple(context.gathered))
-                context.gathered = None
+            looks = context.gathered_looks()
+            if looks is not None:
+                body.cache = (context.names.generation, looks)
         else:
             handler(event)
 

@@ -335,7 +335,7 @@ class Changing:
             self.context.failed(event, body.path, follow=SYSCALL_NAMES[body.nr][0] != "l")
         where = body.file or body.path
         if body.err or (SYSCALL_NAMES[body.nr].endswith("listxattr") and event.ret == 0):
-            if where is not None and body.err in (0, *_NO_ATTRIBUTE):
+            if where is not None and (body.err == 0 or body.err in _NO_ATTRIBUTE):
                 self._observe_attributes(event, where)
             return
         if body.raw_path2 in _ACLS and where is not None:

@@ -119,6 +119,15 @@ class Context:
         self._met = met
         self._met_unseen = met_unseen
 
+    def gather(self) -> None:
+        """The call to be handled may be one that only observes."""
+        self.gathered = []
+
+    def gathered_looks(self) -> tuple[Look, ...] | None:
+        """What the call since `gather` observed; None if it did more than that."""
+        gathered, self.gathered = self.gathered, None
+        return None if gathered is None else tuple(gathered)
+
     def not_only_looking(self) -> None:
         """The call being handled does more than observe: its meaning must not be remembered."""
         self.gathered = None
