@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 
 from .recorder import Recorder
 
-_POLL_SECONDS = 0.005
+_BYTES_PER_SECOND = 4 << 30
+"""Four times what `cat` writes (measured): a pause in which that would fill the ring is safe."""
+_PAUSES = (0.005, 0.025)
+"""Seconds, least and most.  Whoever asks for `news` takes the events out too, and more often: each
+time the thread wakes up costs 50 us of what the command could use (measured)."""
 _BUSY_BYTES = 1 << 20  # taken at once: do not pause before taking more
 SPOOL_LIMIT = 4 << 30
 """Bytes; a recording that needs more is given up, the command is not."""
@@ -65,7 +68,11 @@ class Recording:
             if last and not taken:
                 return
             if taken < _BUSY_BYTES and not last:
-                time.sleep(_POLL_SECONDS)
+                self._stop.wait(self._pause())
+
+    def _pause(self) -> float:
+        least, most = _PAUSES
+        return min(most, max(least, self._recorder.rings.size / _BYTES_PER_SECOND))
 
     def _drain(self, *, last: bool) -> int:
         """Bytes taken out of the ring; after a failure they go nowhere."""

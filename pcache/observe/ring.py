@@ -26,6 +26,7 @@ class Ring:
     """The consumer's end.  `size` in bytes, as the map was created."""
 
     def __init__(self, fd: int, size: int) -> None:
+        self.size = size
         self._fd = fd
         self._mask = size - 1
         self._window = min(_WINDOW, size)

@@ -49,6 +49,11 @@ class Rings:
         self._growing = Thread(target=self._grow, args=(size,), name="pcache-ring")
         self._growing.start()
 
+    @property
+    def size(self) -> int:
+        """Bytes of the ring that is read at present."""
+        return self._ring.size
+
     def drain(self, fd: int | None, offset: int, *, last: bool) -> int:
         """As `Ring.drain`; 0 if there is nothing in any ring.  `last`: nobody writes any more."""
         following = self._next if last or self._replaced else None
