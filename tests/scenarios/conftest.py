@@ -15,7 +15,6 @@ from tests.lib.launch import Launcher
 from tests.lib.scenario import Scenario
 
 PLAIN_ENV = {
-    "HOME": "/nonexistent",
     "LANG": "C.UTF-8",
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "TZ": "UTC",
@@ -24,9 +23,10 @@ PLAIN_ENV = {
 
 @pytest.fixture
 def bench(pcache: str) -> Iterator[Bench]:
-    """Where scenarios run as whoever runs the tests."""
+    """Where scenarios run as whoever runs the tests, with a home that goes with them."""
     with open_directory() as base:
-        yield Bench(base, Launcher(pcache, base, as_root=SUDO), PLAIN_ENV)
+        env = {**PLAIN_ENV, "HOME": str(base / "home")}
+        yield Bench(base, Launcher(pcache, base, as_root=SUDO), env)
 
 
 @pytest.fixture

@@ -34,8 +34,9 @@ def test_damaged_cache_is_replaced(tmp_path: Path) -> None:
         assert stored.read_bytes() == good
 
 
-def test_without_a_place_for_the_cache() -> None:
-    assert filter.load(Entry.rules, b"/nonexistent") == filter.build(Entry.rules)
+def test_without_a_place_for_the_cache(tmp_path: Path) -> None:
+    nowhere = bytes(tmp_path / "nothing")
+    assert filter.load(Entry.rules, nowhere) == filter.build(Entry.rules)
 
 
 def test_places_have_programs_of_their_own(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_habits_are_learnt_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_habits_that_cannot_be_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(habits, "_LOADER", b"/nonexistent")
+    monkeypatch.setattr(habits, "_LOADER", bytes(tmp_path / "nothing"))
     nothing = habits.learn(bytes(tmp_path), Entry.rules)
     assert (nothing.passing, nothing.loader) == ((), None)
     assert Entry().program(bytes(tmp_path)) == filter.build(Entry.rules + DEFAULT.rules)
