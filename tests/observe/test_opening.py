@@ -146,13 +146,12 @@ def test_nameless_file(lab: Lab, work: Path) -> None:
 @pytest.mark.parametrize("by_descriptor", [True, False])
 def test_nameless_file_given_a_name(lab: Lab, work: Path, by_descriptor: bool) -> None:
     linking = (
-        call("linkat", Ref(0), "", AT, "new", 0x1000)
+        [call("linkat", Ref(0), "", AT, "new", 0x1000)]
         if by_descriptor
-        else call("linkat", AT, "/proc/self/fd/3", AT, "new", 0x400)
+        else [call("dup2", Ref(0), 9), call("linkat", AT, "/proc/self/fd/9", AT, "new", 0x400)]
     )
-    root = lab.calls(
-        call("openat", AT, ".", os.O_RDWR | O_TMPFILE, 0o640), HELLO, linking, cwd=work
-    ).root
+    opening = call("openat", AT, ".", os.O_RDWR | O_TMPFILE, 0o640)
+    root = lab.calls(opening, HELLO, *linking, cwd=work).root
     assert root.output(work / "new") == ("f", 0o640, b"hello")
     assert root.fact(Kind.LEXISTS, work / "new") == b"-"
 
