@@ -486,7 +486,7 @@ class Conditions:
         )
 
     def _output(self, execution: Execution, name: bytes, change: Change) -> Output | None:
-        if name.startswith((b"/proc/", b"/dev/")) and pseudo.ignored(name):
+        if pseudo.ignored(name):
             return None
         if change.last_how == REMOVED:
             # Made and removed again is nobody's business.

@@ -5,7 +5,9 @@
 | /proc/PID, /proc/self, /proc/thread-self | not an input: a program looking at itself |
 | /proc files that count or measure (list below) | not an input: they differ at every read |
 | /proc, as a list of processes | makes uncacheable (accesses.py) |
-| other files in /proc and /sys | an input by content, read anew at every decision |
+| what a cgroup counts or measures (list below) | not an input, as in /proc |
+| other files in /proc, /sys and of the like (`filesystems`), wherever mounted | an input by \
+content, read anew at every decision |
 | /dev/null, zero, full, random, urandom | neither input nor output |
 | terminals' own names (/dev/pts/N, /dev/tty) | looking is no input; opening makes uncacheable |
 | other devices, fifos made by others | opening makes uncacheable |
@@ -17,6 +19,8 @@ import os
 import re
 from stat import S_IFMT
 
+from ..filesystems import MAGICS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..facts import Stat
@@ -26,8 +30,11 @@ _VOLATILE = re.compile(
     rb"|/proc/(?:buddyinfo|cpuinfo|diskstats|interrupts|loadavg|locks|meminfo|pagetypeinfo"
     rb"|pressure(?:/.*)?|schedstat|slabinfo|softirqs|stat|swaps|timer_list|uptime|vmstat|zoneinfo"
     rb"|mounts|net(?:/.*)?|sys/kernel/random(?:/.*)?|sys/fs/file-nr|sys/fs/inode-nr)$"
+    rb"|/sys/fs/cgroup/(?:.*/)?(?:memory|cpu|cpuacct|io|blkio|pids|hugetlb|misc|rdma|cgroup)\."
+    rb"(?:.*\.)?(?:stat|numa_stat|current|peak|pressure|events|usage\w*|max_usage_in_bytes)$"
     rb"|/dev/(?:pts(?:/.*)?|tty\d*|console|ptmx|fd(?:/.*)?|std(?:in|out|err))$"
 )
+_WHERE_VOLATILE = (b"/proc/", b"/dev/", b"/sys/fs/cgroup/")
 _PSEUDO = (b"/proc/", b"/sys/")
 _MAGIC = (
     *(b"/proc/self/fd/", b"/proc/thread-self/fd/", b"/dev/fd/", b"/dev/std"),
@@ -52,12 +59,13 @@ _CHARACTER = 0o020000
 
 def ignored(name: bytes) -> bool:
     """Whether a canonical name is no input whatever is seen there."""
-    return name.startswith((b"/proc/", b"/dev/")) and _VOLATILE.match(name) is not None
+    return name.startswith(_WHERE_VOLATILE) and _VOLATILE.match(name) is not None
 
 
-def is_pseudo(name: bytes) -> bool:
-    """Whether the file's size and times say nothing about its content."""
-    return name.startswith(_PSEUDO)
+def is_pseudo(name: bytes, magic: int = 0) -> bool:
+    """Whether the file's size and times say nothing about its content; `magic`, if known, is that
+    of its super block."""
+    return name.startswith(_PSEUDO) or magic in MAGICS
 
 
 def is_magic(path: bytes) -> bool:

@@ -21,6 +21,7 @@ from struct import error as struct_error
 
 from xxhash import xxh3_64_digest, xxh3_128, xxh3_128_digest
 
+from pcache.filesystems import pseudo_devices
 from pcache.store.files import Lock, make_private_file
 
 TYPE_CHECKING = False
@@ -41,7 +42,7 @@ CHUNK = 1 << 20
 _SMALL = 1 << 16
 _PSEUDO_LIMIT = 16 << 20
 _PENDING_LIMIT = 4096
-_SCHEMA = 1
+_SCHEMA = 2
 _DIGEST = 16
 _INODE = Struct("=QQ")
 _STAMP = Struct("=Qqq")
@@ -50,17 +51,6 @@ _STAMP = Struct("=Qqq")
 def stamp(st: os.stat_result) -> tuple[int, int, int, int, int]:
     """What tells one state of a file from another: (dev, ino, size, mtime_ns, ctime_ns)."""
     return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns
-
-
-def pseudo_devices() -> frozenset[int]:
-    """Device numbers of /proc and /sys, whose files are made up as they are read."""
-    devices = set()
-    for path in (b"/proc", b"/sys"):
-        try:
-            devices.add(os.stat(path).st_dev)
-        except OSError:
-            continue
-    return frozenset(devices)
 
 
 def content_digest(path: bytes, st: os.stat_result, check: Callable[[], None]) -> Digest:
@@ -108,7 +98,7 @@ class DigestCache:
         self._connection: Connection | None = None
         self._memory: dict[tuple[int, int, int, int, int], Digest] = {}
         self._pending: list[tuple[bytes, bytes, Digest]] = []
-        self._pseudo: frozenset[int] | None = None
+        self._made_up: dict[int, bool] = {}
         self._buffer: bytearray | None = None
 
     def file_digest(self, file: bytes | int, st: os.stat_result) -> Digest:
@@ -147,7 +137,7 @@ class DigestCache:
 
     def remember(self, st: os.stat_result, digest: Digest, hashed_ns: int) -> None:
         """Keeps a digest found elsewhere: taken at `hashed_ns` (time.time_ns), `st` from after."""
-        if hashed_ns - st.st_ctime_ns > RACY_NS and st.st_dev not in self._pseudo_devices():
+        if hashed_ns - st.st_ctime_ns > RACY_NS and not self._is_made_up(st.st_dev):
             self._keep(stamp(st), digest)
 
     def flush(self) -> None:
@@ -176,7 +166,7 @@ class DigestCache:
     def _hash(self, fd: int, st: os.stat_result, key: tuple[int, int, int, int, int]) -> Digest:
         if st.st_mode & 0o170000 != S_IFREG:
             raise OSError(errno.EINVAL, "not a regular file")
-        if st.st_dev in self._pseudo_devices():
+        if self._is_made_up(st.st_dev):
             return self._hash_pseudo(fd, st)
         if stamp(os.fstat(fd)) != key:
             raise OSError(errno.ESTALE, "another file than expected")
@@ -201,7 +191,7 @@ class DigestCache:
         return _in_pieces(fd, self._buffer)
 
     def _hash_pseudo(self, fd: int, st: os.stat_result) -> Digest:
-        """A file of /proc or /sys: its size and times mean nothing, so it is read each time."""
+        """A made-up file: its size and times mean nothing, so it is read each time."""
         now = os.fstat(fd)
         if (now.st_dev, now.st_ino) != (st.st_dev, st.st_ino):
             raise OSError(errno.ESTALE, "another file than expected")
@@ -216,10 +206,11 @@ class DigestCache:
         self._counters.inc("bytes hashed", size)
         return state.digest()
 
-    def _pseudo_devices(self) -> frozenset[int]:
-        if self._pseudo is None:
-            self._pseudo = pseudo_devices()
-        return self._pseudo
+    def _is_made_up(self, device: int) -> bool:
+        """Of the files of a device; something may have been mounted since another was met."""
+        if device not in self._made_up:
+            self._made_up = {device: False, **pseudo_devices()}
+        return self._made_up[device]
 
     def _keep(self, key: tuple[int, int, int, int, int], digest: Digest) -> None:
         self._memory[key] = digest

@@ -5,9 +5,11 @@ Each case is a command that a recorder which overlooks something would answer wr
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -121,3 +123,39 @@ def test_replay_does_as_the_plain_command(tmp_path: Path, case: Case) -> None:
     start(case.change)
     replay = run(work, *pcache("replay"), "sh", "-c", then), state(work)
     assert replay == plain, recorded[2].decode()
+
+
+@pytest.fixture
+def cgroup(tmp_path: Path) -> Iterator[Path]:
+    """A control group, reached by a mount whose path does not tell what it is."""
+    place = tmp_path / "groups"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "cgroup2", "none", place], check=True)
+    group = place / f"pcache-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        yield group
+        group.rmdir()
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.parametrize("file", ["cgroup.max.depth", "cgroup.procs"])
+def test_file_whose_times_tell_nothing(tmp_path: Path, cgroup: Path, file: str) -> None:
+    """It keeps size 0 and its times: one of them is empty at first, the other says "max"."""
+    work = tmp_path / "work"
+    work.mkdir()
+    command = ["cat", str(cgroup / file)]
+    recorded = run(work, *pcache("trace", "--as-root", "--explain"), *command)
+    hit = run(work, *pcache("replay", "-v"), *command)
+    assert b" hit " in hit[2], (recorded, hit)
+    member = subprocess.Popen(["sleep", "60"])
+    (cgroup / file).write_text("3" if file == "cgroup.max.depth" else str(member.pid))
+    try:
+        plain = run(work, *command)
+        replay = run(work, *pcache("replay"), *command)
+    finally:
+        member.kill()
+        member.wait()
+    assert replay == plain
+    assert plain[1] != hit[1]

@@ -185,7 +185,7 @@ class Context:
             if not (opened and name.startswith(_OF_THE_SYSTEM)):
                 event.execution.looks.setdefault((kind, path), (event.ts, name, stamp))
         form = S_IFMT(stamp.st_mode)
-        if form == S_IFREG and not pseudo.is_pseudo(name):
+        if form == S_IFREG and not pseudo.is_pseudo(name, stamp.magic):
             self._met(name, stamp)
             self.observe(event, kind, path, name, stamp=stamp, opened=opened)
         elif form in (S_IFREG, S_IFLNK):
