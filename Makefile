@@ -6,13 +6,15 @@ export PREFIX
 PYTHON := .venv/bin/python
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+STOCK_TESTS ?= tests/observe
 
-.PHONY: help install dev demo test test-slow lint bench bench-reference bench-full uninstall clean
+.PHONY: help install dev demo test test-slow test-stock-kernel lint bench bench-reference bench-full uninstall clean
 
 help:
 	@echo 'make demo       install what is missing, then trace and replay the build of a real C project'
 	@echo 'make test       install what is missing, then run lint and the test suite'
 	@echo 'make test-slow  the tests that take minutes'
+	@echo 'make test-stock-kernel  some of the tests on Debian 12 with its own kernel, emulated'
 	@echo 'make install    only install: the pcache command for everybody, below $(PREFIX)'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make bench      what recording costs and replay saves, in a few minutes'
@@ -37,6 +39,11 @@ test: dev lint
 
 test-slow: dev
 	$(PYTHON) -m pytest -m slow $(PYTEST_ARGS)
+
+# As root.  Others than the recorder's: STOCK_TESTS='tests/unit tests/scenarios/test_run.py'.
+test-stock-kernel: dev
+	@tools/install machine
+	vagrant/stock-kernel .venv/bin/python -m pytest -W ignore $(STOCK_TESTS) $(PYTEST_ARGS)
 
 lint: dev
 	$(PYTHON) -m ruff check .

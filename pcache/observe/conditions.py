@@ -132,7 +132,7 @@ class Conditions:
 
     def _list_rest(self, execution: Execution) -> None:
         """A directory that was not listed to its end counts as a whole, if it is as it was."""
-        for ts, name in execution.listing.values():
+        for (_, name), (ts, _) in execution.listing.items():
             try:
                 late = os.stat(name).st_mtime_ns > self._clock.realtime(ts) - _GRAIN_NS
                 with os.scandir(name) as directory:

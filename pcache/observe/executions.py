@@ -18,6 +18,10 @@ from .events import Descriptor, Stamp
 TIMED = (Kind.TIMES, Kind.LTIMES, Kind.ORDER)
 
 
+PartOfListing = tuple[int, bytes]
+"""Open file description and name of a directory."""
+
+
 class Observation:
     """The first time an execution depended on a key.
 
@@ -142,8 +146,8 @@ class Execution:
         self.alive = 0
         """Processes of its subtree that have not ended, its own included."""
         self.inputs: dict[Key, Observation] = {}
-        self.listing: dict[int, tuple[int, bytes]] = {}
-        """Directories listed in part so far: open file description -> since when, name."""
+        self.listing: dict[PartOfListing, tuple[int, Stamp | None]] = {}
+        """What was listed in part so far -> since when, and the directory as it was then."""
         self.listed_again: list[tuple[Observation, Observation]] = []
         """Pairs of listings of one directory, to be the same but for its own changes."""
         self.opened_inputs: list[tuple[bytes, Stamp]] = []

@@ -174,7 +174,11 @@ def test_chmod(lab: Lab, work: Path, chmod: str) -> None:
     look = call("stat", "a", Buffer(200))
     root = lab.calls(look, chmod, cwd=work).root
     assert root.content(work / "a") == lab.value("one")
-    assert root.output(work / "a") == ("m", 0o600, b"")
+    if (work / "a").stat().st_mode & 0o777 == 0o644:
+        assert chmod == CHMODS[2], "only fchmodat2 may be unknown: to kernels before 6.6"
+        assert not root.outputs
+    else:
+        assert root.output(work / "a") == ("m", 0o600, b"")
 
 
 def test_chmod_unseen(lab: Lab, work: Path) -> None:

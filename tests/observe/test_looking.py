@@ -151,6 +151,22 @@ def test_listing_in_part_and_changed(lab: Lab, work: Path) -> None:
     assert Reason.INPUT_CHANGED in root.reasons
 
 
+def test_listing_in_part_and_then_whole(lab: Lab, work: Path) -> None:
+    """As rm -r does it; on some kernels the second open gets the memory of the first."""
+    (work / "d").mkdir()
+    (work / "d/a").touch()
+    opening = call("openat", AT, "d", os.O_DIRECTORY)
+    root = lab.calls(
+        opening,
+        opening,
+        call("getdents64", Ref(0), Buffer(999), 999),
+        *[call("getdents64", Ref(1), Buffer(999), 999)] * 2,
+        call("unlink", "d/a"),
+        cwd=work,
+    ).root
+    assert root.fact(Kind.LISTING, work / "d") == listing_value([(b"a", DT_REG)])
+
+
 def test_list_of_processes(lab: Lab, work: Path) -> None:
     assert Reason.FOREIGN_INPUT in lab.record("/usr/bin/ls", "/proc", cwd=work).root.reasons
 

@@ -83,6 +83,11 @@ CASES = {
     "working directory is gone": Case(
         "mkdir d", "cd d; rmdir ../d; /bin/pwd; mkdir ../d; true", ":", "cd d; /bin/pwd; true"
     ),
+    "listed in part, then another one": Case(
+        "mkdir d e; touch d/1 e/1",
+        "python3 -ISc 'import os; d = os.scandir(\"d\"); next(d); d.close(); os.listdir(\"e\")'",
+        "rm d/1",
+    ),
     # processes
     "name of the parent": Case(
         "cp /bin/sh one; cp /bin/sh two; "

@@ -10,7 +10,7 @@ from stat import S_ISREG
 from ...facts import OK
 from ...model import Kind, Reason
 from .. import pseudo
-from ..executions import Observation
+from ..executions import Observation, PartOfListing
 from ..syscall_table import NAMES as SYSCALL_NAMES
 from .context import Context, Event, Handler
 from .streams import Streams
@@ -18,14 +18,17 @@ from .streams import Streams
 _AT_SYMLINK_NOFOLLOW = 0x100
 _FMODE_PATH = 0x4000  # include/linux/fs.h
 
+_Listing = tuple[int, PartOfListing]
+"""Of an image."""
+
 
 class Looking:
     def __init__(self, context: Context, streams: Streams) -> None:
         self.context = context
         self._streams = streams
-        self._listings: dict[tuple[int, int], set[tuple[bytes, int]]] = {}
-        """(image, file) -> entries listed so far."""
-        self._listing_of: dict[int, tuple[int, int]] = {}
+        self._listings: dict[_Listing, set[tuple[bytes, int]]] = {}
+        """Entries listed so far."""
+        self._listing_of: dict[int, _Listing] = {}
         """tid -> listing that the data events to come belong to."""
         self._rest: dict[int, bytes] = {}
         """tid -> the beginning of an entry that goes on in the next data event."""
@@ -157,15 +160,23 @@ class Looking:
         if name is None:
             event.execution.problem_throughout(Reason.UNSUPPORTED, "listing of a deleted directory")
             return
-        key = (event.execution.image, body.handle.file)
+        part = (body.handle.file, name)
+        key = (event.execution.image, part)
+        listing = event.execution.listing
         if event.ret > 0:
             self._listing_of[event.tid] = key
-            event.execution.listing.setdefault(body.handle.file, (event.ts, name))
+            listing.setdefault(part, (event.ts, body.stamp))
             # Known from the first part on, so that a listing cut short by the program counts.
             self._listings.setdefault(key, set())
             return
         entries = frozenset(self._listings.pop(key, ()))
-        event.execution.listing.pop(body.handle.file, None)
+        _, whole = listing.pop(part, (0, None))
+        # rm -r looks first whether there is anything in a directory, and then opens it again.
+        for other, (_, seen) in list(listing.items()):
+            if whole is None or seen is None or other[1] != name:
+                continue
+            if seen.same_version(whole, attributes_changed=False):
+                del listing[other]
         if name == b"/proc":
             event.execution.problem_throughout(Reason.FOREIGN_INPUT, "the list of processes, /proc")
         elif not pseudo.ignored(name):
