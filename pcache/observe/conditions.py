@@ -175,6 +175,9 @@ class Conditions:
         captured = self._captured.pop(execution)
         if isinstance(captured, Uncacheable):
             return [captured]
+        for magic, name in execution.made_up.items():
+            if magic in self._context.made_up_written:
+                return [Uncacheable(Reason.INPUT_CHANGED, _text(name))]
         for name, after, until in execution.input_checks:
             if self._history.changed(name, after, until):
                 return [Uncacheable(Reason.INPUT_CHANGED, _text(name))]
@@ -219,6 +222,9 @@ class Conditions:
         self._refuse_own_stream(execution)
         for (kind, path), observation in execution.inputs.items():
             key = (kind, path)
+            magic = self._context.made_up.get(observation.name)
+            if magic is not None:
+                execution.made_up[magic] = observation.name
             change = execution.changes.get(observation.name)
             stamp = observation.stamp
             if (
@@ -342,6 +348,9 @@ class Conditions:
         self._trust(observation, stamp)
         version = _version(stamp)
         cached = self._digested.get((observation.name, *version))
+        if pseudo.is_pseudo(observation.name, stamp.magic):
+            execution.made_up[stamp.magic] = observation.name
+            cached = None
         if cached is None:
             cached = self._digest(observation, stamp)
             self._digested[observation.name, *version] = cached

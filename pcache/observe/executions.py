@@ -164,6 +164,8 @@ class Execution:
         """The same for outputs, where mode and times count too."""
         self.prefix_checks: list[tuple[bytes, int, int]] = []
         """The same for everything below a directory, given with its final slash."""
+        self.made_up: dict[int, bytes] = {}
+        """Magic of file systems that make up their files -> one of them that was read."""
         self.looks: dict[Key, tuple[int, bytes, Stamp]] | None = None
         """First look at each path, if its time may matter: when, canonical name, version."""
         self.ignored: set[bytes] = set()

@@ -7,7 +7,7 @@
 | /proc, as a list of processes | makes uncacheable (accesses.py) |
 | what a cgroup counts or measures (list below) | not an input, as in /proc |
 | other files in /proc, /sys and of the like (`filesystems`), wherever mounted | an input by \
-content, read anew at every decision |
+content, read anew at every decision; none may be written to while they are recorded |
 | /dev/null, zero, full, random, urandom | neither input nor output |
 | terminals' own names (/dev/pts/N, /dev/tty) | looking is no input; opening makes uncacheable |
 | other devices, fifos made by others | opening makes uncacheable |

@@ -132,6 +132,8 @@ class DigestCache:
 
     def remembered_version(self, version: tuple[int, int, int, int, int]) -> Digest | None:
         """The same for a state that may be gone by now, in the form of `stamp`."""
+        if not version[2]:
+            return None  # made up by a file system that is not known to, or read in no time
         digest = self._memory.get(version)
         return self._stored(version) if digest is None else digest
 
@@ -181,7 +183,7 @@ class DigestCache:
         self._counters.inc("bytes hashed", size)
         if size != st.st_size or stamp(os.fstat(fd)) != key:
             raise OSError(errno.ESTALE, "changed while it was read")
-        if now - st.st_ctime_ns > RACY_NS:
+        if size and now - st.st_ctime_ns > RACY_NS:
             self._keep(key, digest)
         return digest
 

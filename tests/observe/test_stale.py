@@ -164,3 +164,47 @@ def test_file_whose_times_tell_nothing(tmp_path: Path, cgroup: Path, file: str) 
         member.wait()
     assert replay == plain
     assert plain[1] != hit[1]
+
+
+@pytest.mark.parametrize("read", ["cat", "cat <"])
+def test_made_up_file_that_the_tree_itself_writes(tmp_path: Path, cgroup: Path, read: str) -> None:
+    """By the time its reader is looked into, it says something else, and no stamp tells."""
+    work = tmp_path / "work"
+    work.mkdir()
+    file = cgroup / "cgroup.max.depth"
+    script = f"echo 3 >{file}; /bin/{read} {file}; echo 4 >{file}"
+    time.sleep(0.04)
+    recorded = run(work, *pcache("trace", "--as-root", "--explain"), "sh", "-c", script)
+    command = ["sh", "-c", f"exec /bin/{read} {file}"]
+    plain = run(work, *command)
+    assert (recorded[1], plain[1]) == (b"3\n", b"4\n")
+    assert run(work, *pcache("replay"), *command) == plain, recorded[2].decode()
+
+
+@pytest.mark.parametrize(
+    ("place", "file", "other"),
+    [
+        ("/proc/sys/kernel", "printk_ratelimit_burst", "11\n"),
+        ("/sys/devices/virtual/net/lo", "ifalias", "pcache\n"),
+    ],
+)
+def test_made_up_file_below_a_bind_mount(tmp_path: Path, place: str, file: str, other: str) -> None:
+    work, bound = tmp_path / "work", tmp_path / "bound"
+    work.mkdir()
+    bound.mkdir()
+    original = Path(place, file)
+    before = original.read_text()
+    command = ["cat", str(bound / file)]
+    subprocess.run(["mount", "--bind", place, bound], check=True)
+    try:
+        recorded = run(work, *pcache("trace", "--as-root", "--explain"), *command)
+        hit = run(work, *pcache("replay", "-v"), *command)
+        assert b" hit " in hit[2], (recorded, hit)
+        assert hit[1].decode() == before
+        original.write_text(other)
+        replay = run(work, *pcache("replay"), *command)
+        assert replay == run(work, *command)
+        assert replay[1].decode() == other
+    finally:
+        original.write_text(before or "\n")
+        subprocess.run(["umount", bound], check=True)

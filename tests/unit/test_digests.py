@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -81,6 +82,32 @@ def test_a_change_that_the_times_do_not_show_is_seen(tmp_path: Path, counters: C
         st = file.stat()
         assert cache.file_digest(bytes(file), st) == xxhash.xxh3_128_digest(b"%03d" % number)
     cache.close()
+
+
+@pytest.mark.root
+def test_an_empty_file_is_read_each_time(
+    tmp_path: Path, counters: Counters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows all file systems that say 0 whatever is in a file."""
+    monkeypatch.setattr("pcache.store.digests.pseudo_devices", dict)
+    place = tmp_path / "groups"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "cgroup2", "none", place], check=True)
+    group = place / f"pcache-unit-{os.getpid()}"
+    try:
+        group.mkdir()
+        time.sleep(RACY_NS / 1e9 * 2)
+        procs = group / "cgroup.procs"
+        cache = DigestCache(None, counters)
+        assert cache.file_digest(bytes(procs), procs.stat()) == xxhash.xxh3_128_digest(b"")
+        with subprocess.Popen(["sleep", "60"]) as member:
+            procs.write_text(str(member.pid))
+            with pytest.raises(OSError, match="changed while it was read"):
+                cache.file_digest(bytes(procs), procs.stat())
+            member.kill()
+        group.rmdir()
+    finally:
+        subprocess.run(["umount", place], check=True)
 
 
 @pytest.mark.parametrize("change", ["content", "times", "replaced", "longer"])

@@ -106,6 +106,10 @@ class Context:
         """Name -> the older name of the same file."""
         self.with_acl: set[bytes] = set()
         """Names whose access control list was set; usually it only repeats the mode."""
+        self.made_up: dict[bytes, int] = {}
+        """Names of files whose stamps say nothing -> magic of their file system."""
+        self.made_up_written: set[int] = set()
+        """Of such file systems, those to which the tree wrote."""
         self.modifying: dict[tuple[int, bytes], tuple[int, int]] = {}
         """(tgid, name) of a file opened to be modified -> Event.writes and time at that moment."""
         self.accepted: list[Execution] = []
@@ -189,6 +193,8 @@ class Context:
             self._met(name, stamp)
             self.observe(event, kind, path, name, stamp=stamp, opened=opened)
         elif form in (S_IFREG, S_IFLNK):
+            if form == S_IFREG:
+                self.made_up[name] = stamp.magic
             self.observe(event, kind, path, name)
         else:
             self.observe(event, kind, path, name, value=content_value(stamp, b""))

@@ -146,12 +146,14 @@ class Opening:
         content = Kind.LCONTENT if flags & os.O_NOFOLLOW else Kind.CONTENT
         if not stamp.f_mode & (_FMODE_WRITE | _FMODE_CREATED):
             if pseudo.is_pseudo(name, stamp.magic):
+                self.context.made_up[name] = stamp.magic
                 self.context.observe(event, content, path, name)
             else:
                 self.context.observe_stamp(event, content, path, name, opened=True)
             return
         self.context.not_only_looking()
         if pseudo.is_pseudo(name, stamp.magic):
+            self.context.made_up_written.add(stamp.magic)
             event.execution.problem_throughout(Reason.UNSUPPORTED, f"write to {text(name)}")
             return
         self.context.led_to(event, path, name)
