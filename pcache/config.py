@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pcache.user import User
 
 PROJECT_FILE = b".pcache.toml"
-_FORMAT = b"pcache config 1"
+_FORMAT = b"pcache config 2"
 _FIELDS = 8
 _GRAIN_NS = 20_000_000
 """A file as young as this may change again without its times showing it."""
@@ -82,13 +82,14 @@ def _stamp(path: bytes) -> bytes:
 def _read(cache: bytes, stamps: list[bytes]) -> Policy | None:
     try:
         with open(cache, "rb", buffering=0) as file:
-            name, key, max_size, digest, *fields = unpack(file.readall())
+            name, key, max_size, compress, digest, *fields = unpack(file.readall())
         if name != _FORMAT or key != pack(stamps):
             return None
         rules = [_rule(fields[at : at + _FIELDS]) for at in range(0, len(fields), _FIELDS)]
     except (OSError, DamagedRow, ValueError):
         return None
-    return Policy(tuple(rules), int(max_size) if max_size else None, digest)
+    limit = int(max_size) if max_size else None
+    return Policy(tuple(rules), limit, digest, compress == b"1")
 
 
 def _rule(fields: list[bytes]) -> Rule:
@@ -135,7 +136,8 @@ def _write(cache: bytes, stamps: list[bytes], policy: Policy) -> None:
     try:
         make_private_file(new)
         with open(new, "wb") as file:
-            file.write(pack((_FORMAT, pack(stamps), size, policy.digest, *fields)))
+            head = (_FORMAT, pack(stamps), size, _field(policy.compress), policy.digest)
+            file.write(pack((*head, *fields)))
         os.rename(new, cache)
     except OSError:
         return

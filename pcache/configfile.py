@@ -15,6 +15,9 @@ from pcache.config import PROJECT_FILE, pack_rule
 from pcache.errors import ConfigError
 from pcache.rules import CALLERS, ITSELF, NO, Policy, Rule
 
+_OF_THE_STORE = ("max_size", "compress")
+"""Settings that no project may change."""
+
 _NEVER = {"no": NO, "itself": ITSELF, "callers": CALLERS, True: ITSELF, False: NO}
 
 
@@ -43,6 +46,7 @@ class File(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     max_size: Annotated[str, AfterValidator(_checked_size)] | None = None
+    compress: bool | None = None
     program: dict[str, Program] = Field(default={})
 
 
@@ -62,24 +66,30 @@ def compile_files(paths: list[bytes]) -> Policy:
     """The rules of all files, later ones having the last word.  Raises ConfigError."""
     rules: list[Rule] = []
     max_size = None
+    compress = True
     for path in paths:
         if not os.path.lexists(path):
             continue
         file, _ = _parse(path)
         if file.max_size is not None:
             max_size = units.size(file.max_size)
+        if file.compress is not None:
+            compress = file.compress
         base = os.path.dirname(path) if path.endswith(b"/" + PROJECT_FILE) else b""
         rules += [_rule(pattern, given, base, path) for pattern, given in file.program.items()]
     fields = [field for rule in rules for field in pack_rule(rule)]
-    return Policy(tuple(rules), max_size, xxh3_128_digest(join(fields)) if fields else b"")
+    digest = xxh3_128_digest(join(fields)) if fields else b""
+    return Policy(tuple(rules), max_size, digest, compress)
 
 
 def settings(path: bytes) -> list[Setting]:
     """Everything that a file says, in its order.  Raises ConfigError."""
     file, lines = _parse(path)
     found = []
-    if file.max_size is not None:
-        found.append(Setting("", "max_size", file.max_size, path, lines.get(("", "max_size"), 1)))
+    for name in _OF_THE_STORE:
+        value = getattr(file, name)
+        if value is not None:
+            found.append(Setting("", name, value, path, lines.get(("", name), 1)))
     for pattern, given in file.program.items():
         for name in sorted(given.model_fields_set):
             line = lines.get((pattern, name), lines.get((pattern, ""), 1))
@@ -101,8 +111,10 @@ def _parse(path: bytes) -> tuple[File, dict[tuple[str, str], int]]:
         raise ConfigError(f"{name}: {where}: {first['msg']}", _REMEDY) from error
     except ValueError as error:  # TOML or UTF-8
         raise ConfigError(f"{name}: {error}", _REMEDY) from error
-    if file.max_size is not None and path.endswith(b"/" + PROJECT_FILE):
-        raise ConfigError(f"{name}: max_size belongs into the user's file", _REMEDY)
+    if path.endswith(b"/" + PROJECT_FILE):
+        for setting in _OF_THE_STORE:
+            if getattr(file, setting) is not None:
+                raise ConfigError(f"{name}: {setting} belongs into the user's file", _REMEDY)
     return file, _lines(text)
 
 

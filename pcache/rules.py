@@ -149,7 +149,11 @@ class Policy:
     """The rules of one session: the defaults, then what the configuration adds."""
 
     def __init__(
-        self, rules: tuple[Rule, ...] = (), max_size: int | None = None, digest: bytes = b""
+        self,
+        rules: tuple[Rule, ...] = (),
+        max_size: int | None = None,
+        digest: bytes = b"",
+        compress: bool = True,
     ) -> None:
         self.rules = rules
         self.max_size = max_size
@@ -157,11 +161,15 @@ class Policy:
         self.digest = digest
         """Of all rules that decide what a record means; part of every call's fingerprint, because
         what holds for a program shows in the records of whatever started it."""
+        self.compress = compress
+        """Whether contents are compressed where that pays."""
         self._settings: dict[bytes, Settings] = {}
 
     def within(self, tag: bytes) -> Policy:
         """The same rules for a session under a sandbox: `pcache.enforce.sandbox.Sandbox.tag`."""
-        return Policy(self.rules, self.max_size, self.digest + b" " + tag) if tag else self
+        if not tag:
+            return self
+        return Policy(self.rules, self.max_size, self.digest + b" " + tag, self.compress)
 
     def settings(self, executable: bytes) -> Settings:
         """What holds for a program, by canonical path."""

@@ -25,6 +25,7 @@ project's file is the nearest .pcache.toml in the working directory or above, if
 the last word.  Paths in it are relative to its directory.
 
   max_size = "20G"             # limit of the store; only in the user's file
+  compress = false             # contents are not compressed; only in the user's file
 
   [program."*"]                # base name of the executable, or, with a slash, its path
   ignore_env = ["EDITOR", "MY_*"]
@@ -83,6 +84,7 @@ def _defaults() -> Iterator[str]:
     from pcache.units import size_text
 
     yield f'max_size = "{size_text(DEFAULT_MAX_SIZE)}"   default'
+    yield "compress = true   default: contents take less than half of the room"
     yield "*: cache_failures = true   default: a failure is a result like another"
     for name, reason in policy.IGNORED_ENVIRONMENT:
         yield f'*: ignore_env = ["{name.decode()}"]   default: {reason}'

@@ -15,9 +15,11 @@ HELP = """\
 usage: pcache gc [OPTION...]
 
 If your store is larger than its limit, removes the records that were not used for longest until it
-is a tenth below.  Then removes contents that no record refers to and what killed processes left.
-A trace does the same at its end when the store has outgrown the limit.  Others may record and
-replay meanwhile; a program whose record goes at that moment runs.
+is a tenth below.  Then removes contents that no record refers to and what killed processes left,
+and compresses those that are worth it and were not compressed when they were recorded: large ones,
+above all (`compress = false` in the configuration forbids it).  A trace removes in the same way at
+its end when the store has outgrown the limit.  Others may record and replay meanwhile; a program
+whose record goes at that moment runs.
 
 options:
       --max-size SIZE   the limit, such as 500M or 10G (powers of 1024); default: `max_size` of the
@@ -54,7 +56,8 @@ def run(args: list[str]) -> int:
     from pcache.user import User
 
     user = User.current()
-    max_size, older_than = config.load(user, os.getcwdb()).max_size, 0
+    policy = config.load(user, os.getcwdb())
+    max_size, older_than = policy.max_size, 0
     if max_size is None:
         max_size = DEFAULT_MAX_SIZE
     try:
@@ -65,16 +68,17 @@ def run(args: list[str]) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from error
     try:
-        store = Store.open(user.store_dir, create=False)
+        store = Store.open(user.store_dir, create=False, policy=policy)
     except StoreError as error:
         raise StoreError(f"there is nothing to remove: {error}") from error
     with store:
         report = Collector(store, max_size, older_than, bool(options.get("dry-run"))).run()
     if not options.get("quiet"):
+        compressed = f", {report.compressed} contents compressed" if report.compressed else ""
         would = "would be " if options.get("dry-run") else ""
         sys.stdout.write(
             f"{report.records} records, {report.blobs} contents and {report.leftovers} leftovers"
-            f" {would}removed; {units.size_text(report.size_before)} before,"
+            f" {would}removed{compressed}; {units.size_text(report.size_before)} before,"
             f" {units.size_text(report.size_after)} after\n"
         )
     return 0

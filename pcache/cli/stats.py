@@ -12,7 +12,8 @@ SUMMARY = "print what is stored, how large it is and how often it was of use"
 HELP = """\
 usage: pcache stats [OPTION...]
 
-Prints how many calls, path sets, records and contents your store holds and what they occupy, and,
+Prints how many calls, path sets, records and contents your store holds, what they occupy and what
+the contents would if none were compressed, and,
 added up since it was begun, how many executions were replayed (hits) or had to run (misses), and
 how long those that were replayed had taken when they were recorded.
 

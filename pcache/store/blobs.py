@@ -2,7 +2,9 @@
 
 A file `objects/XX/YYYY...` (XXYYYY... is the digest in hexadecimal) appears under its name complete
 or not at all.  It is not synchronised to disk: after a power failure it may be short, which reading
-finds, as every content is verified when it is read.
+finds, as every content is verified when it is read.  Where that pays it is compressed, and called
+`YYYY....zst`; the digest is that of the content all the same.  If both forms are there, the plain
+one counts.
 """
 
 from __future__ import annotations
@@ -12,11 +14,12 @@ import fcntl
 import os
 import time
 
-from xxhash import xxh3_128, xxh3_128_digest
+from xxhash import xxh3_128_digest
 
 from pcache.errors import DamagedBlob, StoreError
 from pcache.store.files import make_private_directory
 from pcache.store.lease import Lease
+from pcache.store.objects import COMPRESSED, Malformed, Object, Unavailable, hand_over, pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 SMALL = 4096
 """Bytes: contents up to this size are rows; a file would take a block of the disk for each."""
 
+_AT_ONCE = 1 << 22
+"""Bytes: larger contents are stored plainly and left for the collector to compress, so that nobody
+waits for that (10 ms) when a recording ends."""
 _CHUNK = 1 << 20
 # linux/fs.h: _IOW(0x94, 9, int).
 _FICLONE = 0x40049409
@@ -60,12 +66,18 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
 class Blobs:
     """The contents of one store.  Writing raises StoreError if the store cannot take it."""
 
-    def __init__(self, directory: bytes, database: Database, counters: Counters) -> None:
+    def __init__(
+        self, directory: bytes, database: Database, counters: Counters, compress: bool = True
+    ) -> None:
+        """`compress`: whether contents that are put may be compressed."""
+        self._compress = compress
         self._objects = directory + b"/objects"
         self._temporary = directory + b"/tmp"
         self._database = database
         self._counters = counters
         self._serial = 0
+        self._unshared: set[int] = set()
+        """Devices with which the store shares no blocks."""
         self._lease: Lease | None = None
 
     def close(self) -> None:
@@ -81,12 +93,7 @@ class Blobs:
         if len(data) <= SMALL:
             self._put_row(digest, bytes(data))
         elif not self._keep(digest):
-            try:
-                with _Temporary(self._next_temporary()) as temporary:
-                    write_all(temporary.fd, data)
-                    self._publish(temporary, digest, len(data))
-            except OSError as error:
-                raise _cannot_write(error) from error
+            self._put_object(digest, data)
         return digest
 
     def put_file(self, source: bytes | int, known: Digest = b"") -> Digest:
@@ -109,7 +116,7 @@ class Blobs:
 
     def has(self, digest: Digest) -> bool:
         """Whether a content is there (not whether it is undamaged)."""
-        return self._row(digest) is not None or os.path.exists(self._path(digest))
+        return self._row(digest) is not None or self._is_there(digest)
 
     def get_bytes(self, digest: Digest) -> bytes:
         """The content.  Raises DamagedBlob if it is missing or not what its name promises."""
@@ -124,34 +131,26 @@ class Blobs:
         return data
 
     def object_size(self, digest: Digest) -> int:
-        """Bytes of a content that is an object.  Raises DamagedBlob if it is missing."""
-        try:
-            return os.lstat(self._path(digest)).st_size
-        except OSError as error:
-            raise _missing(digest, error) from error
+        """Bytes of a content that is an object.  Raises DamagedBlob."""
+        with self._open_object(digest) as content:
+            return content.size
 
     def read_object(self, digest: Digest) -> bytes:
         """`get_bytes` of an object, without the database: any thread may call it."""
-        fd = self._open_object(digest)
-        try:
-            data = _read_all(fd)
-        finally:
-            os.close(fd)
-        if xxh3_128_digest(data) != digest:
-            raise self._damaged(digest)
-        return data
+        parts: list[bytes] = []
+        with self._open_object(digest) as content:
+            self._copy(content, digest, lambda piece: parts.append(bytes(piece)))
+        return b"".join(parts)
 
     def open(self, digest: Digest) -> int:
         """A descriptor to read the verified content from.  Raises DamagedBlob."""
         data = self.small(digest)
         if data is None:
-            fd = self._open_object(digest)
-            try:
-                self._verify(fd, digest)
-            except BaseException:
-                os.close(fd)
-                raise
-            return fd
+            with self._open_object(digest) as content:
+                if content.is_plain:
+                    self._copy(content, digest, None)
+                    return fcntl.fcntl(content.fd, fcntl.F_DUPFD_CLOEXEC, 3)
+            data = self.read_object(digest)
         fd = os.memfd_create("pcache-blob", os.MFD_CLOEXEC)
         try:
             write_all(fd, data)
@@ -181,40 +180,64 @@ class Blobs:
         `check` is called for each piece that is copied, and may raise to end it.
         """
 
-        def write(piece: memoryview) -> None:
+        def write(piece: bytes | memoryview) -> None:
             if check is not None:
                 check()
             write_all(target, piece)
 
-        source = self._open_object(digest)
-        try:
-            if reflink(source, target):
-                return self._verify(source, digest)
-            size, copied = _copy(source, write)
-        finally:
-            os.close(source)
-        if copied != digest:
-            raise self._damaged(digest)
-        return size
+        with self._open_object(digest) as content:
+            shared = content.is_plain and reflink(content.fd, target)
+            return self._copy(content, digest, None if shared else write)
 
     def verify(self, digest: Digest) -> int:
         """Reads a content, and gives its size.  Raises DamagedBlob."""
         data = self.small(digest)
         if data is not None:
             return len(data)
-        fd = self._open_object(digest)
+        with self._open_object(digest) as content:
+            return self._copy(content, digest, None)
+
+    def paths(self, digest: Digest) -> tuple[bytes, bytes]:
+        """Where a content may be as a file: the plain form and the compressed one."""
+        name = digest.hex().encode()
+        path = b"%b/%b/%b" % (self._objects, name[:2], name[2:])
+        return path, path + COMPRESSED
+
+    def compact(self, digest: Digest) -> bool:
+        """Compresses a content that is stored plainly if that pays; whether it did.
+
+        One process at a time may call it; others may read and put that content meanwhile.
+        """
+        from pcache.store.compression import compress, pays, promises
+
+        plain, path = self.paths(digest)
         try:
-            return self._verify(fd, digest)
-        finally:
-            os.close(fd)
+            with Object(plain) as content, _Temporary(self._next_temporary()) as temporary:
+                # Where blocks can be shared, the plain form may cost nothing, now or when restored.
+                if reflink(content.fd, temporary.fd):
+                    return False
+                if not promises(lambda count, at: os.pread(content.fd, count, at), content.size):
+                    return False
+                size, found = compress(content.pieces(), temporary.write)
+                if found != digest or not pays(content.size, size):
+                    return False
+                # New, and so as fresh for the collector as the old one may be.
+                os.fchmod(temporary.fd, 0o400)
+                temporary.rename(path)
+                os.unlink(plain)
+        except (OSError, Unavailable):
+            return False
+        return True
 
     def objects(self) -> Iterator[tuple[Digest, int]]:
-        """Digest of each content that is a file, and the size of that file in bytes."""
+        """Digest of each content that is a file, and the size of that file in bytes.  One that is
+        there in both forms comes twice."""
         for directory in os.listdir(self._objects):
             with os.scandir(self._objects + b"/" + directory) as entries:
                 for entry in entries:
                     try:
-                        digest = bytes.fromhex(os.fsdecode(directory + entry.name))
+                        name = entry.name.removesuffix(COMPRESSED)
+                        digest = bytes.fromhex(os.fsdecode(directory + name))
                         yield digest, entry.stat().st_size
                     except (FileNotFoundError, ValueError):
                         continue  # taken away meanwhile, or none of ours
@@ -239,10 +262,12 @@ class Blobs:
             self._counters.inc("bytes stored", len(data))
 
     def _put_open_file(self, source: int) -> Digest:
-        size = os.fstat(source).st_size
-        if size <= SMALL:
-            data = os.pread(source, SMALL + 1, 0)
-            if len(data) <= SMALL:
+        st = os.fstat(source)
+        size = st.st_size
+        limit = _AT_ONCE if st.st_dev in self._unshared else SMALL
+        if size <= limit:
+            data = _beginning(source, limit + 1)
+            if len(data) <= limit:
                 return self.put_bytes(data)
         try:
             temporary = _Temporary(self._next_temporary())
@@ -250,17 +275,17 @@ class Blobs:
             raise _cannot_write(error) from error
         with temporary:
             if reflink(source, temporary.fd):
-                size, digest = _hash(temporary.fd)
+                size, digest = hand_over(pieces(temporary.fd), None)
+            elif size <= _AT_ONCE and st.st_dev not in self._unshared:
+                self._unshared.add(st.st_dev)
+                return self._put_open_file(source)
             else:
-                size, digest = _copy(source, temporary.write)
+                size, digest = hand_over(pieces(source), temporary.write)
             if size <= SMALL:
                 # It shrank.
                 return self.put_bytes(os.pread(temporary.fd, SMALL, 0))
             if not self._keep(digest):
-                try:
-                    self._publish(temporary, digest, size)
-                except OSError as error:
-                    raise _cannot_write(error) from error
+                self._publish(temporary, self.paths(digest)[0], size)
         return digest
 
     def _keep(self, digest: Digest) -> bool:
@@ -270,32 +295,43 @@ class Blobs:
                 return False
             self._put_row(digest, data)
             return True
-        path = self._path(digest)
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError:
+            with self._open_object(digest) as content:
+                content.verify(digest)
+                return content.refresh()
+        except (OSError, DamagedBlob, Malformed, Unavailable):
             return False
-        try:
-            _, found = _hash(fd)
-            if found != digest:
-                return False
-            os.utime(fd)
-            # The collector takes a file away before it looks at the time: either it is still in
-            # its place now, or the collector will find it fresh and put it back.
-            return os.path.samestat(os.stat(path), os.fstat(fd))
-        except OSError:
-            return False
-        finally:
-            os.close(fd)
 
-    def _publish(self, temporary: _Temporary, digest: Digest, size: int) -> None:
-        os.fchmod(temporary.fd, 0o400)
-        path = self._path(digest)
+    def _is_there(self, digest: Digest) -> bool:
+        return any(map(os.path.exists, self.paths(digest)))
+
+    def _put_object(self, digest: Digest, data: bytes | memoryview) -> None:
+        """Writes a new content, or one in place of a damaged one: that is plain, as the plain form
+        is the one that counts."""
+        plain, path = self.paths(digest)
         try:
-            temporary.rename(path)
-        except FileNotFoundError:
-            make_private_directory(os.path.dirname(path))
-            temporary.rename(path)
+            with _Temporary(self._next_temporary()) as temporary:
+                size = 0
+                if self._compress and len(data) <= _AT_ONCE and not self._is_there(digest):
+                    size = _write_compressed(data, temporary)
+                if not size:
+                    os.ftruncate(temporary.fd, 0)
+                    os.lseek(temporary.fd, 0, os.SEEK_SET)
+                    temporary.write(data)
+                self._publish(temporary, path if size else plain, size or len(data))
+        except OSError as error:
+            raise _cannot_write(error) from error
+
+    def _publish(self, temporary: _Temporary, path: bytes, size: int) -> None:
+        try:
+            os.fchmod(temporary.fd, 0o400)
+            try:
+                temporary.rename(path)
+            except FileNotFoundError:
+                make_private_directory(os.path.dirname(path))
+                temporary.rename(path)
+        except OSError as error:
+            raise _cannot_write(error) from error
         self._counters.inc("blobs stored")
         self._counters.inc("bytes stored", size)
 
@@ -303,27 +339,38 @@ class Blobs:
         self._serial += 1
         return b"%b/%d-%d-%d" % (self._temporary, os.getpid(), id(self), self._serial)
 
-    def _path(self, digest: Digest) -> bytes:
-        name = digest.hex().encode()
-        return b"%b/%b/%b" % (self._objects, name[:2], name[2:])
-
     def _row(self, digest: Digest) -> bytes | None:
         row = self._database.row("SELECT data FROM blobs WHERE digest = ?", (digest,))
         return None if row is None else row[0]
 
-    def _open_object(self, digest: Digest) -> int:
+    def _open_object(self, digest: Digest) -> Object:
+        plain, path = self.paths(digest)
         try:
-            return os.open(self._path(digest), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                return Object(plain)
+            except FileNotFoundError:
+                return Object(path)
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 raise
             raise _missing(digest, error) from error
+        except Malformed as error:
+            raise self._damaged(digest) from error
 
-    def _verify(self, fd: int, digest: Digest) -> int:
-        size, found = _hash(fd)
-        if found != digest:
-            raise self._damaged(digest)
-        return size
+    def _copy(
+        self,
+        content: Object,
+        digest: Digest,
+        write: Callable[[bytes | memoryview], None] | None,
+    ) -> int:
+        """`Object.copy`, raising DamagedBlob."""
+        try:
+            return content.copy(digest, write)
+        except Malformed as error:
+            raise self._damaged(digest) from error
+        except Unavailable as error:
+            text = f"a stored content cannot be decompressed ({digest.hex()}: {error})"
+            raise DamagedBlob(text, _REMEDY) from error
 
     def _damaged(self, digest: Digest) -> DamagedBlob:
         self._counters.inc("blobs damaged")
@@ -370,31 +417,25 @@ def _cannot_write(error: OSError) -> StoreError:
     return StoreError(f"cannot write to the store: {error}")
 
 
-def _read_all(fd: int) -> bytes:
+def _beginning(fd: int, size: int) -> bytes:
+    """Up to `size` bytes of a file, fewer only at its end."""
     parts = []
-    while data := os.read(fd, _CHUNK):
+    at = 0
+    while at < size and (data := os.pread(fd, size - at, at)):
         parts.append(data)
+        at += len(data)
     return b"".join(parts)
 
 
-def _hash(fd: int) -> tuple[int, Digest]:
-    """Size and digest of a file.  The offset is not moved."""
-    view = memoryview(bytearray(_CHUNK))
-    state = xxh3_128()
-    size = 0
-    while length := os.preadv(fd, (view,), size):
-        state.update(view[:length])
-        size += length
-    return size, state.digest()
+def _write_compressed(data: bytes | memoryview, temporary: _Temporary) -> int:
+    """Bytes of the compressed form, if that pays and can be had; else 0."""
+    from pcache.store.compression import compress, in_pieces, pays, promises
 
-
-def _copy(source: int, write: Callable[[memoryview], None]) -> tuple[int, Digest]:
-    """Hands a file's content to `write` piece by piece; size and digest of what was handed over."""
-    view = memoryview(bytearray(_CHUNK))
-    state = xxh3_128()
-    size = 0
-    while length := os.preadv(source, (view,), size):
-        state.update(view[:length])
-        write(view[:length])
-        size += length
-    return size, state.digest()
+    try:
+        if promises(lambda count, at: bytes(data[at : at + count]), len(data)):
+            size, _ = compress(in_pieces(data), temporary.write)
+            if pays(len(data), size):
+                return size
+    except Unavailable:
+        pass
+    return 0

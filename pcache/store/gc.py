@@ -49,6 +49,8 @@ class Report:
         self.size_after = 0
         self.records = 0
         self.blobs = 0
+        self.compressed = 0
+        """Contents that were stored plainly."""
         self.leftovers = 0
         """Temporary files of processes that were killed."""
 
@@ -79,40 +81,41 @@ class Collector:
         store is larger than `max_size` bytes, those used longest ago until it is well below."""
         self._store = store
         self._database = store.database
-        self._objects = store.directory + b"/objects"
         self._temporary = store.directory + b"/tmp"
         self._max_size = max_size
         self._older_than = older_than_ns
         self._dry_run = dry_run
         self._report = Report()
         self._files: dict[Digest, int] = {}
+        """Bytes of disk for each content that is a file."""
         self._rows: dict[Digest, int] = {}
         self._references: dict[Digest, int] = {}
 
     def run(self) -> Report:
-        """Collects; waits for another collection to end first."""
+        """Collects, and compresses what pays; waits for another collection to end first."""
         with _Exclusive(self._store.directory, wait=True):
-            return self._run()
+            return self._run(compact=self._store.policy.compress)
 
     def run_unless_running(self) -> Report | None:
         """The same, but leaves it to another collection if there is one."""
         try:
             with _Exclusive(self._store.directory, wait=False):
-                return self._run()
+                return self._run(compact=False)
         except BlockingIOError:
             return None
 
-    def _run(self) -> Report:
+    def _run(self, compact: bool) -> Report:
         report = self._report
         try:
             began = time.time_ns()
             # Before anything is read: what a session that has ended by then put is referred to.
             lease = oldest_lease_ns(self._store.directory)
             fresh = (began if lease is None else min(began, lease)) - _SLACK_NS
-            self._files = dict(self._store.blobs.objects())
+            for digest, size in self._store.blobs.objects():
+                self._files[digest] = self._files.get(digest, 0) + _occupied(size)
             records = self._read()
             unused = self._unused(fresh)
-            report.size_before = sum(map(_occupied, self._files.values())) + index_size(self._store)
+            report.size_before = sum(self._files.values()) + index_size(self._store)
             report.size_after = report.size_before - sum(map(self._size, unused))
             victims, horizon = self._choose(records)
             if not self._dry_run:
@@ -123,6 +126,8 @@ class Collector:
             self._remove_blobs(unused, fresh)
             self._remove_leftovers(fresh)
             if not self._dry_run:
+                if compact:
+                    self._compact()
                 self._shrink()
         except OSError as error:
             raise StoreError(f"the store cannot be tidied up: {error}") from error
@@ -168,13 +173,13 @@ class Collector:
         }
         found = {digest for digest in old_rows if not self._references.get(digest)}
         for digest in self._files:
-            if not self._references.get(digest) and _is_old(_path(self._objects, digest), fresh):
+            if not self._references.get(digest) and self._old_files(digest, fresh):
                 found.add(digest)
         return found
 
     def _size(self, digest: Digest) -> int:
         if digest in self._files:
-            return _occupied(self._files[digest])
+            return self._files[digest]
         return self._rows.get(digest, 0)
 
     # ---- records
@@ -236,9 +241,9 @@ class Collector:
             if digest in self._rows and put.get(digest, 0) < fresh // 10**9:
                 rows.append(digest)
             if digest in self._files:
-                path = _path(self._objects, digest)
-                if _is_old(path, fresh) and (self._dry_run or self._remove_file(path, fresh)):
-                    self._report.blobs += 1
+                old = self._old_files(digest, fresh)
+                removed = [self._dry_run or self._remove_file(path, fresh) for path in old]
+                self._report.blobs += any(removed)
         if self._dry_run:
             self._report.blobs += len(rows)
             return
@@ -250,6 +255,9 @@ class Collector:
                         (digest, fresh // 10**9),
                     )
                     self._report.blobs += gone is not None
+
+    def _old_files(self, digest: Digest, before: int) -> list[bytes]:
+        return [path for path in self._store.blobs.paths(digest) if _is_old(path, before)]
 
     def _put_times(self) -> dict[Digest, int]:
         rows = self._database.rows("SELECT digest, put FROM blobs")
@@ -277,6 +285,11 @@ class Collector:
                 self._report.leftovers += 1
                 if not self._dry_run:
                     os.unlink(path)
+
+    def _compact(self) -> None:
+        """Compresses what was too large for that when it was put, or older than that."""
+        for digest in self._files:
+            self._report.compressed += self._store.blobs.compact(digest)
 
     def _shrink(self) -> None:
         """Gives the index's free pages back, and notes how large the rest is."""
@@ -342,11 +355,6 @@ class _Exclusive:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
-
-
-def _path(objects: bytes, digest: Digest) -> bytes:
-    name = digest.hex().encode()
-    return b"%b/%b/%b" % (objects, name[:2], name[2:])
 
 
 def _is_old(path: bytes, before: int) -> bool:

@@ -106,7 +106,7 @@ class Store:
         self.counters = counters
         self.policy = policy
         """By which calls are told apart and executions recorded."""
-        self.blobs = Blobs(directory, database, counters)
+        self.blobs = Blobs(directory, database, counters, policy.compress)
         self._database = database
         self._digests: DigestCache | None = None
         self._used: dict[Digest, int] = {}

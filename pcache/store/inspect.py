@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from pcache.codec import DamagedRow
 from pcache.errors import DamagedBlob
 from pcache.fingerprint import decode_keys
@@ -69,22 +67,25 @@ def statistics(store: Store) -> dict[str, int]:
     """Numbers about a store: what is in it now, sizes in bytes, and how it was used."""
     count = store.database.number
     used = Tally(store.directory).total() or {}
-    files, size = 0, 0
-    for directory, _, names in os.walk(store.directory + b"/objects"):
-        for name in names:
-            try:
-                size += os.stat(os.path.join(directory, name)).st_size
-            except FileNotFoundError:
-                continue  # collected meanwhile
-            files += 1
+    rows = count("SELECT coalesce(sum(length(data)), 0) FROM blobs")
+    files: dict[Digest, int] = {}
+    for digest, size in store.blobs.objects():
+        files[digest] = files.get(digest, 0) + size
+    original = 0
+    for digest in files:
+        try:
+            original += store.blobs.object_size(digest)
+        except DamagedBlob:
+            continue  # or collected meanwhile
     return {
         "calls": count("SELECT count(*) FROM calls"),
         "path sets": count("SELECT count(*) FROM path_sets"),
         "records": count("SELECT count(*) FROM outcomes"),
         "calls not cacheable": count("SELECT count(DISTINCT weak) FROM uncacheable"),
         "records non-deterministic": count("SELECT count(*) FROM withdrawn"),
-        "blobs": files + count("SELECT count(*) FROM blobs"),
-        "bytes of blobs": size + count("SELECT coalesce(sum(length(data)), 0) FROM blobs"),
+        "blobs": len(files) + count("SELECT count(*) FROM blobs"),
+        "bytes of blobs": sum(files.values()) + rows,
+        "bytes of blobs uncompressed": original + rows,
         "bytes of index": count("PRAGMA page_count") * count("PRAGMA page_size"),
         "hits": used.get("hits", 0),
         "misses": used.get("misses", 0),

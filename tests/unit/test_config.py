@@ -56,7 +56,10 @@ def test_nothing_configured(home: Home) -> None:
 
 
 def test_user_and_project(home: Home) -> None:
-    home.write(home.file, 'max_size = "2M"\n[program.cc]\nstrict = true\nignore_env = ["A"]\n')
+    home.write(
+        home.file,
+        'max_size = "2M"\ncompress = false\n[program.cc]\nstrict = true\nignore_env = ["A"]\n',
+    )
     home.write(
         home.project / ".pcache.toml",
         '[program."c?"]\nstrict = false\nignore_env = ["B_*"]\nextra_inputs = ["x", "../y"]\n'
@@ -65,6 +68,8 @@ def test_user_and_project(home: Home) -> None:
     )
     policy = home.load()
     assert policy.max_size == 2 << 20
+    assert not policy.compress
+    assert not policy.within(b"sandbox").compress
     here = bytes(home.project)
     settings = policy.settings(b"/opt/cc")
     assert settings.ignore_env == (b"A", b"B_*")
@@ -80,13 +85,15 @@ def test_user_and_project(home: Home) -> None:
 def test_compiled_form_is_the_same_and_is_used(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.write(
         home.file,
-        '[program.cc]\nstrict = true\nnever_cache = true\nmtime_order = false\nignore_env=["A"]\n'
+        "compress = false\n[program.cc]\nstrict = true\nnever_cache = true\nmtime_order = false\n"
+        'ignore_env=["A"]\n'
         'extra_inputs = ["/x"]\nignore_paths = ["/y"]\n',
     )
     first = home.load()
     monkeypatch.setattr(configfile, "compile_files", lambda paths: pytest.fail("compiled again"))
     second = home.load()
     assert second.digest == first.digest != b""
+    assert (second.compress, first.compress) == (False, False)
     for name in Rule.__slots__:
         assert getattr(second.rules[0], name) == getattr(first.rules[0], name)
 
@@ -141,9 +148,10 @@ def test_mistakes_are_told(home: Home, text: str, message: str) -> None:
     assert str(home.file) in str(caught.value)
 
 
-def test_max_size_is_the_users(home: Home) -> None:
-    home.write(home.project / ".pcache.toml", 'max_size = "1G"\n')
-    with pytest.raises(ConfigError, match="max_size"):
+@pytest.mark.parametrize("line", ['max_size = "1G"', "compress = false"])
+def test_what_is_of_the_store_is_the_users(home: Home, line: str) -> None:
+    home.write(home.project / ".pcache.toml", line + "\n")
+    with pytest.raises(ConfigError, match=line.split(maxsplit=1)[0]):
         home.load()
 
 

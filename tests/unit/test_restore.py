@@ -268,11 +268,12 @@ def test_a_killed_replay_leaves_no_trace(tmp_path: Path, tree: Path) -> None:
 @pytest.mark.usefixtures("staged")
 def test_a_damaged_blob_changes_nothing(store: Store, tree: Path) -> None:
     good = file(store, tree / "good", b"good" * 3000)
-    bad = file(store, tree / "bad", b"bad" * 3000)
+    content = os.urandom(9000)
+    bad = file(store, tree / "bad", content)
     for path in Path(os.fsdecode(store.directory), "objects").glob("*/*"):
-        if path.read_bytes().startswith(b"bad"):
+        if path.read_bytes() == content:
             path.chmod(0o600)
-            path.write_bytes(b"dab" * 3000)
+            path.write_bytes(content[::-1])
     made = plan(store, good, Output(b"d", bytes(tree / "d"), 0o755), bad)
     with pytest.raises(DamagedBlob):
         made.prepare()
