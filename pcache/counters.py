@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from pcache.model import Reason
+from pcache.timing import UNTIMED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.timing import Timing
 
 NAMES: dict[str, str] = {
     "executions": "executions seen (recorded or decided)",
@@ -53,10 +58,12 @@ NAMES: dict[str, str] = {
 class Counters:
     """A number for each of NAMES, from 0 upwards."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_counts", "timing")
 
-    def __init__(self) -> None:
+    def __init__(self, timing: Timing = UNTIMED) -> None:
         self._counts = dict.fromkeys(NAMES, 0)
+        self.timing = timing
+        """What else is measured of the same session."""
 
     def inc(self, name: str, n: int = 1) -> None:
         """Adds n.  Raises KeyError for a name that is not in NAMES."""

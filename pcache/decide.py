@@ -90,8 +90,12 @@ class Decider:
         if store.policy.settings(call.executable).never_cache != NO:
             self._why = "configured off"
             return None, "configured off"
+        timing = self._counters.timing
+        since = timing.now()
         weak = weak_fingerprint(call, store.policy)
+        since = timing.spent("call", since)
         path_sets = store.path_sets(weak)
+        since = timing.spent("path sets", since)
         if not path_sets:
             self._why = "unknown call"
             return None, "unknown call"
@@ -105,12 +109,16 @@ class Decider:
             except OSError as error:
                 unknowable = _text(error)
                 continue
+            finally:
+                since = timing.spent("facts", since)
             strong = strong_fingerprint(weak, paths.digest, values)
             try:
                 outcome = store.outcome(strong)
             except DamagedRow as error:
                 damaged = str(error)
                 continue
+            finally:
+                since = timing.spent("outcome", since)
             if outcome is not None and (own := _own_stream(call, fds, facts, paths.keys)):
                 self._why = f"its output is its input: {own}"
                 return None, "input changed"
@@ -119,6 +127,7 @@ class Decider:
                 plan.keys, plan.values = paths.keys, values
                 plan.prepare()
                 store.touch(strong)
+                timing.spent("staging", since)
                 return plan, ""
             withdrawn = withdrawn or store.withdrawn(strong)
         if withdrawn is not None:

@@ -132,6 +132,7 @@ class Plan:
         writing into them.  Raises OSError (ECANCELED after `cancel`) or DamagedBlob, having undone
         what it did: then the command must run.
         """
+        since = self._counters.timing.now()
         self._stage_rest()
         outputs = self.outcome.outputs
         directories = sorted((o for o in outputs if o.kind == b"d"), key=_path)
@@ -164,6 +165,7 @@ class Plan:
         self._undo.clear()
         self._count(len(self._staged))
         self._clean_up()
+        self._counters.timing.spent("placing", since)
 
     # Preparing
 

@@ -38,6 +38,7 @@ options:
                          restored or recorded.  Each that differs is reported, and its call is
                          quarantined: it runs until it has been recorded over other inputs.
                          Needs root; under sudo the command runs as you, as with `pcache trace`
+      --timing           how long each phase took, on stderr
       --json FILE        write the counters to FILE
   -h, --help             this text
 
@@ -63,6 +64,7 @@ _OPTIONS = {
     "--verbose": "verbose",
     "--intercept": "intercept=",
     "--check": "check",
+    "--timing": "timing",
     "--json": "json=",
     **SANDBOX_OPTIONS,
 }
@@ -93,6 +95,7 @@ def run(args: list[str]) -> int:
         json=json,
         verbose=bool(options.get("verbose")),
         sandbox=sandbox_of(options),
+        timing=bool(options.get("timing")),
     )
 
 
@@ -109,6 +112,7 @@ def _check(words: list[bytes], json: str | None, options: Mapping[str, str | boo
             explain=bool(options.get("verbose")),
             json=json,
             sandbox=sandbox_of(options),
+            timing=bool(options.get("timing")),
         ),
         Probes(ring_bytes(None)),
     ).run()

@@ -26,6 +26,7 @@ options:
       --explain          one line on stderr for each decision and each record, with the reason
       --as-root          run the command as root, in sudo's environment, with root's store
       --ring-size MIB    size of the kernel's event buffer, a power of two (default 128)
+      --timing           how long each phase took, on stderr
       --json FILE        write the counters to FILE
   -h, --help             this text
 
@@ -46,6 +47,7 @@ _OPTIONS = {
     "--explain": "explain",
     "--as-root": "as-root",
     "--ring-size": "ring-size=",
+    "--timing": "timing",
     "--json": "json=",
     **SANDBOX_OPTIONS,
 }
@@ -64,8 +66,8 @@ def run(args: list[str]) -> int:
 
         say("pcache: recording needs root; what is recorded already is replayed")
         say("pcache: to record as well: sudo pcache run ...")
-        quiet = bool(options.get("quiet"))
-        return replay(words, quiet=quiet, json=json, sandbox=sandbox_of(options))
+        quiet, timing = bool(options.get("quiet")), bool(options.get("timing"))
+        return replay(words, quiet=quiet, json=json, sandbox=sandbox_of(options), timing=timing)
     from pcache.session.probes import Probes
     from pcache.session.recorded import Options
     from pcache.session.run import Run
@@ -78,6 +80,7 @@ def run(args: list[str]) -> int:
             explain=bool(options.get("explain")),
             json=json,
             sandbox=sandbox_of(options),
+            timing=bool(options.get("timing")),
         ),
         Probes(ring_bytes(options.get("ring-size"))),
     ).run()

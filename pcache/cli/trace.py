@@ -25,6 +25,7 @@ options:
       --explain          one line on stderr for each execution: stored, or why it cannot be
       --as-root          run the command as root, in sudo's environment, with root's store
       --ring-size MIB    size of the kernel's event buffer, a power of two (default 128)
+      --timing           how long each phase took, on stderr
       --json FILE        write the counters to FILE
   -h, --help             this text
 
@@ -45,6 +46,7 @@ _OPTIONS = {
     "--explain": "explain",
     "--as-root": "as-root",
     "--ring-size": "ring-size=",
+    "--timing": "timing",
     "--json": "json=",
     **SANDBOX_OPTIONS,
 }
@@ -75,6 +77,7 @@ def run(args: list[str]) -> int:
                 explain=bool(options.get("explain")),
                 json=None if json is None else str(json),
                 sandbox=sandbox,
+                timing=bool(options.get("timing")),
             ),
             probes,
         ).run()

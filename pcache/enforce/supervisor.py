@@ -20,6 +20,7 @@ from pcache.enforce.spawn import Spawned
 from pcache.enforce.task import Task, Unreadable
 from pcache.enforce.tracee import Gone
 from pcache.errors import PcacheError
+from pcache.timing import UNTIMED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pcache.enforce.job import Plan
     from pcache.enforce.observer import Observer
     from pcache.model import Call
+    from pcache.timing import Timing
 
     class Decider(Protocol):
         """`pcache.decide.Decider` as far as it is used here."""
@@ -60,6 +62,7 @@ class Supervisor:
         observer: Observer | None = None,
         tick: Callable[[], None] | None = None,
         tick_ms: int = 5,
+        timing: Timing = UNTIMED,
     ) -> None:
         """`decider` None: for a sandbox alone.
 
@@ -91,6 +94,7 @@ class Supervisor:
         self._observer = observer
         self._tick = tick
         self._tick_ms = tick_ms
+        self._timing = timing
         self._ticks_at = 0
         """When `tick` is due, CLOCK_MONOTONIC in nanoseconds."""
         self._status: int | None = None
@@ -217,7 +221,9 @@ class Supervisor:
         if self._tick is not None and self.decided:
             # What programs looked at so far is seen to before this one can change it.
             self._tick()
+        since = self._timing.now()
         task = self._interception.read(notification, self._unknown)
+        self._timing.spent("call", since)
         if task is None:
             return None
         job = None
@@ -303,11 +309,14 @@ class Supervisor:
             self._end(job, error)
 
     def _advance(self, job: Job) -> None:
+        since = self._timing.now()
         try:
             done = job.write(_SLICE)
+            since = self._timing.spent("streams", since)
             if done:
                 job.ended_ns = monotonic_ns()
                 self._collected(job, job.finish())
+                self._timing.spent("ending", since)
         except BlockingIOError:
             # Until the stream takes more, or the task dies.
             events = (job.blocked_on(), select.POLLOUT), (job.task.fds.pidfd(), select.POLLIN)

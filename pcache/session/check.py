@@ -22,7 +22,7 @@ from ..restore import Plan
 from ..store.difference import difference
 from ..store.index import Store
 from ..user import User
-from .ending import say, write_json
+from .ending import say, say_timing, write_json
 from .probes import Probes
 from .recorded import Options, Recorded
 from .run import Run
@@ -77,7 +77,8 @@ class Check(Run):
                 f"{counters['checks without result']} not compared; "
                 f"{counters['misses']} misses"
             )
-        write_json(self._options.json, {"status": status, "counters": counters.as_dict()})
+        say_timing(self._timing)
+        write_json(self._options.json, status, counters)
 
 
 class _Expected:

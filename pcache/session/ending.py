@@ -10,6 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pcache.counters import Counters
+    from pcache.timing import Timing
+
 
 def say(text: str) -> None:
     """One line on stderr in one piece; nobody there to read it is no failure."""
@@ -46,6 +49,12 @@ def say_denied(denied: dict[str, int]) -> None:
         say(f"pcache: denied {feature} {count} times; to let it: --allow {feature}")
 
 
+def say_timing(timing: Timing) -> None:
+    """What `--timing` asks for."""
+    if timing.on:
+        say("\n".join(timing.lines()))
+
+
 def end(status: int) -> int:
     """The exit status for a wait status; a death by signal becomes ours, so there is none."""
     signal = status & 0x7F
@@ -58,12 +67,17 @@ def end(status: int) -> int:
     return 128 + signal
 
 
-def write_json(path: str | None, report: dict[str, object]) -> None:
+def write_json(
+    path: str | None, status: int | None, counters: Counters, more: dict[str, object] | None = None
+) -> None:
     """Writes what `--json` asks for; failing to costs only that."""
     if path is None:
         return
     import json
 
+    report = {"status": status, "counters": counters.as_dict(), **(more or {})}
+    if counters.timing.on:
+        report["timing"] = counters.timing.as_dict()
     try:
         with open(path, "w") as file:
             json.dump(report, file, indent=1)

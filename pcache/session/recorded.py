@@ -43,11 +43,13 @@ class Options:
         explain: bool = False,
         json: str | None = None,
         sandbox: Sandbox | None = None,
+        timing: bool = False,
     ) -> None:
         self.as_root = as_root
         self.quiet = quiet
         self.explain = explain
         self.json = json
+        self.timing = timing
         self.sandbox = sandbox
         """None: the default one."""
 
@@ -65,6 +67,7 @@ class Recorded:
         self._options = options
         self._store = store
         self._counters = counters
+        self._timing = counters.timing
         self._probes = probes
         self._interrupted: list[int] = []
         self._root = 0
@@ -76,11 +79,13 @@ class Recorded:
         from ..observe.recording import Recording
 
         self._spool, self._copies = _spool(self._user.store_dir), _spool(self._user.store_dir)
+        since = self._timing.now()
         act_as_root()
         try:
             recorder = self._probes.recorder()
         finally:
             act_as(self._user)
+        self._timing.spent("probes", since)
         self._recording = Recording(recorder, self._spool)
 
     @property
@@ -108,8 +113,10 @@ class Recorded:
         """Takes in what was recorded since the last time."""
         if self._recording.failure:
             return
+        since = self._timing.now()
         try:
             self.analysis.feed(*self._recording.news())
+            self._timing.spent("analysis", since)
         except Exception as error:  # a bug of ours must not end the command's run
             if "PCACHE_DEBUG" in os.environ:
                 from traceback import print_exc
@@ -126,6 +133,7 @@ class Recorded:
         from threading import Thread
 
         ended_ns = time.monotonic_ns()
+        since = self._timing.now()
         self._recording.finish()
         act_as_root()
         counts = self._recording.counts()
@@ -134,6 +142,7 @@ class Recorded:
         act_as(self._user)
         for name, counter in _KERNEL_COUNTERS.items():
             self._counters.inc(counter, counts[name])
+        self._timing.spent("last events", since)
         try:
             self._keep(counts["lost"])
         finally:
@@ -151,9 +160,13 @@ class Recorded:
                 say(f"pcache: {self.nothing}: {failure}")
             if lost:
                 say("pcache: a larger ring may help: --ring-size MIB")
+            since = self._timing.now()
             self.conclude(failure, self._interrupted)
+            since = self._timing.spent("records", since)
             self._make_room()
+            since = self._timing.spent("room", since)
             self._store.close()
+            self._timing.spent("closing", since)
         except (PcacheError, OSError) as error:
             if self._recording.failure:
                 return  # one message is enough: a full disk fails more than once

@@ -13,9 +13,18 @@ from pcache.counters import Counters
 from pcache.decide import Decider
 from pcache.errors import Nested
 from pcache.session.call import Command
-from pcache.session.ending import afterwards, end, say, say_denied, say_trouble, write_json
+from pcache.session.ending import (
+    afterwards,
+    end,
+    say,
+    say_denied,
+    say_timing,
+    say_trouble,
+    write_json,
+)
 from pcache.session.root import replay_root
 from pcache.store.index import Store
+from pcache.timing import Timing
 from pcache.user import User
 
 TYPE_CHECKING = False
@@ -37,23 +46,29 @@ class Replay:
         json: str | None = None,
         verbose: bool = False,
         sandbox: Sandbox | None = None,
+        timing: bool = False,
     ) -> None:
         """`command` is a name or path and its arguments; `intercept` is `entry` or `execve`;
         `json` names a file that the counters are written to; `sandbox` None is the default one.
 
         Raises CommandNotFound or CommandNotExecutable.
         """
+        self._counters = Counters(Timing(timing))
+        self._timing = self._counters.timing
         self._quiet = quiet
         self._verbose = verbose
         self._json = json
         self._denied: dict[str, int] = {}
         self._intercept = intercept
         self._sandbox = sandbox
+        since = self._timing.now()
         self._command = Command(command, None, sandbox)
+        self._timing.spent("command", since)
 
     def run(self) -> int:
         """Replay or run the command; its exit status.  If a signal ended it, so does it us."""
-        counters = Counters()
+        counters = self._counters
+        since = self._timing.now()
         try:
             _occupy_standard_descriptors()
             user = User.current()
@@ -63,20 +78,27 @@ class Replay:
                 policy = policy.within(self._sandbox.tag)
             store = Store.open(directory, counters=counters, policy=policy)
             decider = Decider(store, counters)
+            self._timing.spent("store", since)
             tell = self._tell_root if self._verbose else None
-            status = replay_root(self._command, decider, tell)
+            status = replay_root(self._command, decider, tell, self._timing)
         except Exception as error:
             say_trouble(error)
             return self._plainly("the command runs without pcache")
         tally: dict[str, int] = {}
         ended = self._supervised(decider, directory, tally) if status is None else status
-        afterwards(store.close, lambda: self._report(counters, tally, ended))
+        afterwards(lambda: self._close(store), lambda: self._report(counters, tally, ended))
         return end(ended)
+
+    def _close(self, store: Store) -> None:
+        since = self._timing.now()
+        store.close()
+        self._timing.spent("closing", since)
 
     # -- the command itself
 
     def _supervised(self, decider: Decider, directory: bytes, tally: dict[str, int]) -> int:
         """Run the command under the filter; its wait status."""
+        since = self._timing.now()
         from pcache.enforce import filter, sandbox, spawn
         from pcache.enforce.intercept import interception
         from pcache.enforce.supervisor import Supervisor
@@ -98,8 +120,12 @@ class Replay:
             from pcache.session.telling import Telling
 
             observer = Telling(decider)
-        supervisor = Supervisor(spawned, place, decider, self._command.call, observer)
+        supervisor = Supervisor(
+            spawned, place, decider, self._command.call, observer, timing=self._timing
+        )
+        since = self._timing.spent("supervisor", since)
         status = supervisor.run()
+        self._timing.spent("running", since)
         tally["notifications"] = supervisor.notifications
         tally["decided"] = supervisor.decided
         tally["applied"] = supervisor.applied
@@ -137,12 +163,11 @@ class Replay:
                 f"{files} files restored, {kept} already right"
             )
             say_denied(self._denied)
+        say_timing(self._timing)
         self._write_json(counters, tally, status)
 
     def _write_json(self, counters: Counters, tally: dict[str, int], status: int | None) -> None:
-        write_json(
-            self._json, {"status": status, "counters": counters.as_dict(), "supervisor": tally}
-        )
+        write_json(self._json, status, counters, {"supervisor": tally})
 
 
 def replay(
@@ -152,9 +177,10 @@ def replay(
     json: str | None = None,
     verbose: bool = False,
     sandbox: Sandbox | None = None,
+    timing: bool = False,
 ) -> int:
     """Replay or run `command`; the exit status.  See `Replay`."""
-    return Replay(command, intercept, quiet, json, verbose, sandbox).run()
+    return Replay(command, intercept, quiet, json, verbose, sandbox, timing).run()
 
 
 def _occupy_standard_descriptors() -> None:

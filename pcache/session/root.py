@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
     from pcache.decide import Decider
     from pcache.session.call import Command
+    from pcache.timing import Timing
 
 
 def replay_root(
-    command: Command, decider: Decider, tell: Callable[[str, str], None] | None
+    command: Command, decider: Decider, tell: Callable[[str, str], None] | None, timing: Timing
 ) -> int | None:
     """Applies the recorded outcome of the command; its wait status, or None if it has to run.
 
@@ -43,8 +44,10 @@ def replay_root(
             return None
         plan.commit()
         committed = True
+        since = timing.now()
         for fd, data in plan.writes():
             _write(fd, data)
+        timing.spent("streams", since)
     except (OSError, PcacheError) as error:
         if tell is not None:
             tell("run", str(error))

@@ -15,9 +15,10 @@ from ..counters import Counters
 from ..decide import Decider
 from ..errors import PcacheError
 from ..store.index import Store
+from ..timing import Timing
 from ..user import User
 from .call import Command
-from .ending import end, say, say_denied, write_json
+from .ending import end, say, say_denied, say_timing, write_json
 from .probes import Probes
 from .recorded import Options, Recorded, act_as, act_as_root, become
 from .root import replay_root
@@ -39,13 +40,17 @@ class Run:
     def __init__(self, words: list[bytes], options: Options, probes: Probes) -> None:
         self._options = options
         self._probes = probes
-        self._counters = Counters()
+        self._counters = Counters(Timing(options.timing))
+        self._timing = self._counters.timing
+        since = self._timing.now()
         self._user = User.invoking(options.as_root)
         act_as(self._user)
         self._command = Command(words, self._user, options.sandbox)
+        self._timing.spent("command", since)
 
     def run(self) -> int:
         """The command's exit status.  Dies by the command's signal if it did."""
+        since = self._timing.now()
         try:
             policy = config.load(self._user, self._command.cwd)
             if self._options.sandbox is not None:
@@ -55,13 +60,16 @@ class Run:
             say(error.report())
             return self._plainly("the command runs without pcache")
         decider = self._decider(store)
+        self._timing.spent("store", since)
         tell = self._tell_root if self._options.explain else None
-        status = replay_root(self._command, decider, tell)
+        status = replay_root(self._command, decider, tell, self._timing)
         if status is None:
             status = self._recorded(store, decider)
         else:
             with contextlib.suppress(PcacheError):
+                since = self._timing.now()
                 store.close()  # the command has ended: its status counts
+                self._timing.spent("closing", since)
         self._report(status)
         return end(status)
 
@@ -99,6 +107,7 @@ class Run:
                 self._observer(recorded, decider),
                 decider,
                 self._command.call,
+                self._timing,
             )
         except PcacheError as error:
             say(error.report())
@@ -113,7 +122,7 @@ class Run:
 
         self._probes.close()
         say(f"pcache: {consequence}")
-        write_json(self._options.json, {"status": None, "counters": self._counters.as_dict()})
+        write_json(self._options.json, None, self._counters)
         become(self._user)
         if self._options.sandbox is not None:
             spawn.confine(self._options.sandbox, self._user.store_dir)
@@ -136,7 +145,8 @@ class Run:
                 f"{counters['records stored']} stored, "
                 f"{counters['uncacheable']} not cacheable"
             )
-        write_json(self._options.json, {"status": status, "counters": counters.as_dict()})
+        say_timing(self._timing)
+        write_json(self._options.json, status, counters)
 
 
 class _Decider(Decider):

@@ -10,6 +10,7 @@ from ..enforce.observer import Observer
 from ..enforce.sandbox import Sandbox
 from ..enforce.supervisor import Supervisor
 from ..model import Call
+from ..timing import UNTIMED, Timing
 from ..user import User
 from .recorded import Recorded, become
 
@@ -34,6 +35,7 @@ def follow(
     observer: Observer,
     decider: Decider | None = None,
     root: Call | None = None,
+    timing: Timing = UNTIMED,
 ) -> tuple[int, dict[str, int]]:
     """Runs and records a command: its wait status, and how often what was denied.
 
@@ -42,6 +44,7 @@ def follow(
     """
     # Not at the execve: the recorder must see the program start that a hit stands for.
     place = Nowhere() if decider is None else Entry()
+    since = timing.now()
     directory = user.store_dir
     # Before, for a child that is root's still; and after, as opening the gate drops it again.
     syscalls.keep_ptrace_capability()
@@ -56,6 +59,16 @@ def follow(
     )
     syscalls.keep_ptrace_capability()
     supervisor = Supervisor(
-        spawned, place, decider, root, observer=observer, tick=recorded.tick, tick_ms=_TICK_MS
+        spawned,
+        place,
+        decider,
+        root,
+        observer=observer,
+        tick=recorded.tick,
+        tick_ms=_TICK_MS,
+        timing=timing,
     )
-    return supervisor.run(), supervisor.denied
+    since = timing.spent("supervisor", since)
+    status = supervisor.run()
+    timing.spent("running", since)
+    return status, supervisor.denied

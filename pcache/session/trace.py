@@ -13,9 +13,10 @@ from ..counters import Counters
 from ..enforce import spawn
 from ..errors import PcacheError
 from ..store.index import Store
+from ..timing import Timing
 from ..user import User
 from .call import Command
-from .ending import end, say, say_denied, write_json
+from .ending import end, say, say_denied, say_timing, write_json
 from .probes import Probes
 from .recorded import Options, Recorded, act_as, become
 
@@ -32,22 +33,28 @@ class Trace:
         """`probes` may be on their way."""
         self._options = options
         self._probes = probes
-        self._counters = Counters()
+        self._counters = Counters(Timing(options.timing))
+        self._timing = self._counters.timing
+        since = self._timing.now()
         root = os.geteuid() == 0
         self._user = User.invoking(options.as_root) if root else User.current()
         probes.wait()
+        since = self._timing.spent("probes", since)
         act_as(self._user)
         self._command = Command(words, self._user, options.sandbox)
+        self._timing.spent("command", since)
         self._recorded: Recorded | None = None
         self._pid = 0
 
     def run(self) -> int:
         """Runs the command; its exit status.  Dies by the command's signal if it did."""
+        since = self._timing.now()
         try:
             policy = config.load(self._user, self._command.cwd)
             if self._options.sandbox is not None:
                 policy = policy.within(self._options.sandbox.tag)
             store = Store.open(self._user.store_dir, counters=self._counters, policy=policy)
+            self._timing.spent("store", since)
             recorded = Recorded(self._user, self._options, store, self._counters, self._probes)
             recorded.load()
             status = self._follow(recorded)
@@ -90,7 +97,14 @@ class Trace:
 
         observer = Noting(recorded)
         command = self._command.to_execute()
-        status, denied = follow(command, recorded, self._user, self._options.sandbox, observer)
+        status, denied = follow(
+            command,
+            recorded,
+            self._user,
+            self._options.sandbox,
+            observer,
+            timing=self._timing,
+        )
         if not self._options.quiet:
             say_denied(denied)
         return status
@@ -116,6 +130,7 @@ class Trace:
             signal.signal(number, self._note_signal)
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._forward_signal)
+        since = self._timing.now()
         recorded.open_gate(pid)
         os.write(opener, b"g")
         os.close(opener)
@@ -123,7 +138,9 @@ class Trace:
         ended.register(os.pidfd_open(pid), select.POLLIN)
         while not ended.poll(_PAUSE_MS):
             recorded.tick()
-        return os.waitpid(pid, 0)[1]
+        status = os.waitpid(pid, 0)[1]
+        self._timing.spent("running", since)
+        return status
 
     def _note_signal(self, _number: int, _frame: FrameType | None) -> None:
         if self._recorded is not None:
@@ -145,7 +162,8 @@ class Trace:
                 f"{counters['uncacheable']} not cacheable, "
                 f"{counters['bytes stored'] / 1e6:.1f} MB"
             )
+        say_timing(self._timing)
         self._write_json(status)
 
     def _write_json(self, status: int | None) -> None:
-        write_json(self._options.json, {"status": status, "counters": self._counters.as_dict()})
+        write_json(self._options.json, status, self._counters)
