@@ -181,6 +181,10 @@ class Conditions:
         for name, after, until in execution.input_checks:
             if self._history.changed(name, after, until):
                 return [Uncacheable(Reason.INPUT_CHANGED, _text(name))]
+        for place, name, after, until in execution.moved_checks:
+            there = self._history.is_at(place, name, after, until)
+            if not there or self._history.touched_on_way(name, after, until):
+                return [Uncacheable(Reason.INPUT_CHANGED, _text(name))]
         for prefix, after, until in execution.prefix_checks:
             if self._history.changed_below(prefix, after, until):
                 return [Uncacheable(Reason.INPUT_CHANGED, _text(prefix))]
@@ -443,14 +447,16 @@ class Conditions:
     def _later_value(self, execution: Execution, key: Key, observation: Observation) -> bytes:
         """Something whose version was not seen: it must not have changed since."""
         kind, path = key
-        moved = observation.place != observation.name
         cached = self._values.get(key)
         if cached is None or cached[1] < observation.ts:
             cached = self._look_up(kind, path, observation), time.monotonic_ns()
             self._values[key] = cached
         value, looked = cached
-        if not moved:
+        if observation.place == observation.name:
             execution.input_checks.append((observation.name, observation.ts, looked))
+        else:
+            moved = (observation.place, observation.name, observation.ts - 1, looked)
+            execution.moved_checks.append(moved)
         return value
 
     def _look_up(self, kind: bytes, path: bytes, observation: Observation) -> bytes:

@@ -162,6 +162,9 @@ class Execution:
         have changed the content of that name after the first and up to the second time."""
         self.output_checks: list[tuple[bytes, int, int]] = []
         """The same for outputs, where mode and times count too."""
+        self.moved_checks: list[tuple[bytes, bytes, int, int]] = []
+        """What was looked at where it had been moved to: the place, its earlier name, and times as
+        above; it must have been there, and mode and times count too."""
         self.prefix_checks: list[tuple[bytes, int, int]] = []
         """The same for everything below a directory, given with its final slash."""
         self.made_up: dict[int, bytes] = {}

@@ -7,7 +7,10 @@ have been seen, so it is asked of this history at the end.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_right, insort
+
+_LAST = b"\xff"
+"""Sorts behind every absolute path."""
 
 
 class History:
@@ -17,6 +20,8 @@ class History:
     def __init__(self) -> None:
         self._content: dict[bytes, list[int]] = {}
         self._attributes: dict[bytes, list[int]] = {}
+        self._departures: dict[bytes, list[tuple[int, bytes]]] = {}
+        """When what was at a name left it, and to where: another name, or empty if it is gone."""
 
     def add(self, name: bytes, ts: int, *, attributes: bool) -> None:
         times = (self._attributes if attributes else self._content).setdefault(name, [])
@@ -24,6 +29,42 @@ class History:
             times.insert(bisect_right(times, ts), ts)
         else:
             times.append(ts)
+
+    def moved(self, old: bytes, new: bytes, ts: int) -> None:
+        """A file or directory was renamed; what was at its new name is gone."""
+        self._depart(new, ts, b"")
+        self._depart(old, ts, new)
+
+    def removed(self, name: bytes, ts: int) -> None:
+        """What was at a name is gone, or is at a name that is not known."""
+        self._depart(name, ts, b"")
+
+    def _depart(self, name: bytes, ts: int, where: bytes) -> None:
+        insort(self._departures.setdefault(name, []), (ts, where))
+
+    def way(self, name: bytes, after: int, until: int) -> list[tuple[bytes, int, int]]:
+        """Where what was at `name` at the time `after` has been since: (name, after, until), such
+        that the renames themselves are in none of the times.  It ends where the file is gone."""
+        passed: list[tuple[bytes, int, int]] = []
+        while name:
+            departures = self._departures.get(name, [])
+            index = bisect_right(departures, (after, _LAST))
+            if index == len(departures) or departures[index][0] > until:
+                passed.append((name, after, until))
+                break
+            ts, where = departures[index]
+            passed.append((name, after, ts - 1))
+            name, after = where, ts
+        return passed
+
+    def is_at(self, place: bytes, name: bytes, after: int, until: int) -> bool:
+        """Whether what was at `name` at the time `after` was at `place` at the time `until`."""
+        at, _, last = self.way(name, after, until)[-1]
+        return at == place and last == until
+
+    def touched_on_way(self, name: bytes, after: int, until: int) -> bool:
+        """As `touched`, of what was at `name` at the time `after`, wherever it was until then."""
+        return any(self.touched(*stay) for stay in self.way(name, after, until))
 
     def last(self, name: bytes) -> int:
         """The last change of any kind so far; 0 if there was none."""

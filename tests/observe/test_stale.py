@@ -101,6 +101,13 @@ CASES = {
     "number of names": Case("echo >a", "ls -l a", "ln a .b"),
     "attributes": Case("echo >a", "lsattr a", "chattr +d a"),
     "attributes set": Case("echo >a", "chattr +d a", ":", "chattr +d a; lsattr a"),
+    # files that move on
+    "moved, and something else to its new place": Case(
+        "echo one >a; echo two >b; touch -d @1 a b",
+        "python3 -ISc 'import os; r = os.rename; r(\"a\", \"c\"); print(open(\"c\").read()); "
+        "r(\"b\", \"c\")'",
+        "echo two >a; touch -d @1 a",
+    ),
     # others meanwhile
     "looked at again": Case(
         ":",

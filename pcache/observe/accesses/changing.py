@@ -77,6 +77,7 @@ class Changing:
             return
         name = self.context.names.canonical(path, follow=False)
         self.context.led_to(event, path, name)
+        self.context.history.removed(name, event.ts)
         self.context.hard_links.pop(name, None)
         call = SYSCALL_NAMES[body.nr]
         if call == "rmdir" or (call == "unlinkat" and body.args[0] & _AT_REMOVEDIR):
@@ -158,6 +159,7 @@ class Changing:
         if below is None:
             execution.problem_throughout(Reason.UNSUPPORTED, f"rename of large {text(old)}")
             return
+        self.context.history.moved(old, new, event.ts)
         self._observe_moved(event, source, old, new)
         free = bool(body.args and body.args[0] & _RENAME_NOREPLACE)
         if free:
@@ -191,6 +193,9 @@ class Changing:
                 value = times_value(os.lstat(new))
                 moved = Observation(event.ts, old, value)
                 execution.observe_times([((Kind.TIMES, path), moved)])
+                now = time.monotonic_ns()
+                for at in execution.chain():
+                    at.moved_checks.append((new, new, event.ts, now))
         for at in execution.chain():
             at.changes[new].times = before.get(at, GIVEN)
 
@@ -229,6 +234,7 @@ class Changing:
             for entry in entries:
                 name = posixpath.join(before, entry.name)
                 is_directory = entry.is_dir(follow_symlinks=False)
+                self.context.history.moved(name, entry.path, event.ts)
                 if not is_directory:
                     self._observe_moved(event, name, name, entry.path)
                 was = _DT_DIR if is_directory else _DT_REG
