@@ -41,13 +41,14 @@ def wait_for(path: Path) -> str:
 
 
 def build(lab: Lab, intercept: str, env: dict[str, str], kill_after: float | None) -> int:
-    """Build, killing the supervisor after some seconds, if not by itself; its status."""
+    """Build, killing the supervisor so many seconds after it has begun, if at all; its status."""
     with open_directory() as directory:
         build_directory(directory, lab)
-        words = ["sh", "-c", "make -s -j2; echo $? >ended"]
+        words = ["sh", "-c", "echo >begun; make -s -j2; echo $? >ended"]
         silent = subprocess.DEVNULL
         process = lab.start(words, intercept, env, cwd=directory, stdout=silent, stderr=silent)
         if kill_after is not None:
+            wait_for(directory / "begun")
             time.sleep(kill_after)
             process.kill()
         status = process.wait(PATIENCE)
@@ -70,7 +71,7 @@ def kill_builds(lab: Lab, intercept: str, number: int) -> None:
     assert build(lab, intercept, {}, None) == 0
     whole = time.monotonic() - started
     chance = random.Random(4711)
-    moments = [chance.uniform(0.15, 0.9) * whole for _ in range(number)]
+    moments = [chance.uniform(0, 0.75) * whole for _ in range(number)]
     statuses = [build(lab, intercept, {}, moment) for moment in moments]
     assert statuses.count(-9) >= number // 3
 
