@@ -94,16 +94,14 @@ class Decider:
         since = timing.now()
         weak = weak_fingerprint(call, store.policy)
         since = timing.spent("call", since)
-        path_sets = store.path_sets(weak)
-        since = timing.spent("path sets", since)
-        if not path_sets:
-            self._why = "unknown call"
-            return None, "unknown call"
         facts = Facts(store.digests, fds, self._counters, call.uid)
         known: dict[Key, bytes] = {}
         withdrawn = None
         damaged = unknowable = ""
-        for paths in path_sets:
+        latest = None
+        for paths in store.each_path_set(weak):
+            since = timing.spent("path sets", since)
+            latest = latest or paths
             try:
                 values = facts.values(paths.keys, known)
             except OSError as error:
@@ -130,6 +128,10 @@ class Decider:
                 timing.spent("staging", since)
                 return plan, ""
             withdrawn = withdrawn or store.withdrawn(strong)
+        timing.spent("path sets", since)
+        if latest is None:
+            self._why = "unknown call"
+            return None, "unknown call"
         if withdrawn is not None:
             self._why = f"non-deterministic: {withdrawn} differed"
             return None, "non-deterministic"
@@ -139,7 +141,7 @@ class Decider:
         if unknowable:
             self._why = f"cannot read an input: {unknowable}"
         else:
-            self._seen = (weak, path_sets[0], known)
+            self._seen = (weak, latest, known)
         return None, "input changed"
 
 

@@ -41,6 +41,11 @@ class Lab:
         """Path of a compiled probe."""
         return str(self.folder / name)
 
+    @property
+    def store(self) -> Path:
+        """What `trace` records into."""
+        return self._place.store / "pcache"
+
     def forget(self) -> None:
         """Empty the store."""
         self._pcache.empty(self._place)

@@ -18,7 +18,7 @@ from bench.tools import Pcache
 
 _EXECS = 300
 _FACTS = (1, 50, 200)
-_VERSIONS = (1, 20, 100)
+_VERSIONS = (1, 100, 10_000)
 _CALLS = 20_000
 _KINDS = ("getppid", "access", "stat", "readlink", "open", "read", "create")
 _READERS = 100
@@ -94,22 +94,45 @@ def _versions(lab: Lab) -> Iterator[Micro]:
     reader, spawn = lab.probe("reader"), lab.probe("spawn")
     inputs = lab.folder / "versions"
     inputs.mkdir()
-    (inputs / "0").write_text("first\n")
+    changing = inputs / "0"
+    changing.write_text("present\n")
+    time.sleep(0.05)  # else it is too young for its digest to be remembered
     lab.forget()
-    recorded = 0
+    lab.trace(reader, str(inputs), "1")
+    present = 1
     base: tuple[str, Spread] | None = None
     for count in _VERSIONS:
-        while recorded < count:
-            (inputs / "0").write_text(f"version {recorded}\n")
-            time.sleep(0.03)
-            lab.trace(reader, str(inputs), "1")
-            recorded += 1
-        (value,) = lab.interleaved(
-            _per_exec(lab, lambda n: lab.replay(spawn, n, reader, str(inputs), "1"))
-        )
-        what = f"hit, {count} version{'s' if count > 1 else ''} on record"
+        _add_versions(lab.store, os.fsencode(changing), range(present, count))
+        present = count
+
+        def hits(number: str) -> Measured:
+            done = lab.replay(spawn, number, reader, str(inputs), "1")
+            if lab.counter("hits") != int(number):
+                raise RuntimeError(f"{lab.counter('hits'):g} hits instead of {number}")
+            return done
+
+        (value,) = lab.interleaved(_per_exec(lab, hits))
+        what = f"hit, {count:,} version{'s' if count > 1 else ''} on record"
         yield row("versions", what, value, "us CPU", relative_to=base)
         base = base or ("one version", value)
+
+
+def _add_versions(directory: Path, changing: bytes, numbers: range) -> None:
+    """Adds what would be on record if the one execution that read `changing` had been recorded with
+    other contents of it, too."""
+    from pcache.model import Fact, Kind, Record
+    from pcache.store.index import Store
+    from pcache.store.inspect import stored
+
+    with Store.open(os.fsencode(directory), create=False) as store:
+        (one, *_) = stored(store)
+        call, facts, outcome = one.parts(store)
+        (place,) = (n for n, f in enumerate(facts) if (f.kind, f.path) == (Kind.CONTENT, changing))
+        with store.batch():
+            for number in numbers:
+                other = Fact(Kind.CONTENT, changing, b"f644:%016d" % number)
+                versions = (*facts[:place], other, *facts[place + 1 :])
+                store.add(Record(call, one.weak, versions, outcome))
 
 
 def _recording(lab: Lab) -> Iterator[Micro]:

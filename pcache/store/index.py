@@ -42,7 +42,7 @@ from pcache.store.tally import Tally, counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
     from pcache.model import Digest, Outcome, Record
@@ -195,17 +195,20 @@ class Store:
 
     def path_sets(self, weak: Digest) -> list[PathSet]:
         """The path sets recorded for a call, the most recently used first."""
-        found = []
-        for digest, keys in self._database.rows(
-            "SELECT l.path_set, p.keys FROM lookups AS l JOIN path_sets AS p"
-            " ON p.digest = l.path_set WHERE l.weak = ? ORDER BY l.used DESC",
-            (weak,),
+        return list(self.each_path_set(weak))
+
+    def each_path_set(self, weak: Digest) -> Iterator[PathSet]:
+        """The same one by one: each is only read when it is asked for."""
+        for (digest,) in self._database.rows(
+            "SELECT path_set FROM lookups WHERE weak = ? ORDER BY used DESC", (weak,)
         ):
-            if xxh3_128_digest(keys) == digest:
-                found.append(PathSet(digest, decode_keys(keys)))
+            row = self._database.row("SELECT keys FROM path_sets WHERE digest = ?", (digest,))
+            if row is None:
+                continue  # collected meanwhile
+            if xxh3_128_digest(row[0]) == digest:
+                yield PathSet(digest, decode_keys(row[0]))
             else:
                 self.counters.inc("rows damaged")
-        return found
 
     def outcome(self, strong: Digest) -> Outcome | None:
         """The outcome for a state of the inputs.  Raises DamagedRow."""

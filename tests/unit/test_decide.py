@@ -271,6 +271,36 @@ def test_failures_are_replayed_too(bench: Bench) -> None:
     plan.abandon()
 
 
+def test_the_cost_of_a_hit_is_that_of_its_own_facts(bench: Bench) -> None:
+    """However many versions there are, and however many sets of paths used less lately."""
+    weak = weak_fingerprint(bench.call)
+    for number in range(40):
+        path = b"/nowhere/%d" % (number // 2)
+        fact = Fact(Kind.CONTENT, path, b"f644:%016d" % number)
+        bench.store.add(Record(bench.call, weak, (fact,), Outcome(0)))
+    bench.record(b"text")
+    checked = bench.counters["facts checked"]
+    plan = Decider(bench.store, bench.counters).decide(bench.call, OwnFds())
+    assert plan is not None
+    plan.abandon()
+    assert bench.counters["facts checked"] - checked == len(bench.keys())
+    (bench.path / "in").write_bytes(b"other")
+    checked = bench.counters["facts checked"]
+    assert Decider(bench.store, bench.counters).decide(bench.call, OwnFds()) is None
+    assert bench.counters["facts checked"] - checked == len(bench.keys()) + 20
+
+
+def test_a_set_of_paths_that_goes_meanwhile_is_passed_over(bench: Bench) -> None:
+    weak = weak_fingerprint(bench.call)
+    bench.record(b"text")
+    other = Fact(Kind.EXISTS, b"/nowhere", b"f644:0:0")
+    bench.store.add(Record(bench.call, weak, (other,), Outcome(0)))
+    each = bench.store.each_path_set(weak)
+    assert next(each).keys == ((other.kind, other.path),)
+    bench.store.database.change("DELETE FROM path_sets")
+    assert list(each) == []
+
+
 def test_what_a_first_decision_imports(tmp_path: Path) -> None:
     """Start-up is most of the cost of a hit: none of these may creep in."""
     import subprocess
