@@ -14,6 +14,7 @@ import os
 import posixpath
 import time
 from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_ISREG
+from typing import NamedTuple
 
 from .. import fingerprint
 from ..facts import (
@@ -45,6 +46,7 @@ from .executions import (
     Execution,
     Observation,
 )
+from .kept import Glance, Kept
 
 _STATES = frozenset({Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.RESOLVES})
 """Kinds whose values hold the mode."""
@@ -78,6 +80,14 @@ def _version(stamp: Stamp) -> tuple[int, int, int, int]:
     return stamp.st_ino, stamp.st_size, stamp.st_mtime_ns, stamp.st_ctime_ns
 
 
+class _Digested(NamedTuple):
+    """A digest, when it was taken (CLOCK_MONOTONIC ns), and how if not by the file's name."""
+
+    digest: bytes
+    taken: int
+    glance: Glance | None = None
+
+
 class _Unknowable(Exception):
     """Carries the Uncacheable."""
 
@@ -107,11 +117,13 @@ class Conditions:
         self._context = context
         self._clock = clock
         self._policy = policy
-        self._digested: dict[tuple[bytes, int, int, int, int], tuple[bytes, int]] = {}
-        """Canonical name and version -> digest, and when it was taken."""
+        self._kept = context.kept
+        self._digested: dict[tuple[bytes, int, int, int, int], _Digested] = {}
+        """By canonical name and version."""
         self._values: dict[Key, tuple[bytes, int]] = {}
         """Values looked up after the fact, and when."""
-        self._outputs: dict[tuple[bytes, int, int, int], tuple[Output, int]] = {}
+        self._outputs: dict[tuple[bytes, int, int, int], tuple[Output, int, Glance | None]] = {}
+        """Name and changes -> output, when it was looked at, and how if not by its name."""
         self._still: dict[tuple[bytes, int, int, int, int], bool] = {}
         """Canonical name and version -> whether it was that at the end of the recording."""
         self._captured: dict[Execution, Record | Uncacheable] = {}
@@ -191,10 +203,54 @@ class Conditions:
         for name, stamp in execution.opened_inputs:
             if not self._is_still(name, stamp):
                 return [Uncacheable(Reason.INPUT_CHANGED, _text(name))]
+        for glance, name, ts in execution.kept_inputs:
+            if not self._was_input(glance, name, ts):
+                return [Uncacheable(Reason.INPUT_CHANGED, _text(name))]
         for name, after, until in execution.output_checks:
             if self._history.touched(name, after, until):
                 return [Uncacheable(Reason.OUTPUT_OVERWRITTEN, _text(name))]
+        for glance, name, ts in execution.kept_outputs:
+            assert execution.end is not None  # else it was not captured
+            if not self._was_output(glance, name, ts, execution.end):
+                return [Uncacheable(Reason.OUTPUT_OVERWRITTEN, _text(name))]
         return captured
+
+    def _was_input(self, glance: Glance, name: bytes, ts: int) -> bool:
+        """Whether a kept file was still what had this name at the time `ts`."""
+        return (
+            glance.is_of(self._history, name, ts)
+            and not self._history.changed_on_way(name, ts, glance.taken)
+            and (
+                self._unchanged(glance, ts)
+                or self._departed(glance, glance.departures(self._history, name, ts))
+            )
+        )
+
+    def _was_output(self, glance: Glance, name: bytes, ts: int, end: int) -> bool:
+        """The same for what was last changed at the time `ts` by an execution that ended later.
+
+        Somebody outside may have changed its mode before it was moved or removed, which hides that:
+        either it is as it was made, or there was no time to.
+        """
+        history = self._history
+        if not glance.is_of(history, name, ts) or history.touched_on_way(name, ts, glance.taken):
+            return False
+        if self._unchanged(glance, end):
+            return True
+        left = glance.departures(history, name, ts)
+        as_made = glance.status.st_mode & 0o7777 == glance.kept.mode
+        at_once = bool(left) and left[0] <= end + _GRAIN_NS
+        return (as_made or at_once) and self._departed(glance, left)
+
+    def _unchanged(self, glance: Glance, seen: int) -> bool:
+        """Whether nothing has been done to a file since it was seen, going by its ctime."""
+        return glance.status.st_ctime_ns <= self._clock.realtime(seen) + _GRAIN_NS
+
+    def _departed(self, glance: Glance, left: list[int]) -> bool:
+        """Whether the last thing done to a file was to move or to remove it, at one of these
+        times."""
+        ctime = glance.status.st_ctime_ns
+        return any(abs(ctime - self._clock.realtime(at)) <= _GRAIN_NS for at in left)
 
     def meet(self, name: bytes, stamp: Stamp) -> None:
         """Hashes a file as soon as it is looked at: it may be overwritten before its readers end.
@@ -202,11 +258,29 @@ class Conditions:
         Large ones wait, so that the recorder is not kept waiting.
         """
         if stamp.st_size <= _EAGER_BYTES:
+            found = None
             with contextlib.suppress(OSError):
                 now = os.stat(name)
                 if stamp.same_version(now, attributes_changed=False):
-                    digest = self._digests.file_digest(name, now)
-                    self._digested[name, *_version(stamp)] = digest, time.monotonic_ns()
+                    found = _Digested(self._digests.file_digest(name, now), time.monotonic_ns())
+            found = found or self._kept_digest(stamp)
+            if found is not None:
+                self._digested[name, *_version(stamp)] = found
+
+    def _kept_digest(self, stamp: Stamp) -> _Digested | None:
+        """Of a version that may have another name by now, or none."""
+        kept = self._kept.numbered(stamp.st_ino)
+        if kept is None:
+            return None
+        try:
+            now = os.fstat(kept.fd)
+            if (now.st_size, now.st_mtime_ns) != (stamp.st_size, stamp.st_mtime_ns):
+                return None
+            digest = self._digests.file_digest(kept.fd, now)
+        except OSError:
+            return None
+        taken = time.monotonic_ns()
+        return _Digested(digest, taken, Glance(kept, now, taken))
 
     def meet_unseen(self, key: Key, observation: Observation) -> None:
         """Looks up at once what an event does not tell."""
@@ -358,8 +432,10 @@ class Conditions:
         if cached is None:
             cached = self._digest(observation, stamp)
             self._digested[observation.name, *version] = cached
-        digest, hashed = cached
-        execution.input_checks.append((observation.name, observation.ts, hashed))
+        if cached.glance is None:
+            execution.input_checks.append((observation.name, observation.ts, cached.taken))
+        else:
+            execution.kept_inputs.append((cached.glance, observation.name, observation.ts))
         if observation.opened:
             self._read_throughout(execution, observation, stamp)
         if key[0] == Kind.INPUT:
@@ -370,8 +446,8 @@ class Conditions:
                 for descriptor in same
                 if descriptor.fd == fd
             )
-            return input_value(offset, digest)
-        return content_value(stamp, digest)
+            return input_value(offset, cached.digest)
+        return content_value(stamp, cached.digest)
 
     def _read_throughout(
         self, execution: Execution, observation: Observation, stamp: Stamp
@@ -382,14 +458,22 @@ class Conditions:
             return  # its own changes are no surprise to it
         changed = self._history.changed(name, observation.ts, execution.end)
         if stamp.writers and not changed:  # writes through an open descriptor are not told
-            try:
-                now = os.stat(observation.place)
-                changed = not stamp.same_version(now, attributes_changed=False)
-            except OSError:
-                changed = True
+            changed = not self._is_now(execution, observation, stamp)
         if changed:
             raise _Unknowable(Reason.INPUT_CHANGED, name)
         execution.opened_inputs.append((name, stamp))
+
+    def _is_now(self, execution: Execution, observation: Observation, stamp: Stamp) -> bool:
+        """Whether a file is the version that was seen, now that its reader has ended."""
+        with contextlib.suppress(OSError):
+            now = os.stat(observation.place)
+            if stamp.same_version(now, attributes_changed=False):
+                return True
+        found = self._kept_digest(stamp)
+        if found is None or found.glance is None:
+            return False
+        execution.kept_inputs.append((found.glance, observation.name, observation.ts))
+        return True
 
     def _is_still(self, name: bytes, stamp: Stamp) -> bool:
         """Whether nobody outside the tree has changed a file since it was looked at."""
@@ -404,7 +488,7 @@ class Conditions:
                 self._still[key] = False
         return self._still[key]
 
-    def _digest(self, observation: Observation, stamp: Stamp) -> tuple[bytes, int]:
+    def _digest(self, observation: Observation, stamp: Stamp) -> _Digested:
         """Digest of the file if it still is the version that was seen, and when it was taken.
 
         The digest cache checks the same again around its own reading.
@@ -414,11 +498,14 @@ class Conditions:
             now = os.stat(place)
             ours = self._history.only_attributes_since(observation.name, observation.ts)
             if stamp.same_version(now, attributes_changed=ours):
-                return self._digests.file_digest(place, now), time.monotonic_ns()
+                return _Digested(self._digests.file_digest(place, now), time.monotonic_ns())
         except OSError as error:
             if not isinstance(error, FileNotFoundError) and error.errno != errno.ESTALE:
                 raise _Unknowable(Reason.INPUT_CHANGED, place) from error
-        return self._earlier_digest(observation.name, stamp), observation.ts
+        kept = self._kept_digest(stamp)
+        if kept is not None:
+            return kept
+        return _Digested(self._earlier_digest(observation.name, stamp), observation.ts)
 
     def _earlier_digest(self, name: bytes, stamp: Stamp) -> bytes:
         """Digest of a version that is gone, if it was taken while it was there: in an earlier
@@ -512,9 +599,13 @@ class Conditions:
         if key not in self._outputs:
             if self._history.last(name) > change.last:
                 raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
-            self._outputs[key] = self._capture(execution, name, change), time.monotonic_ns()
-        output, captured = self._outputs[key]
-        execution.output_checks.append((name, change.last, captured))
+            output, glance = self._capture(execution, name, change)
+            self._outputs[key] = output, time.monotonic_ns(), glance
+        output, captured, glance = self._outputs[key]
+        if glance is None:
+            execution.output_checks.append((name, change.last, captured))
+        else:
+            execution.kept_outputs.append((glance, name, change.last))
         return output
 
     def _is_as_before(self, name: bytes, before: Stamp, opened: int) -> bool:
@@ -528,11 +619,44 @@ class Conditions:
             raise _Unknowable(Reason.INPUT_CHANGED, name)
         return True
 
-    def _capture(self, execution: Execution, name: bytes, change: Change) -> Output:
+    def _capture(
+        self, execution: Execution, name: bytes, change: Change
+    ) -> tuple[Output, Glance | None]:
+        """What was left at a name, and how it was looked at if not there."""
+        kept = self._kept.at(name)
+        if kept is not None and change.content_last and name not in self._context.hard_links:
+            return self._capture_kept(execution, name, change, kept)
         try:
             now = os.lstat(name)
         except OSError as error:
             raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name) from error
+        return self._capture_here(execution, name, change, now), None
+
+    def _capture_kept(
+        self, execution: Execution, name: bytes, change: Change, kept: Kept
+    ) -> tuple[Output, Glance]:
+        """A plain file whose content was written, whether it is still there or not."""
+        assert execution.end is not None
+        latest = self._clock.realtime(execution.end) + _GRAIN_NS
+        self._refuse_acl(name, kept.fd)
+        try:
+            now = os.fstat(kept.fd)
+            if now.st_uid != execution.uid:
+                raise _Unknowable(Reason.UNSUPPORTED, f"owner of {name!r}")
+            digest = self._blobs.put_file(kept.fd)
+            taken, after = time.monotonic_ns(), os.fstat(kept.fd)
+        except OSError as error:
+            raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name) from error
+        if _written(after) != _written(now) or after.st_mtime_ns > latest:
+            raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
+        self._digests.remember(after, digest, time.time_ns())
+        mtime = now.st_mtime_ns if change.times == GIVEN else -1
+        output = Output(b"f", name, now.st_mode & 0o7777, digest, mtime)
+        return output, Glance(kept, after, taken)
+
+    def _capture_here(
+        self, execution: Execution, name: bytes, change: Change, now: os.stat_result
+    ) -> Output:
         form, mode = S_IFMT(now.st_mode), now.st_mode & 0o7777
         mtime = now.st_mtime_ns if change.times == GIVEN else -1
         if form == S_IFDIR:
@@ -540,8 +664,7 @@ class Conditions:
         assert execution.end is not None
         if now.st_ctime_ns > self._clock.realtime(execution.end) + _GRAIN_NS:
             raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
-        if name in self._context.with_acl and b"system.posix_acl_access" in _xattrs(name):
-            raise _Unknowable(Reason.UNSUPPORTED, f"access control list of {name!r}")
+        self._refuse_acl(name, name)
         if not change.content_last and change.times != NOW:
             return Output(b"m", name, mode, b"", mtime)
         older = self._context.hard_links.get(name)
@@ -566,6 +689,10 @@ class Conditions:
         if form == S_IFIFO:
             return Output(b"p", name, mode)
         raise _Unknowable(Reason.UNSUPPORTED, f"{name!r} is a socket or device")
+
+    def _refuse_acl(self, name: bytes, file: bytes | int) -> None:
+        if name in self._context.with_acl and b"system.posix_acl_access" in _xattrs(file):
+            raise _Unknowable(Reason.UNSUPPORTED, f"access control list of {name!r}")
 
     def _streams(self, chunks: list[Chunk]) -> tuple[tuple[tuple[int, int], ...], bytes]:
         """(descriptor, length) runs and the blob with all their bytes."""
@@ -691,9 +818,16 @@ def _leads_through(path: bytes, changes: dict[bytes, Change]) -> bool:
     return False
 
 
-def _xattrs(path: bytes) -> list[bytes]:
+def _written(status: os.stat_result) -> tuple[int, int, int]:
+    """What changes when a file is written to, or its mode is changed."""
+    return status.st_size, status.st_mtime_ns, status.st_mode
+
+
+def _xattrs(file: bytes | int) -> list[bytes]:
+    """Of what is at a path itself, or open."""
     try:
-        return [os.fsencode(name) for name in os.listxattr(path, follow_symlinks=False)]
+        names = os.listxattr(file, follow_symlinks=isinstance(file, int))
+        return [os.fsencode(name) for name in names]
     except OSError:
         return []
 

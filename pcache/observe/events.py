@@ -26,7 +26,8 @@ _QUERIED, _WRITERS = 1, 2
 
 HEADER = struct.Struct("<QQQqIIHHHH")
 """ts, image, aux, ret, tgid, tid, err, type, nr, flags (struct event)."""
-_BODY = 40  # offset of err: the body starts here
+BODY = 40
+"""Offset of err: the body of a record starts here."""
 _SECTION = struct.Struct("<HH")
 _STAMP = struct.Struct("<QqqqIIIIIIIIIIII")
 _HANDLE_FORMAT = struct.Struct("<Qq")
@@ -110,7 +111,7 @@ class Body:
     )  # fmt: skip
 
     def __init__(self, record: bytes) -> None:
-        self.err, self.type, self.nr, self.flags = struct.unpack_from("<4H", record, _BODY)
+        self.err, self.type, self.nr, self.flags = struct.unpack_from("<4H", record, BODY)
         self.args: tuple[int, ...] = ()
         self.path: bytes | None = None
         self.path2: bytes | None = None
@@ -217,7 +218,7 @@ class Decoder:
         self._known: dict[bytes, Body] = {}
 
     def body(self, record: bytes) -> Body:
-        key = record[_BODY:]
+        key = record[BODY:]
         known = self._known.get(key)
         if known is None:
             known = Body(record)

@@ -14,6 +14,7 @@ from functools import partial
 from ..facts import narrowed_order
 from ..model import Key, Kind, Reason, Uncacheable
 from .events import Descriptor, Stamp
+from .kept import Glance
 
 TIMED = (Kind.TIMES, Kind.LTIMES, Kind.ORDER)
 
@@ -165,6 +166,10 @@ class Execution:
         self.moved_checks: list[tuple[bytes, bytes, int, int]] = []
         """What was looked at where it had been moved to: the place, its earlier name, and times as
         above; it must have been there, and mode and times count too."""
+        self.kept_inputs: list[tuple[Glance, bytes, int]] = []
+        """What was read from a kept file: how, the name and when it was seen there."""
+        self.kept_outputs: list[tuple[Glance, bytes, int]] = []
+        """The same for outputs, with the time of the last change."""
         self.prefix_checks: list[tuple[bytes, int, int]] = []
         """The same for everything below a directory, given with its final slash."""
         self.made_up: dict[int, bytes] = {}

@@ -62,8 +62,12 @@ class History:
         at, _, last = self.way(name, after, until)[-1]
         return at == place and last == until
 
+    def changed_on_way(self, name: bytes, after: int, until: int) -> bool:
+        """As `changed`, of what was at `name` at the time `after`, wherever it was until then."""
+        return any(self.changed(*stay) for stay in self.way(name, after, until))
+
     def touched_on_way(self, name: bytes, after: int, until: int) -> bool:
-        """As `touched`, of what was at `name` at the time `after`, wherever it was until then."""
+        """The same as `touched`."""
         return any(self.touched(*stay) for stay in self.way(name, after, until))
 
     def last(self, name: bytes) -> int:

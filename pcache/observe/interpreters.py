@@ -24,14 +24,17 @@ class Interpreters:
         self._elf: dict[tuple[bytes, int, int], bytes | None] = {}
 
     def of(
-        self, executable: bytes, stamp: Stamp | None, script: bytes | None, cwd: bytes
+        self, executable: bytes, stamp: Stamp | None, script: bytes | None, cwd: bytes, place: bytes
     ) -> list[bytes]:
         """Absolute paths: each script from `script` on (None: started directly), then the ELF
-        interpreter of `executable`."""
+        interpreter of `executable`, which is found at `place`.
+
+        Raises FileNotFoundError if that is gone.
+        """
         paths = _scripts(script, cwd) if script is not None else []
         version = (executable, stamp.st_ino, stamp.st_mtime_ns) if stamp else (executable, 0, 0)
         if version not in self._elf:
-            self._elf[version] = _elf_interpreter(executable)
+            self._elf[version] = _elf_interpreter(place)
         interpreter = self._elf[version]
         return [*paths, interpreter] if interpreter else paths
 
@@ -55,9 +58,14 @@ def _scripts(path: bytes, cwd: bytes) -> list[bytes]:
 
 
 def _elf_interpreter(path: bytes) -> bytes | None:
-    """PT_INTERP of a 64-bit little-endian ELF file; None without one, or if it cannot be read."""
+    """PT_INTERP of a 64-bit little-endian ELF file; None without one, or if it cannot be read.
+
+    Raises FileNotFoundError.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
     except OSError:
         return None
     try:

@@ -18,6 +18,7 @@ from .accesses import Accesses, Event, Process
 from .events import Stamp
 from .executions import Execution, Observation
 from .interpreters import Interpreters
+from .kept import RENAMES
 from .replayed import Replayed
 from .syscall_table import NAMES as SYSCALL_NAMES
 
@@ -77,7 +78,9 @@ class Tree:
     def feed(self, blob: bytes | memoryview, base: int) -> None:
         """A run of complete ring records; `base` is its offset in the spool."""
         header = events.HEADER.unpack_from
-        for at, record in events.records(blob):
+        batch = list(events.records(blob))
+        self._look_ahead(batch)
+        for at, record in batch:
             ts, stamp_image, aux, ret, tgid, tid, _err, kind, _nr, flags = header(record)
             self.events += 1
             process = self._processes.get(tgid)
@@ -118,6 +121,15 @@ class Tree:
             elif kind == events.SIGNAL and aux != os.getpid():
                 evidence = f"process {tgid} by signal {ret} of process {aux}"
                 execution.problem_throughout(Reason.KILLED_OUTSIDE, evidence)
+
+    def _look_ahead(self, batch: list[tuple[int, bytes]]) -> None:
+        coming = []
+        for _, record in batch:
+            if record[events.BODY : events.BODY + 6] in RENAMES:
+                body = self._decoder.body(record)
+                if body.path is not None and body.path2 is not None:
+                    coming.append((events.HEADER.unpack_from(record)[0], body.path, body.path2))
+        self.accesses.context.kept.expect(coming)
 
     @staticmethod
     def _late_entry(execution: Execution, number: int) -> None:
@@ -168,6 +180,9 @@ class Tree:
         self._refuse_signals(execution, *body.args[4:6])
         if body.args[3] & _TIF_ADDR32:
             execution.problem_throughout(Reason.FOREIGN_ABI, _text(body.file))
+        kept = self.accesses.context.kept
+        if parent is None:
+            kept.stay_with(body.base)
         if parent is not None and (parent.uid, parent.gid) != (execution.uid, execution.gid):
             who = f"{execution.uid}:{execution.gid}"
             execution.problem_throughout(
@@ -179,21 +194,41 @@ class Tree:
             (Kind.CONTENT, body.file),
             Observation(started, body.file, stamp=body.stamp, opened=True),
         )
-        is_script = body.path2 != body.path
+        if body.stamp is not None and self.accesses.context.history.last(body.file):
+            self.accesses.context.meet(body.file, body.stamp)
+        is_script = body.raw_path2 != body.raw_path
         if is_script and pseudo.is_magic(execution.filename):
             execution.problem(Reason.UNSUPPORTED, f"script {_text(execution.filename)}")
-        for path in self._interpreters.of(
-            body.file, body.stamp, execution.filename if is_script else None, body.base
-        ):
+        for path in self._interpreters_of(execution, body, is_script):
             name = self.accesses.context.names.canonical(path, follow=True)
             execution.observe((Kind.CONTENT, path), Observation(started, name, opened=True))
         if parent is not None:
             # The caller depends on what its path led to, whether or not it looked before.
             name = self.accesses.context.names.canonical(execution.filename, follow=True)
             if not pseudo.is_magic(execution.filename):
+                stamp = body.stamp if name == body.file and not is_script else None
                 parent.observe(
-                    (Kind.CONTENT, execution.filename), Observation(started, name, opened=True)
+                    (Kind.CONTENT, execution.filename),
+                    Observation(started, name, stamp=stamp, opened=True),
                 )
+
+    def _interpreters_of(
+        self, execution: Execution, body: events.Body, is_script: bool
+    ) -> list[bytes]:
+        """What the kernel opened to start an execution, beside its program."""
+        program = body.file or b""
+        kept = self.accesses.context.kept.at(program)
+        place = program
+        if kept is not None and body.stamp is not None and kept.inode == body.stamp.st_ino:
+            place = b"/proc/self/fd/%d" % kept.fd
+        script = execution.filename if is_script else None
+        try:
+            return self._interpreters.of(program, body.stamp, script, body.base or b"", place)
+        except FileNotFoundError:
+            for at in execution.chain():
+                if at is execution or not at.determined(program, execution.image):
+                    at.problem(Reason.INPUT_CHANGED, _text(program))
+            return []
 
     def _refuse_signals(self, execution: Execution, ignored: int, blocked: int) -> None:
         """Ignored and blocked signals outlast an execve; no call tells of them."""

@@ -67,6 +67,7 @@ class Analysis:
         `failure`: why the recording as a whole is worthless, or empty; `interrupted`: when signals
         came from outside (CLOCK_MONOTONIC ns).  Raises StoreError.
         """
+        self.tree.accesses.context.kept.close()
         executions = self.tree.executions
         self._counters.inc("executions", len(executions))
         if self.clock.stepped():

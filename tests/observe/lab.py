@@ -234,12 +234,14 @@ class Lab:
         during: Callable[[int], object] | None = None,
         clock: Clock | None = None,
         capture: bool = False,
+        late: bool = False,
     ) -> Recorded:
         """Runs a command under the recorder.
 
         fds: descriptors of the command (0, 1 and 2 are /dev/null unless given).  `prepare` is
         called in the child before the command, `during` with its pid in this process once it runs.
         capture: stdout is a file, as what is written to /dev/null is not kept.
+        late: no event is looked at before the command has ended.
         """
         time.sleep(SETTLE_SECONDS)
         executable = os.fsencode(command[0])
@@ -265,19 +267,20 @@ class Lab:
             os.close(opener)
             if during is not None:
                 during(pid)
-            status = self._follow(pid, recording, analysis)
+            status = self._follow(pid, recording, analysis, late=late)
             lost = recording.counts()["lost"] - self._lost
             self._lost += lost
             return Recorded(analysis.settle(), status, lost)
 
     @staticmethod
-    def _follow(pid: int, recording: Recording, analysis: _Analysis) -> int:
+    def _follow(pid: int, recording: Recording, analysis: _Analysis, *, late: bool) -> int:
         pidfd = os.pidfd_open(pid)
         ended = select.poll()
         ended.register(pidfd, select.POLLIN)
         deadline = time.monotonic() + TIMEOUT
         while not ended.poll(5):
-            analysis.tree.feed(*recording.news())
+            if not late:
+                analysis.tree.feed(*recording.news())
             if time.monotonic() > deadline:
                 os.kill(pid, signal.SIGKILL)
         os.close(pidfd)
@@ -318,6 +321,7 @@ class _Analysis:
         self.conditions.capture(execution)
 
     def settle(self) -> list[Seen]:
+        self.tree.accesses.context.kept.close()
         labels = [execution.label() for execution in self.tree.executions]
         return [
             Seen(execution, self.conditions.settle(execution), self._store, label)

@@ -73,7 +73,7 @@ def test_header() -> None:
         *("ts", "image", "aux", "ret", "tgid", "tid", "err", "type", "nr", "flags"),
     ]
     assert struct.Struct("<" + form).format == events.HEADER.format
-    assert fields.index("err") == 6 and struct.calcsize("<" + form[:6]) == events._BODY
+    assert fields.index("err") == 6 and struct.calcsize("<" + form[:6]) == events.BODY
 
 
 def test_stamp() -> None:

@@ -78,6 +78,7 @@ class Changing:
         name = self.context.names.canonical(path, follow=False)
         self.context.led_to(event, path, name)
         self.context.history.removed(name, event.ts)
+        self.context.kept.gone(name)
         self.context.hard_links.pop(name, None)
         call = SYSCALL_NAMES[body.nr]
         if call == "rmdir" or (call == "unlinkat" and body.args[0] & _AT_REMOVEDIR):
@@ -160,6 +161,9 @@ class Changing:
             execution.problem_throughout(Reason.UNSUPPORTED, f"rename of large {text(old)}")
             return
         self.context.history.moved(old, new, event.ts)
+        self.context.kept.moved(old, new)
+        if below:
+            self.context.kept.moved_below(old)
         self._observe_moved(event, source, old, new)
         free = bool(body.args and body.args[0] & _RENAME_NOREPLACE)
         if free:
@@ -188,14 +192,18 @@ class Changing:
     ) -> None:
         """A rename leaves the times as they are: of what was there before, those are an input."""
         execution = event.execution
-        if not execution.determined(old, event.ts) and stat.S_ISREG(_mode(new)):
-            with contextlib.suppress(OSError):
-                value = times_value(os.lstat(new))
-                moved = Observation(event.ts, old, value)
+        if not execution.determined(old, event.ts):
+            status = _status(new)
+            now = time.monotonic_ns()
+            if status is not None and stat.S_ISREG(status.st_mode):
+                moved = Observation(event.ts, old, times_value(status))
                 execution.observe_times([((Kind.TIMES, path), moved)])
-                now = time.monotonic_ns()
-                for at in execution.chain():
-                    at.moved_checks.append((new, new, event.ts, now))
+            for at in execution.chain():
+                if at.determined(old, event.ts):
+                    break
+                if status is None:
+                    at.problem(Reason.INPUT_CHANGED, text(old))
+                at.moved_checks.append((new, new, event.ts, now))
         for at in execution.chain():
             at.changes[new].times = before.get(at, GIVEN)
 
@@ -401,10 +409,15 @@ def _tree(top: bytes) -> _Entries | None:
 
 
 def _mode(path: bytes) -> int:
+    status = _status(path)
+    return 0 if status is None else status.st_mode
+
+
+def _status(path: bytes) -> os.stat_result | None:
     try:
-        return os.lstat(path).st_mode
+        return os.lstat(path)
     except OSError:
-        return 0
+        return None
 
 
 def _d_type(entry: os.DirEntry[bytes]) -> int:

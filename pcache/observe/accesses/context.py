@@ -15,6 +15,7 @@ from .. import pseudo
 from ..events import Body, Stamp
 from ..executions import ATTRIBUTES, CREATED, REMOVED, REPLACED, Execution, Observation
 from ..history import History
+from ..kept import KeptFiles
 from ..names import Names
 from ..syscall_table import NAMES as SYSCALL_NAMES
 
@@ -100,6 +101,7 @@ class Context:
         """Processes that belong or belonged to the tree, and the one that follows it."""
         self.names = Names()
         self.history = History()
+        self.kept = KeptFiles()
         self.temporaries: set[bytes] = set()
         """Names made as mkstemp(3) makes them: never twice the same."""
         self.hard_links: dict[bytes, bytes] = {}
@@ -198,6 +200,10 @@ class Context:
             self.observe(event, kind, path, name)
         else:
             self.observe(event, kind, path, name, value=content_value(stamp, b""))
+
+    def meet(self, name: bytes, stamp: Stamp) -> None:
+        """A version of a regular file was used."""
+        self._met(name, stamp)
 
     def failed(self, event: Event, path: bytes, *, follow: bool) -> None:
         """A call on a path failed: whatever made it fail must still be so."""

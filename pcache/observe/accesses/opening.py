@@ -171,6 +171,7 @@ class Opening:
                 self.context.observe(event, Kind.REPLACEABLE, key, name, value=OK)
             self.context.modified_by(event, name, stamp)
             self.context.change(event, name, CREATED)
+            self.context.kept.made(name, stamp, event.ts)
         elif flags & _O_TRUNC:
             if flags & _O_CREAT:
                 created = mode & ~event.process.umask & 0o7777
@@ -180,6 +181,7 @@ class Opening:
                 self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)
             self.context.modified_by(event, name, stamp)
             self.context.change(event, name, REPLACED, was=_DT_REG)
+            self.context.kept.made(name, stamp, event.ts)
         else:
             self.context.observe_stamp(event, content, path, name, opened=True)
             self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)
