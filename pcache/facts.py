@@ -340,7 +340,7 @@ class Facts:
 
     def _listing(self, path: bytes) -> bytes:
         try:
-            return listing_value(_entries(path))
+            return listing_value(entries_of(path))
         except OSError as error:
             return error_value(error.errno)
 
@@ -451,11 +451,12 @@ def _absence(path: bytes, error: OSError) -> bytes:
     return OK if value == ABSENT and os.path.isdir(os.path.dirname(path)) else value
 
 
-def _entries(path: bytes) -> list[tuple[bytes, int]]:
+def entries_of(path: bytes) -> list[tuple[bytes, int]]:
     """Names and d_types in a directory, without a stat of each entry.
 
     scandir hides d_type, but answers these questions from it; only where the file system gives
     DT_UNKNOWN does it ask the file (a recorder that saw DT_UNKNOWN then has another value: a miss).
+    Raises OSError.
     """
     entries = []
     with os.scandir(path) as directory:

@@ -48,8 +48,10 @@ class Plan:
         self.keys: tuple[Key, ...] = ()
         """What the decision depended on, with `values`; set by whoever made it."""
         self.values: list[bytes] = []
-        self.existed: frozenset[bytes] = frozenset()
-        """Outputs that were there before; set by whoever needs it."""
+        self.existed: dict[bytes, int] = {}
+        """Outputs that were there before -> d_type; set by whoever needs it."""
+        self.listed: dict[bytes, frozenset[tuple[bytes, int]]] = {}
+        """Directories whose entries are in `keys` -> (name, d_type) of each, in the same way."""
         self._store = store
         self._fds = fds
         self._counters = Counters() if counters is None else counters

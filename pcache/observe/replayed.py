@@ -26,6 +26,7 @@ from .names import Names
 _PREFIXED = Kind.REPLACEABLE  # its path is MODE:PATH
 _HOW = {b"-": REMOVED, b"m": ATTRIBUTES}
 _OF_DESCRIPTORS = (Kind.FD, Kind.INPUT)
+_OF_ENTRIES = (Kind.LISTING, Kind.NAMES)
 
 
 class Replayed:
@@ -38,7 +39,8 @@ class Replayed:
         self,
         facts: tuple[Fact, ...],
         outcome: Outcome,
-        existed: frozenset[bytes],
+        existed: dict[bytes, int],
+        listed: dict[bytes, frozenset[tuple[bytes, int]]],
         began: int,
         ended: int,
         data: int,
@@ -47,7 +49,9 @@ class Replayed:
         self.facts = facts
         self.outcome = outcome
         self.existed = existed
-        """Those of the outcome's paths that were there before it was applied."""
+        """Those of the outcome's paths that were there before it was applied -> d_type."""
+        self.listed = listed
+        """Directories that the facts are about -> their entries (name, d_type)."""
         self.began = began
         self.ended = ended
         self.data = data
@@ -67,6 +71,15 @@ class Replayed:
             follow = fact.kind in (Kind.CONTENT, Kind.EXISTS, Kind.XATTRS)
             name = b"" if fact.kind == Kind.TRAIT else names.canonical(path, follow=follow)
             observation = Observation(self.began, name, fact.value, opened=True)
+            if fact.kind in _OF_ENTRIES and fact.value.startswith(b"L"):
+                # Of those some may be of the caller's making, which the value does not tell.
+                observation.value = None
+                observation.entries = self.listed.get(fact.path)
+                if observation.entries is None:
+                    execution.problem_throughout(
+                        Reason.INPUT_CHANGED,
+                        path.decode(errors="backslashreplace") + ", listed by a hit",
+                    )
             execution.observe((fact.kind, fact.path), observation)
         for output in self.outcome.outputs:
             how = REPLACED if output.path in self.existed else CREATED
@@ -78,7 +91,10 @@ class Replayed:
             if output.kind == b"l":
                 names.link(output.path, output.content)
             for at in execution.chain():
-                at.changes[output.path].times = GIVEN if output.mtime_ns >= 0 else UNTOUCHED
+                change = at.changes[output.path]
+                change.times = GIVEN if output.mtime_ns >= 0 else UNTOUCHED
+                if change.first == self.ended:
+                    change.was = self.existed.get(output.path, 0)
         at_byte = self.offset
         for fd, length in self.outcome.chunks:
             self._write(execution, fd, at_byte, length)

@@ -34,7 +34,14 @@ class Entering(Observer):
             for (kind, path), value in zip(plan.keys, plan.values, strict=True)
         )
         hit = Replayed(
-            facts, plan.outcome, plan.existed, began_ns, ended_ns, analysis.copies, offset
+            facts,
+            plan.outcome,
+            plan.existed,
+            plan.listed,
+            began_ns,
+            ended_ns,
+            analysis.copies,
+            offset,
         )
         analysis.tree.replay(task.tgid, hit)
         self._teller.hit(task, plan, began_ns, ended_ns)

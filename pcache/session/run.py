@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from stat import S_IFREG
+from stat import S_IFMT, S_IFREG
 
 from .. import config
 from ..counters import Counters
 from ..decide import Decider
 from ..errors import PcacheError
+from ..facts import entries_of, listing_value, names_value
+from ..model import Kind
 from ..store.index import Store
 from ..timing import Timing
 from ..user import User
@@ -167,10 +169,7 @@ class _Decider(Decider):
         if plan is None:
             self._meet(call.argv)
         else:
-            # Whether outputs were there before they are put in place, a record has to tell.
-            plan.existed = frozenset(
-                output.path for output in plan.outcome.outputs if os.path.lexists(output.path)
-            )
+            _note_before(plan)
         return plan
 
     def _meet(self, argv: tuple[bytes, ...]) -> None:
@@ -184,3 +183,16 @@ class _Decider(Decider):
                 status = os.stat(word)
                 if status.st_mode & 0o170000 == S_IFREG and status.st_size <= _ARGUMENT_BYTES:
                     self._digests.file_digest(word, status)
+
+
+def _note_before(plan: Plan) -> None:
+    """What a record of the caller has to tell of the time before the outputs are put in place."""
+    for output in plan.outcome.outputs:
+        with contextlib.suppress(OSError):
+            plan.existed[output.path] = S_IFMT(os.lstat(output.path).st_mode) >> 12
+    for (kind, path), value in zip(plan.keys, plan.values, strict=True):
+        if kind in (Kind.LISTING, Kind.NAMES):
+            with contextlib.suppress(OSError):
+                entries = frozenset(entries_of(path))
+                if value in (listing_value(entries), names_value(name for name, _ in entries)):
+                    plan.listed[path] = entries

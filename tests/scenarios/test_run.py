@@ -89,3 +89,25 @@ def test_of_a_user_by_sudo(user_bench: Bench) -> None:
     assert second.stdout == b"a\n1\n2\nd\n"
     assert {d.command for d in second.decisions if d.hit} == {"cat a", "sort b"}
     assert root_hit(run(user_bench))
+
+
+def test_listing_by_a_hit(bench: Bench) -> None:
+    """What the caller's record says was in the directory is what was there before it began."""
+    (bench.directory / "run.sh").write_text("cp a b\nrm z\nls\ncat c\n")
+
+    def start(c: str) -> None:
+        write(bench, a="a\n", c=c, z="")
+        (bench.directory / "b").unlink(missing_ok=True)
+
+    start("1\n")
+    assert run(bench).stdout == b"a\nb\nc\nrun.sh\n1\n"
+    start("2\n")
+    second = run(bench)
+    assert {d.command for d in second.decisions if d.hit} == {"cp a b", "rm z", "ls"}
+    start("2\n")
+    third = run(bench)
+    assert root_hit(third)
+    assert third.stdout == second.stdout == b"a\nb\nc\nrun.sh\n2\n"
+    start("2\n")
+    write(bench, more="")
+    assert run(bench).stdout == b"a\nb\nc\nmore\nrun.sh\n2\n"
