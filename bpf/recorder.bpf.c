@@ -54,6 +54,7 @@ struct scratch {
   u64 walk_mnt, walk_dentry, walk_root;
   u64 from, length, done;          /* continuation of a copy of user data */
   u64 vector, vectors, total;      /* continuation of a copy of an iovec array */
+  u32 path_size;                   /* of the path that was read, NUL included */
   u32 fd;                          /* continuation of a scan of descriptors */
   int found;                       /* result of inherited() */
   u64 arg[8]; /* six are used; a power of two bounds the index */
@@ -84,10 +85,13 @@ static __always_inline struct process *get_process(void) {
   u32 tgid = bpf_get_current_pid_tgid() >> 32;
   return processes.lookup(&tgid);
 }
+/* Returns only when the call failed: after 33 in a row. What was to follow is lost. */
 static __always_inline void tail(void *ctx, u32 slot) {
   programs.call(ctx, slot);
-  struct counters *c = get_counts(); /* reached only when the call failed */
+  struct counters *c = get_counts();
   if (c) c->failed_calls++;
+  struct process *p = get_process();
+  if (p) p->flags |= FLAG_LOST;
 }
 static __always_inline void count_fault(struct scratch *s) {
   struct counters *c = get_counts();
@@ -530,8 +534,8 @@ int handle_path(struct bpf_raw_tracepoint_args *ctx) {
   u64 f = 0;
   if (!on_fd && c->dir && (int)ARG(c->dir) >= 0) { /* AT_EMPTY_PATH, or a null path */
     u8 first = 0;
-    bpf_probe_read_user(&first, 1, (void *)ARG(c->path));
-    on_fd = !first;
+    if (bpf_probe_read_user(&first, 1, (void *)ARG(c->path)) && ARG(c->path)) count_fault(s);
+    else on_fd = !first;
   }
   if (on_fd) {
     f = fd_file(task, ARG(c->fd ? c->fd : c->dir));
@@ -543,11 +547,13 @@ int handle_path(struct bpf_raw_tracepoint_args *ctx) {
     }
   }
   if (c->args) add_args(s, c->args);
+  s->path_size = 0;
   if (f) {
     add_file(s, f, SECTION_STAT2);
   } else if (c->path) {
     u32 at = *(volatile u32 *)&s->used & (BUFFER - 1);
     n = add_string(s, ARG(c->path), SECTION_PATH, 0);
+    s->path_size = n > 0 ? n : 0;
     if (n > 1) relative = s->buffer[at + 4] != '/';
     if (relative) {
       queue_base(s, task, c->dir ? ARG(c->dir) : AT_FDCWD, SECTION_BASE);
@@ -563,6 +569,13 @@ int handle_path(struct bpf_raw_tracepoint_args *ctx) {
   tail(ctx, TAIL_RESULT);
   return 0;
 }
+/* A call may have written its result over its own path: what is there now is another one. */
+static __always_inline void refuse_overlap(struct scratch *s, struct call *c, s64 ret) {
+  u64 from = ARG(c->out), path = ARG(c->path), size = c->form == FORM_LINK ? ret : 256;
+  if (c->form != FORM_STAT && c->form != FORM_STATX && c->form != FORM_LINK) return;
+  if (c->form == FORM_STAT) size = 144;
+  if (c->path && from < path + s->path_size && path < from + size) count_fault(s);
+}
 /* Second half of handle_path: second path, results, and whether to tell it at all. */
 int tail_result(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
@@ -572,6 +585,7 @@ int tail_result(struct bpf_raw_tracepoint_args *ctx) {
     if (n <= 1 || s->buffer[at + 4] != '/') queue_base(s, task, c->dir2 ? ARG(c->dir2) : AT_FDCWD, SECTION_BASE2);
   }
   if (ret >= 0) {
+    refuse_overlap(s, c, ret);
     if (c->form == FORM_STAT) add_stat(s, ARG(c->out), 0);
     else if (c->form == FORM_STATX) add_stat(s, ARG(c->out), 1);
     else if (c->form == FORM_LINK) add_user(s, ARG(c->out), ret);
@@ -677,8 +691,8 @@ int handle_writev(struct bpf_raw_tracepoint_args *ctx) {
     if (total >= (u64)ret) return 0;
     if (s->done >= s->length) { /* next struct iovec { base, len } */
       u64 v[2] = {};
-      if (!s->vectors) return 0;
-      bpf_probe_read_user(v, 16, (void *)s->vector);
+      if (!s->vectors) goto cut;
+      if (bpf_probe_read_user(v, 16, (void *)s->vector)) goto cut;
       s->vector += 16; s->vectors--;
       s->from = v[0]; s->length = v[1]; s->done = 0;
       if (!v[1]) continue; /* else its bytes now: UIO_MAXIOV (1024) pieces fit into 33 instances */
@@ -694,6 +708,7 @@ int handle_writev(struct bpf_raw_tracepoint_args *ctx) {
     s->done += n; s->total = total + n;
   }
   tail(ctx, HANDLER_WRITEV);
+cut:
   s->event.flags |= FLAG_TRUNCATED; s->used = 0;
   output(s);
   return 0;
@@ -781,9 +796,10 @@ int handle_message(struct bpf_raw_tracepoint_args *ctx) {
   struct process *p = get_process();
   u64 control = 0, name = 0, f = fd_file(task, ARG(c->fd));
   if (!p || ret < 0 || !f) return 0;
-  bpf_probe_read_user(&control, 8, (void *)(ARG(c->out) + 40)); /* msghdr.msg_controllen */
-  if (s->event.nr == NR_SENDMSG) bpf_probe_read_user(&name, 8, (void *)ARG(c->out)); /* msg_name */
-  if (!control && !name && inherited(s, p, f) < 0) return 0;
+  int unread = bpf_probe_read_user(&control, 8, (void *)(ARG(c->out) + 40)); /* msghdr.msg_controllen */
+  if (s->event.nr == NR_SENDMSG) unread |= bpf_probe_read_user(&name, 8, (void *)ARG(c->out)); /* msg_name */
+  if (!unread && !control && !name && inherited(s, p, f) < 0) return 0;
+  if (unread) count_fault(s);
   add_args(s, c->args);
   add_open(s, f, SECTION_STAT2);
   output(s);

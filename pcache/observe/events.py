@@ -20,7 +20,7 @@ _ARGS, _PATH, _PATH2, _BASE, _BASE2, _FILE, _FILE2, _STAT, _STAT2, _OUT, _HANDLE
 # enum event_flags
 LOST, FAULT, TRUNCATED, INHERITED = 1, 2, 4, 8
 # enum walk_end
-WALK_ROOT, WALK_DELETED = 1, 32
+WALK_ROOT, WALK_FAULT, WALK_TRUNCATED, WALK_DELETED = 1, 8, 16, 32
 # enum stamp_state
 _QUERIED, _WRITERS = 1, 2
 
@@ -144,14 +144,14 @@ class Body:
             elif kind == _PATH2:
                 self.raw_path2 = self.path2 = record[at : at + length - 1]
             elif kind == _BASE:
-                self.base, self.homeless = _walk(record, at, length)
+                self.base, self.homeless = self._walk(record, at, length)
             elif kind == _BASE2:
-                base2, homeless = _walk(record, at, length)
+                base2, homeless = self._walk(record, at, length)
                 self.homeless |= homeless
             elif kind == _FILE:
-                self.file, self.deleted = _walk(record, at, length)
+                self.file, self.deleted = self._walk(record, at, length)
             elif kind == _FILE2:
-                self.file2, _ = _walk(record, at, length)
+                self.file2, _ = self._walk(record, at, length)
             elif kind == _STAT:
                 self.stamp = Stamp(record, at)
             elif kind == _STAT2:
@@ -166,6 +166,21 @@ class Body:
         self.path = _join(self.base, self.path)
         self.path2 = _join(base2, self.path2)
 
+    def _walk(self, record: bytes, at: int, length: int) -> tuple[bytes | None, bool]:
+        """(path or None, whether its name was unlinked): names come leaf first, each ended by NUL.
+
+        A way that was not followed to its end makes the event one of FLAG_TRUNCATED.
+        """
+        (status,) = struct.unpack_from("<I", record, at)
+        if status & (WALK_FAULT | WALK_TRUNCATED):
+            self.flags |= TRUNCATED
+        if not status & WALK_ROOT:
+            return None, bool(status & WALK_DELETED)
+        names = record[at + 4 : at + length].split(b"\0")
+        names.pop()
+        names.reverse()
+        return b"/" + b"/".join(names), bool(status & WALK_DELETED)
+
 
 def _join(base: bytes | None, path: bytes | None) -> bytes | None:
     if path is None or path.startswith(b"/"):
@@ -175,17 +190,6 @@ def _join(base: bytes | None, path: bytes | None) -> bytes | None:
     if not path:
         return base
     return base + path if base == b"/" else base + b"/" + path
-
-
-def _walk(record: bytes, at: int, length: int) -> tuple[bytes | None, bool]:
-    """(path or None, whether its name was unlinked): names come leaf first, each ended by NUL."""
-    (status,) = struct.unpack_from("<I", record, at)
-    if not status & WALK_ROOT:
-        return None, bool(status & WALK_DELETED)
-    names = record[at + 4 : at + length].split(b"\0")
-    names.pop()
-    names.reverse()
-    return b"/" + b"/".join(names), bool(status & WALK_DELETED)
 
 
 class Descriptor:

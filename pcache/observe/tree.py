@@ -99,7 +99,7 @@ class Tree:
                 self.accesses.handle(Event(ts, ret, tid, process, execution, body, aux))
             elif kind == events.DATA:
                 offset = base + at + events.HEADER.size
-                self.accesses.data(tid, flags, offset, record[events.HEADER.size :])
+                self.accesses.data(execution, tid, flags, offset, record[events.HEADER.size :])
             elif kind == events.FORK:
                 self._fork(process, aux, record)
             elif kind == events.ARGS:
@@ -173,7 +173,12 @@ class Tree:
         execution.filename = body.path or b""
         execution.cwd = body.base
         if body.file is None or body.base is None or body.path is None or body.deleted:
-            execution.problem_throughout(Reason.UNSUPPORTED, "program outside the root directory")
+            if body.flags & (events.FAULT | events.TRUNCATED):
+                evidence = "path of the program or of its working directory"
+                execution.problem_throughout(Reason.EVENTS_LOST, evidence)
+            else:
+                evidence = "program outside the root directory"
+                execution.problem_throughout(Reason.UNSUPPORTED, evidence)
             return
         if body.homeless:
             execution.problem_throughout(Reason.UNSUPPORTED, "its working directory was removed")

@@ -6,6 +6,7 @@ events as `pcache trace` does.
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -19,18 +20,14 @@ from xxhash import xxh3_128_digest
 
 from pcache import fingerprint
 from pcache.counters import Counters
-from pcache.descriptors import OwnFds
-from pcache.facts import Facts
-from pcache.model import Key, Kind, Output, Record, Uncacheable
-from pcache.observe.conditions import Clock, Conditions
-from pcache.observe.events import Stamp
-from pcache.observe.executions import Execution, Observation
+from pcache.model import Kind, Output, Record, Uncacheable
+from pcache.observe.executions import Execution
 from pcache.observe.loaded import load
 from pcache.observe.program import image
 from pcache.observe.recorder import Recorder
 from pcache.observe.recording import Recording
 from pcache.observe.syscall_table import NUMBERS
-from pcache.observe.tree import Tree
+from pcache.session.analysis import Analysis
 from pcache.store.index import Store
 
 PROBES = Path(__file__).resolve().parent.parent / "probes"
@@ -189,9 +186,9 @@ class Recorded:
 
 
 class Lab:
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, ring_bytes: int = RING_BYTES) -> None:
         self.directory = directory
-        self.recorder = Recorder(load(image()), RING_BYTES)
+        self.recorder = Recorder(load(image()), ring_bytes)
         self.store = Store.open(os.fsencode(directory / "store"), counters=Counters())
         self._lost = 0
 
@@ -232,7 +229,6 @@ class Lab:
         fds: Mapping[int, int] | None = None,
         prepare: Callable[[], object] | None = None,
         during: Callable[[int], object] | None = None,
-        clock: Clock | None = None,
         capture: bool = False,
         late: bool = False,
     ) -> Recorded:
@@ -247,7 +243,8 @@ class Lab:
         executable = os.fsencode(command[0])
         argv = [os.fsencode(word) for word in command]
         with _spool(self.directory) as spool, _spool(self.directory) as copies:
-            analysis = _Analysis(self.store, spool.fileno(), copies.fileno(), clock or Clock())
+            analysis = Analysis(self.store, spool.fileno(), copies.fileno(), Counters())
+            gc.enable()  # the tests' process lives on
             recording = Recording(self.recorder, spool.fileno())
             gate, opener = os.pipe()
             pid = os.fork()
@@ -270,10 +267,16 @@ class Lab:
             status = self._follow(pid, recording, analysis, late=late)
             lost = recording.counts()["lost"] - self._lost
             self._lost += lost
-            return Recorded(analysis.settle(), status, lost)
+            # Before they are settled, which gives up what the labels are made of.
+            labels = {seen: seen.label() for seen in analysis.tree.executions}
+            seen = [
+                Seen(execution, result, self.store, labels[execution])
+                for execution, result in analysis.settled("", ())
+            ]
+            return Recorded(seen, status, lost)
 
     @staticmethod
-    def _follow(pid: int, recording: Recording, analysis: _Analysis, *, late: bool) -> int:
+    def _follow(pid: int, recording: Recording, analysis: Analysis, *, late: bool) -> int:
         pidfd = os.pidfd_open(pid)
         ended = select.poll()
         ended.register(pidfd, select.POLLIN)
@@ -288,45 +291,6 @@ class Lab:
         recording.finish()
         analysis.tree.feed(*recording.news())
         return status
-
-
-class _Analysis:
-    def __init__(self, store: Store, spool: int, copies: int, clock: Clock) -> None:
-        self._store = store
-        self.tree = Tree(
-            spool,
-            copies,
-            self._met,
-            self._met_unseen,
-            self._ended,
-        )
-        context = self.tree.accesses.context
-        self.conditions = Conditions(
-            store.digests,
-            store.blobs,
-            Facts(store.digests, OwnFds(), Counters()),
-            context,
-            clock,
-        )
-
-    # Conditions need the tree's context, and the tree needs these.
-
-    def _met(self, name: bytes, stamp: Stamp) -> None:
-        self.conditions.meet(name, stamp)
-
-    def _met_unseen(self, key: Key, observation: Observation) -> None:
-        self.conditions.meet_unseen(key, observation)
-
-    def _ended(self, execution: Execution) -> None:
-        self.conditions.capture(execution)
-
-    def settle(self) -> list[Seen]:
-        self.tree.accesses.context.kept.close()
-        labels = [execution.label() for execution in self.tree.executions]
-        return [
-            Seen(execution, self.conditions.settle(execution), self._store, label)
-            for execution, label in zip(self.tree.executions, labels, strict=True)
-        ]
 
 
 def _spool(directory: Path) -> tempfile._TemporaryFileWrapper[bytes]:

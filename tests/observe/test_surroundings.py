@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from pcache.model import Reason
-from pcache.observe.conditions import Clock
 from tests.observe.lab import Buffer, Lab, Ref, call
 
 pytestmark = pytest.mark.root
@@ -145,11 +144,3 @@ def test_shared_object_known_by_its_number(lab: Lab, work: Path) -> None:
     finally:
         subprocess.run(["ipcrm", "-m", str(number)], check=True)
     assert Reason.SHARED_MEMORY in root.reasons
-
-
-def test_clock_set(lab: Lab, work: Path) -> None:
-    """Nothing that was stamped before can be compared with what is stamped after."""
-    clock = Clock()
-    assert not clock.stepped()
-    clock._offset += 10**9
-    assert clock.stepped()

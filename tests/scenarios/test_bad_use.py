@@ -163,6 +163,21 @@ def test_store_fills_up_while_recording(full_disk: Bench) -> None:
     assert (full_disk.directory / "out").stat().st_size == 2688895
 
 
+def test_spool_fills_up(full_disk: Bench) -> None:
+    """What the command prints does not fit where events are kept: the recording ends, it does
+    not."""
+    command = ("sh", "-c", "seq 400000; echo done >&2; exit 5")
+    words = (command, full_disk.directory, full_disk.env, Stdio())
+    printed = "".join(f"{n}\n" for n in range(1, 400001)).encode()
+    done = full_disk.launcher.trace(*words, ())
+    assert ended(done) == (5, printed, b"done\n")
+    assert "nothing of this run is stored: cannot write the spool: No space left" in done.own
+    assert done.counters["records stored"] == done.counters["records known"] == 0
+    again = full_disk.launcher.replay(*words, ())
+    assert ended(again) == (5, printed, b"done\n")
+    assert again.counters["hits"] == 0
+
+
 def test_unwritable_store(prepared: Bench, as_user: Run, ordinary_user: object) -> None:
     """Another user's store: the command runs, the message names the place."""
     prepared.store.chmod(0o755)

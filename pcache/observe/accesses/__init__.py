@@ -12,7 +12,7 @@ from stat import S_ISDIR
 
 from ...model import Key, Reason
 from ..events import FAULT, INHERITED, LOST, TRUNCATED, Stamp
-from ..executions import Observation
+from ..executions import Execution, Observation
 from ..syscall_table import NAMES as SYSCALL_NAMES
 from ..syscall_table import NUMBERS
 from .changing import Changing
@@ -31,6 +31,12 @@ _LOOKING = frozenset(
         *("stat", "lstat", "newfstatat", "statx", "readlink", "readlinkat", "access", "faccessat"),
         *("faccessat2", "execve", "execveat", "open", "openat", "openat2", "creat"),
     )
+)
+
+_INCOMPLETE = (
+    (LOST, "events of the process were lost"),
+    (FAULT, "unreadable argument"),
+    (TRUNCATED, "a path cut short"),
 )
 
 
@@ -78,7 +84,7 @@ class Accesses:
         self._streams.forget(event.tid)
         self._looking.forget(event.tid)
         if body.flags & (LOST | FAULT | TRUNCATED) and body.err != errno.EFAULT:
-            what = "events of the process were lost" if body.flags & LOST else "unreadable argument"
+            what = next(what for flag, what in _INCOMPLETE if body.flags & flag)
             event.execution.problem_throughout(
                 Reason.EVENTS_LOST, f"{SYSCALL_NAMES[body.nr]}: {what}"
             )
@@ -98,10 +104,10 @@ class Accesses:
         else:
             handler(event)
 
-    def data(self, tid: int, flags: int, offset: int, data: bytes) -> None:
+    def data(self, execution: Execution, tid: int, flags: int, offset: int, data: bytes) -> None:
         """Bytes of the last call of thread `tid`; `offset` is where they lie in the spool."""
         self._streams.data(tid, flags, offset, len(data))
-        self._looking.data(tid, data)
+        self._looking.data(execution, tid, flags, data)
 
 
 def _refuse_directory(event: Event) -> None:

@@ -12,7 +12,7 @@ from stat import S_IFLNK, S_IFMT, S_IFREG
 from ...facts import ABSENT, OK, content_value, error_value
 from ...model import Key, Kind, Reason
 from .. import pseudo
-from ..events import Body, Stamp
+from ..events import FAULT, TRUNCATED, Body, Stamp
 from ..executions import ATTRIBUTES, CREATED, REMOVED, REPLACED, Execution, Observation
 from ..history import History
 from ..kept import KeptFiles
@@ -152,7 +152,8 @@ class Context:
                 Reason.UNSUPPORTED, f"a path of {len(path)} bytes in {SYSCALL_NAMES[body.nr]}"
             )
             return None
-        if path is None and body.err not in (errno.EFAULT, errno.EBADF):
+        known = body.flags & (FAULT | TRUNCATED) or body.err in (errno.EFAULT, errno.EBADF)
+        if path is None and not known:
             event.execution.problem_throughout(
                 Reason.UNSUPPORTED,
                 f"{SYSCALL_NAMES[event.body.nr]}: a path outside the root directory",

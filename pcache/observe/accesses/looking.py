@@ -10,7 +10,8 @@ from stat import S_ISREG
 from ...facts import OK
 from ...model import Kind, Reason
 from .. import pseudo
-from ..executions import Observation, PartOfListing
+from ..events import FAULT, TRUNCATED
+from ..executions import Execution, Observation, PartOfListing
 from ..syscall_table import NAMES as SYSCALL_NAMES
 from .context import Context, Event, Handler
 from .streams import Streams
@@ -50,10 +51,12 @@ class Looking:
         self._listing_of.pop(tid, None)
         self._rest.pop(tid, None)
 
-    def data(self, tid: int, data: bytes) -> None:
+    def data(self, execution: Execution, tid: int, flags: int, data: bytes) -> None:
         """Bytes of a listing by thread `tid`, if it is listing."""
         listing = self._listing_of.get(tid)
         if listing is not None:
+            if flags & (FAULT | TRUNCATED):
+                execution.problem_throughout(Reason.EVENTS_LOST, "part of a listing")
             entries, rest = _directory_entries(self._rest.get(tid, b"") + data)
             self._rest[tid] = rest
             self._listings.setdefault(listing, set()).update(entries)
