@@ -26,7 +26,9 @@ from .syscall_table import NAMES as SYSCALL_NAMES
 _INHERITED, _SCANNED = 32, 256
 _TIF_ADDR32 = 1 << 29
 _DUMPED = 0x80  # WCOREFLAG
-_CLONE_NAMESPACES = 0x7E020000
+# linux/sched.h
+_CLONE_NAMESPACES = 0x7E020080
+_CLONE_FS, _CLONE_INTO_CGROUP = 0x200, 0x2_0000_0000
 _SIGPIPE = 13
 # Signals a program brings upon itself by what it does: SIGILL TRAP ABRT BUS FPE SEGV SYS.  Not
 # SIGXCPU and SIGXFSZ: limits are no part of a call.
@@ -148,9 +150,17 @@ class Tree:
         for at in execution.chain():
             at.alive += 1
         body = self._decoder.body(record)
-        if body.args and body.args[0] & _CLONE_NAMESPACES:
+        flags = body.args[0] if body.args else 0
+        if flags & _CLONE_NAMESPACES:
             execution.problem_throughout(Reason.NAMESPACE, "clone with new namespaces")
             handed_down = (Reason.NAMESPACE, "started in namespaces of its own")
+            self._processes[child].handed_down.append(handed_down)
+        if flags & _CLONE_FS:
+            evidence = "clone with a common working directory"
+            execution.problem_throughout(Reason.UNSUPPORTED, evidence)
+        if flags & _CLONE_INTO_CGROUP:
+            execution.problem_throughout(Reason.UNSUPPORTED, "clone into a control group")
+            handed_down = (Reason.UNSUPPORTED, "started in a control group of its caller's choice")
             self._processes[child].handed_down.append(handed_down)
 
     def _exec(self, process: Process, started: int, record: bytes) -> None:

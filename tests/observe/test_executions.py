@@ -80,6 +80,46 @@ def test_ways_to_start(lab: Lab, work: Path, method: str) -> None:
     assert seen.root.stream(1) == b"x\n"
 
 
+CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_VFORK = 0x100, 0x200, 0x400, 0x4000
+CLONE_NEWTIME, CLONE_INTO_CGROUP = 0x80, 0x2_0000_0000
+
+
+@pytest.mark.parametrize(
+    "flags", [0, CLONE_VM | CLONE_VFORK, CLONE_VFORK, CLONE_FILES], ids=lambda flags: f"{flags:#x}"
+)
+def test_clone3(lab: Lab, work: Path, flags: int) -> None:
+    (work / "looked-at").write_text("one")
+    script = "cat looked-at; echo new >made; exit 3"
+    words = (f"{flags:x}", "-", "/bin/sh", "-c", script)
+    seen = lab.record(lab.probe("clone3"), *words, cwd=work, capture=True)
+    assert [one.label.split()[0] for one in seen.all[1:]] == ["/bin/sh", "cat"]
+    for one in (seen.root, seen.all[1]):
+        assert (one.status, one.stream(1)) == (3 << 8, b"one")
+        assert one.content(work / "looked-at") == lab.value("one")
+        assert one.output(work / "made") == ("f", 0o644, b"new\n")
+    assert seen.all[1].execution.parent is seen.root.execution
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason", "evidence"),
+    [
+        (CLONE_NEWTIME, Reason.NAMESPACE, "clone with new namespaces"),
+        (CLONE_FS, Reason.UNSUPPORTED, "clone with a common working directory"),
+        (CLONE_INTO_CGROUP, Reason.UNSUPPORTED, "clone into a control group"),
+    ],
+    ids=["time", "directory", "cgroup"],
+)
+def test_clone3_into_something_else(
+    lab: Lab, work: Path, cgroup: Path, flags: int, reason: str, evidence: str
+) -> None:
+    words = (lab.probe("clone3"), f"{flags:x}", cgroup, "/bin/sh", "-c", "exit 3")
+    seen = lab.record("/usr/bin/env", *words, cwd=work)
+    assert seen.status == 3 << 8
+    env, root, child = seen.all
+    assert env.reasons == root.reasons == {reason: evidence}
+    assert (reason in child.reasons) == (flags != CLONE_FS)
+
+
 def test_large_arguments_and_environment(lab: Lab, work: Path) -> None:
     words = [f"{number:0100000}" for number in range(6)]
     env = {**PLAIN_ENV, **{f"V{number}": "v" * 100_000 for number in range(6)}}

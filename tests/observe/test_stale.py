@@ -5,11 +5,9 @@ Each case is a command that a recorder which overlooks something would answer wr
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -135,21 +133,6 @@ def test_replay_does_as_the_plain_command(tmp_path: Path, case: Case) -> None:
     start(case.change)
     replay = run(work, *pcache("replay"), "sh", "-c", then), state(work)
     assert replay == plain, recorded[2].decode()
-
-
-@pytest.fixture
-def cgroup(tmp_path: Path) -> Iterator[Path]:
-    """A control group, reached by a mount whose path does not tell what it is."""
-    place = tmp_path / "groups"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "cgroup2", "none", place], check=True)
-    group = place / f"pcache-test-{os.getpid()}"
-    try:
-        group.mkdir()
-        yield group
-        group.rmdir()
-    finally:
-        subprocess.run(["umount", place], check=True)
 
 
 @pytest.mark.parametrize("file", ["cgroup.max.depth", "cgroup.procs"])
