@@ -201,20 +201,6 @@ def test_many_descriptors(lab: Lab, work: Path) -> None:
     assert Reason.DESCRIPTOR_PASSING in root.reasons
 
 
-def test_same_thing_twice(lab: Lab, work: Path) -> None:
-    (work / "a").write_text("one")
-    command = "cat a | sort >b; ls; mkdir -p d; cp a d/; test -e none; grep -r o d"
-    first = lab.shell(command, cwd=work)
-    for name in ("b", "d/a"):
-        (work / name).unlink()
-    (work / "d").rmdir()
-    second = lab.shell(command, cwd=work)
-    kept = {one.label: one.strong for one in first.all if not one.reasons}
-    again = {one.label: one.strong for one in second.all if not one.reasons}
-    assert kept == again
-    assert any(label.startswith("/bin/sh") for label in kept)
-
-
 # What others do meanwhile
 
 
