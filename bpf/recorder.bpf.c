@@ -892,17 +892,18 @@ int on_exit(struct bpf_raw_tracepoint_args *ctx) {
   return 0;
 }
 
-/* A sigset_t of the signals 1 to 31 that are ignored; the others start with their defaults.  Without
- * branches: Linux 6.1's verifier would follow each of the 2^31 ways through them. */
-static __always_inline u64 ignored_signals(struct scratch *s, u64 sighand) {
+/* Which of the 31 signals that begin with number `first` + 1 are ignored, as a sigset_t; the others
+ * start with their defaults.  Without branches: Linux 6.1's verifier would follow each of the 2^31
+ * ways through them. */
+static __always_inline u64 ignored_signals(struct scratch *s, u64 sighand, u32 first) {
   u64 found = 0;
-  if (bpf_probe_read_kernel(s->block, 31 * 32, (void *)(sighand + O_SIGHAND_ACTION))) return ~0ULL;
+  if (bpf_probe_read_kernel(s->block, 31 * 32, (void *)(sighand + O_SIGHAND_ACTION + first * 32))) return ~0ULL;
 #pragma unroll
   for (int i = 0; i < 31; i++) { /* struct k_sigaction: 32 bytes, the handler first */
     u64 other = FIELD(s->block, i * 32, u64) ^ 1; /* 0: SIG_IGN */
     u64 sign = other | -other;
     BARRIER(sign);
-    found |= (~sign >> 63) << i;
+    found |= (~sign >> 63) << (i + first);
   }
   return found;
 }
@@ -924,7 +925,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx) {
   RD(w, cred + O_CRED_EGID); s->arg[2] = w;
   RD(w, task + O_TASK_TI_FLAGS); s->arg[3] = w; /* TIF_ADDR32 (bit 29): a 32-bit program */
   RD(v, task + O_TASK_SIGHAND);
-  s->arg[4] = ignored_signals(s, v);
+  s->arg[4] = ignored_signals(s, v, 0) | ignored_signals(s, v, 33); /* 32, 33: signalsets.py */
   RD(v, task + O_TASK_BLOCKED); s->arg[5] = v;
   add_args(s, 0x3f);
   RD(v, bprm + O_BPRM_FILENAME);

@@ -105,7 +105,8 @@ class FdView:
             raise
 
     def trait(self, name: bytes) -> bytes:
-        """Value of a fact of kind TRAIT: processors it may run on, groups, or nice value."""
+        """Value of a fact of kind TRAIT: processors it may run on, scheduling policy with its
+        priority, groups, or nice value."""
         raise NotImplementedError
 
     def kinds(self) -> tuple[bytes, bytes, bytes]:
@@ -133,9 +134,14 @@ class OwnFds(FdView):
 
 
 def scheduling_trait(name: bytes, tid: int) -> bytes:
-    """Value of the trait `affinity` or `priority` of a task; 0 is this one.  Raises OSError."""
+    """Value of the trait `affinity`, `policy` or `priority` of a task; 0 is this one.
+
+    Raises OSError.
+    """
     if name == b"affinity":
         return numbers(os.sched_getaffinity(tid))
+    if name == b"policy":
+        return b"%d %d" % (os.sched_getscheduler(tid), os.sched_getparam(tid).sched_priority)
     return b"%d" % os.getpriority(os.PRIO_PROCESS, tid)
 
 

@@ -123,7 +123,7 @@ class Kind:
     FD: Final = b"f"
     """The path is a decimal descriptor number: its kind, as in `Call.fds`."""
     TRAIT: Final = b"P"
-    """The path is `affinity`, `groups` or `priority`: what the process was handed down of that kind
+    """The path is `affinity`, `groups`, `policy` or `priority`: what the process was handed down
     (`pcache.descriptors.FdView.trait`), where it has asked."""
     XATTRS: Final = b"X"
     """The names of the extended attributes, following links."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 # Not from the module `signal`, whose enumerations take long to load.
 from _signal import (
+    SIG_BLOCK,
+    SIG_IGN,
     SIGCONT,
     SIGHUP,
     SIGINT,
@@ -15,6 +17,9 @@ from _signal import (
     SIGURG,
     SIGWINCH,
     SIGXFSZ,
+    getsignal,
+    pthread_sigmask,
+    valid_signals,
 )
 
 HARMLESS_TO_IGNORE = sum(
@@ -28,5 +33,19 @@ HARMLESS_TO_IGNORE = sum(
 terminals and outsiders, which makes uncacheable whatever they reach, or of a failed write, which is
 not kept either."""
 
-JUDGED = ~(0b11 << 31)
-"""Not 32 and 33, which glibc keeps for itself: its posix_spawn(3) has programs ignore them."""
+_OF_THE_LIBRARY = 0b11 << 31
+"""32 and 33, which glibc keeps for itself: its posix_spawn(3) has programs ignore them."""
+
+UNUSUAL = ((1 << 64) - 1) & ~(HARMLESS_TO_IGNORE | _OF_THE_LIBRARY)
+"""A program that finds one of these ignored or blocked may do something else than it usually does,
+and nothing in its call tells of it."""
+
+
+def unusual_here() -> int:
+    """Those of UNUSUAL that this process, and so the command it starts, ignores or blocks."""
+    blocked = pthread_sigmask(SIG_BLOCK, ())
+    return sum(
+        1 << (number - 1)
+        for number in valid_signals()
+        if UNUSUAL >> (number - 1) & 1 and (number in blocked or getsignal(number) == SIG_IGN)
+    )

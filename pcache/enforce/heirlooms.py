@@ -1,8 +1,9 @@
 """What a program was handed down although no call tells of it: is it what the command was given?
 
-Limits, the personality, capabilities, ignored and blocked signals change what a program does, but
-its call is the same.  The recorder does not keep programs for which the tree had changed one of
-them (observe/accesses/heirlooms.py); this is the same rule for replays.
+Limits, the personality and capabilities change what a program does, but its call is the same; and
+so do ignored and blocked signals, which must be the usual ones for the command too.  The recorder
+does not keep programs for which the tree had changed one of them (observe/accesses/heirlooms.py);
+this is the same rule for replays.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 
 from pcache.enforce import syscalls
-from pcache.signalsets import HARMLESS_TO_IGNORE, JUDGED
+from pcache.signalsets import UNUSUAL
 
 _STATUS_FIELDS = (b"\nCapBnd:", b"\nCapAmb:", b"\nCapInh:")
 _BLOCKED, _IGNORED = b"\nSigBlk:\t", b"\nSigIgn:\t"
@@ -28,7 +29,6 @@ class Heirlooms:
     _limits = b""
     _fields: tuple[bytes, ...] = ()
     _personality = 0
-    _signals = 0
 
     @classmethod
     def difference(cls, directory: bytes, status: bytes) -> str:
@@ -40,7 +40,7 @@ class Heirlooms:
             cls._learn()
         if tuple(_line(status, name) for name in _STATUS_FIELDS) != cls._fields:
             return "other capabilities"
-        if (_mask(status, _IGNORED) | _mask(status, _BLOCKED)) & JUDGED & ~cls._signals:
+        if (_mask(status, _IGNORED) | _mask(status, _BLOCKED)) & UNUSUAL:
             return "signals ignored or blocked"
         limits = _read(directory + b"limits")
         if limits != cls._limits and _restricted(limits, cls._limits):
@@ -54,8 +54,6 @@ class Heirlooms:
     def _learn(cls) -> None:
         status = _read(b"/proc/self/status")
         cls._fields = tuple(_line(status, name) for name in _STATUS_FIELDS)
-        # Not those blocked here, which a supervisor may do for reasons of its own.
-        cls._signals = _mask(status, _IGNORED) | HARMLESS_TO_IGNORE
         # Not from /proc/self, which is closed to a root that acts as somebody else.
         cls._personality = syscalls.personality()
         cls._limits = _read(b"/proc/self/limits")

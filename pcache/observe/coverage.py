@@ -37,7 +37,9 @@ OBSERVED: dict[str, str] = {
     "handed down: programs started afterwards are not cacheable": """
         setrlimit prlimit64 personality seccomp prctl landlock_restrict_self capset""",
     "handed down: inputs of those who ask, unless the tree itself has changed them": """
-        sched_setaffinity sched_getaffinity setpriority getpriority getgroups""",
+        sched_setaffinity sched_getaffinity setpriority getpriority getgroups sched_setscheduler
+        sched_getscheduler sched_setparam sched_getparam sched_setattr sched_getattr
+        sched_rr_get_interval""",
     "host name and kernel version are facts": "uname",
     "System V IPC: private objects only": """
         shmget shmat shmctl semget semop semtimedop semctl msgget msgsnd msgrcv msgctl""",
@@ -70,9 +72,7 @@ IRRELEVANT: dict[str, str] = {
         shmdt""",
     "where memory lies and how soon it runs decide speed, not results": """
         mbind set_mempolicy get_mempolicy set_mempolicy_home_node migrate_pages move_pages
-        sched_yield sched_setparam sched_getparam sched_setscheduler sched_getscheduler
-        sched_get_priority_max sched_get_priority_min sched_rr_get_interval sched_setattr
-        sched_getattr getcpu ioprio_set
+        sched_yield sched_get_priority_max sched_get_priority_min getcpu ioprio_set
         readahead fadvise64 cachestat""",
     "synchronisation within the tree": """
         futex futex_waitv futex_wake futex_wait futex_requeue set_robust_list get_robust_list

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from ..model import Key, Kind, Reason
 from ..rules import DEFAULT, Policy
-from ..signalsets import HARMLESS_TO_IGNORE
+from ..signalsets import UNUSUAL
 from . import events, pseudo
 from .accesses import Accesses, Event, Process
 from .events import Stamp
@@ -60,8 +60,6 @@ class Tree:
         self._policy = policy
         self._interpreters = Interpreters()
         self._replayed: dict[int, Replayed] = {}
-        self._signals = 0
-        """Those that a program may find ignored or blocked."""
 
     def root(self, pid: int) -> None:
         """The process that is recorded from its first execve on."""
@@ -245,11 +243,10 @@ class Tree:
                     at.problem(Reason.INPUT_CHANGED, _text(program))
             return []
 
-    def _refuse_signals(self, execution: Execution, ignored: int, blocked: int) -> None:
+    @staticmethod
+    def _refuse_signals(execution: Execution, ignored: int, blocked: int) -> None:
         """Ignored and blocked signals outlast an execve; no call tells of them."""
-        if execution.parent is None:
-            self._signals = ignored | blocked | HARMLESS_TO_IGNORE
-        unusual = (ignored | blocked) & ~self._signals
+        unusual = (ignored | blocked) & UNUSUAL
         if unusual:
             execution.problem(
                 Reason.UNSUPPORTED, f"signals ignored or blocked by its caller: {unusual:#x}"

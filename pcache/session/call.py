@@ -8,6 +8,7 @@ from pcache import image
 from pcache.descriptors import OwnFds
 from pcache.errors import CommandNotExecutable, CommandNotFound
 from pcache.model import Call
+from pcache.signalsets import unusual_here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,14 +47,15 @@ class Command:
         self.argv = tuple(words)
         self.fds = OwnFds()
         self.call: Call | None = None
-        """None where only the kernel can judge: unreadable, set-user-ID, another architecture."""
+        """None where only the kernel can judge (unreadable, set-user-ID, another architecture),
+        and where its result is not that of the call alone."""
         try:
             self.path, self.argv, (executable, argv) = image.resolve_command(
                 self.path, self.argv, self.cwd
             )
         except OSError:
             return
-        if not self.cwd:
+        if not self.cwd or unusual_here():
             return
         umask = os.umask(0o077)
         os.umask(umask)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -275,9 +276,10 @@ def test_disk_full(lab: Lab, work: Path) -> None:
     "wrapper",
     [
         *("ulimit -f 1;", "ulimit -n 20;", "setarch i686", "env --ignore-signal=USR1"),
-        "setpriv --bounding-set=-chown",
+        *("setpriv --bounding-set=-chown", "env --ignore-signal=RTMAX"),
+        "env --block-signal=RTMIN+1",
     ],
-    ids=["file size", "descriptors", "personality", "ignored", "capabilities"],
+    ids=["file size", "descriptors", "personality", "ignored", "capabilities", "rt", "blocked"],
 )  # fmt: skip
 def test_what_programs_are_handed_down(lab: Lab, work: Path, wrapper: str) -> None:
     """Their calls do not tell, so their records would be taken for those of the plain program."""
@@ -286,14 +288,31 @@ def test_what_programs_are_handed_down(lab: Lab, work: Path, wrapper: str) -> No
     assert not seen.root.reasons
 
 
-@pytest.mark.parametrize("change, ask", [("taskset -c 0", "nproc"), ("nice -n 5", "nice")])
-def test_what_only_those_depend_on_who_ask(lab: Lab, work: Path, change: str, ask: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "ask", "trait"),
+    [
+        ("taskset -c 0", "nproc", b"affinity"),
+        ("nice -n 5", "nice", b"priority"),
+        ("chrt -b 0", "python3 -IS policy.py", b"policy"),
+    ],
+    ids=["affinity", "nice value", "policy"],
+)
+def test_what_only_those_depend_on_who_ask(
+    lab: Lab, work: Path, change: str, ask: str, trait: bytes
+) -> None:
+    (work / "policy.py").write_text("import os; os.sched_getscheduler(0)")
     seen = lab.shell(f"{change} uname -m; {change} {ask}; true", cwd=work)
     asking = next(one for one in seen.all[1:] if one.label == ask)
     assert Reason.UNSUPPORTED in asking.reasons
     assert not any(one.reasons for one in seen.all if one is not asking)
-    trait = b"affinity" if ask == "nproc" else b"priority"
     assert lab.shell(f"{ask}; true", cwd=work).root.fact(Kind.TRAIT, trait) is not None
+
+
+def test_nice_value_set_with_the_policy(lab: Lab, work: Path) -> None:
+    attributes = struct.pack("<IIQi28x", 48, 0, 0, 5)  # struct sched_attr: size, ..., nice
+    run_nice = call("execve", "/usr/bin/nice", Strings(b"nice"), 0)
+    seen = lab.calls(call("sched_setattr", 0, attributes, 0), run_nice, cwd=work)
+    assert Reason.UNSUPPORTED in seen.all[-1].reasons
 
 
 def test_another_root(lab: Lab, work: Path) -> None:

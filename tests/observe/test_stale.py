@@ -135,6 +135,23 @@ def test_replay_does_as_the_plain_command(tmp_path: Path, case: Case) -> None:
     assert replay == plain, recorded[2].decode()
 
 
+@pytest.mark.parametrize(
+    ("given", "number"), [("--ignore-signal=USR1", 10), ("--block-signal=RTMAX", 64)]
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_signals_that_the_command_is_given(
+    tmp_path: Path, given: str, number: int, first: bool
+) -> None:
+    """One run is given them, the other is not."""
+    command = ("sh", "-c", f"kill -{number} $$; echo alive")
+    unusual = ("env", given)
+    one, other = (unusual, ()) if first else ((), unusual)
+    recorded = run(tmp_path, *one, *pcache("trace", "--as-root", "--explain"), *command)
+    plain = run(tmp_path, *other, *command)
+    assert (plain[1] == b"alive\n") != (recorded[1] == b"alive\n")
+    assert run(tmp_path, *other, *pcache("replay"), *command) == plain
+
+
 @pytest.mark.parametrize("file", ["cgroup.max.depth", "cgroup.procs"])
 def test_file_whose_times_tell_nothing(tmp_path: Path, cgroup: Path, file: str) -> None:
     """It keeps size 0 and its times: one of them is empty at first, the other says "max"."""

@@ -43,8 +43,8 @@ class Heirlooms:
             (self._groups, "setgroups"),
             (self._personality, "personality"),
             (self._restriction, "seccomp prctl landlock_restrict_self capset"),
-            (self._set_trait, "sched_setaffinity setpriority"),
-            (self._ask_trait, "sched_getaffinity getpriority getgroups"),
+            (self._set_traits, " ".join(_SETTING)),
+            (self._ask_traits, " ".join(_ASKING)),
         ]
 
     @staticmethod
@@ -81,7 +81,7 @@ class Heirlooms:
             event.execution.problem_throughout(Reason.UNSUPPORTED, "change of groups")
             self._hand_down(event, "change of groups by its caller")
 
-    def _set_trait(self, event: Event) -> None:
+    def _set_traits(self, event: Event) -> None:
         body = event.body
         if body.err:
             return
@@ -91,18 +91,21 @@ class Heirlooms:
             event.execution.problem_throughout(Reason.UNSUPPORTED, f"{call} for other processes")
             concerned = [*self.context.processes.values()]
         for process in concerned:
-            process.set_by[_TRAITS[call]] = event.execution
+            process.set_by.update(dict.fromkeys(_SETTING[call], event.execution))
 
-    @staticmethod
-    def _ask_trait(event: Event) -> None:
+    def _ask_traits(self, event: Event) -> None:
         """What it was handed down is an input of those that were handed it."""
         if event.body.err:
             return
         call = SYSCALL_NAMES[event.body.nr]
-        trait = _TRAITS[call]
         if call != "getgroups" and not _about_itself(event):
             event.execution.problem_throughout(Reason.FOREIGN_INPUT, f"{call} of other processes")
             return
+        for trait in _ASKING[call]:
+            self._ask(event, trait)
+
+    @staticmethod
+    def _ask(event: Event, trait: bytes) -> None:
         setter = event.process.set_by.get(trait)
         if setter is None:
             value = OwnFds().trait(trait)
@@ -140,13 +143,23 @@ def _own(event: Event) -> tuple[int, int, int]:
     return 0, event.process.tgid, event.tid
 
 
-_TRAITS = {
-    "sched_setaffinity": b"affinity",
-    "sched_getaffinity": b"affinity",
-    "setpriority": b"priority",
-    "getpriority": b"priority",
-    "getgroups": b"groups",
+_SETTING = {
+    "sched_setaffinity": (b"affinity",),
+    "setpriority": (b"priority",),
+    "sched_setscheduler": (b"policy",),
+    "sched_setparam": (b"policy",),
+    "sched_setattr": (b"policy", b"priority"),
 }
+_ASKING = {
+    "sched_getaffinity": (b"affinity",),
+    "getpriority": (b"priority",),
+    "getgroups": (b"groups",),
+    "sched_getscheduler": (b"policy",),
+    "sched_getparam": (b"policy",),
+    "sched_rr_get_interval": (b"policy", b"priority"),
+    "sched_getattr": (b"policy", b"priority"),
+}
+"""Call -> the traits that it changes or tells."""
 _USER_CALLS = (
     "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid",
 )  # fmt: skip
