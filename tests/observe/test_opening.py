@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from pcache.model import Kind, Reason
-from tests.observe.lab import Buffer, Lab, Ref, call
+from tests.observe.lab import NAP, SETTLE_SECONDS, Buffer, Lab, Ref, call
 
 pytestmark = pytest.mark.root
 
@@ -157,40 +158,41 @@ def test_nameless_file_given_a_name(lab: Lab, work: Path, by_descriptor: bool) -
 
 
 def test_append(lab: Lab, work: Path) -> None:
+    """What was there is an input, unless it is gone before it can be hashed."""
     (work / "log").write_text("one ")
-    root = lab.calls(call("openat", AT, "log", os.O_WRONLY | os.O_APPEND), HELLO, cwd=work).root
-    # What was there is an input, but gone before it can be hashed: either is sound.
-    if root.reasons:
-        assert root.reasons.keys() == {Reason.INPUT_CHANGED}
-    else:
-        assert root.content(work / "log") == lab.value("one ")
-        assert root.output(work / "log") == ("f", 0o644, b"one hello")
+    steps = (call("openat", AT, "log", os.O_WRONLY | os.O_APPEND), NAP, HELLO)
+    root = lab.calls(*steps, cwd=work).root
+    assert root.content(work / "log") == lab.value("one ")
+    assert root.output(work / "log") == ("f", 0o644, b"one hello")
+    time.sleep(SETTLE_SECONDS)
+    (work / "log").write_text("two ")
+    assert lab.calls(*steps, cwd=work, late=True).root.reasons.keys() == {Reason.INPUT_CHANGED}
 
 
 def test_read_then_overwritten(lab: Lab, work: Path) -> None:
     (work / "a").write_text("one")
-    root = lab.shell("cat a >/dev/null; echo two >a", cwd=work).root
-    if root.reasons:
-        assert root.reasons.keys() == {Reason.INPUT_CHANGED}
-    else:
-        assert root.content(work / "a") == lab.value("one")
-        assert root.output(work / "a") == ("f", 0o644, b"two\n")
+    script = "cat a >/dev/null; sleep 0.1; echo two >a"
+    root = lab.shell(script, cwd=work).root
+    assert root.content(work / "a") == lab.value("one")
+    assert root.output(work / "a") == ("f", 0o644, b"two\n")
+    (work / "a").write_text("three")
+    assert lab.shell(script, cwd=work, late=True).root.reasons.keys() == {Reason.INPUT_CHANGED}
 
 
 def test_overwritten_in_place_and_times_set(lab: Lab, work: Path) -> None:
     """The size is the same and the times are the program's own: nothing shows what was read."""
     (work / "n").write_text("1")
-    root = lab.calls(
+    steps = (
         call("openat", AT, "n", os.O_RDWR),
+        NAP,
         call("read", Ref(0), Buffer(10), 1),
         call("pwrite64", Ref(0), b"2", 1, 0),
         call("utimensat", Ref(0), 0, 0, 0),
-        cwd=work,
-    ).root
-    if root.reasons:
-        assert root.reasons.keys() == {Reason.INPUT_CHANGED}
-    else:
-        assert root.content(work / "n") == lab.value("1")
+    )
+    root = lab.calls(*steps, cwd=work).root
+    assert root.content(work / "n") == lab.value("1")
+    (work / "n").write_text("3")
+    assert lab.calls(*steps, cwd=work, late=True).root.reasons.keys() == {Reason.INPUT_CHANGED}
 
 
 def test_touched_only(lab: Lab, work: Path) -> None:
@@ -228,17 +230,14 @@ def test_written_file_must_still_be_alone(lab: Lab, work: Path) -> None:
     assert root.fact(Kind.REPLACEABLE, f"644:{work}/a") == b"ok"
 
 
-def test_mapped_and_written(lab: Lab, work: Path) -> None:
+def test_mapped_to_be_written(lab: Lab, work: Path) -> None:
     (work / "a").write_bytes(b"x" * 4096)
-    root = lab.calls(
-        call("openat", AT, "a", os.O_RDWR),
-        call("mmap", 0, 4096, 3, 1, Ref(0), 0),
-        cwd=work,
-    ).root
-    if root.reasons:  # hashed after the mapping was made, when it may have been written to
-        assert root.reasons.keys() == {Reason.INPUT_CHANGED}
-    else:
-        assert root.output(work / "a") == ("f", 0o644, b"x" * 4096)
+    steps = (call("openat", AT, "a", os.O_RDWR), NAP, call("mmap", 0, 4096, 3, 1, Ref(0), 0))
+    root = lab.calls(*steps, cwd=work).root
+    assert root.content(work / "a") == lab.value(b"x" * 4096)
+    assert root.output(work / "a") is None  # nothing was written
+    # Looked at only after the mapping was made, when it may have been written to.
+    assert lab.calls(*steps, cwd=work, late=True).root.reasons.keys() == {Reason.INPUT_CHANGED}
 
 
 def test_fifo_of_others(lab: Lab, work: Path) -> None:
