@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sysconfig
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ HERE = Path(__file__).resolve().parent
 PROBES = HERE.parent / "probes"
 PYTHON = os.path.realpath("/usr/bin/python3")
 TIMEOUT = 60
+PATIENCE = 30.0
+"""Seconds."""
 
 
 @dataclass
@@ -123,3 +126,12 @@ def clean(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
     directory.chmod(0o777)
+
+
+def wait_for(path: Path) -> str:
+    """What is in a file, once there is something."""
+    deadline = time.monotonic() + PATIENCE
+    while not path.exists() or not path.read_text():
+        assert time.monotonic() < deadline, f"no {path.name}: what writes it hangs"
+        time.sleep(0.01)
+    return path.read_text()

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import open_directory
-from tests.unit.enforce_lab import Lab
+from tests.unit.enforce_lab import PATIENCE, Lab, wait_for
 
 RECIPES = 60
-PATIENCE = 30.0
 
 
 def build_directory(directory: Path, lab: Lab) -> None:
@@ -30,14 +29,6 @@ def assert_built(directory: Path) -> None:
     makefile = (directory / "Makefile").read_text()
     for n in range(RECIPES):
         assert (directory / f"o{n}").read_text() == f"{makefile}o{n}\n"
-
-
-def wait_for(path: Path) -> str:
-    deadline = time.monotonic() + PATIENCE
-    while not path.exists() or not path.read_text():
-        assert time.monotonic() < deadline, f"no {path.name}: what writes it hangs"
-        time.sleep(0.01)
-    return path.read_text()
 
 
 def build(lab: Lab, intercept: str, env: dict[str, str], kill_after: float | None) -> int:
@@ -101,8 +92,9 @@ def test_killed_while_streams_stall(lab: Lab) -> None:
     big = lab.program("hitout-3-300000")
     with open_directory() as directory:
         stalled = f"({big} | {{ sleep 0.4; cat >/dev/null; echo read >>$0/read; }}) & "
-        script = stalled * 5 + "wait; echo done >$0/ended"
+        script = "echo >$0/begun; " + stalled * 5 + "wait; echo done >$0/ended"
         process = lab.start(["sh", "-c", script, str(directory)])
+        wait_for(directory / "begun")
         time.sleep(0.3)
         process.kill()
         process.wait()

@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.unit.enforce_lab import PYTHON, Lab
+from tests.unit.enforce_lab import PYTHON, Lab, wait_for
 from tests.unit.enforce_records import Records
 
 SLOW_MS = 600
 MEGABYTES = 300
-PATIENCE = 30
 
 
 @pytest.fixture
@@ -81,25 +80,18 @@ def test_the_command_ends_meanwhile(lab: Lab, intercept: str) -> None:
     script = f"{{ {slow}; echo $? >{ended}; }} >/dev/null 2>&1 & sleep 0.3; exit 6"
     assert lab.run(["sh", "-c", script], intercept).status == 6
     assert time.monotonic() - started < 15
-    deadline = time.monotonic() + PATIENCE
-    while not ended.exists() or not ended.read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    assert ended.read_text() == "99\n"
+    assert wait_for(ended) == "99\n"
 
 
 def test_the_supervisor_is_killed_meanwhile(lab: Lab, intercept: str, slow: str) -> None:
     """The guardian knows of it."""
-    ended = lab.directory / f"ended-killed-{intercept}"
-    process = lab.start(["sh", "-c", f"{slow}; echo $? >{ended}"], intercept)
+    begun, ended = (lab.directory / f"{when}-killed-{intercept}" for when in ("begun", "ended"))
+    process = lab.start(["sh", "-c", f"echo >{begun}; {slow}; echo $? >{ended}"], intercept)
+    wait_for(begun)
     time.sleep(0.4)
     process.kill()
     process.wait()
-    deadline = time.monotonic() + PATIENCE
-    while not ended.exists() or not ended.read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    assert ended.read_text() == "99\n"
+    assert wait_for(ended) == "99\n"
 
 
 TINY_MEANWHILE = """
