@@ -712,9 +712,23 @@ class Conditions:
         return tuple(merged), self._blobs.put_bytes(bytes(data))
 
 
+_environments: dict[bytes, tuple[bytes, ...]] = {}
+"""The last environments: what a build starts has few different ones."""
+_ENVIRONMENTS_LIMIT = 64
+
+
+def _environment(data: bytes) -> tuple[bytes, ...]:
+    """The entries of an environment, each of which ends with NUL; equal ones are one object."""
+    entries = _environments.get(data)
+    if entries is None:
+        if len(_environments) >= _ENVIRONMENTS_LIMIT:
+            _environments.clear()
+        entries = _environments[data] = tuple(data.split(b"\0")[:-1])
+    return entries
+
+
 def call_of(execution: Execution) -> Call:
     """What the execution was asked to do."""
-    env = bytes(execution.arguments[execution.argv_size :]).split(b"\0")[:-1]
     kinds = [b"closed", b"closed", b"closed"]
     for same in execution.descriptors.values():
         for descriptor in same:
@@ -725,7 +739,7 @@ def call_of(execution: Execution) -> Call:
     return Call(
         execution.executable,
         tuple(execution.argv()),
-        tuple(env),
+        _environment(bytes(execution.arguments[execution.argv_size :])),
         execution.cwd or b"",
         execution.umask,
         execution.uid,

@@ -45,6 +45,8 @@ class Database:
     def __init__(self, path: bytes) -> None:
         self.path = path
         self._depth = 0
+        self.rollbacks = 0
+        """How often what was written did not come to stay."""
         try:
             make_private_file(path)
         except OSError as error:
@@ -109,6 +111,7 @@ class Database:
             self._roll_back()
 
     def _roll_back(self) -> None:
+        self.rollbacks += 1
         # Some errors (disk full, I/O) have already ended the transaction.
         if self._connection.in_transaction:
             try:

@@ -57,6 +57,7 @@ STORED, KNOWN, NONDETERMINISTIC = "stored", "known", "nondeterministic"
 _BEYOND = b"\xff" * 17
 """After the beginning of a weak fingerprint: more than any goes on with."""
 
+_ENVIRONMENTS_LIMIT = 64
 _TOUCH_NS = 3600 * 10**9
 """Uses are noted to the hour, so that a replay that hits has nothing to write."""
 
@@ -109,6 +110,9 @@ class Store:
         self.blobs = Blobs(directory, database, counters, policy.compress)
         self._database = database
         self._digests: DigestCache | None = None
+        self._environments: dict[tuple[int, tuple[bytes, ...], bytes, tuple[bytes, ...]], Digest]
+        self._environments = {}
+        """Rollbacks so far, environment, directory, names ignored -> digest of what was put."""
         self._used: dict[Digest, int] = {}
         self._touched: dict[Digest, int] = {}
         self._counted = counted(counters)
@@ -370,14 +374,25 @@ class Store:
         )
 
     def _add_call(self, call: Call, weak: Digest, now: int) -> None:
-        ignored = self.policy.settings(call.executable).ignore_env
-        variables = self.blobs.put_bytes(pack(environment(call.env, call.cwd, ignored)))
-        packed = pack_call(call, variables)
+        packed = pack_call(call, self._put_environment(call))
         row = self._database.row("SELECT call, seen FROM calls WHERE weak = ?", (weak,))
         if row is None or row[0] != packed or now - int(row[1]) > _TOUCH_NS:
             self._database.change(
                 "INSERT OR REPLACE INTO calls VALUES (?, ?, ?)", (weak, packed, now)
             )
+
+    def _put_environment(self, call: Call) -> Digest:
+        """Stores the environment of a call; the same one only once, as nothing that was put goes
+        before the store is closed."""
+        ignored = self.policy.settings(call.executable).ignore_env
+        key = (self._database.rollbacks, call.env, call.cwd, ignored)
+        digest = self._environments.get(key)
+        if digest is None:
+            if len(self._environments) >= _ENVIRONMENTS_LIMIT:
+                self._environments.clear()
+            digest = self.blobs.put_bytes(pack(environment(call.env, call.cwd, ignored)))
+            self._environments[key] = digest
+        return digest
 
     def _add_path_set(self, paths: PathSet) -> None:
         keys = encode_keys(paths.keys)
