@@ -52,10 +52,12 @@ def _varints(data: bytes, count: int, at: int = 0) -> tuple[list[int], int]:
 
 def join(fields: Sequence[bytes]) -> bytes:
     """The fields in one unambiguous string, without checksum: what fingerprints are taken of."""
+    numbers = [len(fields), *map(len, fields)]
+    if max(numbers) <= 0x7F:  # a byte each, as almost always
+        return bytes(numbers) + b"".join(fields)
     head = bytearray()
-    _varint(len(fields), head)
-    for field in fields:
-        _varint(len(field), head)
+    for number in numbers:
+        _varint(number, head)
     return bytes(head) + b"".join(fields)
 
 
