@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -25,6 +25,8 @@ _READERS = 100
 _HASHED_MIB = 256
 _INPUTS = 1000
 _TRIES = 3
+_DISTINCT = (1000, 20_000)
+_GOAL_RATE = 250_000
 
 
 def run(work: Path, pcache: Pcache, reps: int, step: Callable[[], None]) -> Iterator[Micro]:
@@ -191,6 +193,42 @@ def _analysis(lab: Lab) -> Iterator[Micro]:
     yield row(name, what, value, "ms")
     (value,) = lab.interleaved(by_event)
     yield row("recording and analysis", "for each event", value, "us CPU")
+    (value,) = lab.interleaved(lambda: _rate(lab, script(many)))
+    goal = (f"the goal, {_GOAL_RATE:,}", Spread(_GOAL_RATE, _GOAL_RATE, _GOAL_RATE))
+    yield row(name, "on one core", value, "events/s", relative_to=goal)
+    yield from _memory(lab)
+
+
+def _rate(lab: Lab, command: Sequence[str]) -> float:
+    """Events by the time that was spent on making sense of them: the best of some tries, as what
+    else the machine does only ever adds to that time."""
+    rates = []
+    for _ in range(_TRIES):
+        lab.forget()
+        lab.trace("--timing", *command)
+        rates.append(lab.counter("events") / lab.milliseconds("analysis") * 1e3)
+    return max(rates)
+
+
+def _memory(lab: Lab) -> Iterator[Micro]:
+    """Memory for an access unlike all before: as many events, of few files or of many."""
+    inputs = lab.folder / "distinct"
+    inputs.mkdir()
+    few, many = _DISTINCT
+    for number in range(many):
+        (inputs / str(number)).write_text(f"input {number}\n")
+    reader = f"{lab.probe('reader')} {inputs}"
+    again = f"i=0; while [ $i -lt {many // few} ]; do i=$((i+1)); {reader} {few}; done"
+
+    def slope() -> float:
+        peaks = []
+        for script in (again, f"{reader} {many}; true"):
+            lab.forget()
+            peaks.append(lab.trace("sh", "-c", script).peak)
+        return (peaks[1] - peaks[0]) * 1024 / (many - few)
+
+    (value,) = lab.interleaved(slope)
+    yield row("memory", "for each distinct access", value, "bytes")
 
 
 def _hashing(lab: Lab) -> Iterator[Micro]:
