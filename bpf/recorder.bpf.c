@@ -553,7 +553,7 @@ int handle_path(struct bpf_raw_tracepoint_args *ctx) {
   } else if (c->path) {
     u32 at = *(volatile u32 *)&s->used & (BUFFER - 1);
     n = add_string(s, ARG(c->path), SECTION_PATH, 0);
-    s->path_size = n > 0 ? n : 0;
+    s->path_size = n ? (n > 0 ? n : 0) : 1; /* Linux 6.1 returns 0 for an empty string */
     if (n > 1) relative = s->buffer[at + 4] != '/';
     if (relative) {
       queue_base(s, task, c->dir ? ARG(c->dir) : AT_FDCWD, SECTION_BASE);
