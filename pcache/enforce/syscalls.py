@@ -48,6 +48,8 @@ FILTER_WAIT_KILLABLE_RECV = 1 << 5
 
 KNOCK = 0x70636163
 """An option of prctl(2) that no kernel has: whoever asks for it under our filter gets it back."""
+_PR_SET_PDEATHSIG = 1
+_SIGKILL = 9
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
@@ -111,6 +113,11 @@ def set_no_new_privs() -> None:
 def become_subreaper() -> None:
     """Orphans of our tree become our children: they stay ours to trace under Yama."""
     _call(SYS_PRCTL, _PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent() -> None:
+    """This process is killed when the thread that forked it ends; also after an execve(2)."""
+    _call(SYS_PRCTL, _PR_SET_PDEATHSIG, _SIGKILL)
 
 
 def keep_ptrace_capability() -> None:

@@ -156,6 +156,7 @@ class _Child:
         """Never returns."""
         try:
             os.setpgid(0, 0)
+            syscalls.die_with_parent()
             try:
                 self._scratch.enter()
             except OSError as error:

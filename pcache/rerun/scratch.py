@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from stat import S_ISCHR, S_ISDIR
 
 from .. import mounts
+from ..store.claims import Claim
 
 _FOR_USE = (b"/dev", b"/proc", b"/sys")
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
@@ -25,7 +25,8 @@ class Scratch:
 
     def __init__(self, parent: bytes) -> None:
         """`parent`: a directory for what is changed; no overlay itself.  Raises OSError."""
-        self._folder = tempfile.mkdtemp(prefix=b"scratch-", dir=parent)
+        self._claim = Claim(parent, b"scratch-")
+        self._folder = self._claim.path
         self._root = self._folder + b"/root"
         self._uppers: dict[bytes, bytes] = {}
         try:
@@ -52,13 +53,7 @@ class Scratch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Overlays leave directories of mode 0 behind.
-        for directory, names, _files in os.walk(self._folder):
-            for name in names:
-                path = os.path.join(directory, name)
-                if not os.path.islink(path):
-                    os.chmod(path, 0o700)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._claim.release()
 
     def prepare(self, path: bytes) -> None:
         """Makes it possible to change what is at `path`: without root an overlay cannot copy the

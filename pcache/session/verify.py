@@ -16,7 +16,8 @@ from ..fingerprint import weak_fingerprint
 from ..model import Call, Digest, Fact, Key, Outcome
 from ..rerun.execution import CannotRerun, Why, in_copy, rerun
 from ..rules import NO
-from ..store.files import make_private_directory
+from ..store.claims import abandoned, remove
+from ..store.files import RERUN, make_private_directory
 from ..store.index import Store
 from ..store.inspect import Stored, stored
 from ..store.verify import Verifier
@@ -97,7 +98,7 @@ class _Sample:
         try:
             call, facts, outcome = record.parts(self._store)
             self._check(record.weak, call, facts, outcome)
-            folder = self._store.directory + b"/rerun"
+            folder = self._store.directory + RERUN
             make_private_directory(folder)
             what = rerun(call, facts, outcome, folder, self._store.blobs)
             if what:
@@ -141,6 +142,7 @@ class _Sample:
 def verify(user: User, share: float) -> Verification:
     """Verifies the user's store, and reruns that share of its records.  Raises StoreError."""
     with Store.open(user.store_dir, create=False, policy=config.load(user, os.getcwdb())) as store:
+        abandoned(store.directory + RERUN, remove)
         verification = Verification(store)
         verification.read()
         if share:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 
+RERUN = b"/rerun"
+"""Below the store's directory: where records are executed again."""
+
 
 def make_private_directory(path: bytes) -> None:
     """mkdir(2) with mode 0700 whatever the umask; one that exists already is left as it is."""

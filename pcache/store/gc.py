@@ -13,7 +13,8 @@ import time
 
 from pcache.codec import DamagedRow
 from pcache.errors import StoreError
-from pcache.store.files import make_private_file
+from pcache.store.claims import abandoned, remove
+from pcache.store.files import RERUN, make_private_file
 from pcache.store.lease import oldest_lease_ns
 from pcache.store.records import call_environment, contents, unpack_outcome
 from pcache.store.tally import COLUMNS, Tally
@@ -52,7 +53,7 @@ class Report:
         self.compressed = 0
         """Contents that were stored plainly."""
         self.leftovers = 0
-        """Temporary files of processes that were killed."""
+        """Temporary files and scratch directories of processes that were killed."""
 
 
 class _Evictable:
@@ -278,13 +279,15 @@ class Collector:
         return False
 
     def _remove_leftovers(self, before: int) -> None:
-        """Temporary files that no living session can have made."""
+        """What no living session can have made."""
         for name in os.listdir(self._temporary):
             path = self._temporary + b"/" + name
             if _is_old(path, before):
                 self._report.leftovers += 1
                 if not self._dry_run:
                     os.unlink(path)
+        use = _leave if self._dry_run else remove
+        self._report.leftovers += abandoned(self._store.directory + RERUN, use)
 
     def _compact(self) -> None:
         """Compresses what was too large for that when it was put, or older than that."""
@@ -355,6 +358,10 @@ class _Exclusive:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
+
+
+def _leave(path: bytes) -> None:
+    """What a dry run does."""
 
 
 def _is_old(path: bytes, before: int) -> bool:

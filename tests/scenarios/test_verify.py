@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,7 @@ gcc -c a.c; gcc -o a a.o; ./a >said; grep -c o in
 sh -c 'echo out; echo err >&2; exit 4'
 """
 SCRIPT = ("sh", "build.sh")
+WAITS = ("perl", "-e", "select undef, undef, undef, 2.5")
 
 
 class Lab:
@@ -214,6 +217,48 @@ def test_what_is_passed_over_is_counted_by_reason(lab: Lab, tmp_path: Path) -> N
     (lab.directory / ".pcache.toml").write_text("[program.'*']\nnever_cache = true\n")
     _, text = lab.verify("--rerun=100%")
     assert "it is configured never to be cached" in text
+
+
+def test_what_a_killed_verification_leaves_goes_with_the_next(lab: Lab) -> None:
+    lab.trace(WAITS)
+    rerun = lab.bench.store / "pcache/rerun"
+    command = [*SUDO, lab.bench.launcher.pcache, "verify", "--rerun=100%"]
+    with subprocess.Popen(command, cwd=lab.directory, env=lab.bench.env) as process:
+        await_(lambda: sleepers(rerun))
+        (pid,) = sleepers(rerun)
+        subprocess.run([*SUDO, "kill", "-9", str(parent_of(pid))], check=True)
+    assert process.returncode
+    await_(lambda: not sleepers(rerun))  # it goes with who started it
+    assert len(list(rerun.iterdir())) == 1
+    status, text = lab.verify()
+    assert status == 0, text
+
+
+def sleepers(place: Path) -> list[int]:
+    """Processes that run WAITS in a scratch copy below `place`."""
+    wanted = "".join(word + "\0" for word in WAITS).encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if (entry / "cmdline").read_bytes() == wanted:
+                mounted = (entry / "mountinfo").read_text()
+                found += [int(entry.name)] if f"upperdir={place}/" in mounted else []
+        except OSError:
+            continue
+    return found
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def await_(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("share", ["5", "0%", "101%", "x%"])
