@@ -100,7 +100,7 @@ def test_killed_at_random_moments(bench: Bench) -> None:
         killed += kill_after(source.uniform(0.02, 0.2), replay, bench)
         opens(bench.store)
         hits += compare(bench, start, plain, done.stdout, ["-q", mode])
-    assert killed >= ROUNDS / 2, "the moments are badly chosen: too little was killed"
+    assert killed >= ROUNDS / 4, "the moments are badly chosen: too little was killed"
     # And it records as ever: everything hits in the end.
     bench.states.restore(start)
     time.sleep(0.05)
