@@ -50,6 +50,7 @@ NAMES: dict[str, str] = {
     "events repeated": "accesses that told nothing new and were left out in the kernel",
     "events lost": "kernel events that did not fit into the ring buffer",
     "bytes of events": "bytes of the kernel events recorded",
+    "microseconds of analysis": "processor time for making sense of events, records included",
     "milliseconds after": "from the end of the command to the end of its analysis",
 }
 """Every counter and what it counts."""

@@ -122,7 +122,8 @@ def path_set(keys: Iterable[Key]) -> PathSet:
     Sorted rather than in the order of first use, because that order is an accident of scheduling in
     every parallel build, and each accident would be another path set to evaluate at each lookup.
     """
-    ordered = tuple(sorted(set(keys)))
+    # Not through a set: what is sorted already, as it usually is, must stay so to be sorted fast.
+    ordered = tuple(sorted(dict.fromkeys(keys)))
     return PathSet(xxh3_128_digest(encode_keys(ordered)), ordered)
 
 

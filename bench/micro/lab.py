@@ -77,11 +77,6 @@ class Lab:
         """A counter of the last `trace` or `replay`."""
         return float(json.loads(self._place.report.read_text())["counters"][name])
 
-    def milliseconds(self, phase: str) -> float:
-        """Time of a phase of the last `trace --timing`."""
-        timing = json.loads(self._place.report.read_text())["timing"]
-        return float(timing[phase]["milliseconds"])
-
     def interleaved(self, *actions: Callable[[], float]) -> list[Spread]:
         """Do all actions in turn, `reps` times; what each returned."""
         rounds = [[action() for action in actions] for _ in range(self.reps)]

@@ -200,13 +200,13 @@ def _analysis(lab: Lab) -> Iterator[Micro]:
 
 
 def _rate(lab: Lab, command: Sequence[str]) -> float:
-    """Events by the time that was spent on making sense of them: the best of some tries, as what
-    else the machine does only ever adds to that time."""
+    """Events by the processor time that was spent on making records of them: the best of some
+    tries, as what else the machine does only ever adds to that time."""
     rates = []
     for _ in range(_TRIES):
         lab.forget()
-        lab.trace("--timing", *command)
-        rates.append(lab.counter("events") / lab.milliseconds("analysis") * 1e3)
+        lab.trace(*command)
+        rates.append(lab.counter("events") / lab.counter("microseconds of analysis") * 1e6)
     return max(rates)
 
 

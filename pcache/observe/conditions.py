@@ -88,6 +88,30 @@ class _Digested(NamedTuple):
     glance: Glance | None = None
 
 
+class _Version:
+    """What is known of one version of a regular file; every program of a build asks for it."""
+
+    __slots__ = ("content", "digested", "mode", "name", "still")
+
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        self.digested: _Digested | None = None
+        self.content = b""
+        """Value of CONTENT, if it is known and the mode of the file is `mode`."""
+        self.mode = 0
+        self.still: bool | None = None
+        """Whether it was that version at the end of the recording."""
+
+    def learn(self, digested: _Digested) -> None:
+        self.digested = digested
+        self.content = b""
+
+    def content_value(self, stamp: Stamp, digest: bytes) -> bytes:
+        if not self.content or self.mode != stamp.st_mode:
+            self.content, self.mode = content_value(stamp, digest), stamp.st_mode
+        return self.content
+
+
 class _Unknowable(Exception):
     """Carries the Uncacheable."""
 
@@ -118,14 +142,16 @@ class Conditions:
         self._clock = clock
         self._policy = policy
         self._kept = context.kept
-        self._digested: dict[tuple[bytes, int, int, int, int], _Digested] = {}
+        self._versions: dict[tuple[bytes, int, int, int, int], _Version] = {}
         """By canonical name and version."""
+        self._stamped: dict[Stamp, _Version] = {}
+        """The same, so as they were found last."""
+        self._facts_made: dict[Key, Fact] = {}
+        """The last one of each key."""
         self._values: dict[Key, tuple[bytes, int]] = {}
         """Values looked up after the fact, and when."""
         self._outputs: dict[tuple[bytes, int, int, int], tuple[Output, int, Glance | None]] = {}
         """Name and changes -> output, when it was looked at, and how if not by its name."""
-        self._still: dict[tuple[bytes, int, int, int, int], bool] = {}
-        """Canonical name and version -> whether it was that at the end of the recording."""
         self._captured: dict[Execution, Record | Uncacheable] = {}
 
     def capture(self, execution: Execution) -> None:
@@ -190,9 +216,9 @@ class Conditions:
         for magic, name in execution.made_up.items():
             if magic in self._context.made_up_written:
                 return [Uncacheable(Reason.INPUT_CHANGED, _text(name))]
-        for name, after, until in execution.input_checks:
-            if self._history.changed(name, after, until):
-                return [Uncacheable(Reason.INPUT_CHANGED, _text(name))]
+        changed = self._history.first_changed(execution.input_checks)
+        if changed is not None:
+            return [Uncacheable(Reason.INPUT_CHANGED, _text(changed))]
         for place, name, after, until in execution.moved_checks:
             there = self._history.is_at(place, name, after, until)
             if not there or self._history.touched_on_way(name, after, until):
@@ -265,7 +291,23 @@ class Conditions:
                     found = _Digested(self._digests.file_digest(name, now), time.monotonic_ns())
             found = found or self._kept_digest(stamp)
             if found is not None:
-                self._digested[name, *_version(stamp)] = found
+                self._version(name, stamp).learn(found)
+
+    def _version(self, name: bytes, stamp: Stamp) -> _Version:
+        version = self._stamped.get(stamp)
+        if version is None or version.name != name:
+            key = (name, *_version(stamp))
+            version = self._versions.get(key)
+            if version is None:
+                version = self._versions[key] = _Version(name)
+            self._stamped[stamp] = version
+        return version
+
+    def _fact(self, key: Key, value: bytes) -> Fact:
+        fact = self._facts_made.get(key)
+        if fact is None or fact.value != value:
+            fact = self._facts_made[key] = Fact(key[0], key[1], value)
+        return fact
 
     def _kept_digest(self, stamp: Stamp) -> _Digested | None:
         """Of a version that may have another name by now, or none."""
@@ -293,17 +335,18 @@ class Conditions:
     def _preconditions(self, execution: Execution) -> list[Fact]:
         facts: dict[Key, Fact] = {}
         listed = _ListedNames(execution)
-        made = not execution.changes.keys().isdisjoint(self._context.names.made)
+        changes, made_up = execution.changes, self._context.made_up
+        made = not changes.keys().isdisjoint(self._context.names.made)
         for known, again in execution.listed_again:
             if listed.others(known) != listed.others(again):
                 raise _Unknowable(Reason.INPUT_CHANGED, known.name)
         self._refuse_own_stream(execution)
         for (kind, path), observation in execution.inputs.items():
             key = (kind, path)
-            magic = self._context.made_up.get(observation.name)
+            magic = made_up.get(observation.name) if made_up else None
             if magic is not None:
                 execution.made_up[magic] = observation.name
-            change = execution.changes.get(observation.name)
+            change = changes.get(observation.name) if changes else None
             stamp = observation.stamp
             if (
                 observation.name in self._temporaries
@@ -321,7 +364,7 @@ class Conditions:
                 # Looked at and then replaced or removed without being read, as compilers do with
                 # their old output: existence and mode are all it depended on.
                 key = (Kind.EXISTS if kind == Kind.CONTENT else Kind.LEXISTS, path)
-                facts[key] = Fact(*key, exists_value(stamp))
+                facts[key] = self._fact(key, exists_value(stamp))
                 continue
             value = self._value(execution, key, observation, listed)
             mode, used = path.split(b":", 1) if kind == Kind.REPLACEABLE else (b"", path)
@@ -332,7 +375,7 @@ class Conditions:
                     name = observation.name
                     key = (kind, replaceable_path(int(mode, 8), name) if mode else name)
                     facts.update(way)
-            facts[key] = Fact(*key, value)
+            facts[key] = self._fact(key, value)
         for name, change in execution.changes.items():
             if name in execution.ignored:
                 continue
@@ -424,14 +467,14 @@ class Conditions:
     ) -> bytes:
         """A regular file of a known version."""
         self._trust(observation, stamp)
-        version = _version(stamp)
-        cached = self._digested.get((observation.name, *version))
+        version = self._version(observation.name, stamp)
+        cached = version.digested
         if pseudo.is_pseudo(observation.name, stamp.magic):
             execution.made_up[stamp.magic] = observation.name
             cached = None
         if cached is None:
             cached = self._digest(observation, stamp)
-            self._digested[observation.name, *version] = cached
+            version.learn(cached)
         if cached.glance is None:
             execution.input_checks.append((observation.name, observation.ts, cached.taken))
         else:
@@ -447,7 +490,7 @@ class Conditions:
                 if descriptor.fd == fd
             )
             return input_value(offset, cached.digest)
-        return content_value(stamp, cached.digest)
+        return version.content_value(stamp, cached.digest)
 
     def _read_throughout(
         self, execution: Execution, observation: Observation, stamp: Stamp
@@ -477,16 +520,15 @@ class Conditions:
 
     def _is_still(self, name: bytes, stamp: Stamp) -> bool:
         """Whether nobody outside the tree has changed a file since it was looked at."""
-        if self._history.last(name):
+        if self._history.knows(name):
             return True  # the tree did, which has been judged
-        key = (name, *_version(stamp))
-        if key not in self._still:
+        version = self._version(name, stamp)
+        if version.still is None:
             try:
-                now = os.stat(name)
-                self._still[key] = stamp.same_version(now, attributes_changed=False)
+                version.still = stamp.same_version(os.stat(name), attributes_changed=False)
             except OSError:
-                self._still[key] = False
-        return self._still[key]
+                version.still = False
+        return version.still
 
     def _digest(self, observation: Observation, stamp: Stamp) -> _Digested:
         """Digest of the file if it still is the version that was seen, and when it was taken.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
 from typing import Any
 
 # enum event_type
@@ -26,8 +25,12 @@ _QUERIED, _WRITERS = 1, 2
 
 HEADER = struct.Struct("<QQQqIIHHHH")
 """ts, image, aux, ret, tgid, tid, err, type, nr, flags (struct event)."""
+BRIEF = struct.Struct("<Q24xI6xH")
+"""ts, tgid and type of the same."""
 BODY = 40
 """Offset of err: the body of a record starts here."""
+NUMBER = 44
+"""Offset of nr; its low byte comes first."""
 _SECTION = struct.Struct("<HH")
 _STAMP = struct.Struct("<QqqqIIIIIIIIIIII")
 _HANDLE_FORMAT = struct.Struct("<Qq")
@@ -222,21 +225,29 @@ class Decoder:
         self._known: dict[bytes, Body] = {}
 
     def body(self, record: bytes) -> Body:
-        key = record[BODY:]
-        known = self._known.get(key)
-        if known is None:
-            known = Body(record)
-            if known.handle is None:
-                self._known[key] = known
-        return known
+        """The body of a record."""
+        return self.known(record[BODY:]) or self.new(record)
+
+    def known(self, body: bytes) -> Body | None:
+        """The body with these bytes, if there was one before."""
+        return self._known.get(body)
+
+    def new(self, record: bytes) -> Body:
+        """The body of a record of which it is not known."""
+        decoded = Body(record)
+        if decoded.handle is None:
+            self._known[record[BODY:]] = decoded
+        return decoded
 
 
-def records(blob: bytes | memoryview) -> Iterator[tuple[int, bytes]]:
-    """(offset of the record in `blob`, record) for a run of complete ring records."""
+def records(blob: bytes) -> list[tuple[int, int]]:
+    """Where the records begin and end in a run of complete ring records."""
+    found = []
     at, end, header = 0, len(blob), struct.Struct("<I").unpack_from
     while at < end:
         (word,) = header(blob, at)
         length = word & 0x3FFFFFFF
         if not word & 0x40000000:  # BPF_RINGBUF_DISCARD_BIT
-            yield at + 8, bytes(blob[at + 8 : at + 8 + length])
+            found.append((at + 8, at + 8 + length))
         at += (length + 15) & ~7
+    return found

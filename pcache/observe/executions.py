@@ -53,6 +53,17 @@ class Observation:
         self.looked = 0
         """When the value was looked up, if it was not part of the event."""
 
+    def covers(self, other: Observation) -> bool:
+        """Whether the other one, made of the same key, adds nothing to this one."""
+        return (
+            self.stamp is other.stamp
+            and self.value is other.value
+            and self.opened is other.opened
+            and self.ts <= other.ts
+            and self.entries is None
+            and other.entries is None
+        )
+
     def differs(self, other: Observation) -> bool:
         """Whether both cannot be observations of the same, unchanged thing."""
         if self.value is not None and other.value is not None:
@@ -63,6 +74,10 @@ class Observation:
         if value is not None and (self.stamp is not None or other.stamp is not None):
             return not value.startswith(b"f")  # a stamp is that of a regular file
         return False
+
+
+Look = tuple[Key, bytes, bytes | None, Stamp | None, bool]
+"""What an observation is made of, but for its time: key, name, value, stamp, opened."""
 
 
 # How a change came about: it decides what the path's earlier state still means.
@@ -223,8 +238,13 @@ class Execution:
         known = self.inputs.get(key)
         if known is None:
             self._first(key, observation)
-        else:
+        elif not known.covers(observation):
             self._again(key, known, observation)
+
+    def look_again(self, ts: int, look: Look) -> None:
+        """Notes an observation like one that some execution made before."""
+        key, name, value, stamp, opened = look
+        self.observe(key, Observation(ts, name, value, stamp, opened))
 
     def _first(self, key: Key, observation: Observation) -> None:
         change = self.changes.get(observation.name)
@@ -330,8 +350,8 @@ class Execution:
             known = inputs.get(key)
             if known is None:
                 first(key, observation)
-                continue
-            parent._again(key, known, observation)
+            elif not known.covers(observation):
+                parent._again(key, known, observation)
         if timed:
             parent.observe_times(timed)
         parent.ignored |= self.ignored

@@ -70,6 +70,10 @@ class History:
         """The same as `touched`."""
         return any(self.touched(*stay) for stay in self.way(name, after, until))
 
+    def knows(self, name: bytes) -> bool:
+        """Whether there was any change so far."""
+        return bool(self._content.get(name)) or bool(self._attributes.get(name))
+
     def last(self, name: bytes) -> int:
         """The last change of any kind so far; 0 if there was none."""
         return max(self._last(self._content, name), self._last(self._attributes, name))
@@ -82,6 +86,15 @@ class History:
     def changed(self, name: bytes, after: int, until: int) -> bool:
         """Whether content or existence changed later than `after` and not later than `until`."""
         return _between(self._content.get(name), after, until)
+
+    def first_changed(self, checks: list[tuple[bytes, int, int]]) -> bytes | None:
+        """The first name, of (name, after, until), that `changed`; None if there is none."""
+        content = self._content
+        for name, after, until in checks:
+            times = content.get(name)
+            if times is not None and _between(times, after, until):
+                return name
+        return None
 
     def touched(self, name: bytes, after: int, until: int) -> bool:
         """Whether anything changed in that time, mode and times included."""

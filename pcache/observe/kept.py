@@ -16,7 +16,7 @@ import time
 from itertools import islice
 from stat import S_ISREG
 
-from .events import CALL, Stamp
+from .events import BODY, CALL, NUMBER, Stamp
 from .history import History
 from .syscall_table import NUMBERS
 
@@ -30,6 +30,8 @@ RENAMES = frozenset(
     struct.pack("<3H", 0, CALL, NUMBERS[name]) for name in ("rename", "renameat", "renameat2")
 )
 """How the bodies of events of successful renames begin."""
+RENAME_BYTES = frozenset(beginning[NUMBER - BODY] for beginning in RENAMES)
+"""What is at events.NUMBER of their records."""
 
 
 class Kept:

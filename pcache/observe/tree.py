@@ -18,7 +18,7 @@ from .accesses import Accesses, Event, Process
 from .events import Stamp
 from .executions import Execution, Observation
 from .interpreters import Interpreters
-from .kept import RENAMES
+from .kept import RENAME_BYTES, RENAMES
 from .replayed import Replayed
 from .syscall_table import NAMES as SYSCALL_NAMES
 
@@ -75,18 +75,25 @@ class Tree:
         """Processes that have not ended."""
         return len(self._processes)
 
-    def feed(self, blob: bytes | memoryview, base: int) -> None:
+    def feed(self, blob: bytes, base: int) -> None:
         """A run of complete ring records; `base` is its offset in the spool."""
-        header = events.HEADER.unpack_from
-        batch = list(events.records(blob))
-        self._look_ahead(batch)
-        for at, record in batch:
-            ts, stamp_image, aux, ret, tgid, tid, _err, kind, _nr, flags = header(record)
-            self.events += 1
-            process = self._processes.get(tgid)
+        brief, header = events.BRIEF.unpack_from, events.HEADER.unpack_from
+        processes, known, again = self._processes, self._decoder.known, self.accesses.again
+        places = events.records(blob)
+        self._look_ahead(blob, places)
+        self.events += len(places)
+        for at, end in places:
+            ts, tgid, kind = brief(blob, at)
+            process = processes.get(tgid)
             if process is None:
                 continue
             execution = process.execution
+            if kind == events.CALL and execution is not None:
+                decoded = known(blob[at + events.BODY : end])
+                if decoded is not None and again(execution, ts, decoded):
+                    continue  # nine of ten events of a build end here
+            record = blob[at:end]
+            ts, stamp_image, aux, ret, tgid, tid, _err, kind, _nr, flags = header(record)
             if kind == events.EXEC:
                 self._exec(process, stamp_image, record)
                 continue
@@ -122,10 +129,13 @@ class Tree:
                 evidence = f"process {tgid} by signal {ret} of process {aux}"
                 execution.problem_throughout(Reason.KILLED_OUTSIDE, evidence)
 
-    def _look_ahead(self, batch: list[tuple[int, bytes]]) -> None:
+    def _look_ahead(self, blob: bytes, places: list[tuple[int, int]]) -> None:
         coming = []
-        for _, record in batch:
-            if record[events.BODY : events.BODY + 6] in RENAMES:
+        for at, end in places:
+            if blob[at + events.NUMBER] not in RENAME_BYTES:
+                continue
+            if blob[at + events.BODY : at + events.BODY + 6] in RENAMES:
+                record = blob[at:end]
                 body = self._decoder.body(record)
                 if body.path is not None and body.path2 is not None:
                     coming.append((events.HEADER.unpack_from(record)[0], body.path, body.path2))

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from stat import S_ISDIR
 
 from ...model import Key, Reason
-from ..events import FAULT, INHERITED, LOST, TRUNCATED, Stamp
-from ..executions import Execution, Observation
+from ..events import FAULT, INHERITED, LOST, TRUNCATED, Body, Stamp
+from ..executions import Execution, Look, Observation
 from ..syscall_table import NAMES as SYSCALL_NAMES
 from ..syscall_table import NUMBERS
 from .changing import Changing
-from .context import Context, Event, Handler, Look, Process
+from .context import Context, Event, Handler, Process
 from .heirlooms import Heirlooms
 from .looking import Looking
 from .opening import Opening
@@ -70,17 +70,20 @@ class Accesses:
             for name in names.split()
         }
 
+    def again(self, execution: Execution, ts: int, body: Body) -> bool:
+        """Does the same as `handle` where what these bytes mean is known already; else False."""
+        if body.cache is None or execution.looks is not None:
+            return False
+        meaning: tuple[int, tuple[Look, ...]] = body.cache
+        generation, meant = meaning
+        if generation != self.context.names.generation:
+            return False
+        for look in meant:
+            execution.look_again(ts, look)
+        return True
+
     def handle(self, event: Event) -> None:
         body, context = event.body, self.context
-        if body.cache is not None and event.execution.looks is None:
-            meaning: tuple[int, tuple[Look, ...]] = body.cache
-            generation, meant = meaning
-            if generation == context.names.generation:
-                # What these bytes meant is known: nine of ten events of a build end here.
-                observe, ts = event.execution.observe, event.ts
-                for key, name, value, stamp, opened in meant:
-                    observe(key, Observation(ts, name, value, stamp, opened))
-                return
         self._streams.forget(event.tid)
         self._looking.forget(event.tid)
         if body.flags & (LOST | FAULT | TRUNCATED) and body.err != errno.EFAULT:

@@ -13,14 +13,20 @@ from ...facts import ABSENT, OK, content_value, error_value
 from ...model import Key, Kind, Reason
 from .. import pseudo
 from ..events import FAULT, TRUNCATED, Body, Stamp
-from ..executions import ATTRIBUTES, CREATED, REMOVED, REPLACED, Execution, Observation
+from ..executions import (
+    ATTRIBUTES,
+    CREATED,
+    REMOVED,
+    REPLACED,
+    Execution,
+    Look,
+    Observation,
+)
 from ..history import History
 from ..kept import KeptFiles
 from ..names import Names
 from ..syscall_table import NAMES as SYSCALL_NAMES
 
-Look = tuple[Key, bytes, bytes | None, Stamp | None, bool]
-"""What an observation is made of, but for its time."""
 _PATH_MAX = 4096
 LOOKUP_FAILED = frozenset({errno.ENOENT, errno.ENOTDIR})
 _OF_THE_SYSTEM = (
