@@ -20,6 +20,8 @@
 #define SLACK 4608
 #define CHUNK 16384
 #define CHUNKS 32       /* data chunks per program; then it tail-calls itself, at most 33 times */
+#define PIECE 102400    /* a larger chunk, for as long as that much is left: 108 MB of one write(2),
+                           which fit into the default ring even if nobody empties it meanwhile */
 #define WALK_STEPS 16   /* path components per program */
 #define SEEN 131072     /* digests of accesses that were told, a power of two */
 #define INHERITED 32    /* open file descriptions whose identity is kept per image */
@@ -63,6 +65,11 @@ struct scratch {
   struct event event;              /* output starts here */
   u8 buffer[BUFFER + SLACK];
 };
+struct piece {
+  struct event event;
+  u8 data[PIECE];
+};
+
 struct counters {
   u64 events, lost, repeated, faults, failed_calls, truncated_walks, bytes;
 };
@@ -99,6 +106,11 @@ static __always_inline void count_fault(struct scratch *s) {
   s->event.flags |= FLAG_FAULT;
 }
 
+static __always_inline void count_lost(struct counters *c) {
+  c->lost++;
+  struct process *p = get_process();
+  if (p) p->flags |= FLAG_LOST;
+}
 static __always_inline void output(struct scratch *s) {
   struct counters *c = get_counts();
   u64 n = s->used;
@@ -106,13 +118,25 @@ static __always_inline void output(struct scratch *s) {
   void *ring = get_ring();
   if (!c || n > BUFFER + SLACK) return;
   if (!ring || bpf_ringbuf_output(ring, &s->event, sizeof(struct event) + n, NO_WAKEUP)) {
-    c->lost++;
-    struct process *p = get_process();
-    if (p) p->flags |= FLAG_LOST;
+    count_lost(c);
   } else {
     c->events++;
     c->bytes += sizeof(struct event) + n + 8;
   }
+}
+/* PIECE bytes of user memory, which would not fit into the buffer. */
+static __always_inline void output_piece(struct scratch *s, u64 from) {
+  struct counters *c = get_counts();
+  void *ring = get_ring();
+  if (!c) return;
+  if (!ring) { count_lost(c); return; }
+  struct piece *piece = bpf_ringbuf_reserve(ring, sizeof(struct piece), 0);
+  if (!piece) { count_lost(c); return; }
+  if (bpf_probe_read_user(piece->data, PIECE, (void *)from)) count_fault(s);
+  piece->event = s->event;
+  bpf_ringbuf_submit(piece, NO_WAKEUP);
+  c->events++;
+  c->bytes += sizeof(struct piece) + 8;
 }
 static __always_inline void begin(struct scratch *s, struct process *p, u32 type, u32 nr, s64 ret) {
   u64 id = bpf_get_current_pid_tgid();
@@ -430,6 +454,7 @@ done:
 #define NR_EXECVE 59
 #define NR_ARCH_PRCTL 158
 #define NR_EXECVEAT 322
+#define LIMIT_STACK 3 /* RLIMIT_STACK, asm-generic/resource.h */
 /* EIO, ENFILE, EMFILE, EFBIG, ENOSPC, EDQUOT: about the state of the machine, which no precondition
  * covers. */
 static __always_inline int is_shortage(s64 ret) {
@@ -498,9 +523,10 @@ int handle_args(struct bpf_raw_tracepoint_args *ctx) {
     if (!f || inherited(s, p, f) < 0) return 0;
     add_handle(s, f, SECTION_HANDLE);
   }
-  if (c->form == FORM_LIMIT && !ARG(c->out)) return 0;
+  /* Every C library asks how large the stack may become. */
+  if (c->form == FORM_LIMIT && !ARG(c->out) && ARG(c->out - 1) == LIMIT_STACK) return 0;
   add_args(s, c->args);
-  if (c->form == FORM_LIMIT) add_user(s, ARG(c->out), 16);
+  if (c->form == FORM_LIMIT && ARG(c->out)) add_user(s, ARG(c->out), 16);
   if (c->form == FORM_ADDRESS && ARG(c->out)) {
     u64 length = ARG(c->out + 1);
     if (length > 128) length = 128;
@@ -656,11 +682,17 @@ int handle_write(struct bpf_raw_tracepoint_args *ctx) {
   for (int i = 0; i < CHUNKS; i++) {
     u64 done = s->done, left = s->length - done;
     if (done >= s->length) return 0;
+    s->event.aux = done;
+    if (left >= PIECE) {
+      output_piece(s, s->from + done);
+      s->done = done + PIECE;
+      continue;
+    }
     u64 n = left > CHUNK ? CHUNK : left;
     BARRIER(n);
     if (n > CHUNK) return 0;
     if (bpf_probe_read_user(s->buffer, n, (void *)(s->from + done))) count_fault(s);
-    s->event.aux = done; s->used = n;
+    s->used = n;
     output(s);
     s->done = done + n;
   }
@@ -699,11 +731,17 @@ int handle_writev(struct bpf_raw_tracepoint_args *ctx) {
     }
     u64 left = s->length - s->done;
     if (left > ret - total) left = ret - total;
+    s->event.aux = total;
+    if (left >= PIECE) {
+      output_piece(s, s->from + s->done);
+      s->done += PIECE; s->total = total + PIECE;
+      continue;
+    }
     u64 n = left > CHUNK ? CHUNK : left;
     BARRIER(n);
     if (n > CHUNK) return 0;
     if (bpf_probe_read_user(s->buffer, n, (void *)(s->from + s->done))) count_fault(s);
-    s->event.aux = total; s->used = n;
+    s->used = n;
     output(s);
     s->done += n; s->total = total + n;
   }

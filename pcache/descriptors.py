@@ -106,7 +106,7 @@ class FdView:
 
     def trait(self, name: bytes) -> bytes:
         """Value of a fact of kind TRAIT: processors it may run on, scheduling policy with its
-        priority, groups, or nice value."""
+        priority, groups, nice value, or a soft limit."""
         raise NotImplementedError
 
     def kinds(self) -> tuple[bytes, bytes, bytes]:
@@ -130,11 +130,11 @@ class OwnFds(FdView):
         return fd
 
     def trait(self, name: bytes) -> bytes:
-        return numbers(os.getgroups()) if name == b"groups" else scheduling_trait(name, 0)
+        return numbers(os.getgroups()) if name == b"groups" else task_trait(name, 0)
 
 
-def scheduling_trait(name: bytes, tid: int) -> bytes:
-    """Value of the trait `affinity`, `policy` or `priority` of a task; 0 is this one.
+def task_trait(name: bytes, tid: int) -> bytes:
+    """Value of the trait `affinity`, `policy`, `priority` or of a limit of a task; 0 is this one.
 
     Raises OSError.
     """
@@ -142,7 +142,11 @@ def scheduling_trait(name: bytes, tid: int) -> bytes:
         return numbers(os.sched_getaffinity(tid))
     if name == b"policy":
         return b"%d %d" % (os.sched_getscheduler(tid), os.sched_getparam(tid).sched_priority)
-    return b"%d" % os.getpriority(os.PRIO_PROCESS, tid)
+    if name == b"priority":
+        return b"%d" % os.getpriority(os.PRIO_PROCESS, tid)
+    from pcache.limits import trait_value
+
+    return trait_value(name, tid)
 
 
 def numbers(found: Iterable[int]) -> bytes:

@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import os
 
+from pcache import limits
 from pcache.enforce import syscalls
 from pcache.signalsets import UNUSUAL
 
 _STATUS_FIELDS = (b"\nCapBnd:", b"\nCapAmb:", b"\nCapInh:")
 _BLOCKED, _IGNORED = b"\nSigBlk:\t", b"\nSigIgn:\t"
-_UNLIMITED = 1 << 64
-_AMPLE = {b"Max stack size": 1 << 20, b"Max open files": 256, b"Max core file size": 0}
-"""As in the recorder: down to which value no program is taken to notice."""
 _ENOUGH = 1 << 16  # none of these files is longer
-_NAME_WIDTH = 26  # proc_pid_limits(), fs/proc/base.c
 _ADDR_NO_RANDOMIZE = 0x40000
 
 
@@ -42,8 +39,8 @@ class Heirlooms:
             return "other capabilities"
         if (_mask(status, _IGNORED) | _mask(status, _BLOCKED)) & UNUSUAL:
             return "signals ignored or blocked"
-        limits = _read(directory + b"limits")
-        if limits != cls._limits and _restricted(limits, cls._limits):
+        theirs = _read(directory + b"limits")
+        if theirs != cls._limits and _restricted(theirs, cls._limits):
             return "other limits"
         personality = int(_read(directory + b"personality"), 16)
         if (personality ^ cls._personality) & ~_ADDR_NO_RANDOMIZE:
@@ -78,14 +75,8 @@ def _mask(status: bytes, name: bytes) -> int:
 
 def _restricted(theirs: bytes, ours: bytes) -> bool:
     """Whether a soft limit that programs may notice is not ours."""
-    for one, other in zip(theirs.splitlines()[1:], ours.splitlines()[1:], strict=True):
-        name = one[:_NAME_WIDTH].rstrip()
-        soft, own = _soft(one), _soft(other)
-        if soft != own and soft < _AMPLE.get(name, _UNLIMITED):
-            return True
-    return False
-
-
-def _soft(line: bytes) -> int:
-    value = line[_NAME_WIDTH:].split(None, 1)[0]
-    return _UNLIMITED if value == b"unlimited" else int(value)
+    pairs = zip(limits.soft_limits(theirs), limits.soft_limits(ours), strict=True)
+    return any(
+        soft != own and soft < limits.AMPLE.get(number, limits.NONE)
+        for number, (soft, own) in enumerate(pairs)
+    )

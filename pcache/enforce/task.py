@@ -12,7 +12,7 @@ import os
 from stat import S_ISFIFO, S_ISREG, S_ISSOCK
 
 from pcache import image
-from pcache.descriptors import FdView, kind_of, numbers, scheduling_trait
+from pcache.descriptors import FdView, kind_of, numbers, task_trait
 from pcache.enforce import syscalls
 from pcache.enforce.heirlooms import Heirlooms
 from pcache.model import Call
@@ -248,7 +248,7 @@ class TaskFds(FdView):
 
     def trait(self, name: bytes) -> bytes:
         if name != b"groups":
-            return scheduling_trait(name, self._tid)
+            return task_trait(name, self._tid)
         with open(b"/proc/%d/status" % self._tid, "rb") as file:
             return numbers(map(int, _field(file.read(), b"\nGroups:\t").split()))
 

@@ -148,6 +148,7 @@ def _table() -> dict[str, bytes]:
     calls["inotify_add_watch"] = _call(PATH, path=2, args=(3,), flags=READONLY)
     calls["uname"] = _call(ARGS)
     calls["setrlimit"] = _call(ARGS, args=(1,), out=2, form=LIMIT)
+    calls["getrlimit"] = _call(ARGS, args=(1,))
     calls["prlimit64"] = _call(ARGS, args=(1, 2), out=3, form=LIMIT)
     for name in ("accept", "accept4"):
         calls[name] = _call(FD, fd=1)

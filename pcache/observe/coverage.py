@@ -35,7 +35,7 @@ OBSERVED: dict[str, str] = {
     "identity: unless it stays what it is": """
         setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid""",
     "handed down: programs started afterwards are not cacheable": """
-        setrlimit prlimit64 personality seccomp prctl landlock_restrict_self capset""",
+        getrlimit setrlimit prlimit64 personality seccomp prctl landlock_restrict_self capset""",
     "handed down: inputs of those who ask, unless the tree itself has changed them": """
         sched_setaffinity sched_getaffinity setpriority getpriority getgroups sched_setscheduler
         sched_getscheduler sched_setparam sched_getparam sched_setattr sched_getattr
@@ -92,7 +92,6 @@ IRRELEVANT: dict[str, str] = {
     "part of the call": "getuid geteuid getgid getegid getresuid getresgid getcwd",
     "job control: who leads which group is the caller's affair": "setpgid setsid",
     "measurements of the machine, which differ at every look": "sysinfo getrusage ustat fstatfs",
-    "limits bound what a program may use; changing them is observed": "getrlimit",
     "capabilities come with the user": "capget",
     "makes lasting what was written": "sync syncfs fsync fdatasync sync_file_range",
     "of sockets: those that lead outside were refused when made": """

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 
-from pcache import config
 from pcache.codec import DamagedRow
 from pcache.errors import StoreError
 from pcache.facts import Facts
@@ -15,6 +14,7 @@ from pcache.fingerprint import environment, strong_fingerprint, weak_fingerprint
 from pcache.model import Call, Digest, Key, Kind, PathSet
 from pcache.rules import NO
 from pcache.session.call import Command
+from pcache.session.rules import session_policy
 from pcache.session.words import call_text, fact_name, text, value_text
 from pcache.store import inspect
 from pcache.store.index import Store
@@ -201,7 +201,7 @@ def _when(ns: int) -> str:
 
 def explain(command: Command, user: User) -> Explanation:
     """The explanation for a command.  Raises ConfigError, and StoreError if there is no store."""
-    policy = config.load(user, command.cwd)
+    policy = session_policy(user, command.cwd)
     try:
         store = Store.open(user.store_dir, create=False, policy=policy)
     except StoreError as error:

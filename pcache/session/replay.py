@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 
-from pcache import config
 from pcache.counters import Counters
 from pcache.decide import Decider
 from pcache.errors import Nested
@@ -23,6 +22,7 @@ from pcache.session.ending import (
     write_json,
 )
 from pcache.session.root import replay_root
+from pcache.session.rules import session_policy
 from pcache.store.index import Store
 from pcache.timing import Timing
 from pcache.user import User
@@ -73,9 +73,7 @@ class Replay:
             _occupy_standard_descriptors()
             user = User.current()
             directory = user.store_dir
-            policy = config.load(user, self._command.cwd)
-            if self._sandbox is not None:
-                policy = policy.within(self._sandbox.tag)
+            policy = session_policy(user, self._command.cwd, self._sandbox)
             store = Store.open(directory, counters=counters, policy=policy)
             decider = Decider(store, counters)
             self._timing.spent("store", since)

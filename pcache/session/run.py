@@ -10,7 +10,6 @@ import contextlib
 import os
 from stat import S_IFMT, S_IFREG
 
-from .. import config
 from ..counters import Counters
 from ..decide import Decider
 from ..errors import PcacheError
@@ -24,6 +23,7 @@ from .ending import end, say, say_denied, say_timing, write_json
 from .probes import Probes
 from .recorded import Options, Recorded, act_as, act_as_root, become
 from .root import replay_root
+from .rules import session_policy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,9 +54,7 @@ class Run:
         """The command's exit status.  Dies by the command's signal if it did."""
         since = self._timing.now()
         try:
-            policy = config.load(self._user, self._command.cwd)
-            if self._options.sandbox is not None:
-                policy = policy.within(self._options.sandbox.tag)
+            policy = session_policy(self._user, self._command.cwd, self._options.sandbox)
             store = Store.open(self._user.store_dir, counters=self._counters, policy=policy)
         except PcacheError as error:
             say(error.report())

@@ -8,7 +8,6 @@ import select
 import signal
 from types import FrameType
 
-from .. import config
 from ..counters import Counters
 from ..enforce import spawn
 from ..errors import PcacheError
@@ -19,6 +18,7 @@ from .call import Command
 from .ending import end, say, say_denied, say_timing, write_json
 from .probes import Probes
 from .recorded import Options, Recorded, act_as, become
+from .rules import session_policy
 
 _PAUSE_MS = 5
 
@@ -50,9 +50,7 @@ class Trace:
         """Runs the command; its exit status.  Dies by the command's signal if it did."""
         since = self._timing.now()
         try:
-            policy = config.load(self._user, self._command.cwd)
-            if self._options.sandbox is not None:
-                policy = policy.within(self._options.sandbox.tag)
+            policy = session_policy(self._user, self._command.cwd, self._options.sandbox)
             store = Store.open(self._user.store_dir, counters=self._counters, policy=policy)
             self._timing.spent("store", since)
             recorded = Recorded(self._user, self._options, store, self._counters, self._probes)

@@ -7,7 +7,6 @@ import random
 from collections import Counter
 from math import ceil
 
-from .. import config
 from ..codec import DamagedRow
 from ..counters import Counters
 from ..errors import DamagedBlob
@@ -22,6 +21,7 @@ from ..store.index import Store
 from ..store.inspect import Stored, stored
 from ..store.verify import Verifier
 from ..user import User
+from .rules import session_policy
 from .words import call_text
 
 _DAMAGED = "it is damaged"
@@ -141,7 +141,9 @@ class _Sample:
 
 def verify(user: User, share: float) -> Verification:
     """Verifies the user's store, and reruns that share of its records.  Raises StoreError."""
-    with Store.open(user.store_dir, create=False, policy=config.load(user, os.getcwdb())) as store:
+    with Store.open(
+        user.store_dir, create=False, policy=session_policy(user, os.getcwdb())
+    ) as store:
         abandoned(store.directory + RERUN, remove)
         verification = Verification(store)
         verification.read()

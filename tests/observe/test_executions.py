@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from pcache import limits
 from pcache.model import Kind, Reason
-from tests.observe.lab import PLAIN_ENV, SETTLE_SECONDS, Lab, Strings, call
+from pcache.observe import conditions
+from tests.observe.lab import PLAIN_ENV, Lab, Strings, call
 
 pytestmark = pytest.mark.root
 
@@ -249,17 +251,17 @@ def test_conflict_between_cousins(lab: Lab, work: Path) -> None:
     assert reader.reasons
 
 
-def test_fresh_input(lab: Lab, work: Path) -> None:
+def test_fresh_input(lab: Lab, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Written just before it was read, by somebody else: a change right after would not show."""
+    monkeypatch.setattr(conditions, "_GRAIN_NS", 10 * 10**9)
 
     def write() -> None:
-        time.sleep(SETTLE_SECONDS)
         descriptor = os.open(work / "f", os.O_WRONLY | os.O_CREAT, 0o644)
         os.write(descriptor, b"x")
         os.close(descriptor)
 
     root = lab.record("/bin/cat", "f", cwd=work, prepare=write).root
-    assert root.reasons.keys() <= {Reason.INPUT_CHANGED}
+    assert root.reasons == {Reason.INPUT_CHANGED: str(work / "f")}
 
 
 def test_disk_full(lab: Lab, work: Path) -> None:
@@ -286,6 +288,28 @@ def test_what_programs_are_handed_down(lab: Lab, work: Path, wrapper: str) -> No
     seen = lab.shell(f"{wrapper} uname -m; true", cwd=work)
     assert Reason.UNSUPPORTED in seen.all[-1].reasons
     assert not seen.root.reasons
+
+
+@pytest.mark.parametrize("again", ["", "ulimit -S -n 1000;"], ids=["changed", "and back"])
+def test_who_asks_for_a_limit_that_its_caller_set(
+    lab: Lab, work: Path, monkeypatch: pytest.MonkeyPatch, again: str
+) -> None:
+    """Many descriptors are handed down by compilers and runtimes: only who asks can tell."""
+    given = limits.given().copy()
+    given[limits.NOFILE] = 1000
+    monkeypatch.setattr(limits, "_first", given)
+    script = f"ulimit -S -n 300; {again} /bin/true; sh -c 'ulimit -n'; true"
+    seen = lab.shell(script, cwd=work)
+    silent, asking = seen.all[-2:]
+    assert not seen.root.reasons
+    assert not silent.reasons
+    assert (Reason.UNSUPPORTED in asking.reasons) is not bool(again)
+
+
+def test_a_limit_is_an_input_of_who_asks(lab: Lab, work: Path) -> None:
+    seen = lab.shell("/bin/true; sh -c 'ulimit -l'; true", cwd=work)
+    trait = (Kind.TRAIT, limits.trait(limits.MEMLOCK))
+    assert [one.fact(*trait) is not None for one in seen.all] == [True, False, True]
 
 
 @pytest.mark.parametrize(

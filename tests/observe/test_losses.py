@@ -14,8 +14,8 @@ from tests.observe.lab import Lab, Recorded, Seen
 
 pytestmark = pytest.mark.root
 
-CHUNK = 16384
-TAKEN = (33 * 32 - 1) * CHUNK
+PIECE = 102400
+TAKEN = (33 * 32 - 1) * PIECE
 """Bytes of one write that the recorder takes: tail calls and the chunks of each."""
 
 
@@ -72,11 +72,11 @@ def test_argument_not_in_memory(lab: Lab, work: Path) -> None:
 
 
 def test_more_written_at_once_than_is_taken(lab: Lab, work: Path) -> None:
-    code = f"import os; os.write(1, bytes({TAKEN} + {CHUNK + 1}))"
+    code = f"import os; os.write(1, bytes({TAKEN} + {PIECE + 1}))"
     (work / "write.py").write_text(code)
     seen = lab.shell("python3 -IS write.py; true", cwd=work, capture=True)
     assert lost(seen.find("python3")) == lost(seen.root) == "bytes written to descriptor 1"
-    (work / "write.py").write_text(code.replace(f" + {CHUNK + 1}", ""))
+    (work / "write.py").write_text(code.replace(f" + {PIECE + 1}", ""))
     seen = lab.shell("python3 -IS write.py; true", cwd=work, capture=True)
     assert len(seen.root.stream(1)) == TAKEN
 

@@ -127,10 +127,13 @@ def test_large_output(lab: Lab, work: Path) -> None:
     assert recorded.root.record.outcome.chunks == ((1, 100_000_000),)
 
 
-def test_large_write(lab: Lab, work: Path) -> None:
-    code = "import os; os.write(1, bytes(range(256)) * 50_000)"
-    root = lab.record("/usr/bin/python3", "-ISc", code, cwd=work, capture=True).root
-    assert root.stream(1) == bytes(range(256)) * 50_000
+@pytest.mark.parametrize("call", ["write(1, data)", "writev(1, [data[:9], data[9:]])"])
+def test_large_write(lab: Lab, work: Path, call: str) -> None:
+    """100 MB at once."""
+    code = f"import os; data = bytes(range(256)) * 390_625; os.{call}"
+    recorded = lab.record("/usr/bin/python3", "-ISc", code, cwd=work, capture=True)
+    assert recorded.lost == 0
+    assert recorded.root.stream(1) == bytes(range(256)) * 390_625
 
 
 def test_broken_stream(lab: Lab, work: Path) -> None:

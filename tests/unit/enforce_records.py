@@ -12,7 +12,9 @@ from pcache.facts import Facts
 from pcache.fingerprint import weak_fingerprint
 from pcache.image import resolve_image
 from pcache.model import Call, Fact, Kind, Outcome, Output, Record
+from pcache.session.rules import session_policy
 from pcache.store.index import Store
+from pcache.user import User
 from tests.unit.enforce_lab import Lab
 
 
@@ -56,7 +58,8 @@ class Records:
                 status, made, tuple((fd, len(text)) for fd, text in chunks), data if chunks else b""
             )
             facts = (Fact(Kind.CONTENT, bytes(self.input), value),)
-            assert store.add(Record(call, weak_fingerprint(call), facts, outcome)) == "stored"
+            weak = weak_fingerprint(call, session_policy(User.current(), call.cwd))
+            assert store.add(Record(call, weak, facts, outcome)) == "stored"
 
     def replay(self, *words: str) -> subprocess.CompletedProcess[str]:
         return self.run(self.pcache, "replay", *words)

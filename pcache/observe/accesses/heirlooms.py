@@ -10,19 +10,14 @@ from __future__ import annotations
 
 import struct
 
+from ... import limits
 from ...descriptors import OwnFds
 from ...model import Kind, Reason
 from ..executions import Observation
 from ..syscall_table import NAMES as SYSCALL_NAMES
 from .context import Context, Event, Handler
 
-# asm-generic/resource.h
-_RLIMIT_STACK, _RLIMIT_CORE, _RLIMIT_NOFILE = 3, 4, 7
 _INFINITY = (1 << 64) - 1
-_AMPLE = {_RLIMIT_STACK: 1 << 20, _RLIMIT_NOFILE: 256}
-"""Limits that compilers and make raise or lower as a matter of course, and down to which value
-no program is taken to notice."""
-
 _ADDR_NO_RANDOMIZE = 0x40000
 _PERSONALITY_QUERY = 0xFFFFFFFF
 # PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_CAP_AMBIENT: linux/prctl.h
@@ -38,7 +33,7 @@ class Heirlooms:
 
     def handlers(self) -> list[tuple[Handler, str]]:
         return [
-            (self._limit, "setrlimit prlimit64"),
+            (self._limit, "getrlimit setrlimit prlimit64"),
             (self._identity, " ".join(_USER_CALLS)),
             (self._groups, "setgroups"),
             (self._personality, "personality"),
@@ -53,15 +48,27 @@ class Heirlooms:
 
     def _limit(self, event: Event) -> None:
         body = event.body
-        if body.err or len(body.out) < 16:
+        if body.err:
             return
-        resource = body.args[-1] & 0xFFFFFFFF
-        if len(body.args) > 1 and body.args[0] & 0xFFFFFFFF not in _own(event):
-            event.execution.problem_throughout(Reason.UNSUPPORTED, "limits of another process")
-        (soft,) = struct.unpack_from("<Q", body.out)
-        if soft == _INFINITY or resource == _RLIMIT_CORE or soft >= _AMPLE.get(resource, _INFINITY):
-            return
-        self._hand_down(event, f"limit {resource} set to {soft} by its caller")
+        number = body.args[-1] & 0xFFFFFFFF
+        own = len(body.args) == 1 or body.args[0] & 0xFFFFFFFF in _own(event)
+        if len(body.out) == 16:
+            if not own:
+                event.execution.problem_throughout(Reason.UNSUPPORTED, "limits of another process")
+            self._set_limit(event, number, struct.unpack_from("<Q", body.out)[0])
+        elif not own:
+            event.execution.problem_throughout(Reason.FOREIGN_INPUT, "limits of another process")
+        else:
+            self._ask(event, limits.trait(number))
+
+    def _set_limit(self, event: Event, number: int, soft: int) -> None:
+        trait, soft = limits.trait(number), limits.NONE if soft == _INFINITY else soft
+        if limits.given()[number] == soft:
+            event.process.set_by.pop(trait, None)  # as it was: so does Go before it starts programs
+        else:
+            event.process.set_by[trait] = event.execution
+        if soft < limits.AMPLE.get(number, limits.NONE):
+            self._hand_down(event, f"limit {number} set to {soft} by its caller")
 
     def _identity(self, event: Event) -> None:
         """setuid and its like, unless they set what already is."""

@@ -1,0 +1,68 @@
+"""The same command under other limits or another personality is another command."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import SUDO
+from tests.lib.differential import Bench
+from tests.lib.launch import Launcher, Result, Stdio
+
+pytestmark = pytest.mark.root
+
+USUAL = "ulimit -S -n 1000; ulimit -S -c 0; exec"
+
+
+def under(bench: Bench, circumstances: str) -> Launcher:
+    within = ("sh", "-c", f'{circumstances} "$@"', "sh")
+    return Launcher(bench.launcher.pcache, bench.directory.parent, as_root=SUDO, user=within)
+
+
+def plain(bench: Bench, launcher: Launcher, command: tuple[str, ...]) -> Result:
+    return launcher.plain(command, bench.directory, bench.env, Stdio())
+
+
+@pytest.mark.parametrize(
+    ("circumstances", "script"),
+    [
+        ("ulimit -f 20000; exec", "head -c 11000000 /dev/zero >f; ls -s f; rm f"),
+        ("ulimit -S -n 300; exec", "ulimit -n"),
+        ("ulimit -v 1000000; exec", "ulimit -v"),
+        ("ulimit -S -c 100; exec", "ulimit -c"),
+        ("ulimit -l 40; exec", "ulimit -l"),
+        ("exec setarch --uname-2.6", "uname -r"),
+        ("exec setarch i686", "uname -m"),
+    ],
+    ids=["file size", "descriptors", "memory", "core", "locked", "old release", "machine"],
+)
+def test_another_command(bench: Bench, circumstances: str, script: str) -> None:
+    command = ("sh", "-c", script)
+    usual = under(bench, USUAL)
+    other = under(bench, f"{USUAL.removesuffix('exec')} {circumstances}")
+    arguments = (command, bench.directory, bench.env, Stdio())
+    assert usual.trace(*arguments).counters["records stored"] > 0
+    assert usual.replay(*arguments).counters["hits"] == 1
+
+    expected = plain(bench, other, command)
+    assert expected.stdout != plain(bench, usual, command).stdout
+    for done in (other.replay(*arguments), other.trace(*arguments), other.replay(*arguments)):
+        assert (done.stdout, done.status) == (expected.stdout, expected.status)
+    assert usual.replay(*arguments).counters["hits"] == 1
+
+
+def test_what_is_no_other_command(bench: Bench) -> None:
+    """Core dumps and where things are in memory: neither is an input."""
+    command = ("sh", "-c", "echo said")
+    arguments = (command, bench.directory, bench.env, Stdio())
+    under(bench, USUAL).trace(*arguments)
+    other = under(bench, "ulimit -S -n 1000; ulimit -S -c 100; exec setarch -R")
+    assert other.replay(*arguments).counters["hits"] == 1
+
+
+def test_a_limit_that_its_caller_set(bench: Bench) -> None:
+    """Compilers and runtimes change this one without a thought: only who asks can tell."""
+    launcher = under(bench, USUAL)
+    arguments = (bench.directory, bench.env, Stdio())
+    launcher.trace(("sh", "-c", "ulimit -n"), *arguments)
+    done = launcher.replay(("sh", "-c", "ulimit -S -n 300; sh -c 'ulimit -n'"), *arguments)
+    assert done.stdout == b"300\n"
