@@ -1,14 +1,18 @@
-"""File systems that make up the content of a file as it is read.
+"""File systems whose files' sizes and times cannot be relied on.
 
-Sizes and times of their files say nothing: a control file of a cgroup keeps size 0 and the time at
-which the group was made, whatever is written to it.
+Some make up the content of a file as it is read: a control file of a cgroup keeps size 0 and the
+time at which the group was made, whatever is written to it.  Others are changed by somebody else
+than the kernel, which asks for size and times again only from time to time: what a program reads
+may be newer than what stat(2) says.
 """
 
 from __future__ import annotations
 
 import os
 
-_TYPES = frozenset(
+MADE_UP, LAGGING, ORDINARY = range(3)
+
+_MADE_UP_TYPES = frozenset(
     b"proc sysfs cgroup cgroup2 debugfs tracefs securityfs configfs bpf pstore efivarfs selinuxfs"
     b" smackfs binfmt_misc mqueue resctrl nfsd fuse.lxcfs".split()
 )
@@ -24,8 +28,17 @@ MAGICS = frozenset(
 """Of statfs(2) and of the kernel's super blocks (linux/magic.h; ipc/mqueue.c)."""
 
 
-def pseudo_devices() -> dict[int, bool]:
-    """For the device number of each mount of this process, whether its files are made up.
+_LAGGING_TYPES = frozenset(
+    b"fuse fuseblk virtiofs nfs nfs4 cifs smb3 9p ceph afs lustre beegfs gpfs".split()
+)
+
+_AT_FDCWD, _AT_EMPTY_PATH, _AT_STATX_FORCE_SYNC = -100, 0x1000, 0x2000
+_STATX_BASIC_STATS = 0x7FF
+_STATX_BYTES = 256
+
+
+def devices() -> dict[int, int]:
+    """For the device number of each mount of this process: MADE_UP, LAGGING or ORDINARY.
 
     Device numbers as in stat(2), which on btrfs gives others than are listed; empty without /proc.
     """
@@ -38,5 +51,26 @@ def pseudo_devices() -> dict[int, bool]:
     for line in lines:
         mount, _, source = line.partition(b" - ")  # proc_pid_mountinfo(5)
         major, _, minor = mount.split(b" ", 3)[2].partition(b":")
-        found[os.makedev(int(major), int(minor))] = source.split(b" ", 1)[0] in _TYPES
+        found[os.makedev(int(major), int(minor))] = _kind(source.split(b" ", 1)[0])
     return found
+
+
+def _kind(name: bytes) -> int:
+    if name in _MADE_UP_TYPES:
+        return MADE_UP
+    lagging = name in _LAGGING_TYPES or name.startswith(b"fuse.")
+    return LAGGING if lagging else ORDINARY
+
+
+def synchronise(file: bytes | int) -> None:
+    """Has the kernel ask for size and times of a file, by path or descriptor, so that stat(2) tells
+    them as they are (AT_STATX_FORCE_SYNC of statx(2)).  Raises OSError."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    directory, path = (file, b"") if isinstance(file, int) else (_AT_FDCWD, file)
+    flags = _AT_STATX_FORCE_SYNC | (_AT_EMPTY_PATH if isinstance(file, int) else 0)
+    buffer = ctypes.create_string_buffer(_STATX_BYTES)
+    if libc.statx(directory, path, flags, _STATX_BASIC_STATS, buffer):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), path)

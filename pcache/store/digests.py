@@ -21,7 +21,7 @@ from struct import error as struct_error
 
 from xxhash import xxh3_64_digest, xxh3_128, xxh3_128_digest
 
-from pcache.filesystems import pseudo_devices
+from pcache.filesystems import LAGGING, MADE_UP, ORDINARY, devices, synchronise
 from pcache.store.files import Lock, make_private_file
 
 TYPE_CHECKING = False
@@ -98,7 +98,7 @@ class DigestCache:
         self._connection: Connection | None = None
         self._memory: dict[tuple[int, int, int, int, int], Digest] = {}
         self._pending: list[tuple[bytes, bytes, Digest]] = []
-        self._made_up: dict[int, bool] = {}
+        self._devices: dict[int, int] = {}
         self._buffer: bytearray | None = None
 
     def file_digest(self, file: bytes | int, st: os.stat_result) -> Digest:
@@ -108,10 +108,14 @@ class DigestCache:
         becomes another one than `st` describes, EFBIG for a pseudo file without end, and whatever
         open(2) and read(2) give.
         """
-        digest = self.remembered(st)
+        key = stamp(st)
+        if self._kind(st.st_dev) == LAGGING:
+            synchronise(file)
+            if stamp(os.fstat(file) if isinstance(file, int) else os.stat(file)) != key:
+                raise OSError(errno.ESTALE, "its status had not been asked for of late")
+        digest = self._remembered(key)
         if digest is not None:
             return digest
-        key = stamp(st)
         if isinstance(file, int):
             return self._hash(file, st, key)
         # O_NONBLOCK: by the time it is opened, a path may have become a fifo.
@@ -123,9 +127,10 @@ class DigestCache:
 
     def remembered(self, st: os.stat_result) -> Digest | None:
         """The same without reading the file; None if that is not known."""
-        digest = self.remembered_version(
-            (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
-        )
+        return None if self._kind(st.st_dev) == LAGGING else self._remembered(stamp(st))
+
+    def _remembered(self, key: tuple[int, int, int, int, int]) -> Digest | None:
+        digest = self.remembered_version(key)
         if digest is not None:
             self._counters.inc("digests remembered")
         return digest
@@ -139,7 +144,7 @@ class DigestCache:
 
     def remember(self, st: os.stat_result, digest: Digest, hashed_ns: int) -> None:
         """Keeps a digest found elsewhere: taken at `hashed_ns` (time.time_ns), `st` from after."""
-        if hashed_ns - st.st_ctime_ns > RACY_NS and not self._is_made_up(st.st_dev):
+        if hashed_ns - st.st_ctime_ns > RACY_NS and self._kind(st.st_dev) != MADE_UP:
             self._keep(stamp(st), digest)
 
     def flush(self) -> None:
@@ -168,7 +173,7 @@ class DigestCache:
     def _hash(self, fd: int, st: os.stat_result, key: tuple[int, int, int, int, int]) -> Digest:
         if st.st_mode & 0o170000 != S_IFREG:
             raise OSError(errno.EINVAL, "not a regular file")
-        if self._is_made_up(st.st_dev):
+        if self._kind(st.st_dev) == MADE_UP:
             return self._hash_pseudo(fd, st)
         if stamp(os.fstat(fd)) != key:
             raise OSError(errno.ESTALE, "another file than expected")
@@ -181,6 +186,8 @@ class DigestCache:
             size, digest = self._hash_large(fd)
         self._counters.inc("files hashed")
         self._counters.inc("bytes hashed", size)
+        if self._kind(st.st_dev) == LAGGING:
+            synchronise(fd)
         if size != st.st_size or stamp(os.fstat(fd)) != key:
             raise OSError(errno.ESTALE, "changed while it was read")
         if size and now - st.st_ctime_ns > RACY_NS:
@@ -208,11 +215,11 @@ class DigestCache:
         self._counters.inc("bytes hashed", size)
         return state.digest()
 
-    def _is_made_up(self, device: int) -> bool:
+    def _kind(self, device: int) -> int:
         """Of the files of a device; something may have been mounted since another was met."""
-        if device not in self._made_up:
-            self._made_up = {device: False, **pseudo_devices()}
-        return self._made_up[device]
+        if device not in self._devices:
+            self._devices = {device: ORDINARY, **devices()}
+        return self._devices[device]
 
     def _keep(self, key: tuple[int, int, int, int, int], digest: Digest) -> None:
         self._memory[key] = digest

@@ -89,7 +89,7 @@ def test_an_empty_file_is_read_each_time(
     tmp_path: Path, counters: Counters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody knows all file systems that say 0 whatever is in a file."""
-    monkeypatch.setattr("pcache.store.digests.pseudo_devices", dict)
+    monkeypatch.setattr("pcache.store.digests.devices", dict)
     place = tmp_path / "groups"
     place.mkdir()
     subprocess.run(["mount", "-t", "cgroup2", "none", place], check=True)

@@ -1,0 +1,119 @@
+"""Inputs and outputs on other kinds of file systems than the one that tests usually run on."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SUDO, open_directory
+from tests.lib.differential import SETTLE_SECONDS, Bench, Differential
+from tests.lib.edits import append, rename, touch, write
+from tests.lib.launch import Launcher, Stdio
+from tests.lib.scenario import only, step
+from tests.lib.scripts import script
+from tests.scenarios.conftest import PLAIN_ENV
+
+pytestmark = pytest.mark.root
+
+_IMAGE_BYTES = 320 << 20
+"""What mkfs.xfs asks for at least."""
+
+
+def _image(kind: str, base: Path) -> tuple[str, ...]:
+    image = base / "image"
+    with image.open("wb") as file:
+        file.truncate(_IMAGE_BYTES)
+    subprocess.run([f"mkfs.{kind}", "-q", image], check=True)
+    return ("mount", "-o", "loop", str(image))
+
+
+def _overlay(base: Path) -> tuple[str, ...]:
+    """Its upper directory must not be on an overlay itself, as a container's files are."""
+    layers = base / "layers"
+    layers.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", layers], check=True)
+    for name in ("lower", "upper", "work"):
+        (layers / name).mkdir()
+    options = f"lowerdir={layers}/lower,upperdir={layers}/upper,workdir={layers}/work"
+    return ("mount", "-t", "overlay", "-o", options, "none")
+
+
+def _fuse(base: Path) -> tuple[str, ...]:
+    (base / "behind").mkdir()
+    return ("bindfs", str(base / "behind"))
+
+
+def _mount(kind: str, base: Path) -> Path:
+    place = base / "mounted"
+    place.mkdir()
+    how = {
+        "tmpfs": lambda: ("mount", "-t", "tmpfs", "none"),
+        "xfs": lambda: _image("xfs", base),
+        "btrfs": lambda: _image("btrfs", base),
+        "overlay": lambda: _overlay(base),
+        "fuse": lambda: _fuse(base),
+    }[kind]
+    subprocess.run([*how(), place], check=True)
+    return place
+
+
+@pytest.fixture
+def elsewhere(request: pytest.FixtureRequest, pcache: str) -> Iterator[Bench]:
+    """Where scenarios run on a file system of the kind that the test names."""
+    with open_directory() as base:
+        place = _mount(request.param, base)
+        try:
+            yield Bench(place, Launcher(pcache, place, as_root=SUDO), PLAIN_ENV)
+        finally:
+            subprocess.run(["umount", "--lazy", place], check=True)
+            if (base / "layers").exists():
+                subprocess.run(["umount", "--lazy", base / "layers"], check=True)
+
+
+SCENARIO = script(
+    "files come and go",
+    "cat a b >joined\ncp joined copy\nmkdir -p made\nls >made/list\nln -sf a link\ncat link\n",
+    write("a", "pear\n"),
+    write("b", "kiwi\n"),
+    steps=(
+        step("touched", touch("a")),
+        step("edited", append("a", "plum\n"), expect=only("dash run.sh", "cat", "cp")),
+        step(
+            "another file of that name",
+            rename("a", "c"),
+            write("a", "fig\n"),
+            expect=only("dash run.sh", "cat", "cp", "ls"),
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize("elsewhere", ["tmpfs", "xfs", "btrfs", "overlay"], indirect=True)
+def test_on(elsewhere: Bench) -> None:
+    Differential(SCENARIO, elsewhere).check()
+
+
+@pytest.mark.parametrize("elsewhere", ["fuse"], indirect=True)
+@pytest.mark.parametrize("seconds", [0, 0.5])
+def test_changed_behind_the_file_system(elsewhere: Bench, seconds: float) -> None:
+    """The kernel asks for a file's times once in a second, but what is read is new."""
+    file = elsewhere.directory / "a"
+    behind = elsewhere.directory.parent.parent / "behind" / "here" / "a"
+    arguments = (("sh", "-c", "cat a"), elsewhere.directory, elsewhere.env, Stdio())
+    file.write_text("one\n")
+    file.stat()  # else what the kernel takes for its times is not what they are
+    time.sleep(SETTLE_SECONDS)
+    elsewhere.launcher.trace(*arguments)
+    assert elsewhere.launcher.replay(*arguments).counters["hits"] == 1
+    file.stat()
+    behind.write_text("two\n")
+    time.sleep(seconds)
+    done = elsewhere.launcher.replay(*arguments)
+    assert done.stdout == b"two\n"
+    assert done.counters["hits"] == 0
+    elsewhere.launcher.trace(*arguments)
+    assert elsewhere.launcher.replay(*arguments).counters["hits"] == 1
