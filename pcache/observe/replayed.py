@@ -6,8 +6,9 @@ in the record that was replayed: they enter the executions that contain it as if
 
 from __future__ import annotations
 
-from ..model import Fact, Kind, Outcome, Reason
+from ..model import Fact, Kind, Outcome, Output, Reason
 from . import pseudo
+from .accesses.context import Context
 from .executions import (
     ATTRIBUTES,
     CREATED,
@@ -20,7 +21,6 @@ from .executions import (
     Execution,
     Observation,
 )
-from .history import History
 from .names import Names
 
 _PREFIXED = Kind.REPLACEABLE  # its path is MODE:PATH
@@ -57,9 +57,10 @@ class Replayed:
         self.data = data
         self.offset = offset
 
-    def enter(self, execution: Execution, names: Names, history: History) -> None:
+    def enter(self, execution: Execution, context: Context) -> None:
         """Puts the record in the place of the observations the execution did not make."""
         execution.replayed = True
+        names = context.names
         for fact in self.facts:
             if fact.kind in _OF_DESCRIPTORS:
                 self._depend_on_descriptor(execution, fact)
@@ -86,10 +87,7 @@ class Replayed:
             if output.kind in _HOW:
                 how = _HOW[output.kind]
             execution.change(output.path, self.ended, how, directory=output.kind == b"d")
-            history.add(output.path, self.ended, attributes=how == ATTRIBUTES)
-            names.forget(output.path)
-            if output.kind == b"l":
-                names.link(output.path, output.content)
+            self._change(output, context)
             for at in execution.chain():
                 change = at.changes[output.path]
                 change.times = GIVEN if output.mtime_ns >= 0 else UNTOUCHED
@@ -99,6 +97,21 @@ class Replayed:
         for fd, length in self.outcome.chunks:
             self._write(execution, fd, at_byte, length)
             at_byte += length
+
+    def _change(self, output: Output, context: Context) -> None:
+        """What is known of an output's path is that of another file now."""
+        path, only_attributes = output.path, output.kind == b"m"
+        context.history.add(path, self.ended, attributes=only_attributes)
+        if only_attributes:
+            return
+        context.history.removed(path, self.ended)
+        context.kept.gone(path)
+        context.hard_links.pop(path, None)
+        context.names.forget(path)
+        if output.kind == b"l":
+            context.names.link(path, output.content)
+        elif output.kind == b"h":
+            context.hard_links[path] = output.content
 
     def _write(self, execution: Execution, fd: int, offset: int, length: int) -> None:
         """Bytes written to a descriptor are part of the streams of all who inherited it."""

@@ -285,7 +285,7 @@ class Tree:
         execution.cpu_ns += cpu
         hit = self._replayed.pop(process.tgid, None)
         if hit is not None and execution.tgid == process.tgid:
-            hit.enter(execution, self.accesses.context.names, self.accesses.context.history)
+            hit.enter(execution, self.accesses.context)
         elif hit is not None:
             execution.problem_throughout(Reason.EVENTS_LOST, "the start of a replayed program")
         if status & _DUMPED:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.lib import edits
 from tests.lib.edits import Edit
 
-from .commands import DIRECTORY_LINK, FILES, LINK, OUTPUTS, TOOL
+from .commands import BUILT, DIRECTORY_LINK, FILES, LINK, OUTPUTS, SOURCES, TOOL
 
 _CONTENTS = ("pear\napple\nfig\n", "apple\n", "kiwi 1\nlime 2\nplum 3\n", "", "no newline")
 _FILES = st.sampled_from(FILES)
@@ -81,7 +81,44 @@ def _script(text: str) -> Named:
     return Named(f"sub.sh: {text!r}", edits.write("sub.sh", f"#!/bin/sh\n{text}\n", 0o755))
 
 
+_HEADER = "#define WORD {word}\nint part(int);\n"
+_SOURCES = {
+    "s/main.c": (
+        '#include <stdio.h>\n#include "part.h"\n'
+        'int main(void) { printf("%d\\n", part(WORD)); return part(0); }\n',
+        '#include "part.h"\nint main(void) { return part(WORD) > 3; }\n',
+        "int main(void) { return not_there; }\n",
+    ),
+    "s/part.c": (
+        '#include "part.h"\nint part(int n) { return n ? n + WORD : 0; }\n',
+        '#include "part.h"\nint part(int n) { return n * 2; }\n',
+        "int part(int n) { return n; }\n",
+    ),
+    "s/two/part.h": (_HEADER.format(word=1), _HEADER.format(word=2)),
+    "s/one/part.h": (_HEADER.format(word=3), "#include_next <part.h>\n"),
+    "s/Makefile": tuple(
+        f"CFLAGS = -Ione -Itwo {flags}\nprog: main.o part.o\n\t$(CC) -o $@ $^\n"
+        "main.o part.o: two/part.h\nclean:\n\trm -f prog main.o part.o\n"
+        for flags in ("", "-DMORE", "-Os")
+    ),
+}
+"""Contents of the C project; s/one/part.h is what is found first if it is there."""
+_SOURCE_EDITS = st.one_of(
+    *(st.builds(_write, st.just(path), st.sampled_from(of)) for path, of in _SOURCES.items()),
+    *(
+        st.builds(lambda p: Named(f"touch {p}", edits.touch(p)), st.sampled_from(paths))
+        for paths in (SOURCES, BUILT)
+    ),
+    *(
+        st.builds(lambda p: Named(f"delete {p}", edits.delete(p)), st.sampled_from(paths))
+        for paths in ((*SOURCES, "s/one/part.h"), BUILT, BUILT)
+    ),
+    st.just(Named("rename a header", edits.rename("s/two/part.h", "s/one/part.h"))),
+)
+
 EDITS = st.one_of(
+    _SOURCE_EDITS,
+    _SOURCE_EDITS,
     st.builds(_write, _FILES, st.sampled_from(_CONTENTS)),
     st.builds(_write, _FILES, st.sampled_from(_CONTENTS)),
     st.builds(_write, _PATHS, st.sampled_from(_CONTENTS)),
@@ -120,5 +157,8 @@ START = (
     _script('cat "$1"'),
     _link(LINK, "a"),
     _link(DIRECTORY_LINK, "d"),
+    Named("mkdir s/one", edits.mkdir("s/one")),
+    Named("mkdir s/two", edits.mkdir("s/two")),
+    *(_write(path, _SOURCES[path][0]) for path in SOURCES),
 )
 """What every project begins with."""

@@ -14,6 +14,9 @@ DIRECTORY_LINK = "k"
 UNREAD = "q"
 """What no line reads and no link leads to: for writers at the same time as readers, which would
 make the plain runs differ, or never end (`tee -a FILE <FILE`)."""
+SOURCES = ("s/main.c", "s/part.c", "s/two/part.h", "s/Makefile")
+"""A C project: part.h is looked for in s/one first."""
+BUILT = ("s/main.o", "s/part.o", "s/prog")
 TOOL = "tool"
 VARIABLE = "COLOUR"
 
@@ -266,6 +269,29 @@ _interpreted = st.one_of(
     ),
 )
 
+_COMPILE = "gcc -Is/one -Is/two"
+_sources = st.sampled_from(("s/main.c", "s/part.c"))
+
+
+def _built(text: str, *writes: str) -> Line:
+    """A program that may look at the whole C project, and change it."""
+    return _changing(text, ("s",), writes)
+
+
+_compiling = st.one_of(
+    *(
+        _one(lambda target: _built(f"make -s -C s {target}", "s"), st.sampled_from(targets))
+        for targets in (("prog", "part.o"), ("prog", "prog clean"))
+    ),
+    _one(lambda c: _built(f"{_COMPILE} -c {c} -o {c[:-1]}o", f"{c[:-1]}o"), _sources),
+    _one(lambda c: Line(f"{_COMPILE} -E -P {c}", (f"{_COMPILE} -E -P {c}",), ("s",)), _sources),
+    _one(lambda c: _built(f"{_COMPILE} -fsyntax-only -Werror {c}"), _sources),
+    st.just(_built(f"{_COMPILE} s/main.o s/part.o -o s/prog", "s/prog")),
+    st.just(_built("ar rc s/lib.a s/part.o", "s/lib.a")),
+    st.just(_built("s/prog")),
+    st.just(_shell("make -s -C s && s/prog | tr a-z A-Z", ("s",), ("s",))),
+)
+
 LINES = st.one_of(
     _printing,
     _printing,
@@ -279,5 +305,6 @@ LINES = st.one_of(
     _composed,
     _composed,
     _interpreted,
+    _compiling,
 )
 """A random line."""

@@ -59,7 +59,12 @@ class State:
         return _digest([(name, self._value(name)) for name in names])
 
     def times(self, line: Line) -> object:
-        """Modification times that are inputs of the line: those of what was there before."""
+        """Modification times that are inputs of the line: those of what was there before.
+
+        Of what make(1) looks at, which is newer than which.
+        """
+        if "make " in line.text:
+            return self._order(self.absolute("s"))
         if not any(word in line.text for word in _PUBLISH_TIMES):
             return None
         names = None if self._vague else [self.absolute(path) for path in line.reads or ()]
@@ -71,6 +76,14 @@ class State:
             if not self._written.keys() & {*_upwards(item[0])}
             and any(item[0] == name or item[0].startswith(name + "/") for name in names)
         ]
+
+    def _order(self, top: str) -> object:
+        """The names below a directory from old to new, those of the same time together."""
+        names: dict[int, list[str]] = {}
+        for name, time in sorted(self._times.items()):
+            if name.startswith(f"{top}/") and not self._written.keys() & {*_upwards(name)}:
+                names.setdefault(time, []).append(name)
+        return [names[time] for time in sorted(names)]
 
     def form(self, path: str) -> object:
         """Type and mode of what is there."""

@@ -64,6 +64,23 @@ FOUND = [
     ),
     *(
         Found(
+            f"what a hit leaves where an execution had left something else: {script}",
+            script,
+            ["run", "run", "run", "replay"],
+        )
+        for script in (
+            "sh -c 'cp a o && cat o'\nperl -pi -e s/e/E/ o",
+            "echo x >o\ncp a o\nperl -pi -e s/e/E/ o",
+            "stat -Lc %a:%F b >b\n"
+            'python3 -ISc \'import os; print(os.path.getsize("b")); os.rename("b", "d/o")\'\n'
+            "sh -c 'umask 077; cat l >d/o'",
+            "cp a o\nmv o d/o\ncat d/o\ncp b d/o",
+            "cp a o\ncat none o\nln -f a o\ncat o",
+            "ln a o\ncat o\nsort -o o b\ncat o",
+        )
+    ),
+    *(
+        Found(
             f"a directory that is not empty, then it is: {command}",
             command,
             [

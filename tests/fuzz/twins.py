@@ -56,7 +56,8 @@ class Twins:
         self._start_ns = time.time_ns() - _TICK_NS
 
     def edit(self, edit: Edit) -> None:
-        """Changes both in the same way, times included."""
+        """Changes both in the same way, times included: later than whatever was there."""
+        time.sleep(2 * _TICK_NS / 1e9)
         for tree in (self._ours, self._plain):
             before = _times(tree)
             edit(tree)
