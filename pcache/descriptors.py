@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import select
 from stat import S_ISCHR, S_ISDIR, S_ISFIFO, S_ISREG, S_ISSOCK
 
 TYPE_CHECKING = False
@@ -76,6 +77,26 @@ def _kcmp(one: int, other: int) -> bool:
         number = ctypes.get_errno()
         raise OSError(number, f"kcmp: {os.strerror(number)}")
     return order == 0
+
+
+def is_make_job(env: Iterable[bytes]) -> bool:
+    """Whether a program with that environment is one of those that make or cargo starts at once.
+
+    GNU make gives its own stdin to one job at a time, and to the others a pipe that has ended
+    (job.c: get_bad_stdin), so which of them a job gets is an accident of scheduling.  All of it
+    counts as `null` then: a terminal too, as who reads from it cannot be recorded.
+    """
+    return any(
+        entry.startswith((b"MAKEFLAGS=", b"CARGO_MAKEFLAGS=")) and b"--jobserver-" in entry
+        for entry in env
+    )
+
+
+def has_ended(pipe: int) -> bool:
+    """Whether there is nothing in a pipe, nor anybody to write to it."""
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    return [events for _, events in poll.poll(0)] == [select.POLLHUP]
 
 
 class FdView:

@@ -12,7 +12,7 @@ import os
 from stat import S_ISFIFO, S_ISREG, S_ISSOCK
 
 from pcache import image
-from pcache.descriptors import FdView, kind_of, numbers, task_trait
+from pcache.descriptors import FdView, has_ended, is_make_job, kind_of, numbers, task_trait
 from pcache.enforce import syscalls
 from pcache.enforce.heirlooms import Heirlooms
 from pcache.model import Call
@@ -163,7 +163,7 @@ class Process:
             raise Unreadable("another user")
         umask = int(_field(status, b"\nUmask:\t"), 8)
         tgid = int(_field(status, b"\nTgid:\t"))
-        fds = TaskFds(self._tid, tgid, closing)
+        fds = TaskFds(self._tid, tgid, closing, is_make_job(env))
         try:
             call = Call(executable, argv, env, cwd, umask, uid, gid, fds.kinds())
         except OSError:
@@ -205,9 +205,17 @@ class TaskFds(FdView):
     terminals are as the program would have met them.  Opening /proc/PID/fd/N gives another one.
     """
 
-    def __init__(self, tid: int, tgid: int, closing: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self,
+        tid: int,
+        tgid: int,
+        closing: frozenset[int] = frozenset(),
+        is_job: bool = False,
+    ) -> None:
+        """`is_job`: see `is_make_job`."""
         self._tid = tid
         self._tgid = tgid
+        self._is_job = is_job
         self._closing = closing
         """Descriptors among 0-2 that the pending execve will close."""
         self._pidfd = -1
@@ -237,7 +245,11 @@ class TaskFds(FdView):
         return self._pidfd
 
     def kind(self, fd: int) -> bytes:
-        return self._kind(fd, self._stat(fd))
+        kind = self._kind(fd, self._stat(fd))
+        if fd or not self._is_job:
+            return kind
+        counts_as_null = kind == b"tty" or (kind == b"pipe" and has_ended(self.get(0)))
+        return b"null" if counts_as_null else kind
 
     def status(self, fd: int) -> os.stat_result:
         """As it was when first asked for: enough to tell the file from others."""

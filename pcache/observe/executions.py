@@ -159,6 +159,8 @@ class Execution:
         self.descriptors: dict[int, list[Descriptor]] = {}
         """Those inherited, by address of the open file description, in the order of numbers."""
         self.jobserver: frozenset[int] = frozenset()
+        self.is_make_job = False
+        """See `pcache.descriptors.is_make_job`."""
         self.alive = 0
         """Processes of its subtree that have not ended, its own included."""
         self.inputs: dict[Key, Observation] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from ..descriptors import is_make_job
 from ..model import Key, Kind, Reason
 from ..rules import DEFAULT, Policy
 from ..signalsets import UNUSUAL
@@ -271,7 +272,10 @@ class Tree:
             execution.problem(Reason.DESCRIPTOR_PASSING, f"{len(found)} inherited descriptors")
         if _SCANNED <= scanned < table_size:
             execution.problem(Reason.DESCRIPTOR_PASSING, f"descriptors from {scanned} on")
-        execution.jobserver = _jobserver(execution.arguments, execution.argv_size)
+        environment = bytes(execution.arguments[execution.argv_size :]).split(b"\0")
+        execution.is_make_job = is_make_job(environment)
+        if execution.is_make_job:
+            execution.jobserver = _jobserver(environment)
 
     def _exit(self, process: Process, ts: int, status: int, cpu: int, flags: int) -> None:
         del self._processes[process.tgid]
@@ -319,12 +323,12 @@ class Tree:
                 break
 
 
-def _jobserver(arguments: bytearray, argv_size: int) -> frozenset[int]:
+def _jobserver(environment: list[bytes]) -> frozenset[int]:
     """Descriptors of make's jobserver: its tokens are neither input nor output.
 
     GNU make passes them in MAKEFLAGS as --jobserver-auth=R,W (4.2 on) or --jobserver-fds=R,W.
     """
-    for entry in bytes(arguments[argv_size:]).split(b"\0"):
+    for entry in environment:
         if not entry.startswith((b"MAKEFLAGS=", b"CARGO_MAKEFLAGS=")):
             continue
         for word in entry.split(b" "):

@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.lib.differential import Bench
 from tests.lib.edits import Edit, append, delete, touch, write
+from tests.lib.launch import Stdio
 from tests.lib.scenario import ROOT_HIT, Expect, Scenario, Step, step
 
 pytestmark = pytest.mark.root
@@ -102,3 +104,36 @@ def test_switched_off(check: Callable[[Scenario], None]) -> None:
     setup = (*PROJECT, write(".pcache.toml", "[program.make]\nmtime_order = false\n"))
     steps = (step("nothing to be done", built=True, expect=NOT_AS_A_WHOLE),)
     check(Scenario("off", ("make",), setup, steps, retrace=False))
+
+
+def test_stdin_of_a_job_is_an_accident(bench: Bench) -> None:
+    """make gives its own to one job at a time, the others get a pipe; mv(1) asks what it has."""
+    sources = [f"s{number}" for number in range(12)]
+    for name in sources:
+        write(name, name)(bench.directory)
+    write(
+        "Makefile",
+        f"all: {' '.join(name.replace('s', 'o') for name in sources)}\n"
+        "o%: s%\n\tcp $< $@.part && sleep 0.0$* && mv -f $@.part $@\n",
+    )(bench.directory)
+    launcher, rest = bench.launcher, (bench.directory, bench.env, Stdio())
+    launcher.trace(("make", "-j3"), *rest)
+    for path in bench.directory.glob("o*"):
+        path.unlink()
+    append("s2", "edited")(bench.directory)
+    for jobs in ("-j2", "-j4"):  # other jobs get make's own than before
+        done = launcher.replay(("make", jobs), *rest, ("-v",))
+        ran = {decision.command for decision in done.decisions if not decision.hit}
+        assert {command for command in ran if "mv" in command and "o2" not in command} == set()
+        assert (bench.directory / "o2").read_text() == "s2edited"
+
+
+def test_stdin_of_what_is_no_job(bench: Bench) -> None:
+    """Pipes that others than make have made are pipes."""
+    (bench.directory / "Makefile").write_text(
+        "all: one two\none:\n\t@test -p /dev/stdin </dev/null || echo no\n"
+        "two:\n\t@sleep 0.1 | test -p /dev/stdin && echo yes\n"
+    )
+    launcher, rest = bench.launcher, (bench.directory, bench.env, Stdio())
+    for verb in (launcher.plain, launcher.trace, launcher.replay):
+        assert sorted(verb(("make", "-j2"), *rest).stdout.split()) == [b"no", b"yes"]

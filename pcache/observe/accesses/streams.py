@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import posixpath
 import struct
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ _HARMLESS_IOCTLS = frozenset({0x5401, 0x540F, 0x5413, 0x5450, 0x5451})
 # linux/fs.h, whose files were opened to be read and written.
 _OWN_IOCTLS = frozenset({0x541B, 0x5421, 0x40049409, 0x4020940D, 0xC0189436, 0xC020660B})
 _F_UNLCK = 2
+_MAKES = frozenset({b"make", b"gmake"})
 
 
 class Streams:
@@ -108,7 +110,7 @@ class Streams:
         """All but stdout and stderr are not part of the call: their kind is a fact."""
         key = (Kind.FD, b"%d" % fd)
         if fd not in (1, 2) and key not in execution.inputs:
-            kind = pseudo.kind_of(execution.inherited(fd)[0].stamp)
+            kind = _kind(execution, execution.inherited(fd)[0])
             execution.observe(key, Observation(event.ts, b"", kind))
 
     def stat(self, event: Event) -> None:
@@ -284,3 +286,20 @@ class Streams:
                 self.context.change(event, body.file, MODIFIED)
         else:
             self.inherited_read(event, moved=False)
+
+
+def _kind(execution: Execution, descriptor: Descriptor) -> bytes:
+    """As `pcache.enforce.task.TaskFds.kind`."""
+    kind = pseudo.kind_of(descriptor.stamp)
+    if descriptor.fd or not execution.is_make_job:
+        return kind
+    counts_as_null = kind == b"tty" or (kind == b"pipe" and _comes_from_make(execution, descriptor))
+    return b"null" if counts_as_null else kind
+
+
+def _comes_from_make(execution: Execution, stdin: Descriptor) -> bool:
+    """Whether make itself has opened what an execution was given as its stdin."""
+    at = execution.parent
+    while at is not None and any(one.fd == 0 for one in at.descriptors.get(stdin.handle.file, ())):
+        at = at.parent
+    return at is not None and posixpath.basename(at.executable) in _MAKES
