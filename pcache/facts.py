@@ -12,11 +12,12 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `dMODE` | content | directory |
 | `dMODE:UID:GID` | existence | directory |
 | `lTARGET` | nofollow kinds | symbolic link |
+| `lLENGTH` | LINK | symbolic link with a target of that many bytes |
 | `pMODE`, `sMODE` | content, existence | fifo, socket |
 | `cMODE:MAJ:MIN`, `bMODE:MAJ:MIN` | content, existence | device |
 | `LDIGEST` | LISTING | names and types in a directory |
 | `LDIGEST` | NAMES | names in a directory |
-| `ok` | REPLACEABLE, REMOVABLE, NOT_LINK, DIRECTORY, OVERWRITABLE | see `model.Kind` |
+| `ok` | those that `model.Kind` says it of | |
 | `tNS UID GID N` | TIMES, LTIMES | modification time, owner, number of names (1 for a directory) |
 | `mN N ...` | ORDER | for each file, how many of the decisive times are earlier than its own |
 | `XNAMES` | XATTRS, LXATTRS | names of extended attributes, each ended by NUL |
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
         def st_gid(self) -> int: ...
         @property
         def st_nlink(self) -> int: ...
+        @property
+        def st_size(self) -> int: ...
         @property
         def st_rdev(self) -> int: ...
         @property
@@ -112,6 +115,11 @@ def exists_value(st: Stat, target: bytes = b"") -> bytes:
     if kind == S_IFLNK:
         return b"l" + target
     return _special_value(st)
+
+
+def link_value(st: Stat) -> bytes:
+    """Value of LINK for a symbolic link."""
+    return b"l%d" % st.st_size
 
 
 def _special_value(st: Stat) -> bytes:
@@ -246,6 +254,9 @@ class Facts:
             Kind.NAMES: self._names,
             Kind.REMOVABLE: self._removable,
             Kind.NOT_LINK: self._not_link,
+            Kind.NOT_DIRECTORY: lambda path: _no_directory(self._exists(path)),
+            Kind.LNOT_DIRECTORY: lambda path: _no_directory(self._lexists(path)),
+            Kind.LINK: self._link,
             Kind.DIRECTORY: self._directory,
             Kind.RESOLVES: self._resolves,
             Kind.PRESENT: self._present,
@@ -367,6 +378,13 @@ class Facts:
         value = self._lexists(path)
         return value if value[:1] in (b"-", b"!", b"l") else OK
 
+    def _link(self, path: bytes) -> bytes:
+        try:
+            st = os.lstat(path)
+        except OSError as error:
+            return error_value(error.errno)
+        return link_value(st) if S_IFMT(st.st_mode) == S_IFLNK else exists_value(st)
+
     def _present(self, path: bytes) -> bytes:
         value = self._lexists(path)
         return value if value[:1] in (b"-", b"!") else OK
@@ -443,6 +461,13 @@ def xattrs_value(path: bytes, *, follow: bool) -> bytes:
             return error_value(error.errno)
         names = []
     return b"X" + b"".join([name + b"\0" for name in names])
+
+
+def _no_directory(value: bytes) -> bytes:
+    """Value of NOT_DIRECTORY or LNOT_DIRECTORY, from that of EXISTS or LEXISTS."""
+    if value == error_value(errno.ENOTDIR):
+        return OK
+    return value if value[:1] in (b"-", b"!", b"d") else OK
 
 
 def _absence(path: bytes, error: OSError) -> bytes:

@@ -102,6 +102,15 @@ class Kind:
     """b"ok" if unlink(2) can remove it: it is there and no directory; else the value of LEXISTS."""
     NOT_LINK: Final = b"k"
     """b"ok" if it is there and no symbolic link; else the value of LEXISTS."""
+    NOT_DIRECTORY: Final = b"F"
+    """b"ok" if open(2) with O_DIRECTORY fails with ENOTDIR: it is no directory, or something on the
+    way to it is none; else the value of EXISTS."""
+    LNOT_DIRECTORY: Final = b"G"
+    """The same without following a final symbolic link, or with the value of LEXISTS."""
+    LINK: Final = b"L"
+    """lstat of a symbolic link: that it is one and how long its target is, not where it leads
+    (readlink and whatever follows it see that, and are facts of their own); else the value of
+    LEXISTS."""
     PRESENT: Final = b"x"
     """b"ok" if anything is there, be it a dangling link; else the value of LEXISTS."""
     RESOLVES: Final = b"R"

@@ -48,7 +48,9 @@ from .executions import (
 )
 from .kept import Glance, Kept
 
-_STATES = frozenset({Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.RESOLVES})
+_STATES = frozenset(
+    {Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.LINK, Kind.RESOLVES}
+)
 """Kinds whose values hold the mode."""
 _FMODE_WRITE = 2
 _TEMPORARY_DIRECTORIES = (b"/tmp", b"/var/tmp")

@@ -69,7 +69,7 @@ class Replayed:
                 self._depend_on_times(execution, fact, names)
                 continue
             path = fact.path.partition(b":")[2] if fact.kind == _PREFIXED else fact.path
-            follow = fact.kind in (Kind.CONTENT, Kind.EXISTS, Kind.XATTRS)
+            follow = fact.kind in (Kind.CONTENT, Kind.EXISTS, Kind.NOT_DIRECTORY, Kind.XATTRS)
             name = b"" if fact.kind == Kind.TRAIT else names.canonical(path, follow=follow)
             observation = Observation(self.began, name, fact.value, opened=True)
             if fact.kind in _OF_ENTRIES and fact.value.startswith(b"L"):

@@ -21,6 +21,14 @@ _DESCRIPTORS = {
     b"dir": "a directory",
     b"=1": "the same as standard output",
 }
+_OK = {
+    Kind.PRESENT: "there",
+    Kind.NOT_LINK: "no symbolic link",
+    Kind.DIRECTORY: "a directory",
+    Kind.NOT_DIRECTORY: "no directory",
+    Kind.LNOT_DIRECTORY: "no directory",
+}
+"""What b"ok" says of other kinds than those of what is replaced."""
 
 
 def text(data: bytes) -> str:
@@ -64,7 +72,7 @@ def value_text(kind: bytes, value: bytes) -> str:
     if first == b"X":
         return ", ".join(text(name) for name in rest.split(b"\0")[:-1]) or "none"
     if value == b"ok":
-        return "can be replaced"
+        return _OK.get(kind, "can be replaced")
     if first == b"-":
         return "not there"
     if first == b"!":
@@ -76,6 +84,8 @@ def value_text(kind: bytes, value: bytes) -> str:
         return f"order {xxh3_128_digest(value).hex()[:_SHORT]}"
     if first == b"L":
         return f"entries {rest.hex()[:_SHORT]}"
+    if kind == Kind.LINK and first == b"l":
+        return f"link to a path of {text(rest)} bytes"
     if first == b"l":
         return f"link to {text(rest)}"
     if first == b"i":

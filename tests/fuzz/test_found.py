@@ -42,6 +42,10 @@ def delete(path: str) -> Named:
     return Named(f"delete {path}", edits.delete(path))
 
 
+def link(path: str, target: str) -> Named:
+    return Named(f"link {path} to {target}", edits.link(path, target))
+
+
 def write(path: str, content: str) -> Named:
     return Named(f"write {path}", edits.write(path, content))
 
@@ -56,6 +60,11 @@ FOUND = [
         "a symbolic link made anew: its time does not",
         "ln -sf none l\nmkdir e",
         ["run", "run", "replay", "replay"],
+    ),
+    Found(
+        "dangling and looping links, made anew and removed",
+        "ln -sf d/o l\nln -sfn k k\nrm -rf m",
+        ["run", "run", "run", "replay", link("m", "k"), "run", link("l", "k"), "run", "replay"],
     ),
     Found(
         "ln -f of two names of one file: their time stays",

@@ -13,7 +13,7 @@ from tests.observe.lab import Buffer, Lab, Ref, call
 
 pytestmark = pytest.mark.root
 
-AT, NOFOLLOW, EMPTY = -100, 0x100, 0x1000
+AT, NOFOLLOW, AT_REMOVEDIR, EMPTY = -100, 0x100, 0x200, 0x1000
 DT_DIR, DT_REG, DT_LNK = 4, 8, 10
 
 
@@ -21,11 +21,11 @@ DT_DIR, DT_REG, DT_LNK = 4, 8, 10
     "look, kind",
     [
         (call("stat", "l", Buffer(200)), Kind.CONTENT),
-        (call("lstat", "l", Buffer(200)), Kind.LCONTENT),
+        (call("lstat", "l", Buffer(200)), Kind.LINK),
         (call("newfstatat", AT, "l", Buffer(200), 0), Kind.CONTENT),
-        (call("newfstatat", AT, "l", Buffer(200), NOFOLLOW), Kind.LCONTENT),
+        (call("newfstatat", AT, "l", Buffer(200), NOFOLLOW), Kind.LINK),
         (call("statx", AT, "l", 0, 0xFFF, Buffer(300)), Kind.CONTENT),
-        (call("statx", AT, "l", NOFOLLOW, 0xFFF, Buffer(300)), Kind.LCONTENT),
+        (call("statx", AT, "l", NOFOLLOW, 0xFFF, Buffer(300)), Kind.LINK),
         (call("readlink", "l", Buffer(99), 99), Kind.LCONTENT),
         (call("readlinkat", AT, "l", Buffer(99), 99), Kind.LCONTENT),
         (call("access", "l", 4), Kind.EXISTS),
@@ -42,6 +42,7 @@ def test_look_at_a_link(lab: Lab, work: Path, look: str, kind: bytes) -> None:
     expected = {
         Kind.CONTENT: lab.value("one"),
         Kind.LCONTENT: b"la",
+        Kind.LINK: b"l1",
         Kind.EXISTS: b"f644:0:0",
     }
     root = lab.calls(look, cwd=work).root
@@ -74,6 +75,37 @@ def test_no_link(lab: Lab, work: Path) -> None:
     (work / "a").touch()
     root = lab.calls(call("readlink", "a", Buffer(99), 99), cwd=work).root
     assert root.fact(Kind.NOT_LINK, work / "a") == b"ok"
+
+
+@pytest.mark.parametrize(
+    ("look", "kind"),
+    [
+        (call("openat", AT, "l", os.O_DIRECTORY), Kind.NOT_DIRECTORY),
+        (call("openat", AT, "l", os.O_DIRECTORY | os.O_NOFOLLOW), Kind.LNOT_DIRECTORY),
+        (call("chdir", "l"), Kind.NOT_DIRECTORY),
+        (call("rmdir", "l"), Kind.LNOT_DIRECTORY),
+        (call("unlinkat", AT, "l", AT_REMOVEDIR), Kind.LNOT_DIRECTORY),
+        (call("stat", "loop", Buffer(200)), Kind.CONTENT),
+    ],
+    ids=lambda value: value.split(",")[0] if isinstance(value, str) else None,
+)
+def test_a_link_that_is_gone_when_it_is_looked_into(
+    lab: Lab, work: Path, look: str, kind: bytes
+) -> None:
+    """What a call says of a link is known even if the link is replaced right after it."""
+    (work / "a").touch()
+    (work / "l").symlink_to("a")
+    (work / "loop").symlink_to("loop")
+    path = "loop" if kind == Kind.CONTENT else "l"
+    root = lab.calls(
+        look,
+        call("lstat", path, Buffer(200)),
+        call("symlink", "elsewhere", "new"),
+        call("rename", "new", path),
+        cwd=work,
+    ).root
+    assert root.fact(kind, work / path) == (b"!40" if path == "loop" else b"ok")
+    assert root.fact(Kind.LINK, work / path) == b"l%d" % len(path if path == "loop" else "a")
 
 
 def test_search_along_a_path(lab: Lab, work: Path) -> None:

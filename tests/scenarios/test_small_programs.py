@@ -163,6 +163,36 @@ SCENARIOS = [
         ),
     ),
     script(
+        "links that are there, made anew",
+        "ln -sf b new\nln -sfn self self\nrm gone\nreadlink read\nrm read\nls -F shown\n",
+        *TEXTS,
+        link("new", "none/at all"),
+        link("self", "tree"),
+        link("gone", "none"),
+        link("read", "a"),
+        link("shown", "a"),
+        steps=(
+            step(
+                "as the command left it",
+                built=True,
+                expect=only("dash run.sh", "rm", "readlink", "ln"),
+            ),
+            step("where the new one led", link("new", "none/at one"), expect=ROOT_HIT),
+            step(
+                "a longer way", link("new", "none/at all/"), expect=only("dash run.sh", "ln -sf b")
+            ),
+            step(
+                "a file instead",
+                delete("new"),
+                write("new", ""),
+                expect=only("dash run.sh", "ln -sf b"),
+            ),
+            step("where it was read", link("read", "b"), expect=only("dash run.sh", "readlink")),
+            step("where the removed one led", link("gone", "nine"), expect=ROOT_HIT),
+            step("a directory behind it", link("shown", "."), expect=only("dash run.sh", "ls")),
+        ),
+    ),
+    script(
         "modes and times",
         "chmod 600 a\nchmod u+x,g-w b\ntouch new\ntouch -d '2020-01-02 03:04:05' old\n"
         "touch -d '2021-01-01' a\n: >empty\numask 077\n: >private\ntest -x b && echo x\n",

@@ -44,6 +44,8 @@ def test_content(look: Facts, tmp_path: Path) -> None:
     assert look.evaluate(Kind.CONTENT, bytes(link)) == b"f4751:" + digest(b"text")
     assert look.evaluate(Kind.LCONTENT, bytes(file)) == b"f4751:" + digest(b"text")
     assert look.evaluate(Kind.LCONTENT, bytes(link)) == b"lf"
+    assert look.evaluate(Kind.LINK, bytes(link)) == b"l1"
+    assert look.evaluate(Kind.LINK, bytes(file)) == look.evaluate(Kind.LEXISTS, bytes(file))
     assert look.evaluate(Kind.CONTENT, bytes(directory)) == b"d700"
     assert look.evaluate(Kind.LCONTENT, bytes(directory)) == b"d700"
     assert look.evaluate(Kind.CONTENT, bytes(tmp_path / "p")) == b"p600"
@@ -68,7 +70,11 @@ def test_existence(look: Facts, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.LISTING, Kind.TIMES]
+    "kind",
+    [
+        *(Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.LINK),
+        *(Kind.LISTING, Kind.TIMES),
+    ],
 )
 def test_absence_and_errors(look: Facts, tmp_path: Path, kind: bytes) -> None:
     (tmp_path / "f").touch()
@@ -79,6 +85,25 @@ def test_absence_and_errors(look: Facts, tmp_path: Path, kind: bytes) -> None:
     assert look.evaluate(kind, b"/" + b"x" * 300) == b"!36"
     if kind == Kind.LISTING:
         assert look.evaluate(kind, bytes(tmp_path / "f")) == b"!20"
+
+
+@pytest.mark.parametrize(
+    ("kind", "of_link", "of_link_to_directory"),
+    [(Kind.NOT_DIRECTORY, b"ok", b"d700:"), (Kind.LNOT_DIRECTORY, b"ok", b"ok")],
+)
+def test_no_directory(
+    look: Facts, tmp_path: Path, kind: bytes, of_link: bytes, of_link_to_directory: bytes
+) -> None:
+    (tmp_path / "f").touch()
+    (tmp_path / "d").mkdir(0o700)
+    (tmp_path / "to-f").symlink_to("f")
+    (tmp_path / "to-d").symlink_to("d")
+    assert look.evaluate(kind, bytes(tmp_path / "f")) == b"ok"
+    assert look.evaluate(kind, bytes(tmp_path / "f/below")) == b"ok"
+    assert look.evaluate(kind, bytes(tmp_path / "to-f")) == of_link
+    assert look.evaluate(kind, bytes(tmp_path / "to-d")).startswith(of_link_to_directory)
+    assert look.evaluate(kind, bytes(tmp_path / "d")).startswith(b"d700:")
+    assert look.evaluate(kind, bytes(tmp_path / "none")) == b"-"
 
 
 def test_a_trailing_slash_is_kept(look: Facts, tmp_path: Path) -> None:

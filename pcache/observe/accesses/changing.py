@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import posixpath
+import re
 import stat
 import struct
 import time
@@ -36,6 +37,7 @@ _RENAME_NOREPLACE = 1
 _UTIME_NOW, _UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
 _DT_DIR, _DT_REG, _DT_LINK = 4, 8, 10
 _MOVED_LIMIT = 20_000  # entries of a directory that is renamed
+_RANDOM_LINK = re.compile(rb"Cu[0-9A-Za-z]{6}")  # lib/force-link.c of coreutils, as for ln -f
 _ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
 
 _Entries = list[tuple[bytes, list[os.DirEntry[bytes]]]]
@@ -70,8 +72,10 @@ class Changing:
         path = self.context.path(event)
         if path is None:
             return
+        call = SYSCALL_NAMES[body.nr]
+        directory = call == "rmdir" or (call == "unlinkat" and bool(body.args[0] & _AT_REMOVEDIR))
         if body.err:
-            self.context.failed(event, path, follow=False)
+            self.context.failed(event, path, follow=False, directory=directory)
             if body.err in _NOT_EMPTY:
                 self.context.not_empty(event, path)
             return
@@ -80,8 +84,7 @@ class Changing:
         self.context.history.removed(name, event.ts)
         self.context.kept.gone(name)
         self.context.hard_links.pop(name, None)
-        call = SYSCALL_NAMES[body.nr]
-        if call == "rmdir" or (call == "unlinkat" and body.args[0] & _AT_REMOVEDIR):
+        if directory:
             event.execution.observe(
                 (Kind.NAMES, path), Observation(event.ts, name, entries=frozenset())
             )
@@ -107,6 +110,8 @@ class Changing:
             return
         name = self.context.names.canonical(path, follow=False)
         self.context.led_to(event, path, name)
+        if _RANDOM_LINK.fullmatch(posixpath.basename(name)):
+            self.context.temporaries.add(name)
         self.context.observe(event, Kind.LEXISTS, path, name, value=ABSENT)
         self.context.parent_exists(event, path)
         if is_link and body.path is not None and not pseudo.is_magic(body.path):

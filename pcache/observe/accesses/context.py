@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from stat import S_IFLNK, S_IFMT, S_IFREG
 
-from ...facts import ABSENT, OK, content_value, error_value
+from ...facts import ABSENT, OK, content_value, error_value, link_value
 from ...model import Key, Kind, Reason
 from .. import pseudo
 from ..events import FAULT, TRUNCATED, Body, Stamp
@@ -109,7 +109,7 @@ class Context:
         self.history = History()
         self.kept = KeptFiles()
         self.temporaries: set[bytes] = set()
-        """Names made as mkstemp(3) makes them: never twice the same."""
+        """Random names, never twice the same: of mkstemp(3), and of links to be renamed."""
         self.hard_links: dict[bytes, bytes] = {}
         """Name -> the older name of the same file."""
         self.with_acl: set[bytes] = set()
@@ -201,10 +201,11 @@ class Context:
         if form == S_IFREG and not pseudo.is_pseudo(name, stamp.magic):
             self._met(name, stamp)
             self.observe(event, kind, path, name, stamp=stamp, opened=opened)
-        elif form in (S_IFREG, S_IFLNK):
-            if form == S_IFREG:
-                self.made_up[name] = stamp.magic
+        elif form == S_IFREG:
+            self.made_up[name] = stamp.magic
             self.observe(event, kind, path, name)
+        elif form == S_IFLNK:
+            self.observe(event, Kind.LINK, path, name, value=link_value(stamp))
         else:
             self.observe(event, kind, path, name, value=content_value(stamp, b""))
 
@@ -212,15 +213,25 @@ class Context:
         """A version of a regular file was used."""
         self._met(name, stamp)
 
-    def failed(self, event: Event, path: bytes, *, follow: bool) -> None:
-        """A call on a path failed: whatever made it fail must still be so."""
+    def failed(self, event: Event, path: bytes, *, follow: bool, directory: bool = False) -> None:
+        """A call on a path failed: whatever made it fail must still be so.
+
+        `directory`: it wanted a directory there.
+        """
         number = event.body.err
         if not event.body.raw_path and event.body.handle is None:
             return  # an empty path fails wherever one is
         if number in _ABOUT_THE_CALL:
             return  # about the call, not the path
+        if directory and number == errno.ENOTDIR:
+            kind = Kind.NOT_DIRECTORY if follow else Kind.LNOT_DIRECTORY
+            name = self.names.canonical(path, follow=follow)
+            if not self.ignored(event, path, name):
+                self.observe(event, kind, path, name, value=OK)
+            return
         # Where nothing was found there was no link to follow, though one may be there by now.
-        name = self.names.canonical(path, follow=follow and number not in LOOKUP_FAILED)
+        reached = number not in LOOKUP_FAILED and number != errno.ELOOP
+        name = self.names.canonical(path, follow=follow and reached)
         if self.ignored(event, path, name):
             return
         # Of a call with two paths either may be the missing one, and ENOTDIR may be about the last
@@ -231,6 +242,8 @@ class Context:
             self.observe(event, kind, path, name, value=error_value(number))
         elif number == errno.EEXIST:
             self.observe(event, Kind.PRESENT, path, name, value=OK)
+        elif number == errno.ELOOP and follow and event.body.raw_path2 is None:
+            self.observe(event, Kind.CONTENT, path, name, value=error_value(number))
         else:
             kind = Kind.EXISTS if follow else Kind.LEXISTS
             self.observe(event, kind, path, name)

@@ -134,7 +134,7 @@ class Looking:
         body, process = event.body, event.process
         if body.err:
             if body.path is not None:
-                self.context.failed(event, body.path, follow=True)
+                self.context.failed(event, body.path, follow=True, directory=True)
             return
         before = process.cwd
         if body.raw_path is None:  # fchdir: the open was observed

@@ -7,7 +7,7 @@ import os
 import struct
 from stat import S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 
-from ...facts import ABSENT, OK, exists_value, replaceable_path, resolves_value
+from ...facts import ABSENT, OK, exists_value, link_value, replaceable_path, resolves_value
 from ...model import Kind, Reason
 from .. import pseudo
 from ..events import Body, Stamp
@@ -43,7 +43,8 @@ class Opening:
         self._refuse_terminal(event, path, flags)
         if body.err:
             follow = not flags & os.O_NOFOLLOW and not (flags & _O_CREAT and flags & _O_EXCL)
-            self.context.failed(event, path, follow=follow)
+            directory = bool(flags & os.O_DIRECTORY)
+            self.context.failed(event, path, follow=follow, directory=directory)
             if flags & _O_CREAT and body.err == errno.ENOENT:
                 self.context.not_made(event, path)
             return
@@ -67,7 +68,7 @@ class Opening:
             value = resolves_value(exists_value(stamp), name)
             self.context.observe(event, Kind.RESOLVES, path, name, value=value)
         elif form == S_IFLNK:
-            self.context.observe(event, Kind.LCONTENT, path, name)
+            self.context.observe(event, Kind.LINK, path, name, value=link_value(stamp))
         elif form == S_IFDIR or flags & _O_PATH:
             kind = Kind.LEXISTS if flags & os.O_NOFOLLOW else Kind.EXISTS
             self.context.observe(event, kind, path, name, value=exists_value(stamp))
