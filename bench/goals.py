@@ -42,6 +42,8 @@ class Goal(Table):
     others: dict[str, Figure | dict[str, Figure]] = Field(default={})
     """What was measured with other tools, earlier: for all of the workloads, or by workload."""
     remark: str = ""
+    why: str = ""
+    """What it takes that is too much, where the goal is missed: from profiles, not a guess."""
 
     def of_others(self, workload: str) -> dict[str, tuple[float, float]]:
         """Lowest and highest figure of every tool that has one for the workload."""
@@ -67,6 +69,8 @@ class MicroGoal(Table):
     what: str
     most: PositiveFloat | None = None
     least: PositiveFloat | None = None
+    why: str = ""
+    """As for `Goal`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

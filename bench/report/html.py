@@ -19,6 +19,7 @@ from bench.report.text import (
     lines,
     micro_lines,
     tool_lines,
+    why_missed,
     workload_lines,
     wrong_results,
 )
@@ -60,6 +61,8 @@ def render(results: Results, plots: Sequence[Plot]) -> str:
     if results.goals.goals:
         body += ["<h2>Goals</h2>", _table(GOAL_HEADINGS, goal_lines(results))]
         body.append(f"<p>Others, earlier: {escape(results.goals.measured)}.</p>")
+    if reasons := why_missed(results):
+        body += ["<p>Why goals are missed:</p>", _list(reasons)]
     if results.samples:
         body += ["<h2>All numbers</h2>", _list(HOW_TO_READ), _table(HEADINGS, lines(results))]
     if results.micro:

@@ -17,6 +17,7 @@ from bench.report.text import (
     lines,
     micro_lines,
     tool_lines,
+    why_missed,
     workload_lines,
     wrong_results,
 )
@@ -33,6 +34,8 @@ def render(results: Results, plots: Sequence[tuple[str, str]] = ()) -> str:
     if results.goals.goals:
         earlier = f"Others, earlier: {results.goals.measured}."
         parts += ["## Goals", _table(GOAL_HEADINGS, goal_lines(results)), earlier]
+    if reasons := why_missed(results):
+        parts += ["Why goals are missed:", _list(reasons)]
     if results.samples:
         parts += ["## All numbers", _list(HOW_TO_READ), _table(HEADINGS, lines(results))]
     if results.micro:

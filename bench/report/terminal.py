@@ -19,6 +19,7 @@ from bench.report.text import (
     lines,
     micro_lines,
     tool_lines,
+    why_missed,
     wrong_results,
 )
 from bench.results import Results
@@ -33,6 +34,8 @@ def show(results: Results, console: Console) -> None:
     _show(console, "Micro benchmarks", MICRO_HEADINGS, micro_lines(results), sections=True)
     _show(console, "Tools", TOOL_HEADINGS, tool_lines(results))
     _show(console, "Goals", GOAL_HEADINGS, goal_lines(results))
+    for text in why_missed(results):
+        console.print(f"Missed: {text}", highlight=False, markup=False)
     for line in conditions(results):
         console.print(line, style="dim", highlight=False, markup=False)
     for text in wrong_results(results):

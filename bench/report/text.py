@@ -182,6 +182,23 @@ def workload_lines(results: Results) -> list[Line]:
     ]
 
 
+def why_missed(results: Results) -> list[str]:
+    """Each missed goal of which the reason is known, with it."""
+    missed: dict[tuple[str, str], list[str]] = {}
+    for verdict in verdicts(results):
+        if verdict.met is False:
+            missed.setdefault((verdict.goal.title, verdict.goal.why), []).append(verdict.workload)
+    for row in results.micro:
+        goal = micro_goal(results, row)
+        if goal is not None and micro_missed(goal, row):
+            missed[f"{row.name}, {row.what}", goal.why] = []
+    return [
+        f"{' for '.join(filter(None, [title, ', '.join(workloads)]))}: {why}"
+        for (title, why), workloads in missed.items()
+        if why
+    ]
+
+
 def wrong_results(results: Results) -> list[str]:
     """Each difference from the plain command, in a sentence."""
     return [

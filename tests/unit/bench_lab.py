@@ -80,9 +80,10 @@ GOALS = Goals(
             most={"w": 0.1, "absent": 0.2, "not chosen": 0.3},
             others={"riker": 0.3, "firebuild": {"w": (0.4, 0.5)}},
             remark="a remark",
+            why="it does too much",
         )
     ],
-    micro=[MicroGoal(name="hashing", what="pcache", most=1.0)],
+    micro=[MicroGoal(name="hashing", what="pcache", most=1.0, why="it reads twice")],
 )
 
 

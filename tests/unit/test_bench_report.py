@@ -63,6 +63,15 @@ def test_a_missed_goal_shows() -> None:
     assert "riker 0.3, firebuild 0.4-0.5, a remark" in good
 
 
+def test_why_a_goal_is_missed_shows_if_it_is() -> None:
+    slow = some_results(sample("plain", 1.0), sample("pcache", 0.2, phase="warm"))
+    for shown in (text_of(slow), markdown.render(slow), html.render(slow, [])):
+        assert "a goal for w: it does too much" in shown
+        assert "hashing, pcache: it reads twice" in shown
+    for shown in (text_of(GOOD), markdown.render(GOOD), html.render(GOOD, [])):
+        assert "it does too much" not in shown
+
+
 def test_the_terminal_shows_wrong_results_and_what_is_absent() -> None:
     shown = text_of(WRONG)
     assert "WRONG RESULT: w, pcache, cold: out/1: missing" in shown
