@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pcache.user import User
 
 PROJECT_FILE = b".pcache.toml"
-_FORMAT = b"pcache config 2"
-_FIELDS = 8
+_FORMAT = b"pcache config 3"
+_FIELDS = 9
 _GRAIN_NS = 20_000_000
 """A file as young as this may change again without its times showing it."""
 
@@ -82,18 +82,19 @@ def _stamp(path: bytes) -> bytes:
 def _read(cache: bytes, stamps: list[bytes]) -> Policy | None:
     try:
         with open(cache, "rb", buffering=0) as file:
-            name, key, max_size, compress, digest, *fields = unpack(file.readall())
+            name, key, max_size, compress, allow, deny, digest, *fields = unpack(file.readall())
         if name != _FORMAT or key != pack(stamps):
             return None
         rules = [_rule(fields[at : at + _FIELDS]) for at in range(0, len(fields), _FIELDS)]
+        sandbox = tuple(unpack(allow)), tuple(unpack(deny))
     except (OSError, DamagedRow, ValueError):
         return None
     limit = int(max_size) if max_size else None
-    return Policy(tuple(rules), limit, digest, compress == b"1")
+    return Policy(tuple(rules), limit, digest, compress == b"1", *sandbox)
 
 
 def _rule(fields: list[bytes]) -> Rule:
-    pattern, env, paths, extra, never, strict, order, failures = fields
+    pattern, env, paths, extra, never, strict, order, failures, allow = fields
     return Rule(
         pattern,
         tuple(unpack(env)),
@@ -103,6 +104,7 @@ def _rule(fields: list[bytes]) -> Rule:
         _flag(strict),
         _flag(order),
         _flag(failures),
+        tuple(unpack(allow)),
     )
 
 
@@ -125,6 +127,7 @@ def pack_rule(rule: Rule) -> tuple[bytes, ...]:
         _field(rule.strict),
         _field(rule.mtime_order),
         _field(rule.cache_failures),
+        pack(rule.allow),
     )
 
 
@@ -136,7 +139,8 @@ def _write(cache: bytes, stamps: list[bytes], policy: Policy) -> None:
     try:
         make_private_file(new)
         with open(new, "wb") as file:
-            head = (_FORMAT, pack(stamps), size, _field(policy.compress), policy.digest)
+            sandbox = pack(policy.allow), pack(policy.deny)
+            head = (_FORMAT, pack(stamps), size, _field(policy.compress), *sandbox, policy.digest)
             file.write(pack((*head, *fields)))
         os.rename(new, cache)
     except OSError:

@@ -26,6 +26,19 @@ def _checked_size(value: str) -> str:
     return value
 
 
+_Supervised = Literal["io_uring", "network", "ptrace"]
+"""Features that are denied when they are asked for, which is when it is known by whom."""
+
+
+class Sandbox(BaseModel):
+    """The table `[sandbox]`: for `--allow` and `--deny`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    allow: list[_Supervised | Literal["32-bit"]] = Field(default=[])
+    deny: list[_Supervised | Literal["32-bit"]] = Field(default=[])
+
+
 class Program(BaseModel):
     """One table `[program.PATTERN]`."""
 
@@ -38,6 +51,7 @@ class Program(BaseModel):
     strict: bool | None = None
     mtime_order: bool | None = None
     cache_failures: bool | None = None
+    allow: list[_Supervised] = Field(default=[])
 
 
 class File(BaseModel):
@@ -47,6 +61,7 @@ class File(BaseModel):
 
     max_size: Annotated[str, AfterValidator(_checked_size)] | None = None
     compress: bool | None = None
+    sandbox: Sandbox = Field(default=Sandbox())
     program: dict[str, Program] = Field(default={})
 
 
@@ -55,7 +70,7 @@ class Setting:
 
     def __init__(self, pattern: str, name: str, value: object, path: bytes, line: int) -> None:
         self.pattern = pattern
-        """Empty for what is not about programs."""
+        """Of programs; or `sandbox`, or empty."""
         self.name = name
         self.value = value
         self.path = path
@@ -67,6 +82,8 @@ def compile_files(paths: list[bytes]) -> Policy:
     rules: list[Rule] = []
     max_size = None
     compress = True
+    allow: set[str] = set()
+    deny: set[str] = set()
     for path in paths:
         if not os.path.lexists(path):
             continue
@@ -75,11 +92,14 @@ def compile_files(paths: list[bytes]) -> Policy:
             max_size = units.size(file.max_size)
         if file.compress is not None:
             compress = file.compress
+        allow = allow.difference(file.sandbox.deny).union(file.sandbox.allow)
+        deny = deny.difference(file.sandbox.allow).union(file.sandbox.deny)
         base = os.path.dirname(path) if path.endswith(b"/" + PROJECT_FILE) else b""
         rules += [_rule(pattern, given, base, path) for pattern, given in file.program.items()]
     fields = [field for rule in rules for field in pack_rule(rule)]
     digest = xxh3_128_digest(join(fields)) if fields else b""
-    return Policy(tuple(rules), max_size, digest, compress)
+    allowed, denied = (tuple(map(os.fsencode, sorted(names))) for names in (allow, deny))
+    return Policy(tuple(rules), max_size, digest, compress, allowed, denied)
 
 
 def settings(path: bytes) -> list[Setting]:
@@ -90,6 +110,9 @@ def settings(path: bytes) -> list[Setting]:
         value = getattr(file, name)
         if value is not None:
             found.append(Setting("", name, value, path, lines.get(("", name), 1)))
+    for name in sorted(file.sandbox.model_fields_set):
+        value = getattr(file.sandbox, name)
+        found.append(Setting("sandbox", name, value, path, lines.get(("", name), 1)))
     for pattern, given in file.program.items():
         for name in sorted(given.model_fields_set):
             line = lines.get((pattern, name), lines.get((pattern, ""), 1))
@@ -153,6 +176,7 @@ def _rule(pattern: str, given: Program, base: bytes, path: bytes) -> Rule:
         given.strict,
         given.mtime_order,
         given.cache_failures,
+        tuple(map(os.fsencode, given.allow)),
     )
 
 

@@ -20,6 +20,7 @@ class Rule:
     """What a configuration says about the programs that match `pattern`; None: nothing."""
 
     __slots__ = (
+        "allow",
         "cache_failures",
         "extra_inputs",
         "ignore_env",
@@ -40,6 +41,7 @@ class Rule:
         strict: bool | None = None,
         mtime_order: bool | None = None,
         cache_failures: bool | None = None,
+        allow: tuple[bytes, ...] = (),
     ) -> None:
         self.pattern = pattern
         """Glob for the base name of the executable, or, with a slash, for its canonical path."""
@@ -53,6 +55,8 @@ class Rule:
         self.strict = strict
         self.mtime_order = mtime_order
         self.cache_failures = cache_failures
+        self.allow = allow
+        """Features (`pcache.enforce.sandbox.FEATURES`) that are denied to others only."""
 
     def concerns(self, executable: bytes) -> bool:
         name = executable if b"/" in self.pattern else executable.rpartition(b"/")[2]
@@ -64,6 +68,7 @@ class Settings:
 
     __slots__ = (
         "_strict",
+        "allow",
         "cache_failures",
         "extra_inputs",
         "ignore_env",
@@ -83,6 +88,7 @@ class Settings:
         self.ignore_env: tuple[bytes, ...] = ()
         self.ignore_paths: tuple[bytes, ...] = ()
         self.extra_inputs: tuple[bytes, ...] = ()
+        self.allow: tuple[bytes, ...] = ()
         for rule in rules:
             if rule.concerns(executable):
                 self._add(rule)
@@ -92,6 +98,7 @@ class Settings:
         self.ignore_env += rule.ignore_env
         self.ignore_paths += rule.ignore_paths
         self.extra_inputs += rule.extra_inputs
+        self.allow += rule.allow
         if rule.never_cache is not None:
             self.never_cache = rule.never_cache
         if rule.strict is not None:
@@ -154,6 +161,8 @@ class Policy:
         max_size: int | None = None,
         digest: bytes = b"",
         compress: bool = True,
+        allow: tuple[bytes, ...] = (),
+        deny: tuple[bytes, ...] = (),
     ) -> None:
         self.rules = rules
         self.max_size = max_size
@@ -163,13 +172,23 @@ class Policy:
         what holds for a program shows in the records of whatever started it."""
         self.compress = compress
         """Whether contents are compressed where that pays."""
+        self.allow = allow
+        self.deny = deny
+        """What the sandbox allows and denies unless the command line says something else."""
         self._settings: dict[bytes, Settings] = {}
 
     def within(self, tag: bytes) -> Policy:
         """The same rules for a session under a sandbox: `pcache.enforce.sandbox.Sandbox.tag`."""
         if not tag:
             return self
-        return Policy(self.rules, self.max_size, self.digest + b" " + tag, self.compress)
+        return Policy(
+            self.rules,
+            self.max_size,
+            self.digest + b" " + tag,
+            self.compress,
+            self.allow,
+            self.deny,
+        )
 
     def settings(self, executable: bytes) -> Settings:
         """What holds for a program, by canonical path."""

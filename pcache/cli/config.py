@@ -27,6 +27,9 @@ the last word.  Paths in it are relative to its directory.
   max_size = "20G"             # limit of the store; only in the user's file
   compress = false             # contents are not compressed; only in the user's file
 
+  [sandbox]                    # as the options --allow and --deny, which have the last word
+  deny = ["network"]
+
   [program."*"]                # base name of the executable, or, with a slash, its path
   ignore_env = ["EDITOR", "MY_*"]
   [program.generate]
@@ -42,6 +45,7 @@ settings of a program:
   strict          modification times of the files it looks at are inputs too
   mtime_order     which of the files it looks at is newer than which is an input
   cache_failures  whether executions that fail are recorded (default true)
+  allow           "network", "io_uring", "ptrace": what it may use though the sandbox denies it
 
 A program is the executable that runs: for a script, its interpreter.  What was recorded under other
 program settings is not replayed (and is found again when they are as they were).
@@ -85,6 +89,7 @@ def _defaults() -> Iterator[str]:
 
     yield f'max_size = "{size_text(DEFAULT_MAX_SIZE)}"   default'
     yield "compress = true   default: contents take less than half of the room"
+    yield 'sandbox: deny = ["io_uring"]   default: what it does to files cannot be observed'
     yield "*: cache_failures = true   default: a failure is a result like another"
     for name, reason in policy.IGNORED_ENVIRONMENT:
         yield f'*: ignore_env = ["{name.decode()}"]   default: {reason}'

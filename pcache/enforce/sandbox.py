@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pcache.enforce.filter import Rule
+    from pcache.rules import Policy
 
 _AF_UNIX = 1
 SYS_GETRANDOM = 318
@@ -54,8 +55,16 @@ _UMASK = 0o022
 class Sandbox:
     """The sandbox of one session."""
 
-    def __init__(self, denied: frozenset[str] = DENIED, deterministic: bool = False) -> None:
-        self.denied = denied
+    def __init__(
+        self,
+        allowed: frozenset[str] = frozenset(),
+        refused: frozenset[str] = frozenset(),
+        deterministic: bool = False,
+    ) -> None:
+        """`allowed` and `refused` are changes to the default."""
+        self._allowed = allowed
+        self._refused = refused
+        self.denied = DENIED - allowed | refused
         self.deterministic = deterministic
 
     @classmethod
@@ -68,13 +77,22 @@ class Sandbox:
             raise UsageError(f"{name}: it is one of {', '.join(FEATURES)}")
         for name in allowed & refused:
             raise UsageError(f"{name} is both allowed and denied")
-        denied = DENIED - allowed | refused
-        if NETWORK in denied and IO_URING not in denied:
+        chosen = cls(allowed, refused, deterministic)
+        if NETWORK in chosen.denied and IO_URING not in chosen.denied:
             raise UsageError(
                 "io_uring can open sockets that no filter sees",
                 f"deny {IO_URING} with {NETWORK}, or neither",
             )
-        return cls(denied, deterministic)
+        return chosen
+
+    def configured(self, policy: Policy) -> Sandbox:
+        """This choice where a configuration has another default.  Raises UsageError."""
+        allow, deny = (frozenset(map(os.fsdecode, names)) for names in (policy.allow, policy.deny))
+        return self.choose(
+            allow - self._refused | self._allowed,
+            deny - self._allowed | self._refused,
+            self.deterministic,
+        )
 
     @property
     def tag(self) -> bytes:

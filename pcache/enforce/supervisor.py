@@ -20,6 +20,7 @@ from pcache.enforce.spawn import Spawned
 from pcache.enforce.task import Task, Unreadable
 from pcache.enforce.tracee import Gone
 from pcache.errors import PcacheError
+from pcache.rules import DEFAULT
 from pcache.timing import UNTIMED
 
 TYPE_CHECKING = False
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pcache.enforce.job import Plan
     from pcache.enforce.observer import Observer
     from pcache.model import Call
+    from pcache.rules import Policy
     from pcache.timing import Timing
 
     class Decider(Protocol):
@@ -63,8 +65,9 @@ class Supervisor:
         tick: Callable[[], None] | None = None,
         tick_ms: int = 5,
         timing: Timing = UNTIMED,
+        policy: Policy = DEFAULT,
     ) -> None:
-        """`decider` None: for a sandbox alone.
+        """`decider` None: for a sandbox alone, to which `policy` has the exceptions.
 
         `missed`: the call of the command itself, which has been looked up and must run.
 
@@ -83,6 +86,7 @@ class Supervisor:
         """System calls that the sandbox made fail, by feature."""
         self._spawned = spawned
         self._errors = spawned.sandbox.errors
+        self._policy = policy
         self._randomness = Randomness() if spawned.sandbox.deterministic else None
         self._listener = spawned.listener
         self._guardian = spawned.guardian
@@ -207,6 +211,9 @@ class Supervisor:
 
     def _deny(self, notification: Notification) -> None:
         error, feature = self._errors[notification.nr]
+        if feature.encode() in self._policy.settings(_program(notification.tid)).allow:
+            self._listener.proceed(notification.id)
+            return
         self.denied[feature] = self.denied.get(feature, 0) + 1
         self._listener.answer(notification.id, -error)
 
@@ -490,3 +497,11 @@ class Supervisor:
         if self.failures == 1:
             text = f"pcache: internal error, executions run uncached: {error!r}\n"
             os.write(2, text.encode(errors="replace"))
+
+
+def _program(tid: int) -> bytes:
+    """The executable that a task runs, empty if that cannot be known."""
+    try:
+        return os.readlink(b"/proc/%d/exe" % tid)
+    except OSError:
+        return b""

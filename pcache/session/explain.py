@@ -201,7 +201,7 @@ def _when(ns: int) -> str:
 
 def explain(command: Command, user: User) -> Explanation:
     """The explanation for a command.  Raises ConfigError, and StoreError if there is no store."""
-    policy = session_policy(user, command.cwd)
+    policy, _ = session_policy(user, command.cwd)
     try:
         store = Store.open(user.store_dir, create=False, policy=policy)
     except StoreError as error:

@@ -30,6 +30,7 @@ from pcache.user import User
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.enforce.sandbox import Sandbox
+    from pcache.rules import Policy
 
 _PCACHE_FAILED = 125
 _FIRST_OTHER = 3
@@ -73,7 +74,7 @@ class Replay:
             _occupy_standard_descriptors()
             user = User.current()
             directory = user.store_dir
-            policy = session_policy(user, self._command.cwd, self._sandbox)
+            policy, self._sandbox = session_policy(user, self._command.cwd, self._sandbox)
             store = Store.open(directory, counters=counters, policy=policy)
             decider = Decider(store, counters)
             self._timing.spent("store", since)
@@ -83,7 +84,7 @@ class Replay:
             say_trouble(error)
             return self._plainly("the command runs without pcache")
         tally: dict[str, int] = {}
-        ended = self._supervised(decider, directory, tally) if status is None else status
+        ended = self._supervised(decider, policy, directory, tally) if status is None else status
         afterwards(lambda: self._close(store), lambda: self._report(counters, tally, ended))
         return end(ended)
 
@@ -94,7 +95,9 @@ class Replay:
 
     # -- the command itself
 
-    def _supervised(self, decider: Decider, directory: bytes, tally: dict[str, int]) -> int:
+    def _supervised(
+        self, decider: Decider, policy: Policy, directory: bytes, tally: dict[str, int]
+    ) -> int:
         """Run the command under the filter; its wait status."""
         since = self._timing.now()
         from pcache.enforce import filter, sandbox, spawn
@@ -119,7 +122,13 @@ class Replay:
 
             observer = Telling(decider)
         supervisor = Supervisor(
-            spawned, place, decider, self._command.call, observer, timing=self._timing
+            spawned,
+            place,
+            decider,
+            self._command.call,
+            observer,
+            timing=self._timing,
+            policy=policy,
         )
         since = self._timing.spent("supervisor", since)
         status = supervisor.run()

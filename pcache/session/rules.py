@@ -14,16 +14,24 @@ _ADDR_NO_RANDOMIZE = 0x40000
 """Where things are in memory is not an input."""
 
 
-def session_policy(user: User, cwd: bytes, sandbox: Sandbox | None = None) -> Policy:
-    """The policy for commands that this process starts in `cwd`, for a user and under a sandbox.
+def session_policy(
+    user: User, cwd: bytes, sandbox: Sandbox | None = None
+) -> tuple[Policy, Sandbox | None]:
+    """The policy for commands that this process starts in `cwd`, for a user, and their sandbox:
+    the one that was asked for, where nothing was asked the configured one, None for the default.
 
     Limits and the like become part of every call.  Inside the session all programs have the same:
     what the command changes of them makes uncacheable (observe/accesses/heirlooms.py), and prevents
-    hits (enforce/heirlooms.py).  Raises ConfigError.
+    hits (enforce/heirlooms.py).  Raises ConfigError, and UsageError for a sandbox that makes no
+    sense.
     """
     tag = limits.tag(_personality() & ~_ADDR_NO_RANDOMIZE)
     policy = config.load(user, cwd).within(tag)
-    return policy if sandbox is None else policy.within(sandbox.tag)
+    if policy.allow or policy.deny:
+        from pcache.enforce.sandbox import DEFAULT
+
+        sandbox = (sandbox or DEFAULT).configured(policy)
+    return (policy, None) if sandbox is None else (policy.within(sandbox.tag), sandbox)
 
 
 def _personality() -> int:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..enforce.observer import Observer
     from ..model import Call
     from ..restore import Plan
+    from ..rules import Policy
 
 _ARGUMENTS = 64
 _ARGUMENT_BYTES = 1 << 20  # hashed in 0.1 ms
@@ -47,14 +48,15 @@ class Run:
         since = self._timing.now()
         self._user = User.invoking(options.as_root)
         act_as(self._user)
-        self._command = Command(words, self._user, options.sandbox)
+        self._sandbox = options.sandbox
+        self._command = Command(words, self._user, self._sandbox)
         self._timing.spent("command", since)
 
     def run(self) -> int:
         """The command's exit status.  Dies by the command's signal if it did."""
         since = self._timing.now()
         try:
-            policy = session_policy(self._user, self._command.cwd, self._options.sandbox)
+            policy, self._sandbox = session_policy(self._user, self._command.cwd, self._sandbox)
             store = Store.open(self._user.store_dir, counters=self._counters, policy=policy)
         except PcacheError as error:
             say(error.report())
@@ -64,7 +66,7 @@ class Run:
         tell = self._tell_root if self._options.explain else None
         status = replay_root(self._command, decider, tell, self._timing)
         if status is None:
-            status = self._recorded(store, decider)
+            status = self._recorded(store, policy, decider)
         else:
             with contextlib.suppress(PcacheError):
                 since = self._timing.now()
@@ -89,7 +91,7 @@ class Run:
 
     # ---- the command itself ----
 
-    def _recorded(self, store: Store, decider: Decider) -> int:
+    def _recorded(self, store: Store, policy: Policy, decider: Decider) -> int:
         """Runs the command under supervisor and recorder; its wait status."""
         act_as_root()
         self._probes.start()  # the kernel works on them while Python imports the rest
@@ -103,7 +105,8 @@ class Run:
                 self._command.to_execute(),
                 recorded,
                 self._user,
-                self._options.sandbox or DEFAULT,
+                self._sandbox or DEFAULT,
+                policy,
                 self._observer(recorded, decider),
                 decider,
                 self._command.call,
@@ -124,8 +127,8 @@ class Run:
         say(f"pcache: {consequence}")
         write_json(self._options.json, None, self._counters)
         become(self._user)
-        if self._options.sandbox is not None:
-            spawn.confine(self._options.sandbox, self._user.store_dir)
+        if self._sandbox is not None:
+            spawn.confine(self._sandbox, self._user.store_dir)
         spawn.execute(self._command.to_execute())
         return 125
 

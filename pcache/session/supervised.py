@@ -10,6 +10,7 @@ from ..enforce.observer import Observer
 from ..enforce.sandbox import Sandbox
 from ..enforce.supervisor import Supervisor
 from ..model import Call
+from ..rules import Policy
 from ..timing import UNTIMED, Timing
 from ..user import User
 from .recorded import Recorded, become
@@ -32,6 +33,7 @@ def follow(
     recorded: Recorded,
     user: User,
     sandbox: Sandbox,
+    policy: Policy,
     observer: Observer,
     decider: Decider | None = None,
     root: Call | None = None,
@@ -67,6 +69,7 @@ def follow(
         tick=recorded.tick,
         tick_ms=_TICK_MS,
         timing=timing,
+        policy=policy,
     )
     since = timing.spent("supervisor", since)
     status = supervisor.run()

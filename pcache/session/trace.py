@@ -11,6 +11,7 @@ from types import FrameType
 from ..counters import Counters
 from ..enforce import spawn
 from ..errors import PcacheError
+from ..rules import Policy
 from ..store.index import Store
 from ..timing import Timing
 from ..user import User
@@ -41,7 +42,8 @@ class Trace:
         probes.wait()
         since = self._timing.spent("probes", since)
         act_as(self._user)
-        self._command = Command(words, self._user, options.sandbox)
+        self._sandbox = options.sandbox
+        self._command = Command(words, self._user, self._sandbox)
         self._timing.spent("command", since)
         self._recorded: Recorded | None = None
         self._pid = 0
@@ -50,12 +52,12 @@ class Trace:
         """Runs the command; its exit status.  Dies by the command's signal if it did."""
         since = self._timing.now()
         try:
-            policy = session_policy(self._user, self._command.cwd, self._options.sandbox)
+            policy, self._sandbox = session_policy(self._user, self._command.cwd, self._sandbox)
             store = Store.open(self._user.store_dir, counters=self._counters, policy=policy)
             self._timing.spent("store", since)
             recorded = Recorded(self._user, self._options, store, self._counters, self._probes)
             recorded.load()
-            status = self._follow(recorded)
+            status = self._follow(recorded, policy)
         except PcacheError as error:
             say(error.report())
             say("pcache: the command runs without being recorded")
@@ -71,8 +73,8 @@ class Trace:
         name = os.fsdecode(self._command.argv[0])
         try:
             become(self._user)
-            if self._options.sandbox is not None:
-                spawn.confine(self._options.sandbox, self._user.store_dir)
+            if self._sandbox is not None:
+                spawn.confine(self._sandbox, self._user.store_dir)
             spawn.execute(self._command.to_execute())
         except PcacheError as error:
             say(error.report())
@@ -87,9 +89,9 @@ class Trace:
         self._write_json(None)
         return self._execute()
 
-    def _follow(self, recorded: Recorded) -> int:
+    def _follow(self, recorded: Recorded, policy: Policy) -> int:
         """Records the command from its start to its end; its wait status."""
-        if self._options.sandbox is None:
+        if self._sandbox is None:
             return self._follow_freely(recorded)
         from .supervised import Noting, follow
 
@@ -99,7 +101,8 @@ class Trace:
             command,
             recorded,
             self._user,
-            self._options.sandbox,
+            self._sandbox,
+            policy,
             observer,
             timing=self._timing,
         )

@@ -142,7 +142,7 @@ class _Sample:
 def verify(user: User, share: float) -> Verification:
     """Verifies the user's store, and reruns that share of its records.  Raises StoreError."""
     with Store.open(
-        user.store_dir, create=False, policy=session_policy(user, os.getcwdb())
+        user.store_dir, create=False, policy=session_policy(user, os.getcwdb())[0]
     ) as store:
         abandoned(store.directory + RERUN, remove)
         verification = Verification(store)

@@ -14,7 +14,8 @@ from pcache import config, configfile
 from pcache.counters import Counters
 from pcache.decide import Decider
 from pcache.descriptors import OwnFds
-from pcache.errors import ConfigError
+from pcache.enforce.sandbox import Sandbox
+from pcache.errors import ConfigError, UsageError
 from pcache.fingerprint import weak_fingerprint
 from pcache.rules import CALLERS, DEFAULT, ITSELF, NO, Policy, Rule, Settings, matches
 from pcache.store.index import Store
@@ -87,15 +88,34 @@ def test_compiled_form_is_the_same_and_is_used(home: Home, monkeypatch: pytest.M
         home.file,
         "compress = false\n[program.cc]\nstrict = true\nnever_cache = true\nmtime_order = false\n"
         'ignore_env=["A"]\n'
-        'extra_inputs = ["/x"]\nignore_paths = ["/y"]\n',
+        'extra_inputs = ["/x"]\nignore_paths = ["/y"]\nallow = ["ptrace"]\n'
+        '[sandbox]\nallow = ["io_uring"]\ndeny = ["32-bit", "ptrace"]\n',
     )
     first = home.load()
     monkeypatch.setattr(configfile, "compile_files", lambda paths: pytest.fail("compiled again"))
     second = home.load()
     assert second.digest == first.digest != b""
     assert (second.compress, first.compress) == (False, False)
+    assert (second.allow, second.deny) == (first.allow, first.deny)
+    assert (first.allow, first.deny) == ((b"io_uring",), (b"32-bit", b"ptrace"))
+    assert second.settings(b"/cc").allow == (b"ptrace",)
     for name in Rule.__slots__:
         assert getattr(second.rules[0], name) == getattr(first.rules[0], name)
+
+
+def test_the_last_word_about_the_sandbox(home: Home) -> None:
+    home.write(home.file, '[sandbox]\ndeny = ["network", "ptrace"]\n')
+    home.write(home.project / ".pcache.toml", '[sandbox]\nallow = ["ptrace"]\n')
+    policy = home.load()
+    assert (policy.allow, policy.deny) == ((b"ptrace",), (b"network",))
+    default = Sandbox.choose().configured(policy)
+    assert default.denied == {"io_uring", "network"}
+    assert Sandbox.choose(["network"], ["ptrace"]).configured(policy).denied == {
+        "io_uring",
+        "ptrace",
+    }
+    with pytest.raises(UsageError):
+        Sandbox.choose(["io_uring"]).configured(policy)
 
 
 def test_changes_are_seen(home: Home) -> None:
@@ -135,6 +155,8 @@ def test_project_file_of_another_user_is_ignored(home: Home) -> None:
     [
         ("[program.cc]\nstrikt = true\n", "program.cc.strikt"),
         ("[program.cc]\nstrict = 'yes'\n", "program.cc.strict"),
+        ("[program.cc]\nallow = ['32-bit']\n", "program.cc.allow"),
+        ("[sandbox]\ndeny = ['sockets']\n", "sandbox.deny"),
         ("max_size = 'big'\n", "no size"),
         ("[program.cc]\nextra_inputs = ['x']\n", "'x' is not absolute"),
         ("[program.cc]\nnever_cache = 'sometimes'\n", "never_cache"),

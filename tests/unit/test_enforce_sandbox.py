@@ -79,6 +79,23 @@ def test_network(replay: Replay) -> None:
     assert replay("-q", PYTHON, "-c", SOCKETS).stdout == ""
 
 
+def test_a_configuration_denies_and_makes_exceptions(replay: Replay) -> None:
+    """For the program that asks, not for what it starts; the command line has the last word."""
+    (replay.directory / ".pcache.toml").write_text(
+        '[sandbox]\ndeny = ["network"]\n[program."perl*"]\nallow = ["network"]\n'
+    )
+    perl = "$| = 1; use Socket; print socket(S, AF_INET, SOCK_STREAM, 0) ? 1 : 0, qq(\\n);"
+    inner = f"import subprocess, sys; sys.exit(subprocess.call(['perl', '-e', {perl!r}]))"
+    denied = "\n".join(f"{family} 97" for family in (2, 10, 16, 17)) + "\n"
+    assert replay("-q", PYTHON, "-uc", f"{SOCKETS}{inner}").stdout == f"{denied}1\n"
+    assert replay.counts == {"denied: network": 4}
+    assert replay("-q", "perl", "-e", f"{perl} system('{PYTHON}', '-c', q({SOCKETS}))").stdout == (
+        f"1\n{denied}"
+    )
+    assert replay("-q", "--allow", "network", PYTHON, "-c", SOCKETS).stdout == ""
+    assert replay.counts == {}
+
+
 def test_ptrace(replay: Replay) -> None:
     code = IO_URING.replace("425, 1, 0", "101, 0, 0, 0, 0")
     assert replay("-q", "--deny", "ptrace", PYTHON, "-c", code).stdout == f"-1 {errno.EPERM}\n"
