@@ -18,6 +18,8 @@ HERE = Path(__file__).resolve().parent
 PROBES = HERE.parent / "probes"
 PYTHON = os.path.realpath("/usr/bin/python3")
 TIMEOUT = 60
+DEADLY = [(1, 16), (24, 27), (29, 31), (34, 64)]
+"""Signals that end a program by default, first to last: signal(7)."""
 PATIENCE = 30.0
 """Seconds."""
 
@@ -58,8 +60,9 @@ class Lab:
             self.program(f"hit-{7 if name == 'static' else 8}-{name}", f"real-{name}")
         for status in range(256):
             self.program(f"hit-{status}")
-        for signal in range(1, 16):
-            self.program(f"hitsig-{signal}")
+        for first, last in DEADLY:
+            for signal in range(first, last + 1):
+                self.program(f"hitsig-{signal}")
         text = (HERE / "enforce_driver.py").read_text()
         site = sysconfig.get_path("platlib")
         paths = [str(library), site, "/usr/lib/python3/dist-packages"]
@@ -72,6 +75,15 @@ class Lab:
         """Compile a probe to a program in bin/."""
         command = [compiler, "-O1", "-Wall", *flags, "-o", str(self.bin / name), PROBES / source]
         subprocess.run(command, check=True)
+
+    def compile_others(self) -> None:
+        """The spawners in other languages."""
+        self.compile("shells.c", "shells")
+        rust = ["/usr/bin/rustc", "--edition=2021", "-o", str(self.bin / "spawner-rs")]
+        subprocess.run([*rust, PROBES / "spawner.rs"], check=True)
+        go = ["go", "build", "-o", str(self.bin / "spawner-go"), str(PROBES / "spawner.go")]
+        env = {**os.environ, "GOCACHE": str(self.directory / "go"), "GO111MODULE": "off"}
+        subprocess.run(go, check=True, env=env)
 
     def program(self, name: str, real: str = "real") -> str:
         """A program under `name`, which the driver understands; ends with 99 if it does run."""

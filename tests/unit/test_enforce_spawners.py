@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.enforce_lab import PYTHON, Lab
+from tests.unit.enforce_lab import DEADLY, PYTHON, Lab
 
 METHODS = [
     "fork",
@@ -34,6 +34,16 @@ print(subprocess.run([program]).returncode, subprocess.run(program, shell=True).
       os.spawnv(os.P_WAIT, program, [program]), os.popen(program).close() >> 8)
 """
 
+NINJA = """
+mkdir -p built; cd built; rm -f one two
+printf 'rule r
+  command = ../bin/hit-0; ../bin/hit-7; echo $$? >$out
+build one: r
+build two: r
+' >build.ninja; ninja --quiet; cat one two
+"""
+RUST = "Some(7) Some(8) [Some(10), Some(11), Some(12), Some(13)]\n"
+
 COMMANDS: dict[str, tuple[list[str], str, int]] = {
     # name: (command, what it prints, number of hits)
     "dash": (["dash", "-c", "bin/hit-7; echo $?; x=$(bin/hit-8); echo $?"], "7\n8\n", 2),
@@ -56,6 +66,12 @@ COMMANDS: dict[str, tuple[list[str], str, int]] = {
     "env": (["sh", "-c", "env A=1 bin/hit-7; echo $?"], "7\n", 1),
     "nice": (["sh", "-c", "nice bin/hit-7; echo $?"], "7\n", 1),
     "by PATH": (["sh", "-c", "hit-7; echo $?"], "7\n", 1),
+    "tcsh": (["tcsh", "-fc", "bin/hit-7; echo $status"], "7\n", 1),
+    "zsh": (["zsh", "-fc", "bin/hit-7; echo $?; x=$(bin/hit-8); echo $?"], "7\n8\n", 2),
+    "ninja": (["sh", "-c", NINJA], "7\n7\n", 4),
+    "system and popen": (["bin/shells", "bin/hit-7"], "7 7\n", 2),
+    "Rust": (["bin/spawner-rs", "bin"], RUST, 7),
+    "Go": (["bin/spawner-go", "{bin}"], "[7 8 9 10 11 12 13 14] 15\n", 10),
     "static glibc": (["sh", "-c", "bin/hit-7-static; echo $?"], "7\n", 1),
     "static musl": (["sh", "-c", "bin/hit-8-musl; echo $?"], "8\n", 1),
 }
@@ -72,11 +88,12 @@ def test_every_way_to_start_a_program(lab: Lab, intercept: str, method: str) -> 
 
 
 @pytest.mark.parametrize("method", ["fork", "vfork", "posix_spawn", "thread_leader_sleeps"])
-def test_death_by_each_signal(lab: Lab, intercept: str, method: str) -> None:
-    words = ["bin/spawners", method, f"{lab.bin}/hitsig", "1", "15", "0"]
+@pytest.mark.parametrize(("first", "last"), DEADLY)
+def test_death_by_each_signal(lab: Lab, intercept: str, method: str, first: int, last: int) -> None:
+    words = ["bin/spawners", method, f"{lab.bin}/hitsig", str(first), str(last), "0"]
     result = lab.run(words, intercept)
     assert (result.status, result.out) == (0, "")
-    assert result.report["applied"] == 15
+    assert result.report["applied"] == last - first + 1
 
 
 @pytest.mark.parametrize("kind", ["hit 8", "hitsig 0"])
@@ -89,9 +106,18 @@ def test_without_wait_killable(lab: Lab, intercept: str, kind: str) -> None:
     assert result.report["applied"] == 15
 
 
+@pytest.fixture(scope="module")
+def spawners(lab: Lab) -> Lab:
+    """With those in other languages."""
+    lab.compile_others()
+    return lab
+
+
 @pytest.mark.parametrize("name", COMMANDS)
-def test_spawners_people_use(lab: Lab, intercept: str, name: str) -> None:
+def test_spawners_people_use(spawners: Lab, intercept: str, name: str) -> None:
+    lab = spawners
     words, printed, hits = COMMANDS[name]
+    words = [word.replace("{bin}", str(lab.bin)) for word in words]
     result = lab.run(words, intercept, stdin=-3)
     assert result.out == printed
     assert result.report["applied"] == hits
