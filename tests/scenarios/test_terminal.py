@@ -1,0 +1,183 @@
+"""What people do at a terminal, with pcache in front of the command: as without it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.conftest import open_directory
+
+pytestmark = pytest.mark.root
+
+VERBS = {
+    "plain": [],
+    "replay": ["replay", "-q"],
+    "trace": ["trace", "-q", "--as-root"],
+    "run": ["run", "-q", "--as-root"],
+}
+PROMPT = "=> "
+CTRL_C, CTRL_D, CTRL_Z = "\x03", "\x04", "\x1a"
+ASK = "import getpass; print(len(getpass.getpass('word: ')))"
+WATCH = "trap 'stty size; exit 5' WINCH; echo ready; while :; do sleep 0.05; done"
+
+
+class Terminal:
+    """A terminal at which commands are started with pcache in front."""
+
+    def __init__(self, pcache: str, verb: str, directory: Path) -> None:
+        self.directory = directory
+        self.prefix = [pcache, *VERBS[verb]] if VERBS[verb] else []
+        self._started: list[pexpect.spawn[str]] = []
+
+    def start(self, *words: str, prefix: bool = True) -> pexpect.spawn[str]:
+        program, *arguments = [*(self.prefix if prefix else []), *words]
+        env = {
+            "PATH": "/usr/bin:/bin",
+            "LC_ALL": "C",
+            "HOME": "/",
+            "TERM": "vt100",
+            "PS1": PROMPT,
+            "LESS": "",
+            "XDG_CACHE_HOME": str(self.directory / "cache"),
+        }
+        child = pexpect.spawn(
+            program, arguments, env=env, cwd=str(self.directory), timeout=20, encoding="utf-8"
+        )
+        self._started.append(child)
+        return child
+
+    def shell(self, *, prefix: bool) -> pexpect.spawn[str]:
+        """An interactive shell at its first prompt, itself under pcache or not."""
+        words = ("bash", "--norc", "--noprofile", "--noediting", "-i")
+        child = self.start(*words, prefix=prefix)
+        child.expect_exact(PROMPT)
+        child.sendline("stty -echo")
+        child.expect_exact(PROMPT)
+        return child
+
+    def close(self) -> None:
+        for child in self._started:
+            child.close(force=True)
+
+
+@pytest.fixture(params=VERBS)
+def terminal(request: pytest.FixtureRequest, pcache: str) -> Iterator[Terminal]:
+    with open_directory() as directory:
+        terminal = Terminal(pcache, request.param, directory)
+        yield terminal
+        terminal.close()
+
+
+def line(child: pexpect.spawn[str], text: str) -> str:
+    """What a shell prints for a line."""
+    child.sendline(text)
+    child.expect_exact(PROMPT)
+    return str(child.before).replace("\r\n", "\n").strip()
+
+
+def status(child: pexpect.spawn[str]) -> int:
+    """Of a command that ends by itself: as a shell shows it."""
+    child.expect(pexpect.EOF)
+    child.close()
+    return 128 + child.signalstatus if child.signalstatus else int(child.exitstatus)
+
+
+def test_jobs_of_a_shell_under_pcache(terminal: Terminal) -> None:
+    shell = terminal.shell(prefix=True)
+    assert line(shell, "echo one | cat; (exit 3); echo $?") == "one\n3"
+    assert "Running" in line(shell, "sleep 99 & jobs")
+    shell.sendline("sleep 98")
+    _wait_for(shell, "sleep 98")
+    shell.send(CTRL_Z)
+    shell.expect_exact("Stopped")
+    shell.expect_exact(PROMPT)
+    assert line(shell, "jobs | grep -c sleep") == "2"
+    shell.sendline("fg %2")
+    shell.expect_exact("sleep 98")
+    _wait_for(shell, "sleep 98")
+    shell.send(CTRL_C)
+    shell.expect_exact(PROMPT)
+    assert line(shell, "echo $?; kill %1; wait %1; echo $?").endswith("143")
+    shell.sendline("exit 4")
+    assert status(shell) == 4
+
+
+def test_pcache_as_a_job_of_a_shell(terminal: Terminal) -> None:
+    shell = terminal.shell(prefix=False)
+    words = " ".join([*terminal.prefix, "sh", "-c", "'echo ready; read x; echo got $x; exit 6'"])
+    shell.sendline(words)
+    shell.expect_exact("ready")
+    shell.send(CTRL_Z)
+    shell.expect_exact("Stopped")
+    shell.expect_exact(PROMPT)
+    shell.sendline("fg")
+    shell.expect_exact("read x")
+    shell.sendline("text")
+    shell.expect_exact("got text")
+    shell.expect_exact(PROMPT)
+    assert line(shell, "echo $?") == "6"
+    shell.sendline(words)
+    shell.expect_exact("ready")
+    shell.send(CTRL_C)
+    shell.expect_exact(PROMPT)
+    assert line(shell, "echo $?") == "130"
+    shell.sendline(words.replace("read x", "sleep 0.5") + " &")
+    shell.expect_exact("ready")
+    assert "6" in line(shell, "wait $!; echo $?")
+
+
+def test_a_password_is_asked_for_unseen(terminal: Terminal) -> None:
+    child = terminal.start("/usr/bin/python3", "-c", ASK)
+    child.expect_exact("word: ")
+    assert child.waitnoecho(10)
+    child.sendline("secret")
+    child.expect_exact("6")
+    assert "secret" not in str(child.before)
+    assert status(child) == 0
+
+
+def test_the_window_changes(terminal: Terminal) -> None:
+    child = terminal.start("bash", "-c", WATCH)
+    child.expect_exact("ready")
+    child.setwinsize(33, 77)
+    child.expect_exact("33 77")
+    assert status(child) == 5
+
+
+def test_a_pager(terminal: Terminal) -> None:
+    (terminal.directory / "text").write_text("".join(f"line {n}\n" for n in range(1000)))
+    child = terminal.start("less", "text")
+    child.expect_exact("line 20")
+    child.send("G")
+    child.expect_exact("line 999")
+    child.send("?line 500\n")
+    child.expect_exact("line 500")
+    child.send("q")
+    assert status(child) == 0
+
+
+def test_the_end_of_what_is_typed(terminal: Terminal) -> None:
+    child = terminal.start("sort")
+    child.sendline("pear\nfig")
+    child.send(CTRL_D)
+    child.expect_exact("pear\r\nfig\r\nfig\r\npear\r\n")
+    assert status(child) == 0
+
+
+def _wait_for(shell: pexpect.spawn[str], command: str) -> None:
+    """Until the foreground process group of the terminal runs a command."""
+    wanted = command.replace(" ", "\0").encode() + b"\0"
+    for _ in range(300):
+        try:
+            group = os.tcgetpgrp(shell.child_fd)
+            if Path(f"/proc/{group}/cmdline").read_bytes() == wanted:
+                return
+        except OSError:
+            pass
+        time.sleep(0.02)
+    pytest.fail(f"{command} is not in the foreground")
