@@ -14,8 +14,8 @@ from tests.observe.lab import Lab
 
 pytestmark = pytest.mark.root
 
-QUICK_NS = 15_000_000
-"""Less than the time in which nobody else can have changed the mode (conditions.py: 20 ms)."""
+GRAIN_NS = 20_000_000
+"""The time in which nobody else can have changed the mode (conditions.py)."""
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,9 @@ def test_output_that_was_written_to_twice(lab: Lab, work: Path) -> None:
 def test_mode_given_by_the_writer(lab: Lab, work: Path) -> None:
     (work / "a").write_text("one\n")
     seen = lab.shell("install -m 750 a x.tmp; mv x.tmp x", cwd=work, late=True)
-    install, move = seen.find("install"), seen.find("mv")
+    install, renamed = seen.find("install"), seen.root.execution.changes[bytes(work / "x")].first
     assert install.execution.end is not None
-    if move.execution.image - install.execution.end < QUICK_NS:
+    if renamed - install.execution.end <= GRAIN_NS:
         assert install.output(work / "x.tmp") == ("f", 0o750, b"one\n")
     else:  # Somebody else may have changed the mode in between.
         assert install.reasons.keys() == {Reason.OUTPUT_OVERWRITTEN}
