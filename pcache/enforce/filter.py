@@ -46,7 +46,10 @@ _KNOCK: Rule = ("prctl", ((0, "==", KNOCK),))
 
 
 def load(rules: Sequence[Rule], directory: bytes) -> bytes:
-    """The BPF program for `rules`, from the cache in `directory` where that is possible."""
+    """The BPF program for `rules`, from the cache in `directory` where that is possible.
+
+    Raises EnvironmentProblem.
+    """
     return _cached(directory, tuple(rules), lambda: build(rules))
 
 
@@ -76,7 +79,14 @@ def _cached(directory: bytes, key: object, make: Callable[[], bytes]) -> bytes:
     digest, program = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
     if program and xxhash.xxh3_128_digest(program) == digest:
         return program
-    program = make()
+    try:
+        program = make()
+    except OSError as error:
+        # libseccomp asks the kernel what it can do, and finds nothing where that is forbidden.
+        raise EnvironmentProblem(
+            f"cannot build the seccomp filter: {error.strerror}",
+            "seccomp may be forbidden here: `pcache doctor` tells what mends it",
+        ) from error
     keep(path, xxhash.xxh3_128_digest(program) + program)
     return program
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
-from pcache.errors import UsageError
+from pcache.errors import EnvironmentProblem, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -145,12 +145,19 @@ class Sandbox:
         return _UMASK if self.deterministic else mask
 
     def enter(self) -> None:
-        """In the process that is about to execute the command.  Raises OSError."""
+        """In the process that is about to execute the command.  Raises EnvironmentProblem."""
         if self.deterministic:
             from pcache.enforce import syscalls
 
             os.umask(_UMASK)
-            syscalls.fix_addresses()
+            try:
+                syscalls.fix_addresses()
+            except OSError as error:
+                raise EnvironmentProblem(
+                    f"addresses cannot be made the same for every run: personality:"
+                    f" {error.strerror}",
+                    "the command does not run; without --deterministic it would",
+                ) from None
 
 
 DEFAULT = Sandbox()

@@ -12,7 +12,7 @@ from pcache.enforce.notify import Listener
 from pcache.enforce.rehearsal import Forbidden, rehearse
 from pcache.enforce.sandbox import DEFAULT, Sandbox
 from pcache.enforce.tracee import Gone
-from pcache.errors import Nested, Refused
+from pcache.errors import EnvironmentProblem, Nested, Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -160,11 +160,18 @@ def _withdraw(pid: int, guardian: Guardian | None) -> None:
 def confine(sandbox: Sandbox, directory: bytes) -> None:
     """Put a sandbox on this process for good, whose denials nobody counts.
 
-    For commands that run without a supervisor.  Raises OSError or EnvironmentProblem.
+    For commands that run without a supervisor.  Raises EnvironmentProblem: a command that was to be
+    kept from something does not run without that.
     """
     program = filter.load_refusals(sandbox, directory, native=True)
-    if program:
-        _permitted(program, 0)
+    try:
+        if program:
+            _permitted(program, 0)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"the sandbox cannot be put on the command: seccomp: {error.strerror}",
+            "it does not run; without --deny, --no-network and --deterministic it would",
+        ) from None
     sandbox.enter()
 
 
@@ -225,6 +232,8 @@ def _start(
             become()
         sandbox.enter()
         execute(command)
+    except EnvironmentProblem as error:
+        os.write(2, error.report().encode() + b"\n")
     except OSError as error:
         name = os.fsdecode(command.argv[0])
         os.write(2, f"pcache: cannot execute {name}: {error.strerror}\n".encode())

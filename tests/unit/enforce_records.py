@@ -58,7 +58,7 @@ class Records:
                 status, made, tuple((fd, len(text)) for fd, text in chunks), data if chunks else b""
             )
             facts = (Fact(Kind.CONTENT, bytes(self.input), value),)
-            weak = weak_fingerprint(call, session_policy(User.current(), call.cwd))
+            weak = weak_fingerprint(call, session_policy(User.current(), call.cwd)[0])
             assert store.add(Record(call, weak, facts, outcome)) == "stored"
 
     def replay(self, *words: str) -> subprocess.CompletedProcess[str]:

@@ -49,6 +49,33 @@ def test_forbidden(bench: Records, intercept: str, call: str, error: str) -> Non
     ]
 
 
+def test_forbidden_from_the_first(bench: Records) -> None:
+    """Before a filter was ever built."""
+    words = [bench.pcache, "replay", "-q", "sh", "-c", SCRIPT]
+    done = bench.run(PYTHON, "-c", DENY, "seccomp", "EPERM", *words)
+    assert (done.returncode, done.stdout) == (5, "99\n")
+    assert done.stderr.splitlines() == [
+        "pcache: cannot build the seccomp filter: Invalid argument",
+        "pcache: seccomp may be forbidden here: `pcache doctor` tells what mends it",
+        "pcache: the command runs without pcache",
+    ]
+
+
+@pytest.mark.parametrize("verb", ["replay", "trace", "run"])
+@pytest.mark.parametrize(
+    ("call", "option"), [("seccomp", "--no-network"), ("personality", "--deterministic")]
+)
+def test_what_was_to_be_denied_is_not_let_through(
+    bench: Records, verb: str, call: str, option: str
+) -> None:
+    """Where there can be no sandbox, a command that was to be in one does not run."""
+    words = [bench.pcache, verb, "-q", *(["--as-root"] if verb != "replay" else []), option]
+    done = bench.run(PYTHON, "-c", DENY, call, "EPERM", *words, "sh", "-c", "echo ran")
+    assert (done.returncode, done.stdout) == (125, "")
+    assert call in done.stderr.splitlines()[-2]
+    assert "Traceback" not in done.stderr and "internal error" not in done.stderr
+
+
 def test_nested(bench: Records) -> None:
     """The outer one sees every execution; the inner one has nothing to say."""
     inner = [bench.pcache, "replay", "-q", "sh", "-c", SCRIPT]
