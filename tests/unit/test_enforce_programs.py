@@ -36,7 +36,24 @@ UNIX = (
     "s = socket.socket(socket.AF_UNIX); s.bind('s'); s.listen(); print(os.path.exists('s'))"
 )
 
+APT = r"""
+mkdir -p repo/p/DEBIAN state/lists/partial cache/archives/partial etc
+printf '%s\n' 'Package: pcache-probe' 'Version: 1' 'Architecture: all' 'Maintainer: a <a@b>' \
+ 'Description: x' >repo/p/DEBIAN/control
+dpkg-deb -b repo/p repo/probe.deb >/dev/null
+sum=$(sha256sum repo/probe.deb | cut -d' ' -f1)
+(cat repo/p/DEBIAN/control; printf 'Filename: ./probe.deb\nSize: %s\nSHA256: %s\n\n' \
+ "$(stat -c %s repo/probe.deb)" $sum) >repo/Packages
+echo "deb [trusted=yes] file:$PWD/repo ./" >etc/sources
+options="-o Dir::State=$PWD/state -o Dir::Cache=$PWD/cache -o Dir::State::status=/dev/null \
+-o Dir::Etc::SourceList=$PWD/etc/sources -o Dir::Etc::SourceParts=/dev/null \
+-o APT::Sandbox::User=root"
+apt-get -qq $options update && apt-get -qq $options download pcache-probe; echo $?; ls *.deb
+"""
+"""From a source of packages on disk: no test depends on the network."""
+
 COMMANDS: dict[str, list[str]] = {
+    "apt-get download": ["sh", "-c", APT],
     "cmake": ["sh", "-c", CMAKE],
     "gcc": ["sh", "-c", "echo 'int main(void){return 4;}' >a.c && gcc -O1 a.c -o a; ./a; echo $?"],
     "git": ["sh", "-c", GIT],
@@ -72,7 +89,9 @@ COMMANDS["own filter"][-1] = OWN_FILTER
 @pytest.mark.parametrize("name", COMMANDS)
 def test_program(pcache: str, tmp_path: Path, name: str, options: tuple[str, ...]) -> None:
     words = COMMANDS[name]
-    if shutil.which(words[0]) is None or (words[0] == "sh" and shutil.which(name) is None):
+    if shutil.which(words[0]) is None or (
+        words[0] == "sh" and shutil.which(name.split(maxsplit=1)[0]) is None
+    ):
         pytest.skip(f"{name} is not installed")
     results = []
     for kind, prefix in (("plain", []), ("replay", [pcache, "replay", "-q", *options])):
