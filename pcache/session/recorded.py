@@ -120,6 +120,8 @@ class Recorded:
             analysis.feed(*self._recording.news())
             self._analysed(used)
             self._timing.spent("analysis", since)
+        except PcacheError as error:
+            self._recording.failure = str(error)
         except Exception as error:  # a bug of ours must not end the command's run
             if "PCACHE_DEBUG" in os.environ:
                 from traceback import print_exc

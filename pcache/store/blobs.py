@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 SMALL = 4096
 """Bytes: contents up to this size are rows; a file would take a block of the disk for each."""
 
+_PENDING = 32 << 20
+"""Bytes of small contents that are kept in memory at most, until a transaction takes them."""
+
 _AT_ONCE = 1 << 22
 """Bytes: larger contents are stored plainly and left for the collector to compress, so that nobody
 waits for that (10 ms) when a recording ends."""
@@ -79,9 +82,27 @@ class Blobs:
         self._unshared: set[int] = set()
         """Devices with which the store shares no blocks."""
         self._lease: Lease | None = None
+        self._pending: dict[Digest, bytes] = {}
+        """Small contents that were put and are no rows yet."""
+        self._pending_bytes = 0
+
+    def flush(self) -> None:
+        """Writes what is kept in memory: to be called before a record that refers to it is stored.
+
+        While a command runs nobody has to wait for another process's transaction that way.
+        """
+        if not self._pending:
+            return
+        now = int(time.time())
+        with self._database:
+            for digest, data in self._pending.items():
+                self._write_row(digest, data, now)
+        self._pending.clear()
+        self._pending_bytes = 0
 
     def close(self) -> None:
-        """Tells the collector that what was put is referred to by now."""
+        """Tells the collector that what was put is referred to by now.  What was not flushed is
+        referred to by nothing."""
         if self._lease is not None:
             self._lease.release()
             self._lease = None
@@ -251,15 +272,25 @@ class Blobs:
         return self._lease
 
     def _put_row(self, digest: Digest, data: bytes) -> None:
-        now = int(time.time())
+        if self._pending.get(digest) == data:
+            return
         row = self._database.row("SELECT data, put FROM blobs WHERE digest = ?", (digest,))
         # Marked as fresh once a session: the collector spares what was put since that began.
         if row is not None and row[0] == data and int(row[1]) >= self._hold().began:
             return
-        self._database.change("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?)", (digest, data, now))
+        if self._database.in_transaction:
+            self._write_row(digest, data, int(time.time()))
+        else:
+            self._pending[digest] = data
+            self._pending_bytes += len(data)
+            if self._pending_bytes > _PENDING:
+                self.flush()
         if row is None:
             self._counters.inc("blobs stored")
             self._counters.inc("bytes stored", len(data))
+
+    def _write_row(self, digest: Digest, data: bytes, now: int) -> None:
+        self._database.change("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?)", (digest, data, now))
 
     def _put_open_file(self, source: int) -> Digest:
         st = os.fstat(source)
@@ -340,6 +371,9 @@ class Blobs:
         return b"%b/%d-%d-%d" % (self._temporary, os.getpid(), id(self), self._serial)
 
     def _row(self, digest: Digest) -> bytes | None:
+        pending = self._pending.get(digest)
+        if pending is not None:
+            return pending
         row = self._database.row("SELECT data FROM blobs WHERE digest = ?", (digest,))
         return None if row is None else row[0]
 

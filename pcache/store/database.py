@@ -27,6 +27,7 @@ BUSY_S = 10.0
 
 # https://www.sqlite.org/rescode.html; the low byte of an extended code is the primary one.
 _ERROR = 1
+_BUSY = 5
 _CORRUPT = 11
 _FULL = 13
 _NOTADB = 26
@@ -83,6 +84,11 @@ class Database:
             raise self._translated(error) from error
         return int(value)
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether one has begun that writes."""
+        return self._depth > 0
+
     def __enter__(self) -> Database:
         """Begins a transaction that writes, unless one has begun; `with` ends the outermost."""
         if self._depth == 0:
@@ -137,4 +143,9 @@ class Database:
             )
         if code == _FULL:
             return StoreError(f"no space left for the store ({name})", "free some disk space")
+        if code == _BUSY:
+            return StoreError(
+                f"another process keeps the store locked ({name})",
+                "let it go on, or end it: fuser -v tells which",
+            )
         return StoreError(f"the store cannot be used ({name}: {error})")

@@ -186,7 +186,8 @@ class Store:
 
     def batch(self) -> Database:
         """`with store.batch():` makes everything within it appear together, or, after an exception,
-        not at all.  Other writers wait meanwhile: put large files before."""
+        not at all.  Other writers wait meanwhile: put large files before.  Raises StoreError."""
+        self.blobs.flush()
         return self._database
 
     def knows(self, arguments: bytes) -> bool:
@@ -277,6 +278,8 @@ class Store:
         ordered = [values[key] for key in paths.keys]
         strong = strong_fingerprint(record.weak, paths.digest, ordered)
         now = time.time_ns()
+        if not self._database.in_transaction:
+            self.blobs.flush()
         with self._database:
             self._add_call(record.call, record.weak, now)
             self._database.change("DELETE FROM uncacheable WHERE weak = ?", (record.weak,))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -176,6 +180,48 @@ def test_spool_fills_up(full_disk: Bench) -> None:
     again = full_disk.launcher.replay(*words, ())
     assert ended(again) == (5, printed, b"done\n")
     assert again.counters["hits"] == 0
+
+
+@contextmanager
+def locked(bench: Bench) -> Iterator[sqlite3.Connection]:
+    """A store that another process has locked, until its transaction ends."""
+    trace(bench)
+    path = bench.store / "pcache/index.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("DELETE FROM uncacheable")
+        yield other
+
+
+@pytest.mark.parametrize("verb", ["trace", "run"])
+def test_a_store_that_is_locked_for_a_moment(prepared: Bench, verb: str) -> None:
+    """The command does not wait for it, only what is recorded does."""
+    command = ("sh", "-c", "cat in; date +%s.%N >ended")
+    record = getattr(prepared.launcher, verb)
+    with locked(prepared) as other:
+        released = []
+
+        def release() -> None:
+            released.append(time.time())
+            other.execute("ROLLBACK")
+
+        timer = threading.Timer(2, release)
+        timer.start()
+        done = record(command, prepared.directory, prepared.env, Stdio(), ())
+        timer.join()
+    assert float((prepared.directory / "ended").read_text()) < released[0]
+    assert done.status == 0 and done.counters["records stored"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["trace", "run"])
+def test_a_store_that_stays_locked(prepared: Bench, verb: str) -> None:
+    record = getattr(prepared.launcher, verb)
+    with locked(prepared):
+        done = record(("sh", "-c", "exit 3"), prepared.directory, prepared.env, Stdio(), ())
+    assert done.status == 3
+    assert "another process keeps the store locked" in done.own
+    assert done.own.count("\n") == 4
 
 
 def test_unwritable_store(prepared: Bench, as_user: Run, ordinary_user: object) -> None:

@@ -155,6 +155,7 @@ def test_a_wrong_record_is_found_and_quarantined(lab: Lab, outcome: Outcome, wha
     lab.trace()
     with Store.open(os.fsencode(lab.bench.store / "pcache")) as store:
         copied = store.blobs.put_bytes(b"foo\n")
+        store.blobs.flush()
     here = bytes(lab.directory)
     outputs = tuple(
         Output(
@@ -182,6 +183,7 @@ def test_a_wrong_stream_is_found(lab: Lab) -> None:
     lab.trace(("sh", "-c", "echo said; sh -c 'echo inner'; echo err >&2"))
     with Store.open(os.fsencode(lab.bench.store / "pcache")) as store:
         lied = store.blobs.put_bytes(b"lied.\n")
+        store.blobs.flush()
     falsify(lab.bench.store, (b"sh", b"-c", b"echo inner"), Outcome(0, data=lied))
     status, text = lab.verify("--rerun=100%")
     assert status == 1

@@ -20,7 +20,7 @@ from pcache.store import blobs as module
 from pcache.store.blobs import SMALL
 from pcache.store.index import Store
 from tests.conftest import SUDO
-from tests.unit.stores import small_disk
+from tests.unit.stores import make_record, small_disk
 
 SIZES = [0, 1, SMALL - 1, SMALL, SMALL + 1, (1 << 20) + 3]
 
@@ -170,6 +170,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="no space"):
             for number in range(1000):
                 store.blobs.put_bytes(b"%d" % number * 800)
+            store.blobs.flush()
         assert store.blobs.get_bytes(kept) == b"kept" * 10000
         store.close()
         with Store.open(bytes(disk / "store")) as store:
@@ -199,6 +200,29 @@ def test_a_file_that_changes_while_it_is_copied_is_stored_as_it_was_read(
         assert len(store.blobs.get_bytes(digest)) == 4 << 20
 
 
+def test_small_contents_wait_for_a_record(tmp_path: Path, store: Store) -> None:
+    """So that nobody waits for another process's transaction while a command runs."""
+    with Store.open(bytes(tmp_path / "store")) as other:
+        digest = store.blobs.put_bytes(b"small")
+        assert store.blobs.has(digest) and store.blobs.get_bytes(digest) == b"small"
+        assert not other.blobs.has(digest)
+        store.add(make_record())
+        assert other.blobs.get_bytes(digest) == b"small"
+        with store.batch():
+            again = store.blobs.put_bytes(b"another")
+            assert not other.blobs.has(again)
+        assert other.blobs.has(again)
+
+
+def test_many_small_contents_do_not_stay_in_memory(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PENDING", 9000)
+    digests = [store.blobs.put_bytes(b"%d" % number * 4000) for number in range(5)]
+    with Store.open(bytes(tmp_path / "store")) as other:
+        assert [other.blobs.has(digest) for digest in digests] == [True] * 3 + [False] * 2
+
+
 def test_several_threads_store_the_same(tmp_path: Path) -> None:
     data = [b"%d" % number * 3000 for number in range(30)]
 
@@ -206,6 +230,7 @@ def test_several_threads_store_the_same(tmp_path: Path) -> None:
         with Store.open(bytes(tmp_path / "store")) as store:
             for content in data:
                 store.blobs.put_bytes(content)
+            store.blobs.flush()
 
     threads = [threading.Thread(target=put) for _ in range(4)]
     for thread in threads:

@@ -123,8 +123,10 @@ def test_contents_of_a_session_at_work_are_spared(store: Store, tmp_path: Path) 
         large = recording.blobs.put_bytes(os.urandom(LARGE))
         small = recording.blobs.put_bytes(b"small")
         put_again = store.blobs.put_bytes(b"known")
+        store.blobs.flush()
         age(store)
         recording.blobs.put_bytes(b"known")
+        recording.blobs.flush()
         # Put by a session that began hours ago and is still at work.
         lease = next(Path(os.fsdecode(store.directory), "sessions").iterdir())
         then = time.time() - 4 * 3600
