@@ -193,7 +193,7 @@ def why_missed(results: Results) -> list[str]:
         if goal is not None and micro_missed(goal, row):
             missed[f"{row.name}, {row.what}", goal.why] = []
     return [
-        f"{' for '.join(filter(None, [title, ', '.join(workloads)]))}: {why}"
+        f"{' for '.join(filter(None, [title, ', '.join(workloads)]))}: {why.strip()}"
         for (title, why), workloads in missed.items()
         if why
     ]
