@@ -109,6 +109,7 @@ def test_a_wrong_record_is_found_and_never_used_again(
     if outcome.data:
         with Store.open(os.fsencode(checks.store / "pcache")) as store:
             outcome = Outcome(0, data=store.blobs.put_bytes(b"lied\n"))
+            store.blobs.flush()
     inner = (b"sh", b"-c", b"echo said; exit 3")
     falsify(checks.store, inner, outcome)
     done = check(checks, SCRIPT)
