@@ -11,7 +11,7 @@ from pcache.fingerprint import arguments_digest, strong_fingerprint, weak_finger
 from pcache.model import Kind
 from pcache.restore import Plan
 from pcache.rules import NO
-from pcache.stamps import let_tick_pass
+from pcache.stamps import let_time_pass
 from pcache.store.database import DamagedIndex
 
 TYPE_CHECKING = False
@@ -81,7 +81,7 @@ class Decider:
         return self._why
 
     def _missed(self, kind: str) -> None:
-        let_tick_pass()
+        let_time_pass()
         self._counters.inc("misses")
         self._counters.inc(f"miss: {kind}")
 

@@ -1,31 +1,63 @@
-"""Fresh modification times for what is put in place.
+"""Fresh modification times for what is put in place, in order with those that the kernel gives.
 
-The kernel stamps files with the time of its last tick, up to 10 ms ago.  A compiler takes longer
-than that, so what make compares differs in plain runs; hits follow each other so fast that many
-would share a tick, and their order would be lost.
+What make compares must differ as in plain runs: a file put in place by a hit is newer than what was
+written before, and older than what is written afterwards.  The kernel stamps files with the time
+of its last tick, up to 10 ms ago, so that the clock would be ahead of it.  Since Linux 6.13 it
+stamps exactly what somebody has looked at since (Documentation/filesystems/multigrain-ts.rst), so
+that the last tick would be behind; but it never gives an earlier time than it gave before.  There,
+a fresh time is one that the kernel gave to a file of our own (2 us).
 """
 
 from __future__ import annotations
 
+import os
 import time
 
 _REALTIME_COARSE = 5
-"""CLOCK_REALTIME_COARSE of linux/time.h: what current_time() of the kernel stamps files with."""
+"""CLOCK_REALTIME_COARSE of linux/time.h: the kernel's last tick."""
 
 _NAP_S = 0.0005
 
 _last = 0
+_file: int | None = None
+"""Descriptor of the file that the kernel stamps; -1 where it does so by ticks alone."""
 
 
 def fresh_ns() -> int:
-    """A time in the kernel's present tick, later than those given before."""
-    global _last
-    _last = max(_last + 1, time.clock_gettime_ns(_REALTIME_COARSE))
+    """A time between the kernel's present tick and now, later than those given before."""
+    global _last, _file
+    if _file is None:
+        _file = _stamped()
+    now = time.clock_gettime_ns(_REALTIME_COARSE) if _file < 0 else _stamp(_file)
+    _last = max(_last + 1, now)
     return _last
 
 
-def let_tick_pass() -> None:
-    """Waits until the kernel's stamps are later than all fresh times given: for a program that
-    runs after a hit.  At most one tick, and nothing if the tick has passed by itself."""
-    while _last and time.clock_gettime_ns(_REALTIME_COARSE) <= _last:
+def let_time_pass() -> None:
+    """Makes the kernel's stamps be later than all fresh times given: for a program that runs after
+    a hit.  Takes at most a tick, and next to nothing where the kernel stamps exactly."""
+    if not _last:
+        return
+    if _file is not None and _file >= 0:
+        _stamp(_file)
+        return
+    while time.clock_gettime_ns(_REALTIME_COARSE) <= _last:
         time.sleep(_NAP_S)
+
+
+def _stamped() -> int:
+    """A file that is stamped exactly; -1 where the kernel does not, or there can be none."""
+    try:
+        file = os.memfd_create("pcache-stamps")
+        first, second, third = _stamp(file), _stamp(file), _stamp(file)
+    except OSError:
+        return -1
+    if first < second < third:  # two ticks have not passed between three calls
+        return file
+    os.close(file)
+    return -1
+
+
+def _stamp(file: int) -> int:
+    os.utime(file)
+    return os.fstat(file).st_mtime_ns

@@ -22,7 +22,7 @@ REPLAY: dict[str, str] = {
     "store.index": "Store.open Store.path_sets Store.outcome Store.touch Store.close",
     "store.blobs": "Blobs.small",
     "facts": "Facts.values",
-    "decide": "weak_fingerprint let_tick_pass",
+    "decide": "weak_fingerprint let_time_pass",
     "restore": "Plan.prepare Plan.commit Plan.writes Plan.abandon",
     "enforce.filter": "load_refusals load",
     "enforce.habits": "learn",
