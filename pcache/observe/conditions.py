@@ -83,11 +83,15 @@ def _version(stamp: Stamp) -> tuple[int, int, int, int]:
 
 
 class _Digested(NamedTuple):
-    """A digest, when it was taken (CLOCK_MONOTONIC ns), and how if not by the file's name."""
+    """A digest, when it was taken (CLOCK_MONOTONIC ns), and how if not by the file's name.
+
+    `touched`: the ctime had moved by then, for which there must turn out to be a reason.
+    """
 
     digest: bytes
     taken: int
     glance: Glance | None = None
+    touched: bool = False
 
 
 class _Version:
@@ -152,8 +156,10 @@ class Conditions:
         """The last one of each key."""
         self._values: dict[Key, tuple[bytes, int]] = {}
         """Values looked up after the fact, and when."""
-        self._outputs: dict[tuple[bytes, int, int, int], tuple[Output, int, Glance | None]] = {}
-        """Name and changes -> output, when it was looked at, and how if not by its name."""
+        self._outputs: dict[
+            tuple[bytes, int, int, int, bytes], tuple[Output, int, Glance | None]
+        ] = {}
+        """Name, changes, older name -> output, when it was looked at, how if not by its name."""
         self._captured: dict[Execution, Record | Uncacheable] = {}
 
     def capture(self, execution: Execution) -> None:
@@ -221,6 +227,9 @@ class Conditions:
         changed = self._history.first_changed(execution.input_checks)
         if changed is not None:
             return [Uncacheable(Reason.INPUT_CHANGED, _text(changed))]
+        for name, ts in execution.touched_checks:
+            if not self._history.only_attributes_since(name, ts):
+                return [Uncacheable(Reason.INPUT_CHANGED, _text(name))]
         for place, name, after, until in execution.moved_checks:
             there = self._history.is_at(place, name, after, until)
             if not there or self._history.touched_on_way(name, after, until):
@@ -350,11 +359,7 @@ class Conditions:
                 execution.made_up[magic] = observation.name
             change = changes.get(observation.name) if changes else None
             stamp = observation.stamp
-            if (
-                observation.name in self._temporaries
-                and change is not None
-                and (change.first_how, change.last_how) == (CREATED, REMOVED)
-            ):
+            if observation.name in self._temporaries and _is_temporary(execution, observation.name):
                 continue  # that a random name was free: the next one will be another
             if (
                 change is not None
@@ -477,6 +482,8 @@ class Conditions:
         if cached is None:
             cached = self._digest(observation, stamp)
             version.learn(cached)
+        if cached.touched:
+            execution.touched_checks.append((observation.name, observation.ts))
         if cached.glance is None:
             execution.input_checks.append((observation.name, observation.ts, cached.taken))
         else:
@@ -549,25 +556,34 @@ class Conditions:
         kept = self._kept_digest(stamp)
         if kept is not None:
             return kept
-        return _Digested(self._earlier_digest(observation.name, stamp), observation.ts)
+        digest = self._earlier_digest(observation.name, stamp)
+        if digest is not None:
+            return _Digested(digest, observation.ts)
+        with contextlib.suppress(OSError):
+            now = os.stat(place)
+            if stamp.same_version(now, attributes_changed=True):
+                # The event that tells of its new mode or name may be still to come.
+                digest = self._digests.file_digest(place, now)
+                return _Digested(digest, time.monotonic_ns(), touched=True)
+        raise _Unknowable(Reason.INPUT_CHANGED, observation.name)
 
-    def _earlier_digest(self, name: bytes, stamp: Stamp) -> bytes:
+    def _earlier_digest(self, name: bytes, stamp: Stamp) -> bytes | None:
         """Digest of a version that is gone, if it was taken while it was there: in an earlier
         recording, or when a replay looked at it."""
         with contextlib.suppress(OSError):
             # The kernel's number of the device is another one than stat(2) gives on some file
             # systems; a file is usually where its directory is.
             device = os.stat(posixpath.dirname(name)).st_dev
-            digest = self._digests.remembered_version((device, *_version(stamp)))
-            if digest is not None:
-                return digest
-        raise _Unknowable(Reason.INPUT_CHANGED, name)
+            return self._digests.remembered_version((device, *_version(stamp)))
+        return None
 
     def _trust(self, observation: Observation, stamp: Stamp) -> None:
         """A version is told apart from its successor only if the clock has moved on in between."""
         if self._tells_changes(stamp, observation.ts):
             return
-        if self._history.touched(observation.name, 0, observation.ts) and not stamp.writers:
+        name, ts = observation.name, observation.ts
+        ours = self._history.touched(name, 0, ts) or self._history.was_linked(name, ts)
+        if ours and not stamp.writers:
             return  # by the recorded tree, whose later changes would be seen
         raise _Unknowable(Reason.INPUT_CHANGED, observation.place)
 
@@ -639,11 +655,14 @@ class Conditions:
             return None if change.first_how == CREATED else Output(b"-", name)
         if change.before is not None and self._is_as_before(name, change.before, change.first):
             return None
-        key = (name, change.last, change.content_last, change.times)
+        older = self._context.hard_links.get(name, b"")
+        if _is_temporary(execution, older):
+            older = b""
+        key = (name, change.last, change.content_last, change.times, older)
         if key not in self._outputs:
             if self._history.last(name) > change.last:
                 raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
-            output, glance = self._capture(execution, name, change)
+            output, glance = self._capture(execution, name, change, older)
             self._outputs[key] = output, time.monotonic_ns(), glance
         output, captured, glance = self._outputs[key]
         if glance is None:
@@ -664,9 +683,10 @@ class Conditions:
         return True
 
     def _capture(
-        self, execution: Execution, name: bytes, change: Change
+        self, execution: Execution, name: bytes, change: Change, older: bytes
     ) -> tuple[Output, Glance | None]:
-        """What was left at a name, and how it was looked at if not there."""
+        """What was left at a name, and how it was looked at if not there; `older`: another name of
+        the same file, which was there before it."""
         kept = self._kept.at(name)
         if kept is not None and change.content_last and name not in self._context.hard_links:
             return self._capture_kept(execution, name, change, kept)
@@ -674,7 +694,7 @@ class Conditions:
             now = os.lstat(name)
         except OSError as error:
             raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name) from error
-        return self._capture_here(execution, name, change, now), None
+        return self._capture_here(execution, name, change, now, older), None
 
     def _capture_kept(
         self, execution: Execution, name: bytes, change: Change, kept: Kept
@@ -699,7 +719,12 @@ class Conditions:
         return output, Glance(kept, after, taken)
 
     def _capture_here(
-        self, execution: Execution, name: bytes, change: Change, now: os.stat_result
+        self,
+        execution: Execution,
+        name: bytes,
+        change: Change,
+        now: os.stat_result,
+        older: bytes,
     ) -> Output:
         form, mode = S_IFMT(now.st_mode), now.st_mode & 0o7777
         mtime = now.st_mtime_ns if change.times == GIVEN else -1
@@ -711,13 +736,14 @@ class Conditions:
         self._refuse_acl(name, name)
         if not change.content_last and change.times != NOW:
             return Output(b"m", name, mode, b"", mtime)
-        older = self._context.hard_links.get(name)
-        if older is not None:
+        if older:
             if not _same_file(older, now):
                 raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, older)
             return Output(b"h", name, mode, older)
         try:
             if form == S_IFREG:
+                if name in self._context.hard_links and now.st_nlink != 1:
+                    raise _Unknowable(Reason.UNSUPPORTED, f"{_text(name)} has other names")
                 if now.st_uid != execution.uid:
                     raise _Unknowable(Reason.UNSUPPORTED, f"owner of {name!r}")
                 digest = self._blobs.put_file(name)
@@ -874,6 +900,12 @@ def _leads_through(path: bytes, changes: dict[bytes, Change]) -> bool:
             return True
         path = path[: max(path.rfind(b"/"), 0)]
     return False
+
+
+def _is_temporary(execution: Execution, name: bytes) -> bool:
+    """Whether the execution made something of that name and removed it."""
+    change = execution.changes.get(name)
+    return change is not None and (change.first_how, change.last_how) == (CREATED, REMOVED)
 
 
 def _written(status: os.stat_result) -> tuple[int, int, int]:

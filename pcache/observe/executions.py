@@ -180,6 +180,9 @@ class Execution:
         have changed the content of that name after the first and up to the second time."""
         self.output_checks: list[tuple[bytes, int, int]] = []
         """The same for outputs, where mode and times count too."""
+        self.touched_checks: list[tuple[bytes, int]] = []
+        """Inputs, and when they were seen: of what the tree did to them since, it must have been to
+        mode, times or number of names alone."""
         self.moved_checks: list[tuple[bytes, bytes, int, int]] = []
         """What was looked at where it had been moved to: the place, its earlier name, and times as
         above; it must have been there, and mode and times count too."""

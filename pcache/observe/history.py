@@ -22,6 +22,10 @@ class History:
         self._attributes: dict[bytes, list[int]] = {}
         self._departures: dict[bytes, list[tuple[int, bytes]]] = {}
         """When what was at a name left it, and to where: another name, or empty if it is gone."""
+        self._links: dict[bytes, list[int]] = {}
+        """When what was at a name was given another one as well."""
+        self._link_writes: list[int] = []
+        """When any file of several names was changed, by whichever."""
 
     def add(self, name: bytes, ts: int, *, attributes: bool) -> None:
         times = (self._attributes if attributes else self._content).setdefault(name, [])
@@ -34,6 +38,27 @@ class History:
         """A file or directory was renamed; what was at its new name is gone."""
         self._depart(new, ts, b"")
         self._depart(old, ts, new)
+
+    def linked(self, name: bytes, ts: int) -> None:
+        """What is at a name was given another one: its ctime moved, and nothing else."""
+        insort(self._links.setdefault(name, []), ts)
+
+    def was_linked(self, name: bytes, until: int) -> bool:
+        """Whether what is at a name had been given another one by then."""
+        return _between(self._links.get(name), 0, until)
+
+    def link_written(self, ts: int) -> None:
+        """A file of several names was changed, which is told of one of them."""
+        insort(self._link_writes, ts)
+
+    def links(self, name: bytes, after: int, until: int) -> list[int]:
+        """When what was at `name` at the time `after` was given another one, wherever it was."""
+        return [
+            ts
+            for at, since, last in self.way(name, after, until)
+            for ts in self._links.get(at, ())
+            if since < ts <= last
+        ]
 
     def removed(self, name: bytes, ts: int) -> None:
         """What was at a name is gone, or is at a name that is not known."""
@@ -72,7 +97,7 @@ class History:
 
     def knows(self, name: bytes) -> bool:
         """Whether there was any change so far."""
-        return bool(self._content.get(name)) or bool(self._attributes.get(name))
+        return any(name in times for times in (self._content, self._attributes, self._links))
 
     def last(self, name: bytes) -> int:
         """The last change of any kind so far; 0 if there was none."""
@@ -98,15 +123,20 @@ class History:
 
     def touched(self, name: bytes, after: int, until: int) -> bool:
         """Whether anything changed in that time, mode and times included."""
-        return self.changed(name, after, until) or _between(
-            self._attributes.get(name), after, until
+        return (
+            self.changed(name, after, until)
+            or _between(self._attributes.get(name), after, until)
+            or (
+                _between(self._links.get(name), after, until)
+                and _between(self._link_writes, after, until)
+            )
         )
 
     def changed_below(self, prefix: bytes, after: int, until: int) -> bool:
         """Whether anything whose name begins so was touched in that time."""
         return any(
             _between(times, after, until)
-            for history in (self._content, self._attributes)
+            for history in (self._content, self._attributes, self._links)
             for name, times in history.items()
             if name.startswith(prefix)
         )
@@ -120,7 +150,8 @@ class History:
     def only_attributes_since(self, name: bytes, ts: int) -> bool:
         """Whether mode or times changed later than `ts`, and the content not since then: nor at
         `ts`, when the file may have been opened to be modified."""
-        return self._last(self._attributes, name) > ts and not self._last(self._content, name) >= ts
+        last = max(self._last(self._attributes, name), self._last(self._links, name))
+        return last > ts and not self._last(self._content, name) >= ts
 
 
 def _between(times: list[int] | None, after: int, until: int) -> bool:

@@ -78,9 +78,11 @@ class Glance:
         )
 
     def departures(self, history: History, name: bytes, ts: int) -> list[int]:
-        """When that file was renamed or removed, from then to the look at it."""
+        """When that file was renamed, removed or given another name, from then to the look at
+        it."""
         stays = history.way(name, ts, self.taken)
-        return [until + 1 for _, _, until in stays if until < self.taken]
+        left = [until + 1 for _, _, until in stays if until < self.taken]
+        return sorted(left + history.links(name, ts, self.taken))
 
 
 class KeptFiles:

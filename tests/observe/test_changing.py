@@ -70,6 +70,43 @@ def test_hard_link(lab: Lab, work: Path, link: str) -> None:
     assert output is not None and (output[0], output[2]) == ("h", bytes(work / "a"))
 
 
+@pytest.mark.parametrize(
+    ("script", "hard"),
+    [
+        ("cp a x; ln x hard", "h"),
+        ("cat a >x; ln x other; ln other hard", "h"),
+        ("cp a x; ln x hard; rm x", "f"),
+        ("cp a x; ln x y; rm x; mv y hard; echo two >>hard", "f"),
+    ],
+)
+def test_hard_link_to_what_was_made(lab: Lab, work: Path, script: str, hard: str) -> None:
+    """Its ctime moves with its number of names, as if it had been changed."""
+    (work / "a").write_text("one\n")
+    output = lab.shell(script, cwd=work).root.output(work / "hard")
+    assert output is not None and output[0] == hard
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        "echo two >>hard",
+        "echo two >hard",
+        "chmod 700 hard",
+        "chmod 700 hard; rm hard",
+        "mv hard h; chmod 700 h; rm h",
+        "mkdir d; mv hard d; mv d e; chmod 700 e/hard; rm e/hard",
+    ],
+)
+@pytest.mark.parametrize("make", ["cp a x; ln x hard", "cp a x; ln x y; ln y hard; rm y"])
+def test_change_by_another_name(lab: Lab, work: Path, make: str, then: str) -> None:
+    """Nobody is said to have left what somebody else made of it under another name."""
+    (work / "a").write_text("one\n")
+    seen = lab.shell(f"{make}; {then}", cwd=work, late=True)
+    assert seen.root.reasons
+    copied = seen.find("cp a")
+    assert copied.reasons or copied.output(work / "x") == ("f", 0o644, b"one\n")
+
+
 RENAMES = [
     call("rename", "a", "b"),
     call("renameat", AT, "a", AT, "b"),

@@ -18,7 +18,7 @@ from tests.lib.edits import (
     write,
 )
 from tests.lib.launch import Stdio
-from tests.lib.scenario import ROOT_HIT, Scenario, only, step
+from tests.lib.scenario import ROOT_HIT, Expect, Scenario, only, step
 from tests.lib.scripts import script
 
 pytestmark = pytest.mark.root
@@ -161,6 +161,30 @@ SCENARIOS = [
                 expect=only("dash run.sh", "cat", "ln a h", "ln -s"),
             ),
         ),
+    ),
+    Scenario(
+        "hard links to what was made",
+        ("sh", "run.sh"),
+        (
+            *TEXTS,
+            write(
+                "run.sh",
+                "cp a made\nln made one\nln one two\n"
+                "cp b temporary\nln temporary kept\nrm temporary\n"
+                "ln -f a again\nln -f b again\ncat made kept again\n",
+            ),
+        ),
+        steps=(
+            step("what is linked twice", append("a", "more\n"), expect=Expect(root=False)),
+            step("what is linked and removed", append("b", "more\n"), expect=Expect(root=False)),
+            step(
+                "as the command left it",
+                built=True,
+                expect=Expect(root=False),
+                root_hit=False,
+            ),
+        ),
+        retrace=False,
     ),
     script(
         "links that are there, made anew",

@@ -84,6 +84,7 @@ class Changing:
         self.context.history.removed(name, event.ts)
         self.context.kept.gone(name)
         self.context.hard_links.pop(name, None)
+        self.context.linked.discard(name)
         if directory:
             event.execution.observe(
                 (Kind.NAMES, path), Observation(event.ts, name, entries=frozenset())
@@ -121,8 +122,8 @@ class Changing:
             kind = Kind.CONTENT if follow else Kind.LCONTENT
             self.context.observe(event, kind, body.path, source, opened=True)
             self.context.hard_links[name] = source
-            # Its link count changed, and with it its ctime.
-            self.context.history.add(source, event.ts, attributes=True)
+            self.context.linked.update((name, source))
+            self.context.history.linked(source, event.ts)
         if call.startswith("mknod") and S_IFMT(body.args[0]) not in (0, S_IFREG, S_IFIFO):
             event.execution.problem_throughout(Reason.UNSUPPORTED, f"{call} {text(path)}")
         self.context.change(event, name, CREATED, directory=call.startswith("mkdir"))
@@ -183,7 +184,7 @@ class Changing:
         self.context.change(event, new, CREATED if free else REPLACED, directory=directory)
         self._keep_times(event, source, old, new, before)
         self._link_moved(new)
-        self._hard_link_moved(old, new)
+        self._hard_links_moved(old, new)
 
     @staticmethod
     def _times_before(event: Event, name: bytes) -> dict[Execution, int]:
@@ -217,8 +218,12 @@ class Changing:
         with contextlib.suppress(OSError):
             self.context.names.link(name, os.readlink(name))
 
-    def _hard_link_moved(self, old: bytes, new: bytes) -> None:
+    def _hard_links_moved(self, old: bytes, new: bytes) -> None:
         """As `ln -f` does it, by a name of its own first."""
+        linked, below = self.context.linked, old + b"/"
+        moved = [name for name in linked if name == old or name.startswith(below)]
+        linked.difference_update(moved, (new,))
+        linked.update(new + name[len(old) :] for name in moved)
         links = self.context.hard_links
         older = links.pop(old, None)
         links.pop(new, None)

@@ -112,6 +112,8 @@ class Context:
         """Random names, never twice the same: of mkstemp(3), and of links to be renamed."""
         self.hard_links: dict[bytes, bytes] = {}
         """Name -> the older name of the same file."""
+        self.linked: set[bytes] = set()
+        """All names of such files."""
         self.with_acl: set[bytes] = set()
         """Names whose access control list was set; usually it only repeats the mode."""
         self.made_up: dict[bytes, int] = {}
@@ -296,6 +298,8 @@ class Context:
     def refuse_other_names(self, event: Event, name: bytes, links: int) -> None:
         """A file with more names than one would change under all of them, but be restored under
         one."""
+        if links > 1 or name in self.linked:
+            self.history.link_written(event.ts)
         if links > 1:
             event.execution.problem_throughout(
                 Reason.UNSUPPORTED, f"{text(name)} has {links} names and is written to"
