@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pcache.user import User
 
 PROJECT_FILE = b".pcache.toml"
-_FORMAT = b"pcache config 3"
+_FORMAT = b"pcache config 4"
 _FIELDS = 9
 _GRAIN_NS = 20_000_000
 """A file as young as this may change again without its times showing it."""
@@ -82,7 +82,9 @@ def _stamp(path: bytes) -> bytes:
 def _read(cache: bytes, stamps: list[bytes]) -> Policy | None:
     try:
         with open(cache, "rb", buffering=0) as file:
-            name, key, max_size, compress, allow, deny, digest, *fields = unpack(file.readall())
+            name, key, max_size, compress, allow, deny, base, digest, *fields = unpack(
+                file.readall()
+            )
         if name != _FORMAT or key != pack(stamps):
             return None
         rules = [_rule(fields[at : at + _FIELDS]) for at in range(0, len(fields), _FIELDS)]
@@ -90,7 +92,7 @@ def _read(cache: bytes, stamps: list[bytes]) -> Policy | None:
     except (OSError, DamagedRow, ValueError):
         return None
     limit = int(max_size) if max_size else None
-    return Policy(tuple(rules), limit, digest, compress == b"1", *sandbox)
+    return Policy(tuple(rules), limit, digest, compress == b"1", *sandbox, base)
 
 
 def _rule(fields: list[bytes]) -> Rule:
@@ -140,7 +142,8 @@ def _write(cache: bytes, stamps: list[bytes], policy: Policy) -> None:
         make_private_file(new)
         with open(new, "wb") as file:
             sandbox = pack(policy.allow), pack(policy.deny)
-            head = (_FORMAT, pack(stamps), size, _field(policy.compress), *sandbox, policy.digest)
+            flag, base = _field(policy.compress), policy.base_dir
+            head = (_FORMAT, pack(stamps), size, flag, *sandbox, base, policy.digest)
             file.write(pack((*head, *fields)))
         os.rename(new, cache)
     except OSError:

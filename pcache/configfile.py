@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from xxhash import xxh3_128_digest
 
 from pcache import units
+from pcache.base import Base
 from pcache.codec import join
 from pcache.config import PROJECT_FILE, pack_rule
 from pcache.errors import ConfigError
@@ -17,6 +18,8 @@ from pcache.rules import CALLERS, ITSELF, NO, Policy, Rule
 
 _OF_THE_STORE = ("max_size", "compress")
 """Settings that no project may change."""
+_OF_A_PROJECT = ("base_dir",)
+"""Settings that only a project has."""
 
 _NEVER = {"no": NO, "itself": ITSELF, "callers": CALLERS, True: ITSELF, False: NO}
 
@@ -61,6 +64,7 @@ class File(BaseModel):
 
     max_size: Annotated[str, AfterValidator(_checked_size)] | None = None
     compress: bool | None = None
+    base_dir: str | None = None
     sandbox: Sandbox = Field(default=Sandbox())
     program: dict[str, Program] = Field(default={})
 
@@ -84,6 +88,7 @@ def compile_files(paths: list[bytes]) -> Policy:
     compress = True
     allow: set[str] = set()
     deny: set[str] = set()
+    base_dir = b""
     for path in paths:
         if not os.path.lexists(path):
             continue
@@ -94,19 +99,37 @@ def compile_files(paths: list[bytes]) -> Policy:
             compress = file.compress
         allow = allow.difference(file.sandbox.deny).union(file.sandbox.allow)
         deny = deny.difference(file.sandbox.allow).union(file.sandbox.deny)
-        base = os.path.dirname(path) if path.endswith(b"/" + PROJECT_FILE) else b""
+        base = os.path.dirname(path) if _is_project(path) else b""
+        if file.base_dir is not None:
+            base_dir = _directory(file.base_dir, base, path)
         rules += [_rule(pattern, given, base, path) for pattern, given in file.program.items()]
-    fields = [field for rule in rules for field in pack_rule(rule)]
-    digest = xxh3_128_digest(join(fields)) if fields else b""
     allowed, denied = (tuple(map(os.fsencode, sorted(names))) for names in (allow, deny))
-    return Policy(tuple(rules), max_size, digest, compress, allowed, denied)
+    return Policy(
+        tuple(rules),
+        max_size,
+        _digest(rules, base_dir),
+        compress,
+        allowed,
+        denied,
+        base_dir,
+    )
+
+
+def _digest(rules: list[Rule], base_dir: bytes) -> bytes:
+    """Of what decides about the meaning of records; where `base_dir` is does not, if it is set."""
+    fields = []
+    if base_dir:
+        fields = [b"base_dir"]
+        rules = [rule.relative(Base(base_dir)) for rule in rules]
+    fields += [field for rule in rules for field in pack_rule(rule)]
+    return xxh3_128_digest(join(fields)) if fields else b""
 
 
 def settings(path: bytes) -> list[Setting]:
     """Everything that a file says, in its order.  Raises ConfigError."""
     file, lines = _parse(path)
     found = []
-    for name in _OF_THE_STORE:
+    for name in (*_OF_THE_STORE, *_OF_A_PROJECT):
         value = getattr(file, name)
         if value is not None:
             found.append(Setting("", name, value, path, lines.get(("", name), 1)))
@@ -134,11 +157,16 @@ def _parse(path: bytes) -> tuple[File, dict[tuple[str, str], int]]:
         raise ConfigError(f"{name}: {where}: {first['msg']}", _REMEDY) from error
     except ValueError as error:  # TOML or UTF-8
         raise ConfigError(f"{name}: {error}", _REMEDY) from error
-    if path.endswith(b"/" + PROJECT_FILE):
-        for setting in _OF_THE_STORE:
-            if getattr(file, setting) is not None:
-                raise ConfigError(f"{name}: {setting} belongs into the user's file", _REMEDY)
+    here = _is_project(path)
+    place = "the user's" if here else "a project's"
+    for setting in _OF_THE_STORE if here else _OF_A_PROJECT:
+        if getattr(file, setting) is not None:
+            raise ConfigError(f"{name}: {setting} belongs into {place} file", _REMEDY)
     return file, _lines(text)
+
+
+def _is_project(path: bytes) -> bool:
+    return path.endswith(b"/" + PROJECT_FILE)
 
 
 _REMEDY = "`pcache help config` lists the settings"
@@ -178,6 +206,14 @@ def _rule(pattern: str, given: Program, base: bytes, path: bytes) -> Rule:
         given.cache_failures,
         tuple(map(os.fsencode, given.allow)),
     )
+
+
+def _directory(text: str, base: bytes, path: bytes) -> bytes:
+    """The canonical path of a directory, relative to the project file's."""
+    directory = os.path.realpath(os.path.join(base, os.fsencode(text)))
+    if not os.path.isdir(directory) or directory == b"/":
+        raise ConfigError(f"{os.fsdecode(path)}: base_dir {text!r} is no directory", _REMEDY)
+    return directory
 
 
 def _absolute(text: str, base: bytes, path: bytes) -> bytes:

@@ -7,7 +7,7 @@ import os
 from pcache.codec import DamagedRow
 from pcache.errors import DamagedBlob, StoreError
 from pcache.facts import Facts
-from pcache.fingerprint import arguments_digest, strong_fingerprint, weak_fingerprint
+from pcache.fingerprint import arguments_digest, weak_fingerprint
 from pcache.model import Kind
 from pcache.restore import Plan
 from pcache.rules import NO
@@ -41,7 +41,7 @@ class Decider:
     def unknown(self, argv: tuple[bytes, ...]) -> bool:
         """Whether nothing is known of any call with these arguments: then this is its miss."""
         try:
-            if self._store.knows(arguments_digest(argv)):
+            if self._store.knows(arguments_digest(argv, self._store.policy.base)):
                 return False
         except StoreError:
             return False  # `decide` says what is wrong
@@ -94,7 +94,7 @@ class Decider:
         since = timing.now()
         weak = weak_fingerprint(call, store.policy)
         since = timing.spent("call", since)
-        facts = Facts(store.digests, fds, self._counters, call.uid)
+        facts = Facts(store.digests, fds, self._counters, call.uid, store.policy.base_dir)
         known: dict[Key, bytes] = {}
         withdrawn = None
         damaged = unknowable = ""
@@ -109,7 +109,7 @@ class Decider:
                 continue
             finally:
                 since = timing.spent("facts", since)
-            strong = strong_fingerprint(weak, paths.digest, values)
+            strong = store.strong_fingerprint(weak, paths, values)
             try:
                 outcome = store.outcome(strong)
             except DamagedRow as error:
@@ -175,6 +175,8 @@ def _name(kind: bytes, path: bytes) -> str:
     if kind == Kind.REPLACEABLE:
         path = path.partition(b":")[2]
     text = path.decode(errors="backslashreplace")
+    if kind == Kind.BASE:
+        return "where base_dir is"
     if kind == Kind.TRAIT:
         return f"the process's {text}"
     return f"descriptor {text}" if kind in (Kind.FD, Kind.INPUT) else text

@@ -22,6 +22,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `mN N ...` | ORDER | for each file, how many of the decisive times are earlier than its own |
 | `XNAMES` | XATTRS, LXATTRS | names of extended attributes, each ended by NUL |
 | numbers | TRAIT | processors, groups, or the nice value |
+| a path | BASE | |
 | as in `Call.fds` | FD | kind of the descriptor |
 | `iOFFSET:DIGEST` | INPUT | offset and whole content of the regular file |
 
@@ -226,10 +227,10 @@ class Facts:
     """Looks at paths as the calling process: every answer is of now, only digests are remembered.
 
     `digests` hashes and remembers, `fds` is the task whose descriptors FD and INPUT mean, `uid`
-    whose files are replaceable (the effective user unless given).
+    whose files are replaceable (the effective user unless given), `base_dir` the value of BASE.
     """
 
-    __slots__ = ("_counters", "_digests", "_evaluators", "_fds", "_uid", "files")
+    __slots__ = ("_base_dir", "_counters", "_digests", "_evaluators", "_fds", "_uid", "files")
 
     def __init__(
         self,
@@ -237,11 +238,13 @@ class Facts:
         fds: FdView | None,
         counters: Counters,
         uid: int | None = None,
+        base_dir: bytes = b"",
     ) -> None:
         self._digests = digests
         self._fds = fds
         self._counters = counters
         self._uid = os.geteuid() if uid is None else uid
+        self._base_dir = base_dir
         self.files: set[tuple[int, int]] = set()
         """(device, inode) of the regular files that were looked at, and some others."""
         self._evaluators = {
@@ -269,6 +272,7 @@ class Facts:
             Kind.TRAIT: self._trait,
             Kind.FD: self._fd,
             Kind.INPUT: self._input,
+            Kind.BASE: self._base,
         }
 
     def evaluate(self, kind: bytes, path: bytes) -> bytes:
@@ -296,6 +300,9 @@ class Facts:
             values.append(value)
         self._counters.inc("facts checked", checked)
         return values
+
+    def _base(self, _path: bytes) -> bytes:
+        return self._base_dir
 
     def _content(self, path: bytes) -> bytes:
         try:

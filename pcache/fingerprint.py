@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pcache.base import Base
     from pcache.model import Call, Digest, Key
     from pcache.rules import Policy
 
@@ -70,18 +71,21 @@ def environment(
     return tuple(entry for _, entry in named)
 
 
-_fields: dict[tuple[tuple[bytes, ...], bytes, tuple[bytes, ...]], bytes] = {}
+_fields: dict[tuple[tuple[bytes, ...], bytes, tuple[bytes, ...], bytes], bytes] = {}
 """The last environments as they enter fingerprints: what a build starts has few different ones."""
 _FIELDS_LIMIT = 64
 
 
-def _environment_field(entries: tuple[bytes, ...], cwd: bytes, ignored: tuple[bytes, ...]) -> bytes:
-    key = (entries, cwd, ignored)
+def _environment_field(
+    entries: tuple[bytes, ...], cwd: bytes, ignored: tuple[bytes, ...], base: Base | None
+) -> bytes:
+    key = (entries, cwd, ignored, b"" if base is None else base.path)
     field = _fields.get(key)
     if field is None:
         if len(_fields) >= _FIELDS_LIMIT:
             _fields.clear()
-        field = _fields[key] = join(environment(entries, cwd, ignored))
+        field = join(_hidden(environment(entries, cwd, ignored), base))
+        _fields[key] = field
     return field
 
 
@@ -89,26 +93,32 @@ def _first(pair: tuple[bytes, bytes]) -> bytes:
     return pair[0]
 
 
-def arguments_digest(argv: Sequence[bytes]) -> bytes:
+def _hidden(texts: tuple[bytes, ...], base: Base | None) -> tuple[bytes, ...]:
+    return texts if base is None else tuple(map(base.hide_text, texts))
+
+
+def arguments_digest(argv: tuple[bytes, ...], base: Base | None = None) -> bytes:
     """What the weak fingerprint of every call with these arguments begins with.
 
     So that a store can tell that nothing is known of any of them, before the rest is looked at.
     """
-    return xxh3_64_digest(join(argv))
+    return xxh3_64_digest(join(_hidden(argv, base)))
 
 
 def weak_fingerprint(call: Call, policy: Policy = DEFAULT) -> Digest:
     """Digest of the call: the first phase of a lookup."""
     ignored = policy.settings(call.executable).ignore_env
-    return arguments_digest(call.argv) + xxh3_128_digest(
+    base = policy.base
+    executable, cwd = _hidden((call.executable, call.cwd), base)
+    return arguments_digest(call.argv, base) + xxh3_128_digest(
         join(
             (
                 _FORMAT,
                 policy.digest,
-                call.executable,
-                join(call.argv),
-                _environment_field(call.env, call.cwd, ignored),
-                call.cwd,
+                executable,
+                join(_hidden(call.argv, base)),
+                _environment_field(call.env, call.cwd, ignored, base),
+                cwd,
                 b"%o %d %d" % (call.umask, call.uid, call.gid),
                 join(call.fds[1:]),
             )

@@ -138,6 +138,9 @@ class Kind:
     """The names of the extended attributes, following links."""
     LXATTRS: Final = b"Y"
     """The same without following a final symbolic link."""
+    BASE: Final = b"B"
+    """The path is `base`: where `base_dir` is, of executions that would do something else if it
+    were somewhere else."""
     INPUT: Final = b"i"
     """The path is a decimal descriptor number, inherited and read: offset and content of the
     regular file behind it."""

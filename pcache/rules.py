@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pcache.base import Base
 from pcache.policy import MTIME_ORDER, NEVER_CACHED, STRICT
 
 TYPE_CHECKING = False
@@ -57,6 +58,20 @@ class Rule:
         self.cache_failures = cache_failures
         self.allow = allow
         """Features (`pcache.enforce.sandbox.FEATURES`) that are denied to others only."""
+
+    def relative(self, base: Base) -> Rule:
+        """The same rule as all checkouts have it."""
+        return Rule(
+            base.hide_text(self.pattern),
+            self.ignore_env,
+            tuple(map(base.hide_text, self.ignore_paths)),
+            tuple(map(base.hide_text, self.extra_inputs)),
+            self.never_cache,
+            self.strict,
+            self.mtime_order,
+            self.cache_failures,
+            self.allow,
+        )
 
     def concerns(self, executable: bytes) -> bool:
         name = executable if b"/" in self.pattern else executable.rpartition(b"/")[2]
@@ -163,6 +178,7 @@ class Policy:
         compress: bool = True,
         allow: tuple[bytes, ...] = (),
         deny: tuple[bytes, ...] = (),
+        base_dir: bytes = b"",
     ) -> None:
         self.rules = rules
         self.max_size = max_size
@@ -175,6 +191,9 @@ class Policy:
         self.allow = allow
         self.deny = deny
         """What the sandbox allows and denies unless the command line says something else."""
+        self.base_dir = base_dir
+        """The directory that paths are stored relative to (canonical), or empty."""
+        self.base = Base(base_dir) if base_dir else None
         self._settings: dict[bytes, Settings] = {}
 
     def within(self, tag: bytes) -> Policy:
@@ -188,6 +207,7 @@ class Policy:
             self.compress,
             self.allow,
             self.deny,
+            self.base_dir,
         )
 
     def settings(self, executable: bytes) -> Settings:

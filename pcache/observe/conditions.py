@@ -16,7 +16,7 @@ import time
 from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_ISREG
 from typing import NamedTuple
 
-from .. import fingerprint
+from .. import base, fingerprint
 from ..facts import (
     ABSENT,
     Facts,
@@ -34,6 +34,7 @@ from ..store.digests import DigestCache
 from ..store.digests import stamp as version_of
 from . import configured, pseudo
 from .accesses.context import Context
+from .embedding import Embedding
 from .events import Stamp
 from .executions import (
     ATTRIBUTES,
@@ -147,6 +148,7 @@ class Conditions:
         self._context = context
         self._clock = clock
         self._policy = policy
+        self._embedding = Embedding(policy.base, blobs) if policy.base is not None else None
         self._kept = context.kept
         self._versions: dict[tuple[bytes, int, int, int, int], _Version] = {}
         """By canonical name and version."""
@@ -208,6 +210,12 @@ class Conditions:
         call = call_of(execution)
         facts = self._preconditions(execution)
         outcome = self._outcome(execution)
+        if self._embedding is not None and self._embedding.shows(facts, outcome):
+            assert execution.end is not None  # _outcome() has seen to it
+            bound = Fact(*base.KEY, self._policy.base_dir)
+            # In what contains it, it is so whatever becomes of what it wrote.
+            execution.observe(base.KEY, Observation(execution.end, b"", bound.value))
+            facts.append(bound)
         return Record(call, fingerprint.weak_fingerprint(call, self._policy), tuple(facts), outcome)
 
     def settle(self, execution: Execution) -> Record | list[Uncacheable]:

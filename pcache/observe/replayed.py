@@ -26,6 +26,7 @@ from .names import Names
 _PREFIXED = Kind.REPLACEABLE  # its path is MODE:PATH
 _HOW = {b"-": REMOVED, b"m": ATTRIBUTES}
 _OF_DESCRIPTORS = (Kind.FD, Kind.INPUT)
+_NAMELESS = (Kind.TRAIT, Kind.BASE)
 _OF_ENTRIES = (Kind.LISTING, Kind.NAMES)
 
 
@@ -70,7 +71,7 @@ class Replayed:
                 continue
             path = fact.path.partition(b":")[2] if fact.kind == _PREFIXED else fact.path
             follow = fact.kind in (Kind.CONTENT, Kind.EXISTS, Kind.NOT_DIRECTORY, Kind.XATTRS)
-            name = b"" if fact.kind == Kind.TRAIT else names.canonical(path, follow=follow)
+            name = b"" if fact.kind in _NAMELESS else names.canonical(path, follow=follow)
             observation = Observation(self.began, name, fact.value, opened=True)
             if fact.kind in _OF_ENTRIES and fact.value.startswith(b"L"):
                 # Of those some may be of the caller's making, which the value does not tell.

@@ -10,7 +10,7 @@ import time
 from pcache.codec import DamagedRow
 from pcache.errors import StoreError
 from pcache.facts import Facts
-from pcache.fingerprint import environment, strong_fingerprint, weak_fingerprint
+from pcache.fingerprint import environment, weak_fingerprint
 from pcache.model import Call, Digest, Key, Kind, PathSet
 from pcache.rules import NO
 from pcache.session.call import Command
@@ -41,7 +41,9 @@ class Explanation:
         if command.call is None:
             self._say("not looked up: the kernel alone can tell what this command starts")
             return
-        self._facts = Facts(store.digests, command.fds, store.counters)
+        self._facts = Facts(
+            store.digests, command.fds, store.counters, base_dir=store.policy.base_dir
+        )
         self._known: dict[Key, bytes] = {}
         self._explain(command.call)
 
@@ -80,7 +82,7 @@ class Explanation:
         except OSError as error:
             self._say(f"an input cannot be read: {error}", 1)
             return
-        strong = strong_fingerprint(weak, paths.digest, values)
+        strong = self._store.strong_fingerprint(weak, paths, values)
         try:
             outcome = self._store.outcome(strong)
         except DamagedRow as error:

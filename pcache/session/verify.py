@@ -130,7 +130,7 @@ class _Sample:
             raise CannotRerun(_NEVER)
         if weak_fingerprint(call, policy) != weak:
             raise CannotRerun(Why.SETTINGS)
-        present = Facts(self._store.digests, None, Counters(), call.uid)
+        present = Facts(self._store.digests, None, Counters(), call.uid, policy.base_dir)
         for fact in facts:
             if in_copy(fact, outcome):
                 continue

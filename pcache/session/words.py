@@ -49,6 +49,8 @@ def fact_name(kind: bytes, path: bytes) -> str:
         path = path.partition(b":")[2]
     if kind in (Kind.FD, Kind.INPUT):
         return f"descriptor {text(path)}"
+    if kind == Kind.BASE:
+        return "where base_dir is"
     if kind == Kind.TRAIT:
         return f"the process's {text(path)}"
     what = {
@@ -67,7 +69,7 @@ def value_text(kind: bytes, value: bytes) -> str:
     first, rest = value[:1], value[1:]
     if kind == Kind.FD:
         return _DESCRIPTORS.get(value, text(value))
-    if kind == Kind.TRAIT:
+    if kind in (Kind.TRAIT, Kind.BASE):
         return text(value)
     if first == b"X":
         return ", ".join(text(name) for name in rest.split(b"\0")[:-1]) or "none"

@@ -42,10 +42,10 @@ from pcache.store.tally import Tally, counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from types import TracebackType
 
-    from pcache.model import Digest, Outcome, Record
+    from pcache.model import Digest, Key, Outcome, Record
     from pcache.rules import Policy
 
 SCHEMA = 2
@@ -211,7 +211,7 @@ class Store:
             if row is None:
                 continue  # collected meanwhile
             if xxh3_128_digest(row[0]) == digest:
-                yield PathSet(digest, decode_keys(row[0]))
+                yield PathSet(digest, self.keys(row[0]))
             else:
                 self.counters.inc("rows damaged")
 
@@ -221,7 +221,7 @@ class Store:
         if row is None:
             return None
         try:
-            outcome = unpack_outcome(strong, row[0])
+            outcome = self.unpacked(strong, row[0])
         except DamagedRow:
             self.counters.inc("rows damaged")
             raise
@@ -242,10 +242,35 @@ class Store:
         )
         if row is None:
             return []
-        values = unpack_values(row[0], row[1])
-        return [
-            Fact(kind, path, value) for (kind, path), value in zip(paths.keys, values, strict=True)
-        ]
+        return self.facts(paths.keys, unpack_values(row[0], row[1]))
+
+    def keys(self, encoded: bytes) -> tuple[Key, ...]:
+        """The keys of a stored path set."""
+        keys, base = decode_keys(encoded), self.policy.base
+        return keys if base is None else tuple(map(base.show_key, keys))
+
+    def facts(self, keys: Sequence[Key], values: Sequence[bytes]) -> list[Fact]:
+        """The facts of a record, from what `keys` gives and stored values."""
+        base = self.policy.base
+        pairs = zip(keys, values, strict=True)
+        if base is None:
+            return [Fact(kind, path, value) for (kind, path), value in pairs]
+        return [Fact(kind, path, base.show_value(kind, value)) for (kind, path), value in pairs]
+
+    def unpacked(self, strong: Digest, packed: bytes) -> Outcome:
+        """A stored outcome.  Raises DamagedRow."""
+        outcome, base = unpack_outcome(strong, packed), self.policy.base
+        return outcome if base is None else base.show_outcome(outcome)
+
+    def strong_fingerprint(self, weak: Digest, paths: PathSet, values: Sequence[bytes]) -> Digest:
+        """Digest of the call and the state of its inputs, as `pcache.facts` gives the values."""
+        return strong_fingerprint(weak, paths.digest, self._hidden(paths.keys, values))
+
+    def _hidden(self, keys: Sequence[Key], values: Sequence[bytes]) -> Sequence[bytes]:
+        base = self.policy.base
+        if base is None:
+            return values
+        return [base.hide_value(kind, value) for (kind, _), value in zip(keys, values, strict=True)]
 
     def call(self, weak: Digest) -> Call | None:
         """The call with a fingerprint, its environment as `fingerprint.environment` leaves it."""
@@ -274,6 +299,12 @@ class Store:
         for fact in record.facts:
             if values.setdefault((fact.kind, fact.path), fact.value) != fact.value:
                 raise StoreError(f"contradictory facts about {os.fsdecode(fact.path)}")
+        outcome, base = record.outcome, self.policy.base
+        if base is not None:
+            values = {
+                base.hide_key(key): base.hide_value(key[0], value) for key, value in values.items()
+            }
+            outcome = base.hide_outcome(outcome)
         paths = path_set(values)
         ordered = [values[key] for key in paths.keys]
         strong = strong_fingerprint(record.weak, paths.digest, ordered)
@@ -283,7 +314,7 @@ class Store:
         with self._database:
             self._add_call(record.call, record.weak, now)
             self._database.change("DELETE FROM uncacheable WHERE weak = ?", (record.weak,))
-            answer = self._compare(strong, record.outcome)
+            answer = self._compare(strong, outcome)
             if isinstance(answer, str):
                 self._withdraw(strong, record.weak, answer, now)
                 self.counters.inc("records non-deterministic")
@@ -297,7 +328,7 @@ class Store:
                         record.weak,
                         paths.digest,
                         pack_values(strong, ordered),
-                        pack_outcome(strong, record.outcome),
+                        pack_outcome(strong, outcome),
                         now,
                     ),
                 )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pcache.codec import DamagedRow
 from pcache.errors import DamagedBlob
-from pcache.fingerprint import decode_keys
 from pcache.model import Fact
-from pcache.store.records import call_environment, unpack_call, unpack_outcome, unpack_values
+from pcache.store.records import call_environment, unpack_call, unpack_values
 from pcache.store.tally import Tally
 
 TYPE_CHECKING = False
@@ -40,7 +39,7 @@ def versions(store: Store, weak: Digest, paths: PathSet, limit: int) -> list[Ver
             values = unpack_values(strong, packed)
         except DamagedRow:
             continue
-        facts = [Fact(*key, value) for key, value in zip(paths.keys, values, strict=True)]
+        facts = store.facts(paths.keys, values)
         found.append(Version(strong, facts, int(used)))
     return found
 
@@ -112,11 +111,10 @@ class Stored:
         row = store.database.row("SELECT keys FROM path_sets WHERE digest = ?", (self._path_set,))
         call = store.call(self.weak)
         values = unpack_values(self._strong, self._facts)
-        keys = () if row is None else decode_keys(row[0])
+        keys = () if row is None else store.keys(row[0])
         if call is None or len(keys) != len(values):
             raise DamagedRow("a part of a record is missing")
-        facts = [Fact(*key, value) for key, value in zip(keys, values, strict=True)]
-        return call, facts, unpack_outcome(self._strong, self._outcome)
+        return call, store.facts(keys, values), store.unpacked(self._strong, self._outcome)
 
 
 def stored(store: Store) -> list[Stored]:

@@ -44,15 +44,17 @@ def test_every_fence_is_a_known_kind() -> None:
 
 
 def test_configurations_are_valid(tmp_path: Path) -> None:
-    assert CONFIGURATIONS
-    for text in CONFIGURATIONS:
-        file = tmp_path / "config.toml"
-        file.write_text(text)
-        policy = compile_files([bytes(file)])
-        named = {name for name in Rule.__slots__ for rule in policy.rules if getattr(rule, name)}
-        assert policy.max_size
-        # Every setting is shown; those that are switched off are not in `named`.
-        assert named | {"mtime_order", "cache_failures"} == set(Rule.__slots__)
+    of_a_user, of_a_project = CONFIGURATIONS
+    file = tmp_path / "config.toml"
+    file.write_text(of_a_user)
+    policy = compile_files([bytes(file)])
+    named = {name for name in Rule.__slots__ for rule in policy.rules if getattr(rule, name)}
+    assert policy.max_size
+    # Every setting is shown; those that are switched off are not in `named`.
+    assert named | {"mtime_order", "cache_failures"} == set(Rule.__slots__)
+    project = tmp_path / ".pcache.toml"
+    project.write_text(of_a_project)
+    assert compile_files([bytes(project)]).base_dir == bytes(tmp_path)
 
 
 def test_targets_exist() -> None:

@@ -118,6 +118,47 @@ def test_the_last_word_about_the_sandbox(home: Home) -> None:
         Sandbox.choose(["io_uring"]).configured(policy)
 
 
+def test_base_dir(home: Home) -> None:
+    """Two checkouts have the same records, if all paths are taken relative to it."""
+    text = (
+        'base_dir = "."\n[program.cc]\nextra_inputs = ["x"]\nignore_paths = ["/var/*", "log/*"]\n'
+    )
+    home.write(home.project / ".pcache.toml", text)
+    policy = home.load()
+    assert policy.base_dir == bytes(home.project)
+    assert home.load().base_dir == policy.base_dir  # compiled
+    assert policy.within(b"sandbox").base_dir == policy.base_dir
+    other = home.path / "checkout with another name"
+    other.mkdir()
+    home.write(other / ".pcache.toml", text)
+    moved = config.load(home.user, bytes(other))
+    assert moved.base_dir == bytes(other)
+    assert moved.digest == policy.digest
+    here, there = (
+        make_call(b"-I" + base + b"/include", env=(b"TOP=" + base, b"OTHER=" + base + b"2"))
+        for base in (policy.base_dir, moved.base_dir)
+    )
+    assert weak_fingerprint(here, policy) == weak_fingerprint(there, moved)
+    assert weak_fingerprint(here, policy) != weak_fingerprint(here, moved)
+    home.write(other / ".pcache.toml", text.replace('"."', '"../checkout with another name/."'))
+    assert config.load(home.user, bytes(other)).base_dir == bytes(other)
+    home.write(other / ".pcache.toml", text.removeprefix('base_dir = "."'))
+    assert config.load(home.user, bytes(other)).digest != policy.digest
+
+
+@pytest.mark.parametrize("base", ["none", "/", ".pcache.toml"])
+def test_base_dir_that_is_none(home: Home, base: str) -> None:
+    home.write(home.project / ".pcache.toml", f'base_dir = "{base}"\n')
+    with pytest.raises(ConfigError, match="base_dir"):
+        home.load()
+
+
+def test_base_dir_is_of_a_project(home: Home) -> None:
+    home.write(home.file, f'base_dir = "{home.project}"\n')
+    with pytest.raises(ConfigError, match="project's file"):
+        home.load()
+
+
 def test_changes_are_seen(home: Home) -> None:
     home.write(home.file, "[program.cc]\nstrict = true\n")
     assert home.load().settings(b"/cc").strict([b"cc"])
