@@ -162,28 +162,31 @@ class _Decider(Decider):
     def unknown(self, argv: tuple[bytes, ...]) -> bool:
         unknown = super().unknown(argv)
         if unknown:
-            self._meet(argv)
+            self._meet(argv, b"")
         return unknown
 
     def decide(self, call: Call, fds: FdView) -> Plan | None:
         plan = super().decide(call, fds)
         if plan is None:
-            self._meet(call.argv)
+            self._meet(call.argv, call.cwd)
         else:
             _note_before(plan)
         return plan
 
-    def _meet(self, argv: tuple[bytes, ...]) -> None:
+    def _meet(self, argv: tuple[bytes, ...], cwd: bytes) -> None:
         """Hashes what a program was told to work on, while it is there: `sort -o FILE FILE` will
-        have replaced it before its first event arrives.
+        have replaced it before its first event arrives, and `dd of=FILE conv=notrunc` changed it.
 
-        Relative names are tried in our own directory, the command's: a wrong guess costs a stat.
+        Where its directory is not known, relative names are tried in our own, the command's: a
+        wrong guess costs a stat.
         """
         for word in argv[1:_ARGUMENTS]:
+            name, equals, value = word.partition(b"=")
+            path = os.path.join(cwd, value if equals else name)
             with contextlib.suppress(OSError, ValueError):
-                status = os.stat(word)
+                status = os.stat(path)
                 if status.st_mode & 0o170000 == S_IFREG and status.st_size <= _ARGUMENT_BYTES:
-                    self._digests.file_digest(word, status)
+                    self._digests.file_digest(path, status)
 
 
 def _note_before(plan: Plan) -> None:

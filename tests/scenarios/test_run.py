@@ -111,3 +111,28 @@ def test_listing_by_a_hit(bench: Bench) -> None:
     start("2\n")
     write(bench, more="")
     assert run(bench).stdout == b"a\nb\nc\nmore\nrun.sh\n2\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sort -o a a",
+        "dd if=b of=a bs=1 count=1 conv=notrunc status=none",
+        "truncate -s 3 a",
+        "tee -a a <b >c",
+        "cd d; truncate -s 1 x",
+    ],
+)
+def test_what_is_told_to_be_changed_in_place(bench: Bench, command: str) -> None:
+    """Its content is looked at before: afterwards it would be lost, and nothing recorded."""
+    (bench.directory / "run.sh").write_text(f"{command}\n")
+    (bench.directory / "d").mkdir()
+    trees = []
+    for number in range(2):
+        write(bench, a="2\n1\n", b="b\n")
+        write(bench, **{"d/x": "x\n"})
+        result = run(bench)
+        assert root_hit(result) == (number == 1), result.own
+        names = [path for path in bench.directory.rglob("*") if path.is_file()]
+        trees.append({path: path.read_bytes() for path in names})
+    assert trees[0] == trees[1]
