@@ -38,6 +38,7 @@ test: dev lint
 	$(PYTHON) -m pytest -m 'not slow' $(PYTEST_ARGS)
 
 test-slow: dev
+	@tools/install run slow
 	$(PYTHON) -m pytest -m slow $(PYTEST_ARGS)
 
 # As root.  Others than the recorder's: STOCK_TESTS='tests/unit tests/scenarios/test_run.py'.
