@@ -32,6 +32,9 @@ _BLOCK = 4096
 _WORTH = 0.75
 """Compressing pays if what is left of the blocks on disk is at most this."""
 
+_ROW_LIMIT = 1 << 28
+"""Bytes: more than any set of paths has."""
+
 _SAMPLE = 1 << 14
 _SAMPLES = 3
 
@@ -118,6 +121,18 @@ class Compressed:
                 raise Malformed("a frame is not as announced")
             yield _decompress(frame)
             at += length
+
+
+def squeezed(data: bytes) -> bytes:
+    """The data in one frame, for a row of the index.  Raises Unavailable."""
+    return _compress(data)
+
+
+def unsqueezed(frame: bytes) -> bytes:
+    """What was given to `squeezed`.  Raises Malformed, Unavailable."""
+    if _content_size(frame) > _ROW_LIMIT:
+        raise Malformed("a row of no size that is ever written")
+    return _decompress(frame)
 
 
 def _blocks(size: int) -> int:

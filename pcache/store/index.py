@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import time
 
-from xxhash import xxh3_128_digest
-
 from pcache.codec import DamagedRow, pack
 from pcache.counters import Counters
 from pcache.errors import DamagedBlob, StoreError
@@ -32,9 +30,11 @@ from pcache.store.files import Lock, make_private_directory
 from pcache.store.records import (
     call_environment,
     pack_call,
+    pack_keys,
     pack_outcome,
     pack_values,
     unpack_call,
+    unpack_keys,
     unpack_outcome,
     unpack_values,
 )
@@ -210,10 +210,12 @@ class Store:
             row = self._database.row("SELECT keys FROM path_sets WHERE digest = ?", (digest,))
             if row is None:
                 continue  # collected meanwhile
-            if xxh3_128_digest(row[0]) == digest:
-                yield PathSet(digest, self.keys(row[0]))
-            else:
+            try:
+                keys = self.keys(digest, row[0])
+            except DamagedRow:
                 self.counters.inc("rows damaged")
+            else:
+                yield PathSet(digest, keys)
 
     def outcome(self, strong: Digest) -> Outcome | None:
         """The outcome for a state of the inputs.  Raises DamagedRow."""
@@ -244,9 +246,9 @@ class Store:
             return []
         return self.facts(paths.keys, unpack_values(row[0], row[1]))
 
-    def keys(self, encoded: bytes) -> tuple[Key, ...]:
-        """The keys of a stored path set."""
-        keys, base = decode_keys(encoded), self.policy.base
+    def keys(self, digest: Digest, stored: bytes) -> tuple[Key, ...]:
+        """The keys of a stored path set.  Raises DamagedRow."""
+        keys, base = decode_keys(unpack_keys(digest, stored)), self.policy.base
         return keys if base is None else tuple(map(base.show_key, keys))
 
     def facts(self, keys: Sequence[Key], values: Sequence[bytes]) -> list[Fact]:
@@ -429,12 +431,17 @@ class Store:
         return digest
 
     def _add_path_set(self, paths: PathSet) -> None:
-        keys = encode_keys(paths.keys)
         row = self._database.row("SELECT keys FROM path_sets WHERE digest = ?", (paths.digest,))
-        if row is None or row[0] != keys:
-            self._database.change(
-                "INSERT OR REPLACE INTO path_sets VALUES (?, ?)", (paths.digest, keys)
-            )
+        try:
+            if row is not None:
+                unpack_keys(paths.digest, row[0])
+                return
+        except DamagedRow:
+            pass
+        keys = pack_keys(encode_keys(paths.keys), self.policy.compress)
+        self._database.change(
+            "INSERT OR REPLACE INTO path_sets VALUES (?, ?)", (paths.digest, keys)
+        )
 
 
 def _prepare_directory(path: bytes, create: bool) -> None:

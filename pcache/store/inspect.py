@@ -111,7 +111,7 @@ class Stored:
         row = store.database.row("SELECT keys FROM path_sets WHERE digest = ?", (self._path_set,))
         call = store.call(self.weak)
         values = unpack_values(self._strong, self._facts)
-        keys = () if row is None else store.keys(row[0])
+        keys = () if row is None else store.keys(self._path_set, row[0])
         if call is None or len(keys) != len(values):
             raise DamagedRow("a part of a record is missing")
         return call, store.facts(keys, values), store.unpacked(self._strong, self._outcome)

@@ -6,8 +6,11 @@ is found as well.
 
 from __future__ import annotations
 
+from xxhash import xxh3_128_digest
+
 from pcache.codec import DamagedRow, pack, pack_ints, unpack, unpack_ints
 from pcache.model import Call, Outcome, Output
+from pcache.store.objects import Malformed, Unavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +19,38 @@ if TYPE_CHECKING:
     from pcache.model import Digest
 
 _OUTPUT_FIELDS = 5
+_MANY = 4096
+"""Bytes of keys from which on they are compressed."""
+_FRAME = b"\x28\xb5\x2f\xfd"
+"""How a frame of zstd begins (RFC 8878), and no set of paths: no kind of fact is `(`."""
+
+
+def pack_keys(encoded: bytes, compress: bool) -> bytes:
+    """The keys of a path set (`pcache.fingerprint.encode_keys`), if they are many as a frame of
+    zstd: paths have most of their names in common."""
+    if compress and len(encoded) >= _MANY:
+        from pcache.store.compression import squeezed
+
+        try:
+            return squeezed(encoded)
+        except Unavailable:
+            return encoded
+    return encoded
+
+
+def unpack_keys(digest: Digest, stored: bytes) -> bytes:
+    """The keys that were given to `pack_keys`, of the path set of that digest."""
+    encoded = stored
+    if stored.startswith(_FRAME):
+        from pcache.store.compression import unsqueezed
+
+        try:
+            encoded = unsqueezed(stored)
+        except (Malformed, Unavailable) as error:
+            raise DamagedRow(f"a stored set of paths cannot be read: {error}") from None
+    if xxh3_128_digest(encoded) != digest:
+        raise DamagedRow("a stored set of paths is damaged")
+    return encoded
 
 
 def pack_call(call: Call, environment: Digest) -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from xxhash import xxh3_128_digest
-
 from pcache.codec import DamagedRow
 from pcache.errors import DamagedBlob
 from pcache.fingerprint import decode_keys, strong_fingerprint
@@ -13,6 +11,7 @@ from pcache.store.records import (
     call_environment,
     contents,
     unpack_call,
+    unpack_keys,
     unpack_outcome,
     unpack_values,
 )
@@ -83,10 +82,10 @@ class Verifier:
         for digest, keys in self._store.database.rows(
             "SELECT digest, CAST(keys AS BLOB) FROM path_sets"
         ):
-            if xxh3_128_digest(keys) == digest:
-                found[digest] = len(decode_keys(keys))
-            else:
-                self._fault(f"path set {digest.hex()}: a stored row is damaged")
+            try:
+                found[digest] = len(decode_keys(unpack_keys(digest, keys)))
+            except DamagedRow as error:
+                self._fault(f"path set {digest.hex()}: {error}")
         return found
 
     def _check_records(self, path_sets: dict[Digest, int]) -> None:

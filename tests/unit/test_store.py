@@ -18,9 +18,11 @@ from pcache.codec import DamagedRow
 from pcache.errors import StoreError
 from pcache.fingerprint import path_set, strong_fingerprint
 from pcache.model import Call, Fact, Kind, Outcome, Output, Reason, Record, Uncacheable
+from pcache.rules import Policy
 from pcache.store import records
 from pcache.store.database import DamagedIndex
 from pcache.store.index import KNOWN, NONDETERMINISTIC, STORED, Store
+from pcache.store.verify import Verifier
 from tests.unit.stores import make_call, make_record
 
 
@@ -356,6 +358,44 @@ def test_recording_again_replaces_damaged_rows(tmp_path: Path) -> None:
         assert store.add(record) == STORED
         assert len(store.path_sets(record.weak)) == 1
         assert store.outcome(strong_of(record)) == record.outcome
+
+
+MANY = tuple(Fact(Kind.CONTENT, b"/usr/include/x%d.h" % number, b"-") for number in range(500))
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_long_sets_of_paths_are_compressed(tmp_path: Path, compress: bool) -> None:
+    record = make_record(facts=MANY)
+    with Store.open(bytes(tmp_path / "store"), policy=Policy(compress=compress)) as store:
+        assert store.add(record) == STORED
+        size = store.database.number("SELECT length(keys) FROM path_sets")
+        assert size < 4000 if compress else size > 9000
+    with Store.open(bytes(tmp_path / "store")) as store:  # whatever its own setting
+        (paths,) = store.path_sets(record.weak)
+        assert set(paths.keys) == {(fact.kind, fact.path) for fact in MANY}
+        assert store.add(record) == KNOWN
+        assert Verifier(store).run().faults == []
+
+
+def test_damaged_long_sets_of_paths(tmp_path: Path) -> None:
+    """Each flipped byte, cut and announcement is noticed, and nothing is allocated for it."""
+    record = make_record(facts=MANY)
+    with Store.open(bytes(tmp_path / "store")) as store:
+        store.add(record)
+        ((frame,),) = store.database.rows("SELECT keys FROM path_sets")
+        huge = frame[:4] + bytes([0xE0]) + (1 << 50).to_bytes(8, "little") + frame[5:]
+        flipped = [
+            frame[:at] + bytes([frame[at] ^ 0x10]) + frame[at + 1 :]
+            for at in range(0, len(frame), 7)
+        ]
+        for number, damaged in enumerate([b"", frame[:-1], frame + b"\0", huge, *flipped], 1):
+            store.database.change("UPDATE path_sets SET keys = ?", (damaged,))
+            assert store.path_sets(record.weak) == []
+            assert store.counters["rows damaged"] == number
+        assert len(Verifier(store).run().faults) >= 1
+        store.add(record)
+        assert len(store.path_sets(record.weak)) == 1
+        assert Verifier(store).run().faults == []
 
 
 @pytest.mark.parametrize("damage", ["garbage", "truncated", "no tables", "bad page"])
