@@ -321,8 +321,8 @@ class Store:
                 self._withdraw(strong, record.weak, answer, now)
                 self.counters.inc("records non-deterministic")
                 return NONDETERMINISTIC
+            self._add_path_set(paths)
             if answer is None:
-                self._add_path_set(paths)
                 self._database.change(
                     "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)",
                     (
@@ -395,10 +395,11 @@ class Store:
         what = self.withdrawn(strong)
         if what is not None:
             return what
-        row = self._database.row("SELECT outcome FROM outcomes WHERE strong = ?", (strong,))
+        row = self._database.row("SELECT outcome, facts FROM outcomes WHERE strong = ?", (strong,))
         if row is None:
             return None
         try:
+            unpack_values(strong, row[1])
             return difference(unpack_outcome(strong, row[0]), outcome, self.blobs) or True
         except (DamagedRow, DamagedBlob):
             return None

@@ -342,20 +342,33 @@ def test_flipped_bytes_never_give_a_wrong_outcome(tmp_path: Path) -> None:
     assert missing > 0
 
 
-def test_recording_again_replaces_damaged_rows(tmp_path: Path) -> None:
+def test_damaged_rows_are_misses(tmp_path: Path) -> None:
     directory = tmp_path / "store"
     (record,) = fill(directory, 1)
-    database = sqlite3.connect(directory / "index.db")
-    database.execute("UPDATE outcomes SET outcome = zeroblob(30)")
-    database.execute("UPDATE path_sets SET keys = zeroblob(30)")
-    database.commit()
-    database.close()
     with Store.open(bytes(directory)) as store:
+        store.database.change("UPDATE outcomes SET outcome = zeroblob(30)")
+        store.database.change("UPDATE path_sets SET keys = zeroblob(30)")
         assert store.path_sets(record.weak) == []
         with pytest.raises(DamagedRow):
             store.outcome(strong_of(record))
         assert store.counters["rows damaged"] == 2
-        assert store.add(record) == STORED
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    ["outcomes SET outcome", "outcomes SET facts", "path_sets SET keys", "calls SET call"],
+)
+def test_recording_again_replaces_damaged_rows(tmp_path: Path, damaged: str) -> None:
+    directory = tmp_path / "store"
+    (record,) = fill(directory, 1)
+    database = sqlite3.connect(directory / "index.db")
+    database.execute(f"UPDATE {damaged} = zeroblob(30)")
+    database.commit()
+    database.close()
+    with Store.open(bytes(directory)) as store:
+        assert Verifier(store).run().faults
+        assert store.add(record) == (STORED if damaged.startswith("outcomes") else KNOWN)
+        assert Verifier(store).run().faults == []
         assert len(store.path_sets(record.weak)) == 1
         assert store.outcome(strong_of(record)) == record.outcome
 
