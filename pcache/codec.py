@@ -52,13 +52,15 @@ def _varints(data: bytes, count: int, at: int = 0) -> tuple[list[int], int]:
 
 def join(fields: Sequence[bytes]) -> bytes:
     """The fields in one unambiguous string, without checksum: what fingerprints are taken of."""
-    numbers = [len(fields), *map(len, fields)]
-    if max(numbers) <= 0x7F:  # a byte each, as almost always
-        return bytes(numbers) + b"".join(fields)
     head = bytearray()
-    for number in numbers:
-        _varint(number, head)
-    return bytes(head) + b"".join(fields)
+    _varint(len(fields), head)
+    lengths = list(map(len, fields))
+    if max(lengths, default=0) <= 0x7F:  # a byte each, as almost always
+        head += bytes(lengths)
+    else:
+        for length in lengths:
+            _varint(length, head)
+    return b"".join((head, *fields))
 
 
 def pack(fields: Iterable[bytes]) -> bytes:

@@ -127,14 +127,20 @@ def weak_fingerprint(call: Call, policy: Policy = DEFAULT) -> Digest:
 
 
 def path_set(keys: Iterable[Key]) -> PathSet:
-    """The distinct keys in a canonical (sorted) order.
+    """The distinct keys in a canonical (sorted) order."""
+    return encoded_path_set(keys)[0]
+
+
+def encoded_path_set(keys: Iterable[Key]) -> tuple[PathSet, bytes]:
+    """The same, and its keys in one string, which its digest is of: see `encode_keys`.
 
     Sorted rather than in the order of first use, because that order is an accident of scheduling in
     every parallel build, and each accident would be another path set to evaluate at each lookup.
     """
     # Not through a set: what is sorted already, as it usually is, must stay so to be sorted fast.
     ordered = tuple(sorted(dict.fromkeys(keys)))
-    return PathSet(xxh3_128_digest(encode_keys(ordered)), ordered)
+    encoded = encode_keys(ordered)
+    return PathSet(xxh3_128_digest(encoded), ordered), encoded
 
 
 def encode_keys(keys: Iterable[Key]) -> bytes:

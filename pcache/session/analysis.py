@@ -87,6 +87,8 @@ class Analysis:
         for reason in reasons:
             self._counters.inc(f"uncacheable: {reason.reason}")
             explain(f"{reason.reason}: {reason.evidence}", execution)
+        if any(reason.reason == Reason.PRIVATE_TEMPORARY for reason in reasons):
+            return  # named by chance: nobody will ever ask about this call
         call = call_of(execution)
         weak = fingerprint.weak_fingerprint(call, self._store.policy)
         self._store.add_uncacheable(call, weak, reasons)

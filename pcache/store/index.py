@@ -15,9 +15,8 @@ from pcache.counters import Counters
 from pcache.errors import DamagedBlob, StoreError
 from pcache.fingerprint import (
     decode_keys,
-    encode_keys,
+    encoded_path_set,
     environment,
-    path_set,
     strong_fingerprint,
 )
 from pcache.model import Call, Fact, PathSet, Uncacheable
@@ -307,7 +306,7 @@ class Store:
                 base.hide_key(key): base.hide_value(key[0], value) for key, value in values.items()
             }
             outcome = base.hide_outcome(outcome)
-        paths = path_set(values)
+        paths, encoded = encoded_path_set(values)
         ordered = [values[key] for key in paths.keys]
         strong = strong_fingerprint(record.weak, paths.digest, ordered)
         now = time.time_ns()
@@ -321,7 +320,7 @@ class Store:
                 self._withdraw(strong, record.weak, answer, now)
                 self.counters.inc("records non-deterministic")
                 return NONDETERMINISTIC
-            self._add_path_set(paths)
+            self._add_path_set(paths.digest, encoded)
             if answer is None:
                 self._database.change(
                     "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)",
@@ -431,18 +430,16 @@ class Store:
             self._environments[key] = digest
         return digest
 
-    def _add_path_set(self, paths: PathSet) -> None:
-        row = self._database.row("SELECT keys FROM path_sets WHERE digest = ?", (paths.digest,))
+    def _add_path_set(self, digest: Digest, encoded: bytes) -> None:
+        row = self._database.row("SELECT keys FROM path_sets WHERE digest = ?", (digest,))
         try:
             if row is not None:
-                unpack_keys(paths.digest, row[0])
+                unpack_keys(digest, row[0])
                 return
         except DamagedRow:
             pass
-        keys = pack_keys(encode_keys(paths.keys), self.policy.compress)
-        self._database.change(
-            "INSERT OR REPLACE INTO path_sets VALUES (?, ?)", (paths.digest, keys)
-        )
+        keys = pack_keys(encoded, self.policy.compress)
+        self._database.change("INSERT OR REPLACE INTO path_sets VALUES (?, ?)", (digest, keys))
 
 
 def _prepare_directory(path: bytes, create: bool) -> None:
