@@ -230,7 +230,7 @@ class Facts:
     whose files are replaceable (the effective user unless given), `base_dir` the value of BASE.
     """
 
-    __slots__ = ("_base_dir", "_counters", "_digests", "_evaluators", "_fds", "_uid", "files")
+    __slots__ = ("_base_dir", "_counters", "_digests", "_fds", "_uid", "files")
 
     def __init__(
         self,
@@ -247,33 +247,6 @@ class Facts:
         self._base_dir = base_dir
         self.files: set[tuple[int, int]] = set()
         """(device, inode) of the regular files that were looked at, and some others."""
-        self._evaluators = {
-            Kind.CONTENT: self._content,
-            Kind.LCONTENT: self._lcontent,
-            Kind.EXISTS: self._exists,
-            Kind.LEXISTS: self._lexists,
-            Kind.LISTING: self._listing,
-            Kind.REPLACEABLE: self._replaceable,
-            Kind.NAMES: self._names,
-            Kind.REMOVABLE: self._removable,
-            Kind.NOT_LINK: self._not_link,
-            Kind.NOT_DIRECTORY: lambda path: _no_directory(self._exists(path)),
-            Kind.LNOT_DIRECTORY: lambda path: _no_directory(self._lexists(path)),
-            Kind.LINK: self._link,
-            Kind.DIRECTORY: self._directory,
-            Kind.RESOLVES: self._resolves,
-            Kind.PRESENT: self._present,
-            Kind.OVERWRITABLE: self._overwritable,
-            Kind.TIMES: self._times,
-            Kind.LTIMES: self._ltimes,
-            Kind.ORDER: self._order,
-            Kind.XATTRS: self._xattrs,
-            Kind.LXATTRS: self._lxattrs,
-            Kind.TRAIT: self._trait,
-            Kind.FD: self._fd,
-            Kind.INPUT: self._input,
-            Kind.BASE: self._base,
-        }
 
     def evaluate(self, kind: bytes, path: bytes) -> bytes:
         """The value now.  Raises OSError if the content cannot be known (it keeps changing, the
@@ -284,7 +257,6 @@ class Facts:
         """The value of each key now; values in `known` are taken from there and added to it."""
         if known is None:
             known = {}
-        evaluators = self._evaluators
         values = []
         checked = 0
         for key in keys:
@@ -292,7 +264,7 @@ class Facts:
             if value is None:
                 kind, path = key
                 try:
-                    value = evaluators[kind](path)
+                    value = _EVALUATORS[kind](self, path)
                 except FileNotFoundError:
                     value = ABSENT
                 known[key] = value
@@ -457,6 +429,35 @@ class Facts:
         if self._fds is None:
             raise OSError(errno.EBADF, "no descriptors to look at")
         return self._fds
+
+
+_EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
+    Kind.CONTENT: Facts._content,
+    Kind.LCONTENT: Facts._lcontent,
+    Kind.EXISTS: Facts._exists,
+    Kind.LEXISTS: Facts._lexists,
+    Kind.LISTING: Facts._listing,
+    Kind.REPLACEABLE: Facts._replaceable,
+    Kind.NAMES: Facts._names,
+    Kind.REMOVABLE: Facts._removable,
+    Kind.NOT_LINK: Facts._not_link,
+    Kind.NOT_DIRECTORY: lambda facts, path: _no_directory(facts._exists(path)),
+    Kind.LNOT_DIRECTORY: lambda facts, path: _no_directory(facts._lexists(path)),
+    Kind.LINK: Facts._link,
+    Kind.DIRECTORY: Facts._directory,
+    Kind.RESOLVES: Facts._resolves,
+    Kind.PRESENT: Facts._present,
+    Kind.OVERWRITABLE: Facts._overwritable,
+    Kind.TIMES: Facts._times,
+    Kind.LTIMES: Facts._ltimes,
+    Kind.ORDER: Facts._order,
+    Kind.XATTRS: Facts._xattrs,
+    Kind.LXATTRS: Facts._lxattrs,
+    Kind.TRAIT: Facts._trait,
+    Kind.FD: Facts._fd,
+    Kind.INPUT: Facts._input,
+    Kind.BASE: Facts._base,
+}
 
 
 def xattrs_value(path: bytes, *, follow: bool) -> bytes:

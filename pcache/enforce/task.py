@@ -163,7 +163,7 @@ class Process:
             raise Unreadable("another user")
         umask = int(_field(status, b"\nUmask:\t"), 8)
         tgid = int(_field(status, b"\nTgid:\t"))
-        fds = TaskFds(self._tid, tgid, closing, is_make_job(env))
+        fds = TaskFds(self._tid, tgid, closing, env)
         try:
             call = Call(executable, argv, env, cwd, umask, uid, gid, fds.kinds())
         except OSError:
@@ -210,12 +210,12 @@ class TaskFds(FdView):
         tid: int,
         tgid: int,
         closing: frozenset[int] = frozenset(),
-        is_job: bool = False,
+        env: tuple[bytes, ...] = (),
     ) -> None:
-        """`is_job`: see `is_make_job`."""
+        """`env`: the task's environment, which may make it one of make's jobs."""
         self._tid = tid
         self._tgid = tgid
-        self._is_job = is_job
+        self._env = env
         self._closing = closing
         """Descriptors among 0-2 that the pending execve will close."""
         self._pidfd = -1
@@ -246,10 +246,9 @@ class TaskFds(FdView):
 
     def kind(self, fd: int) -> bytes:
         kind = self._kind(fd, self._stat(fd))
-        if fd or not self._is_job:
+        if fd or kind not in (b"tty", b"pipe") or not is_make_job(self._env):
             return kind
-        counts_as_null = kind == b"tty" or (kind == b"pipe" and has_ended(self.get(0)))
-        return b"null" if counts_as_null else kind
+        return b"null" if kind == b"tty" or has_ended(self.get(0)) else kind
 
     def status(self, fd: int) -> os.stat_result:
         """As it was when first asked for: enough to tell the file from others."""

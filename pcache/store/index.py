@@ -57,6 +57,7 @@ _BEYOND = b"\xff" * 17
 """After the beginning of a weak fingerprint: more than any goes on with."""
 
 _ENVIRONMENTS_LIMIT = 64
+_PATH_SETS_LIMIT = 64
 _TOUCH_NS = 3600 * 10**9
 """Uses are noted to the hour, so that a replay that hits has nothing to write."""
 
@@ -112,6 +113,8 @@ class Store:
         self._environments: dict[tuple[int, tuple[bytes, ...], bytes, tuple[bytes, ...]], Digest]
         self._environments = {}
         """Rollbacks so far, environment, directory, names ignored -> digest of what was put."""
+        self._path_sets: dict[Digest, PathSet] = {}
+        """Those read last: many calls of one program have the same."""
         self._used: dict[Digest, int] = {}
         self._touched: dict[Digest, int] = {}
         self._counted = counted(counters)
@@ -206,6 +209,10 @@ class Store:
         for (digest,) in self._database.rows(
             "SELECT path_set FROM lookups WHERE weak = ? ORDER BY used DESC", (weak,)
         ):
+            known = self._path_sets.get(digest)
+            if known is not None:
+                yield known
+                continue
             row = self._database.row("SELECT keys FROM path_sets WHERE digest = ?", (digest,))
             if row is None:
                 continue  # collected meanwhile
@@ -213,8 +220,11 @@ class Store:
                 keys = self.keys(digest, row[0])
             except DamagedRow:
                 self.counters.inc("rows damaged")
-            else:
-                yield PathSet(digest, keys)
+                continue
+            if len(self._path_sets) >= _PATH_SETS_LIMIT:
+                self._path_sets.clear()
+            known = self._path_sets[digest] = PathSet(digest, keys)
+            yield known
 
     def outcome(self, strong: Digest) -> Outcome | None:
         """The outcome for a state of the inputs.  Raises DamagedRow."""
