@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pcache.timing import Timing
 
 NAMES: dict[str, str] = {
-    "executions": "executions seen (recorded or decided)",
+    "executions": "executions that the recorder saw",
     "hits": "executions replayed from the store",
     "misses": "executions that had to run; the sum of all `miss: ...`",
     "miss: configured off": "the program is configured never to be cached",
@@ -20,6 +20,7 @@ NAMES: dict[str, str] = {
     "miss: damaged": "a record or blob was found damaged or missing",
     "miss: store error": "the store could not be read",
     "miss: cannot restore": "the outputs could not be put in place",
+    "miss: not applied": "a hit came to nothing: its process, its streams or the disk forbade it",
     "checks": "hits that were run for real instead; the sum of the next three",
     "checks equal": "what they did is what is recorded",
     "checks different": "what they did is not what is recorded: the call is quarantined",

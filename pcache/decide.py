@@ -66,8 +66,14 @@ class Decider:
             self._missed(kind)
         else:
             self._counters.inc("hits")
-            self._counters.inc("milliseconds skipped", plan.outcome.wall_ns // 1_000_000)
+            self._counters.inc("milliseconds skipped", plan.wall_ns // 1_000_000)
         return plan
+
+    def unused(self, wall_ns: int) -> None:
+        """A hit that would have saved `wall_ns` is none: its program runs after all."""
+        self._counters.inc("hits", -1)
+        self._counters.inc("milliseconds skipped", -(wall_ns // 1_000_000))
+        self._missed("not applied")
 
     @property
     def last_miss(self) -> str:

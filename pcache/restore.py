@@ -77,6 +77,11 @@ class Plan:
         return self.outcome.status
 
     @property
+    def wall_ns(self) -> int:
+        """How long the execution took when it was recorded."""
+        return self.outcome.wall_ns
+
+    @property
     def heavy(self) -> bool:
         """Whether `commit` has so much to do that nobody else should wait for it."""
         return bool(self._later) or self._data_later

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
         def unknown(self, argv: tuple[bytes, ...]) -> bool: ...
 
+        def unused(self, wall_ns: int) -> None: ...
+
 
 _SLICE = 256 * 1024
 """Bytes a job may write before the others get their turn: a fraction of a millisecond."""
@@ -271,8 +273,10 @@ class Supervisor:
             return None
         try:
             task.check_surroundings()
-        except BaseException:
+        except Exception as error:
             plan.abandon()
+            self._decider.unused(plan.wall_ns)
+            self._tell_ran(task, plan, began_ns, str(error))
             raise
         return Job(self._listener, id, task, plan, self._killable, began_ns)
 
@@ -348,21 +352,30 @@ class Supervisor:
                 if not isinstance(error, (OSError, PcacheError)):
                     self._failed(error)
                 self._give_up(job)
-            if self._observer is not None:
-                self._tell(self._observer, job, error)
+                if self._decider is not None:
+                    self._decider.unused(job.plan.wall_ns)
+            if error is None:
+                self._tell_hit(job)
+            else:
+                why = "it died meanwhile" if isinstance(error, Gone) else str(error)
+                self._tell_ran(job.task, job.plan, job.began_ns, why)
             job.close()
         except Exception as problem:
             self._failed(problem)
 
-    def _tell(self, observer: Observer, job: Job, error: Exception | None) -> None:
-        try:
-            if error is None:
-                observer.hit(job.task, job.plan, job.began_ns, job.ended_ns)
-            else:
-                why = "it died meanwhile" if isinstance(error, Gone) else str(error)
-                observer.ran(job.task, job.plan, job.began_ns, monotonic_ns(), why)
-        except Exception as problem:
-            self._failed(problem)
+    def _tell_hit(self, job: Job) -> None:
+        if self._observer is not None:
+            try:
+                self._observer.hit(job.task, job.plan, job.began_ns, job.ended_ns)
+            except Exception as problem:
+                self._failed(problem)
+
+    def _tell_ran(self, task: Task, plan: Plan, began_ns: int, why: str) -> None:
+        if self._observer is not None:
+            try:
+                self._observer.ran(task, plan, began_ns, monotonic_ns(), why)
+            except Exception as problem:
+                self._failed(problem)
 
     def _give_up(self, job: Job) -> None:
         if job.stopped:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 
@@ -39,9 +40,10 @@ def replay_root(
     committed = False
     try:
         if any(_broken(fd) for fd, size in plan.sizes() if size):
-            return None  # let the command meet its broken pipe itself
+            # Let the command meet its broken pipe itself.
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         if would_dump(plan.status, 0):
-            return None
+            raise OSError(errno.ENOTSUP, "it would dump core")
         plan.commit()
         committed = True
         since = timing.now()
@@ -49,6 +51,7 @@ def replay_root(
             _write(fd, data)
         timing.spent("streams", since)
     except (OSError, PcacheError) as error:
+        decider.unused(plan.wall_ns)
         if tell is not None:
             tell("run", str(error))
         return None

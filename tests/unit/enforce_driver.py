@@ -35,6 +35,8 @@ LINE = b"0123456789abcde\n"
 
 
 class NamedPlan:
+    wall_ns = 0
+
     def __init__(self, status: int, writes: list[tuple[int, bytes]], seconds: float = 0) -> None:
         self.status = status
         self.heavy = seconds > 0
@@ -64,6 +66,9 @@ class NamedDecider:
 
     def unknown(self, argv: tuple[bytes, ...]) -> bool:
         return argv[0] == b"unknown"
+
+    def unused(self, wall_ns: int) -> None:
+        pass
 
     def decide(self, call: Call, fds: FdView) -> NamedPlan | None:
         kind, *numbers = os.path.basename(call.executable).split(b"-")
