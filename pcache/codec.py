@@ -99,11 +99,13 @@ def pack_ints(numbers: Iterable[int]) -> bytes:
 def unpack_ints(data: bytes) -> list[int]:
     """The integers given to `pack_ints`.  Raises DamagedRow if the last one is cut off."""
     numbers = []
-    at = 0
-    try:
-        while at < len(data):
-            (number,), at = _varints(data, 1, at)
+    number = shift = 0
+    for byte in data:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte <= 0x7F:
             numbers.append(number >> 1 if not number & 1 else -(number + 1 >> 1))
-    except IndexError:
-        raise DamagedRow("a stored row is malformed") from None
+            number = shift = 0
+    if shift:
+        raise DamagedRow("a stored row is malformed")
     return numbers

@@ -154,7 +154,7 @@ class Decider:
 def _own_stream(call: Call, fds: FdView, facts: Facts, keys: Iterable[Key]) -> str:
     """The input that standard output or error is written to: no record is of such a run."""
     written = [fds.status(fd) for fd, kind in enumerate(call.fds) if fd and kind == b"file"]
-    if all((one.st_dev, one.st_ino) not in facts.files for one in written):
+    if not any(map(facts.saw, written)):
         return ""
     for kind, path in keys:
         if kind in _OF_FILES:

@@ -40,6 +40,7 @@ from xxhash import xxh3_128_digest
 
 from pcache.codec import join
 from pcache.model import Kind
+from pcache.store.digests import identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ class Facts:
     whose files are replaceable (the effective user unless given), `base_dir` the value of BASE.
     """
 
-    __slots__ = ("_base_dir", "_counters", "_digests", "_fds", "_uid", "files")
+    __slots__ = ("_base_dir", "_counters", "_digests", "_fds", "_remembered", "_seen", "_uid")
 
     def __init__(
         self,
@@ -245,8 +246,13 @@ class Facts:
         self._counters = counters
         self._uid = os.geteuid() if uid is None else uid
         self._base_dir = base_dir
-        self.files: set[tuple[int, int]] = set()
-        """(device, inode) of the regular files that were looked at, and some others."""
+        self._seen: list[tuple[int, ...]] = []
+        """The `identity` of what was looked at."""
+        self._remembered = 0
+
+    def saw(self, st: os.stat_result) -> bool:
+        """Whether one of the paths that were looked at may be this regular file."""
+        return any((st.st_dev, st.st_ino) == one[1:3] for one in self._seen)
 
     def evaluate(self, kind: bytes, path: bytes) -> bytes:
         """The value now.  Raises OSError if the content cannot be known (it keeps changing, the
@@ -271,6 +277,8 @@ class Facts:
                 checked += 1
             values.append(value)
         self._counters.inc("facts checked", checked)
+        self._counters.inc("digests remembered", self._remembered)
+        self._remembered = 0
         return values
 
     def _base(self, _path: bytes) -> bytes:
@@ -281,27 +289,38 @@ class Facts:
             st = os.stat(path)
         except OSError as error:
             return error_value(error.errno)
-        if st.st_mode & 0o170000 != S_IFREG:
-            return content_value(st, b"")
-        return self._file_value(path, st)
+        return self._value(path, st)
 
     def _lcontent(self, path: bytes) -> bytes:
         try:
             st = os.lstat(path)
-            kind = st.st_mode & 0o170000
-            if kind == S_IFLNK:
+            if st.st_mode & 0o170000 == S_IFLNK:
                 return b"l" + os.readlink(path)
         except OSError as error:
             return error_value(error.errno)
-        if kind != S_IFREG:
-            return content_value(st, b"")
-        return self._file_value(path, st)
+        return self._value(path, st)
 
-    def _file_value(self, path: bytes, st: os.stat_result) -> bytes:
+    def _value(self, path: bytes, st: os.stat_result) -> bytes:
+        """Value of CONTENT; most paths are looked at by many executions, so that this is short."""
+        found = identity(st)
+        self._seen.append(found)
+        value = self._digests.values.get(found)
+        if value is None:
+            value = self._find_value(path, st)
+        else:
+            self._remembered += 1
+        return value
+
+    def _find_value(self, path: bytes, st: os.stat_result) -> bytes:
+        digests = self._digests
         for _ in range(_TRIES):
-            self.files.add((st.st_dev, st.st_ino))
+            if st.st_mode & 0o170000 != S_IFREG:
+                return content_value(st, b"")
             try:
-                return b"f%o:%b" % (st.st_mode & 0o7777, self._digests.file_digest(path, st))
+                value = content_value(st, digests.file_digest(path, st))
+                if digests.settled(st):
+                    digests.values[identity(st)] = value
+                return value
             except OSError as error:
                 if error.errno in (errno.EACCES, errno.EPERM):
                     return unreadable_value(st, error.errno)
@@ -309,6 +328,7 @@ class Facts:
                     raise
             # Replaced or written meanwhile; whatever it is now, its content decides.
             st = os.stat(path)
+            self._seen.append(identity(st))
         raise OSError(errno.ESTALE, "keeps changing", path)
 
     def _exists(self, path: bytes) -> bytes:
@@ -316,13 +336,13 @@ class Facts:
             st = os.stat(path)
         except OSError as error:
             return error_value(error.errno)
-        self.files.add((st.st_dev, st.st_ino))
+        self._seen.append(identity(st))
         return exists_value(st)
 
     def _lexists(self, path: bytes) -> bytes:
         try:
             st = os.lstat(path)
-            self.files.add((st.st_dev, st.st_ino))
+            self._seen.append(identity(st))
             target = os.readlink(path) if st.st_mode & 0o170000 == S_IFLNK else b""
         except OSError as error:
             return error_value(error.errno)

@@ -102,7 +102,18 @@ def arguments_digest(argv: tuple[bytes, ...], base: Base | None = None) -> bytes
 
     So that a store can tell that nothing is known of any of them, before the rest is looked at.
     """
-    return xxh3_64_digest(join(_hidden(argv, base)))
+    return xxh3_64_digest(_arguments_field(argv, base))
+
+
+_last: tuple[tuple[bytes, ...], Base | None, bytes] = ((), None, join(()))
+"""The arguments that were asked for last: a decision asks twice."""
+
+
+def _arguments_field(argv: tuple[bytes, ...], base: Base | None) -> bytes:
+    global _last
+    if _last[0] is not argv or _last[1] is not base:
+        _last = (argv, base, join(_hidden(argv, base)))
+    return _last[2]
 
 
 def weak_fingerprint(call: Call, policy: Policy = DEFAULT) -> Digest:
@@ -116,7 +127,7 @@ def weak_fingerprint(call: Call, policy: Policy = DEFAULT) -> Digest:
                 _FORMAT,
                 policy.digest,
                 executable,
-                join(_hidden(call.argv, base)),
+                _arguments_field(call.argv, base),
                 _environment_field(call.env, call.cwd, ignored, base),
                 cwd,
                 b"%o %d %d" % (call.umask, call.uid, call.gid),

@@ -108,7 +108,8 @@ class Plan:
         try:
             if self.outcome.data:
                 self._prepare_data(self.outcome.data)
-            self._find_replaced()
+            if self.outcome.outputs:
+                self._find_replaced()
             for output in self.outcome.outputs:
                 if output.kind != b"f":
                     self._check(output)
@@ -141,36 +142,17 @@ class Plan:
         """
         since = self._counters.timing.now()
         self._stage_rest()
-        outputs = self.outcome.outputs
-        directories = sorted((o for o in outputs if o.kind == b"d"), key=_path)
         try:
-            for output in sorted((o for o in outputs if o.kind == b"-"), key=_path, reverse=True):
-                if not self._within_replaced(output.path):
-                    self._clear(output.path)
-            for output in directories:
-                self._make_directory(output.path)
-            for output in outputs:
-                if output.kind == b"f":
-                    self._put_file(output)
-                elif output.kind == b"l":
-                    self._put_symlink(output)
-                elif output.kind == b"p":
-                    self._put_fifo(output)
-            for output in outputs:
-                if output.kind == b"h":
-                    self._put_link(output)
-            for output in reversed(directories):
-                self._finish_directory(output)
-            for output in outputs:
-                if output.kind == b"m":
-                    self._set_attributes(output)
+            if self.outcome.outputs:
+                self._put_all(self.outcome.outputs)
             for fd, offset in self.outcome.offsets:
                 self._set_offset(self._fds.get(fd), offset)
         except BaseException:
             self._roll_back()
             raise
         self._undo.clear()
-        self._count(len(self._staged))
+        if self.outcome.outputs:
+            self._count(len(self._staged))
         self._clean_up()
         self._counters.timing.spent("placing", since)
 
@@ -306,6 +288,29 @@ class Plan:
         return place
 
     # Committing
+
+    def _put_all(self, outputs: tuple[Output, ...]) -> None:
+        directories = sorted((o for o in outputs if o.kind == b"d"), key=_path)
+        for output in sorted((o for o in outputs if o.kind == b"-"), key=_path, reverse=True):
+            if not self._within_replaced(output.path):
+                self._clear(output.path)
+        for output in directories:
+            self._make_directory(output.path)
+        for output in outputs:
+            if output.kind == b"f":
+                self._put_file(output)
+            elif output.kind == b"l":
+                self._put_symlink(output)
+            elif output.kind == b"p":
+                self._put_fifo(output)
+        for output in outputs:
+            if output.kind == b"h":
+                self._put_link(output)
+        for output in reversed(directories):
+            self._finish_directory(output)
+        for output in outputs:
+            if output.kind == b"m":
+                self._set_attributes(output)
 
     def _put_file(self, output: Output) -> None:
         staged = self._staged.get(output.path)

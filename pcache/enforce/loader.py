@@ -20,8 +20,8 @@ _WORD = Struct("=Q")
 _PAIR = Struct("=QQ")
 _AT_NULL, _AT_BASE, _AT_RANDOM, _AT_EXECFN = 0, 7, 25, 31
 _RANDOM_BYTES = 16
-_VECTORS = 4096
-"""Bytes read from where the stack began: the pointers to some hundred strings, and more."""
+_AHEAD = 1 << 14
+"""Bytes read from where the stack began: nearly always all that the image was given."""
 _LONGEST = 1 << 17
 """Bytes of arguments and environment beyond which a call is looked at in the ordinary way."""
 
@@ -63,7 +63,7 @@ class Start:
             or not 0 < random <= len(vectors) - _RANDOM_BYTES
         ):
             raise ValueError("no start of an image")
-        block = read_memory(self._tid, start, length)
+        block = _strings(self._tid, self.stack, vectors, start, start + length)
         if len(block) != length:
             raise ValueError("no environment")
         return tuple(block.split(b"\0")[:-1]), vectors[random : random + _RANDOM_BYTES]
@@ -88,18 +88,25 @@ class Loader:
             return None
         try:
             (stack,) = _WORD.unpack(read_memory(tid, base + self.variable, _WORD.size))
-            vectors = read_memory(tid, stack, _VECTORS)
+            vectors = read_memory(tid, stack, _AHEAD)
             count, first = _PAIR.unpack_from(vectors)
             # After the arguments and a null comes the environment, whose strings follow theirs.
             (end,) = _WORD.unpack_from(vectors, (count + 2) * _WORD.size)
             if not 0 < end - first <= _LONGEST:
                 return None
-            argv = read_memory(tid, first, end - first).split(b"\0")
+            argv = _strings(tid, stack, vectors, first, end).split(b"\0")
         except (OSError, OverflowError, struct_error):
             return None
         if len(argv) != count + 1 or argv.pop():
             return None
         return Start(tid, base, stack, vectors, tuple(argv))
+
+
+def _strings(tid: int, stack: int, ahead: bytes, start: int, end: int) -> bytes:
+    """What is in memory from `start` to `end`, where `ahead` has been read from `stack` on."""
+    if stack <= start and end - stack <= len(ahead):
+        return ahead[start - stack : end - stack]
+    return read_memory(tid, start, end - start)
 
 
 def load_address(auxv: bytes) -> int:

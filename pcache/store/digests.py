@@ -14,6 +14,7 @@ import os
 import time
 
 # Not `sqlite3`: what that adds (dates, collections.abc) is 3 ms of start-up and of no use here.
+from _operator import attrgetter
 from _sqlite3 import DatabaseError, OperationalError, connect
 from stat import S_IFREG
 from struct import Struct
@@ -46,6 +47,10 @@ _SCHEMA = 2
 _DIGEST = 16
 _INODE = Struct("=QQ")
 _STAMP = Struct("=Qqq")
+
+
+identity = attrgetter("st_mode", "st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
+"""Of an os.stat_result: `stamp` with the type and permissions."""
 
 
 def stamp(st: os.stat_result) -> tuple[int, int, int, int, int]:
@@ -95,6 +100,8 @@ class DigestCache:
     def __init__(self, path: bytes | None, counters: Counters) -> None:
         self._path = path
         self._counters = counters
+        self.values: dict[tuple[int, ...], bytes] = {}
+        """What `pcache.facts` found out of files that are `settled`, by their `identity`."""
         self._connection: Connection | None = None
         self._memory: dict[tuple[int, int, int, int, int], Digest] = {}
         self._pending: list[tuple[bytes, bytes, Digest]] = []
@@ -128,6 +135,11 @@ class DigestCache:
     def remembered(self, st: os.stat_result) -> Digest | None:
         """The same without reading the file; None if that is not known."""
         return None if self._kind(st.st_dev) == LAGGING else self._remembered(stamp(st))
+
+    def settled(self, st: os.stat_result) -> bool:
+        """Whether a file has the content it was last found to have for as long as stat(2) says the
+        same of it."""
+        return stamp(st) in self._memory and self._kind(st.st_dev) == ORDINARY
 
     def _remembered(self, key: tuple[int, int, int, int, int]) -> Digest | None:
         digest = self.remembered_version(key)

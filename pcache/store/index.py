@@ -56,6 +56,7 @@ STORED, KNOWN, NONDETERMINISTIC = "stored", "known", "nondeterministic"
 _BEYOND = b"\xff" * 17
 """After the beginning of a weak fingerprint: more than any goes on with."""
 
+_FEW = 8
 _ENVIRONMENTS_LIMIT = 64
 _PATH_SETS_LIMIT = 64
 _TOUCH_NS = 3600 * 10**9
@@ -115,6 +116,8 @@ class Store:
         """Rollbacks so far, environment, directory, names ignored -> digest of what was put."""
         self._path_sets: dict[Digest, PathSet] = {}
         """Those read last: many calls of one program have the same."""
+        self._ahead: tuple[bytes, list[tuple[bytes, ...]]] | None = None
+        """The beginning of weak fingerprints that was asked for last, and all their lookups."""
         self._used: dict[Digest, int] = {}
         self._touched: dict[Digest, int] = {}
         self._counted = counted(counters)
@@ -193,12 +196,16 @@ class Store:
         return self._database
 
     def knows(self, arguments: bytes) -> bool:
-        """Whether there are records of calls whose weak fingerprint begins like this."""
-        found = self._database.row(
-            "SELECT 1 FROM lookups WHERE weak >= ? AND weak < ? LIMIT 1",
-            (arguments, arguments + _BEYOND),
+        """Whether there are records of calls whose weak fingerprint begins like this.
+
+        If they are few, it need not be asked again which, should they be looked up next.
+        """
+        found = self._database.rows(
+            "SELECT weak, path_set, used FROM lookups WHERE weak >= ? AND weak < ? LIMIT ?",
+            (arguments, arguments + _BEYOND, _FEW + 1),
         )
-        return found is not None
+        self._ahead = (arguments, found) if len(found) <= _FEW else None
+        return bool(found)
 
     def path_sets(self, weak: Digest) -> list[PathSet]:
         """The path sets recorded for a call, the most recently used first."""
@@ -206,9 +213,7 @@ class Store:
 
     def each_path_set(self, weak: Digest) -> Iterator[PathSet]:
         """The same one by one: each is only read when it is asked for."""
-        for (digest,) in self._database.rows(
-            "SELECT path_set FROM lookups WHERE weak = ? ORDER BY used DESC", (weak,)
-        ):
+        for digest in self._looked_up(weak):
             known = self._path_sets.get(digest)
             if known is not None:
                 yield known
@@ -225,6 +230,19 @@ class Store:
                 self._path_sets.clear()
             known = self._path_sets[digest] = PathSet(digest, keys)
             yield known
+
+    def _looked_up(self, weak: Digest) -> list[Digest]:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and weak.startswith(ahead[0]):
+            found = [(used, digest) for call, digest, used in ahead[1] if call == weak]
+            found.sort(reverse=True)
+            return [digest for _, digest in found]
+        return [
+            digest
+            for (digest,) in self._database.rows(
+                "SELECT path_set FROM lookups WHERE weak = ? ORDER BY used DESC", (weak,)
+            )
+        ]
 
     def outcome(self, strong: Digest) -> Outcome | None:
         """The outcome for a state of the inputs.  Raises DamagedRow."""
