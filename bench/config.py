@@ -21,8 +21,11 @@ from pydantic import (
 
 WORKLOADS = Path(__file__).with_name("workloads")
 
-PhaseName = Literal["cold", "warm", "no-op", "edit", "edit10", "edit50", "edit90", "versions"]
+PhaseName = Literal[
+    "unknown", "cold", "warm", "no-op", "edit", "edit10", "edit50", "edit90", "versions"
+]
 PHASES: tuple[PhaseName, ...] = (
+    "unknown",
     "cold",
     "warm",
     "no-op",
@@ -159,7 +162,7 @@ class Workload(Table):
     @property
     def phases(self) -> tuple[PhaseName, ...]:
         """The phases that make sense here, in the order in which they are measured."""
-        wanted: list[PhaseName] = ["cold", "warm", "no-op"]
+        wanted: list[PhaseName] = ["unknown", "cold", "warm", "no-op"]
         if self.edit:
             wanted.append("edit")
         if self.jobs:

@@ -104,7 +104,7 @@ class _Bench:
     def samples(self, tool: Tool, phase: PhaseName, rep: int) -> Iterator[Sample]:
         """Run one phase with one tool."""
         place = self._place(tool)
-        if phase == "cold":
+        if phase in ("unknown", "cold"):
             tool.empty(place)
         if phase == "versions":
             self._record_versions(tool, place)

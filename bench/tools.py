@@ -17,7 +17,8 @@ _CACHING: frozenset[PhaseName] = frozenset(
     ("cold", "warm", "no-op", "edit", "edit10", "edit50", "edit90", "versions")
 )
 _ONCE: frozenset[PhaseName] = frozenset(("cold",))
-_PLAIN: frozenset[PhaseName] = _CACHING - {"warm", "versions"}
+_EMPTY: frozenset[PhaseName] = frozenset(("unknown",))
+_PLAIN: frozenset[PhaseName] = _CACHING - {"warm", "versions"} | _EMPTY
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Place:
 
     tree: Path
     store: Path
-    """Emptied before each cold run."""
+    """Emptied before each cold run, and each with nothing on record."""
     report: Path
     """Where counters are to be written, by tools that have any."""
 
@@ -88,7 +89,7 @@ class Pcache(Tool):
 
     name = "pcache"
     title = "pcache trace (cold), pcache replay (all else)"
-    phases = _CACHING
+    phases = _CACHING | _EMPTY
 
     def __init__(self, launcher: list[str] | None = None) -> None:
         installed = shutil.which("pcache")
@@ -120,6 +121,7 @@ class PcacheRun(Pcache):
 
     name = "pcache-run"
     title = "pcache run"
+    phases = _CACHING
 
     def absent(self) -> str | None:
         return None if self.has("run") else "this pcache has no verb `run`"

@@ -71,12 +71,14 @@ def _decisions(lab: Lab) -> Iterator[Micro]:
 
         return _per_exec(lab, replay)
 
-    true = "/bin/true"
+    # And the fresh argument: with one alone, GNU true sets a locale to see whether it is --help,
+    # which is a fifth of its time.
+    true = ("/bin/true", "-")
     fresh = {"FRESH": "1"}
     plain, plain_reader, miss, *rest = lab.interleaved(
-        _per_exec(lab, lambda count: lab.plain(spawn, count, true, env=fresh)),
+        _per_exec(lab, lambda count: lab.plain(spawn, count, *true, env=fresh)),
         _per_exec(lab, lambda count: lab.plain(spawn, count, reader, str(inputs), "50")),
-        _per_exec(lab, lambda count: lab.replay(spawn, count, true, env=fresh)),
+        _per_exec(lab, lambda count: lab.replay(spawn, count, *true, env=fresh)),
         *(hits(facts) for facts in _FACTS),
         hits(50, "--intercept=execve"),
     )

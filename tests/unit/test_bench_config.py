@@ -27,7 +27,7 @@ def test_phases_follow_from_what_is_there(tmp_path: Path) -> None:
     full = workload(tmp_path / "a")
     assert full.phases == config.PHASES
     bare = TOML.partition("[edit]")[0]
-    assert workload(tmp_path / "b", toml=bare).phases == ("cold", "warm", "no-op")
+    assert workload(tmp_path / "b", toml=bare).phases == ("unknown", "cold", "warm", "no-op")
 
 
 @pytest.mark.parametrize(

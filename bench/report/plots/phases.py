@@ -24,6 +24,7 @@ from bench.report.text import ratio
 from bench.results import Results, Row, rows
 
 _TITLES: dict[PhaseName, str] = {
+    "unknown": "Unknown: replaying with nothing on record",
     "cold": "Cold: the first run, with an empty store",
     "warm": "Warm: outputs deleted, nothing changed",
     "no-op": "No-op: run again with all outputs in place",
