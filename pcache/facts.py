@@ -35,6 +35,7 @@ import errno
 import os
 from _bisect import bisect_left
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK
+from time import time_ns
 
 from xxhash import xxh3_128_digest
 
@@ -349,16 +350,32 @@ class Facts:
         return exists_value(st, target)
 
     def _listing(self, path: bytes) -> bytes:
-        try:
-            return listing_value(entries_of(path))
-        except OSError as error:
-            return error_value(error.errno)
+        return self._directory_value(Kind.LISTING, path)
 
     def _names(self, path: bytes) -> bytes:
+        return self._directory_value(Kind.NAMES, path)
+
+    def _directory_value(self, kind: bytes, path: bytes) -> bytes:
+        digests = self._digests
         try:
-            return names_value(os.listdir(path))
+            value = digests.values.get((kind, *identity(os.stat(path))))
+            if value is None:
+                # By descriptor: what the path leads to may be replaced, and come back.
+                directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                try:
+                    st, now = os.fstat(directory), time_ns()
+                    entries = entries_of(directory)
+                finally:
+                    os.close(directory)
+                if kind == Kind.LISTING:
+                    value = listing_value(entries)
+                else:
+                    value = names_value(name for name, _ in entries)
+                if digests.settled_directory(st, now):
+                    digests.values[kind, *identity(st)] = value
         except OSError as error:
             return error_value(error.errno)
+        return value
 
     def _replaceable(self, path: bytes) -> bytes:
         octal, _, path = path.partition(b":")
@@ -504,7 +521,7 @@ def _absence(path: bytes, error: OSError) -> bytes:
     return OK if value == ABSENT and os.path.isdir(os.path.dirname(path)) else value
 
 
-def entries_of(path: bytes) -> list[tuple[bytes, int]]:
+def entries_of(path: bytes | int) -> list[tuple[bytes, int]]:
     """Names and d_types in a directory, without a stat of each entry.
 
     scandir hides d_type, but answers these questions from it; only where the file system gives
@@ -523,5 +540,5 @@ def entries_of(path: bytes) -> list[tuple[bytes, int]]:
             else:
                 kind = S_IFMT(entry.stat(follow_symlinks=False).st_mode)
             # IFTODT of dirent.h.
-            entries.append((entry.name, kind >> 12))
+            entries.append((os.fsencode(entry.name), kind >> 12))
     return entries

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 
-MADE_UP, LAGGING, ORDINARY = range(3)
+MADE_UP, LAGGING, ORDINARY, EXACT = range(4)
+"""EXACT: what is more, each change of a directory shows in its times (devpts has others)."""
 
 _MADE_UP_TYPES = frozenset(
     b"proc sysfs cgroup cgroup2 debugfs tracefs securityfs configfs bpf pstore efivarfs selinuxfs"
@@ -32,13 +33,15 @@ _LAGGING_TYPES = frozenset(
     b"fuse fuseblk virtiofs nfs nfs4 cifs smb3 9p ceph afs lustre beegfs gpfs".split()
 )
 
+_EXACT_TYPES = frozenset(b"ext2 ext3 ext4 xfs tmpfs".split())
+
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_STATX_FORCE_SYNC = -100, 0x1000, 0x2000
 _STATX_BASIC_STATS = 0x7FF
 _STATX_BYTES = 256
 
 
 def devices() -> dict[int, int]:
-    """For the device number of each mount of this process: MADE_UP, LAGGING or ORDINARY.
+    """For the device number of each mount of this process: MADE_UP, LAGGING, ORDINARY or EXACT.
 
     Device numbers as in stat(2), which on btrfs gives others than are listed; empty without /proc.
     """
@@ -58,8 +61,9 @@ def devices() -> dict[int, int]:
 def _kind(name: bytes) -> int:
     if name in _MADE_UP_TYPES:
         return MADE_UP
-    lagging = name in _LAGGING_TYPES or name.startswith(b"fuse.")
-    return LAGGING if lagging else ORDINARY
+    if name in _LAGGING_TYPES or name.startswith(b"fuse."):
+        return LAGGING
+    return EXACT if name in _EXACT_TYPES else ORDINARY
 
 
 def synchronise(file: bytes | int) -> None:

@@ -22,7 +22,7 @@ from struct import error as struct_error
 
 from xxhash import xxh3_64_digest, xxh3_128, xxh3_128_digest
 
-from pcache.filesystems import LAGGING, MADE_UP, ORDINARY, devices, synchronise
+from pcache.filesystems import EXACT, LAGGING, MADE_UP, ORDINARY, devices, synchronise
 from pcache.store.files import Lock, make_private_file
 
 TYPE_CHECKING = False
@@ -100,8 +100,9 @@ class DigestCache:
     def __init__(self, path: bytes | None, counters: Counters) -> None:
         self._path = path
         self._counters = counters
-        self.values: dict[tuple[int, ...], bytes] = {}
-        """What `pcache.facts` found out of files that are `settled`, by their `identity`."""
+        self.values: dict[tuple[object, ...], bytes] = {}
+        """What `pcache.facts` found out of files and directories that are settled, by `identity`
+        and what else it depends on."""
         self._connection: Connection | None = None
         self._memory: dict[tuple[int, int, int, int, int], Digest] = {}
         self._pending: list[tuple[bytes, bytes, Digest]] = []
@@ -139,7 +140,11 @@ class DigestCache:
     def settled(self, st: os.stat_result) -> bool:
         """Whether a file has the content it was last found to have for as long as stat(2) says the
         same of it."""
-        return stamp(st) in self._memory and self._kind(st.st_dev) == ORDINARY
+        return stamp(st) in self._memory and self._kind(st.st_dev) >= ORDINARY
+
+    def settled_directory(self, st: os.stat_result, read_ns: int) -> bool:
+        """The same for the entries of a directory that was read at `read_ns` (time.time_ns)."""
+        return read_ns - st.st_ctime_ns > RACY_NS and self._kind(st.st_dev) == EXACT
 
     def _remembered(self, key: tuple[int, int, int, int, int]) -> Digest | None:
         digest = self.remembered_version(key)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
+import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -258,3 +262,86 @@ def test_values_are_those_that_a_recorder_makes_from_stat(look: Facts, tmp_path:
     assert facts.exists_value(st_) == look.evaluate(Kind.EXISTS, path)
     assert facts.times_value(st_) == look.evaluate(Kind.TIMES, path)
     assert facts.error_value(2) == facts.ABSENT != facts.error_value(20)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What `entries_of` was called with."""
+    made: list[object] = []
+
+    def counted(path: bytes | int) -> list[tuple[bytes, int]]:
+        made.append(path)
+        return entries_of(path)
+
+    entries_of = facts.entries_of
+    monkeypatch.setattr(facts, "entries_of", counted)
+    return made
+
+
+def test_an_unchanged_directory_is_read_once(
+    look: Facts, tmp_path: Path, reads: list[object]
+) -> None:
+    (tmp_path / "f").touch()
+    path = bytes(tmp_path)
+    values = [look.evaluate(Kind.LISTING, path) for _ in range(3)]
+    assert len(reads) == 3, "it was changed a moment ago"
+    time.sleep(0.03)
+    values += [look.evaluate(Kind.LISTING, path) for _ in range(3)]
+    assert (len(reads), len(set(values))) == (4, 1)
+    assert look.evaluate(Kind.NAMES, path) == facts.names_value([b"f"]) != values[0]
+
+
+@pytest.mark.parametrize("kind", [Kind.LISTING, Kind.NAMES])
+@pytest.mark.parametrize("place", ["tmp_path", "/dev/shm"])
+def test_every_change_of_a_directory_is_seen(
+    kind: bytes, place: str, tmp_path: Path, counters: Counters
+) -> None:
+    with tempfile.TemporaryDirectory(dir=tmp_path if place == "tmp_path" else place) as folder:
+        base, other = Path(folder, "base"), Path(folder, "other")
+        base.mkdir()
+        other.mkdir()
+        (other / "from elsewhere").touch()
+        changes: list[Callable[[], object]] = [
+            (base / "a").touch,
+            (base / "b").mkdir,
+            lambda: (base / "c").symlink_to("nowhere"),
+            lambda: os.mkfifo(base / "d"),
+            lambda: os.link(base / "a", base / "e"),
+            lambda: (base / "e").rename(base / "f"),
+            lambda: (base / "f").rename(other / "f"),
+            lambda: (other / "from elsewhere").rename(base / "g"),
+            lambda: exchange(base / "a", base / "b"),
+            lambda: exchange(base / "a", other / "f"),
+            (base / "d").unlink,
+            (base / "a").unlink,
+            lambda: (base / "c").rename(base / "g"),
+        ]
+        look = Facts(DigestCache(None, counters), None, counters)
+        for number, change in enumerate(changes):
+            time.sleep(0.025)
+            look.evaluate(kind, bytes(base))
+            change()
+            anew = Facts(DigestCache(None, counters), None, counters)
+            assert look.evaluate(kind, bytes(base)) == anew.evaluate(kind, bytes(base)), number
+
+
+def exchange(one: Path, other: Path) -> None:
+    """renameat2(2) with RENAME_EXCHANGE."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.renameat2(-100, bytes(one), -100, bytes(other), 2) == 0, ctypes.get_errno()
+
+
+def test_a_directory_whose_times_tell_nothing_is_read_each_time(
+    look: Facts, reads: list[object]
+) -> None:
+    """Terminals come and go in /dev/pts without a change of its times."""
+    before = look.evaluate(Kind.LISTING, b"/dev/pts")
+    time.sleep(0.03)
+    assert look.evaluate(Kind.LISTING, b"/dev/pts") == before
+    one, other = os.openpty()
+    try:
+        assert look.evaluate(Kind.LISTING, b"/dev/pts") != before
+    finally:
+        os.close(one)
+        os.close(other)
+    assert len(reads) == 3
