@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 
-# Not `sqlite3`: what that adds (dates, collections.abc) is 3 ms of start-up and of no use here.
-from _sqlite3 import DatabaseError, connect
-
 from pcache.errors import StoreError
 from pcache.store.files import make_private_file
+from pcache.store.sqlite import DatabaseError, connect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

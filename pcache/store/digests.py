@@ -12,10 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-
-# Not `sqlite3`: what that adds (dates, collections.abc) is 3 ms of start-up and of no use here.
 from _operator import attrgetter
-from _sqlite3 import DatabaseError, OperationalError, connect
 from stat import S_IFREG
 from struct import Struct
 from struct import error as struct_error
@@ -24,6 +21,7 @@ from xxhash import xxh3_64_digest, xxh3_128, xxh3_128_digest
 
 from pcache.filesystems import EXACT, LAGGING, MADE_UP, ORDINARY, devices, synchronise
 from pcache.store.files import Lock, make_private_file
+from pcache.store.sqlite import DatabaseError, OperationalError, connect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

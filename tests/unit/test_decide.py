@@ -317,9 +317,9 @@ def test_what_a_first_decision_imports(tmp_path: Path) -> None:
         [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
     )
     heavy = {
-        "argparse", "bcc", "ctypes", "dataclasses", "datetime", "enum", "json", "pathlib",
-        "pydantic", "pyseccomp", "re", "rich", "signal", "socket", "sqlite3", "subprocess",
-        "typing",
+        "argparse", "bcc", "collections", "ctypes", "dataclasses", "datetime", "enum",
+        "functools", "json", "pathlib", "pydantic", "pyseccomp", "re", "rich", "signal",
+        "socket", "sqlite3", "subprocess", "typing",
     }  # fmt: skip
     assert not heavy & set(done.stdout.split())
     assert "pcache.decide" in done.stdout

@@ -197,7 +197,7 @@ def test_nothing_heavy_before_the_first_decision(bench: Records) -> None:
     loaded = set(done.stderr.split())
     heavy = (
         "dataclasses typing enum argparse json pathlib signal subprocess socket pydantic rich bcc "
-        "pyseccomp re ctypes contextlib pcache.enforce.supervisor"
+        "pyseccomp re ctypes contextlib functools collections pcache.enforce.supervisor"
     )
     assert not loaded & set(heavy.split())
     assert "pcache.decide" in loaded
