@@ -226,7 +226,8 @@ def narrowed_order(
 
 
 class Facts:
-    """Looks at paths as the calling process: every answer is of now, only digests are remembered.
+    """Looks at paths as the calling process: every answer is of now.  Only what took reading is
+    remembered, for as long as stat(2) proves that reading again would give the same.
 
     `digests` hashes and remembers, `fds` is the task whose descriptors FD and INPUT mean, `uid`
     whose files are replaceable (the effective user unless given), `base_dir` the value of BASE.

@@ -73,9 +73,9 @@ class Lab:
         """Run pcache with these words."""
         return self._run([*self._pcache.launcher, *words], None)
 
-    def counter(self, name: str) -> float:
+    def counter(self, name: str, table: str = "counters") -> float:
         """A counter of the last `trace` or `replay`."""
-        return float(json.loads(self._place.report.read_text())["counters"][name])
+        return float(json.loads(self._place.report.read_text())[table][name])
 
     def interleaved(self, *actions: Callable[[], float]) -> list[Spread]:
         """Do all actions in turn, `reps` times; what each returned."""

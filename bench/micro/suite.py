@@ -50,6 +50,16 @@ def _per_exec(lab: Lab, run: Callable[[str], Measured]) -> Callable[[], float]:
     return slope
 
 
+def _supervising(lab: Lab, run: Callable[[str], Measured]) -> Callable[[], float]:
+    """The same of the supervisor alone."""
+
+    def spent(count: int) -> float:
+        run(str(count))
+        return lab.counter("microseconds", "supervisor")
+
+    return lambda: (spent(_EXECS + 1) - spent(1)) / _EXECS
+
+
 def _decisions(lab: Lab) -> Iterator[Micro]:
     """What deciding an execution costs, in units of running /bin/true."""
     spawn, reader = lab.probe("spawn"), lab.probe("reader")
@@ -62,25 +72,31 @@ def _decisions(lab: Lab) -> Iterator[Micro]:
     for facts in _FACTS:
         lab.trace(reader, str(inputs), str(facts))
 
-    def hits(facts: int, *options: str) -> Callable[[], float]:
+    # And the fresh argument: with one alone, GNU true sets a locale to see whether it is --help,
+    # which is a fifth of its time.
+    true = ("/bin/true", "-")
+    fresh = {"FRESH": "1"}
+
+    def hits(facts: int, *options: str) -> Callable[[str], Measured]:
         def replay(count: str) -> Measured:
             done = lab.replay(spawn, count, reader, str(inputs), str(facts), options=options)
             if lab.counter("hits") != int(count):
                 raise RuntimeError(f"{lab.counter('hits'):g} hits instead of {count}")
             return done
 
-        return _per_exec(lab, replay)
+        return replay
 
-    # And the fresh argument: with one alone, GNU true sets a locale to see whether it is --help,
-    # which is a fifth of its time.
-    true = ("/bin/true", "-")
-    fresh = {"FRESH": "1"}
-    plain, plain_reader, miss, *rest = lab.interleaved(
+    def missed(count: str) -> Measured:
+        return lab.replay(spawn, count, *true, env=fresh)
+
+    plain, plain_reader, miss, *rest, own_miss, own_hit = lab.interleaved(
         _per_exec(lab, lambda count: lab.plain(spawn, count, *true, env=fresh)),
         _per_exec(lab, lambda count: lab.plain(spawn, count, reader, str(inputs), "50")),
-        _per_exec(lab, lambda count: lab.replay(spawn, count, *true, env=fresh)),
-        *(hits(facts) for facts in _FACTS),
-        hits(50, "--intercept=execve"),
+        _per_exec(lab, missed),
+        *(_per_exec(lab, hits(facts)) for facts in _FACTS),
+        _per_exec(lab, hits(50, "--intercept=execve")),
+        _supervising(lab, missed),
+        _supervising(lab, hits(50)),
     )
     base = ("fork, exec, exit of /bin/true", plain)
     name, unit = "exec decision", "us CPU"
@@ -91,6 +107,8 @@ def _decisions(lab: Lab) -> Iterator[Micro]:
         what = f"hit, {facts} input files"
         yield row(name, what, spread, unit, relative_to=base)
     yield row(name, "hit, 50 input files, --intercept=execve", rest[-1], unit, relative_to=base)
+    yield row(name, "of it the supervisor, miss", own_miss, unit, relative_to=base)
+    yield row(name, "of it the supervisor, hit, 50 input files", own_hit, unit, relative_to=base)
 
 
 def _versions(lab: Lab) -> Iterator[Micro]:

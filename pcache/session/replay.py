@@ -7,6 +7,7 @@ it) is imported only when the command has to run.
 from __future__ import annotations
 
 import os
+from time import process_time_ns
 
 from pcache.counters import Counters
 from pcache.decide import Decider
@@ -131,7 +132,9 @@ class Replay:
             policy=policy,
         )
         since = self._timing.spent("supervisor", since)
+        began_ns = process_time_ns()
         status = supervisor.run()
+        tally["microseconds"] = (process_time_ns() - began_ns) // 1000
         self._timing.spent("running", since)
         tally["notifications"] = supervisor.notifications
         tally["decided"] = supervisor.decided
