@@ -498,8 +498,8 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
 }
 
 
-def xattrs_value(path: bytes, *, follow: bool) -> bytes:
-    """Value of XATTRS or LXATTRS now."""
+def xattrs_value(path: bytes | int, *, follow: bool) -> bytes:
+    """Value of XATTRS or LXATTRS now; by descriptor only with `follow`."""
     try:
         names = sorted(map(os.fsencode, os.listxattr(path, follow_symlinks=follow)))
     except OSError as error:

@@ -449,6 +449,10 @@ class Conditions:
             told = self._told_by_stat(execution, key, observation)
             if told is not None:
                 return told
+        if key[0] == Kind.XATTRS:
+            earlier = self._earlier_attributes(execution, key[1], observation)
+            if earlier is not None:
+                return earlier
         if observation.value is not None:
             if observation.looked:
                 checked = (observation.name, observation.ts, observation.looked)
@@ -583,6 +587,23 @@ class Conditions:
             # systems; a file is usually where its directory is.
             device = os.stat(posixpath.dirname(name)).st_dev
             return self._digests.remembered_version((device, *_version(stamp)))
+        return None
+
+    def _earlier_attributes(
+        self, execution: Execution, path: bytes, observation: Observation
+    ) -> bytes | None:
+        """Value of XATTRS of a version that is gone, in the same way: that whose content was read
+        before or after, if nobody touched it in between."""
+        read = execution.inputs.get((Kind.CONTENT, path))
+        if read is None or read.stamp is None or read.name != observation.name:
+            return None
+        first, last = sorted((observation.ts, read.ts))
+        if self._history.touched(read.name, first, last):
+            return None
+        with contextlib.suppress(OSError):
+            device = os.stat(posixpath.dirname(read.name)).st_dev
+            version = (read.stamp.st_mode, device, *_version(read.stamp))
+            return self._digests.values.get((Kind.XATTRS, *version))
         return None
 
     def _trust(self, observation: Observation, stamp: Stamp) -> None:

@@ -13,8 +13,9 @@ from stat import S_IFMT, S_IFREG
 from ..counters import Counters
 from ..decide import Decider
 from ..errors import PcacheError
-from ..facts import entries_of, listing_value, names_value
+from ..facts import entries_of, listing_value, names_value, xattrs_value
 from ..model import Kind
+from ..store.digests import identity
 from ..store.index import Store
 from ..timing import Timing
 from ..user import User
@@ -174,7 +175,7 @@ class _Decider(Decider):
         return plan
 
     def _meet(self, argv: tuple[bytes, ...], cwd: bytes) -> None:
-        """Hashes what a program was told to work on, while it is there: `sort -o FILE FILE` will
+        """Looks at what a program was told to work on, while it is there: `sort -o FILE FILE` will
         have replaced it before its first event arrives, and `dd of=FILE conv=notrunc` changed it.
 
         Where its directory is not known, relative names are tried in our own, the command's: a
@@ -186,7 +187,19 @@ class _Decider(Decider):
             with contextlib.suppress(OSError, ValueError):
                 status = os.stat(path)
                 if status.st_mode & 0o170000 == S_IFREG and status.st_size <= _ARGUMENT_BYTES:
-                    self._digests.file_digest(path, status)
+                    self._meet_file(path)
+
+    def _meet_file(self, path: bytes) -> None:
+        """What `sed -i FILE` looks at: the content, and whether there are access control lists."""
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            status = os.fstat(file)
+            self._digests.file_digest(file, status)
+            if self._digests.settled(status):
+                attributes = xattrs_value(file, follow=True)
+                self._digests.values[Kind.XATTRS, *identity(status)] = attributes
+        finally:
+            os.close(file)
 
 
 def _note_before(plan: Plan) -> None:
