@@ -12,6 +12,7 @@ import time
 
 from pcache.codec import DamagedRow, pack, unpack
 from pcache.rules import DEFAULT, Policy, Rule
+from pcache.stamps import latest_ns
 from pcache.store.files import make_private_file
 
 TYPE_CHECKING = False
@@ -74,7 +75,7 @@ def _stamp(path: bytes) -> bytes:
         return b""
     numbers = (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
     now = time.time_ns()
-    if now - st.st_ctime_ns < _GRAIN_NS:
+    if now - latest_ns(st.st_ctime_ns) < _GRAIN_NS:
         return path + b"\0%d" % now  # like no other
     return path + b"\0%d %d %d %d %d" % numbers
 

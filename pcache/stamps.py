@@ -17,10 +17,26 @@ _REALTIME_COARSE = 5
 """CLOCK_REALTIME_COARSE of linux/time.h: the kernel's last tick."""
 
 _NAP_S = 0.0005
+_SECOND_NS = 1_000_000_000
 
 _last = 0
 _file: int | None = None
 """Descriptor of the file that the kernel stamps; -1 where it does so by ticks alone."""
+
+
+def is_coarse(ctime_ns: int) -> bool:
+    """Whether a file's ctime is of a file system that keeps no fractions of a second, where all
+    changes within one look the same, or within two: ext4 whose inodes have 128 bytes (mke2fs -I),
+    FAT (even seconds), sshfs.
+
+    Elsewhere one time in 10^9 is taken for such a one, which costs nothing but time.
+    """
+    return not ctime_ns % _SECOND_NS
+
+
+def latest_ns(ctime_ns: int) -> int:
+    """The latest time at which the change may have come about that a file's ctime tells of."""
+    return ctime_ns + 2 * _SECOND_NS if is_coarse(ctime_ns) else ctime_ns
 
 
 def fresh_ns() -> int:

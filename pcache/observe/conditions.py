@@ -29,6 +29,7 @@ from ..facts import (
 )
 from ..model import Call, Fact, Key, Kind, Outcome, Output, Reason, Record, Uncacheable
 from ..rules import DEFAULT, Policy
+from ..stamps import is_coarse, latest_ns
 from ..store.blobs import Blobs
 from ..store.digests import DigestCache
 from ..store.digests import stamp as version_of
@@ -182,7 +183,9 @@ class Conditions:
         """A directory that was not listed to its end counts as a whole, if it is as it was."""
         for (_, name), (ts, _) in execution.listing.items():
             try:
-                late = os.stat(name).st_mtime_ns > self._clock.realtime(ts) - _GRAIN_NS
+                status = os.stat(name)
+                coarse = is_coarse(status.st_ctime_ns)
+                late = coarse or status.st_mtime_ns > self._clock.realtime(ts) - _GRAIN_NS
                 with os.scandir(name) as directory:
                     entries = frozenset(
                         (entry.name, S_IFMT(entry.stat(follow_symlinks=False).st_mode) >> 12)
@@ -289,13 +292,15 @@ class Conditions:
 
     def _unchanged(self, glance: Glance, seen: int) -> bool:
         """Whether nothing has been done to a file since it was seen, going by its ctime."""
-        return glance.status.st_ctime_ns <= self._clock.realtime(seen) + _GRAIN_NS
+        return latest_ns(glance.status.st_ctime_ns) <= self._clock.realtime(seen) + _GRAIN_NS
 
     def _departed(self, glance: Glance, left: list[int]) -> bool:
         """Whether the last thing done to a file was to move or to remove it, at one of these
         times."""
         ctime = glance.status.st_ctime_ns
-        return any(abs(ctime - self._clock.realtime(at)) <= _GRAIN_NS for at in left)
+        return not is_coarse(ctime) and any(
+            abs(ctime - self._clock.realtime(at)) <= _GRAIN_NS for at in left
+        )
 
     def meet(self, name: bytes, stamp: Stamp) -> None:
         """Hashes a file as soon as it is looked at: it may be overwritten before its readers end.
@@ -618,7 +623,9 @@ class Conditions:
 
     def _tells_changes(self, stamp: Stamp, ts: int) -> bool:
         """Whether any change after `ts` gives the file another version than it had then."""
-        return bool(stamp.queried) or self._clock.realtime(ts) - stamp.st_ctime_ns > _GRAIN_NS
+        if stamp.queried and not is_coarse(stamp.st_ctime_ns):
+            return True
+        return self._clock.realtime(ts) - latest_ns(stamp.st_ctime_ns) > _GRAIN_NS
 
     def _later_value(self, execution: Execution, key: Key, observation: Observation) -> bytes:
         """Something whose version was not seen: it must not have changed since."""
@@ -641,7 +648,8 @@ class Conditions:
             if not pseudo.is_pseudo(observation.name):
                 now = os.lstat(observation.place)
                 # A directory's ctime moves with its entries; their presence is not at issue here.
-                late = now.st_ctime_ns > self._clock.realtime(observation.ts) + _GRAIN_NS
+                changed = latest_ns(now.st_ctime_ns)
+                late = changed > self._clock.realtime(observation.ts) + _GRAIN_NS
                 moved = observation.place != observation.name
                 if late and not moved and S_IFMT(now.st_mode) != S_IFDIR:
                     raise _Unknowable(Reason.INPUT_CHANGED, observation.name)
@@ -734,6 +742,7 @@ class Conditions:
         self._refuse_acl(name, kept.fd)
         try:
             now = os.fstat(kept.fd)
+            _refuse_coarse(name, now)
             if now.st_uid != execution.uid:
                 raise _Unknowable(Reason.UNSUPPORTED, f"owner of {name!r}")
             digest = self._blobs.put_file(kept.fd)
@@ -760,6 +769,7 @@ class Conditions:
         if form == S_IFDIR:
             return Output(b"d" if change.content_last else b"m", name, mode, b"", mtime)
         assert execution.end is not None
+        _refuse_coarse(name, now)
         if now.st_ctime_ns > self._clock.realtime(execution.end) + _GRAIN_NS:
             raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
         self._refuse_acl(name, name)
@@ -940,6 +950,13 @@ def _is_temporary(execution: Execution, name: bytes) -> bool:
 def _written(status: os.stat_result) -> tuple[int, int, int]:
     """What changes when a file is written to, or its mode is changed."""
     return status.st_size, status.st_mtime_ns, status.st_mode
+
+
+def _refuse_coarse(name: bytes, status: os.stat_result) -> None:
+    """What somebody does to an output right after the program's end would not be noticed."""
+    if is_coarse(status.st_ctime_ns):
+        text = f"{_text(name)}, where times have no fractions of a second"
+        raise _Unknowable(Reason.UNSUPPORTED, text)
 
 
 def _xattrs(file: bytes | int) -> list[bytes]:

@@ -20,6 +20,7 @@ from struct import error as struct_error
 from xxhash import xxh3_64_digest, xxh3_128, xxh3_128_digest
 
 from pcache.filesystems import EXACT, LAGGING, MADE_UP, ORDINARY, devices, synchronise
+from pcache.stamps import latest_ns
 from pcache.store.files import Lock, make_private_file
 from pcache.store.sqlite import DatabaseError, OperationalError, connect
 
@@ -142,7 +143,7 @@ class DigestCache:
 
     def settled_directory(self, st: os.stat_result, read_ns: int) -> bool:
         """The same for the entries of a directory that was read at `read_ns` (time.time_ns)."""
-        return read_ns - st.st_ctime_ns > RACY_NS and self._kind(st.st_dev) == EXACT
+        return _lasts(st, read_ns) and self._kind(st.st_dev) == EXACT
 
     def _remembered(self, key: tuple[int, int, int, int, int]) -> Digest | None:
         digest = self.remembered_version(key)
@@ -159,7 +160,7 @@ class DigestCache:
 
     def remember(self, st: os.stat_result, digest: Digest, hashed_ns: int) -> None:
         """Keeps a digest found elsewhere: taken at `hashed_ns` (time.time_ns), `st` from after."""
-        if hashed_ns - st.st_ctime_ns > RACY_NS and self._kind(st.st_dev) != MADE_UP:
+        if _lasts(st, hashed_ns) and self._kind(st.st_dev) != MADE_UP:
             self._keep(stamp(st), digest)
 
     def flush(self) -> None:
@@ -205,7 +206,7 @@ class DigestCache:
             synchronise(fd)
         if size != st.st_size or stamp(os.fstat(fd)) != key:
             raise OSError(errno.ESTALE, "changed while it was read")
-        if size and now - st.st_ctime_ns > RACY_NS:
+        if size and _lasts(st, now):
             self._keep(key, digest)
         return digest
 
@@ -305,6 +306,11 @@ class DigestCache:
         if path is not None and not isinstance(error, OperationalError):
             self._path = path
             self._mend(path)
+
+
+def _lasts(st: os.stat_result, read_ns: int) -> bool:
+    """Whether changes of what was read at `read_ns` (time.time_ns) are sure to show in times."""
+    return read_ns - latest_ns(st.st_ctime_ns) > RACY_NS
 
 
 def _sealed(key: tuple[int, int, int, int, int], digest: Digest) -> bytes:

@@ -23,11 +23,11 @@ _IMAGE_BYTES = 320 << 20
 """What mkfs.xfs asks for at least."""
 
 
-def _image(kind: str, base: Path) -> tuple[str, ...]:
+def _image(kind: str, base: Path, *options: str) -> tuple[str, ...]:
     image = base / "image"
     with image.open("wb") as file:
         file.truncate(_IMAGE_BYTES)
-    subprocess.run([f"mkfs.{kind}", "-q", image], check=True)
+    subprocess.run([f"mkfs.{kind}", "-q", *options, image], check=True)
     return ("mount", "-o", "loop", str(image))
 
 
@@ -54,6 +54,7 @@ def _mount(kind: str, base: Path) -> Path:
         "tmpfs": lambda: ("mount", "-t", "tmpfs", "none"),
         "xfs": lambda: _image("xfs", base),
         "btrfs": lambda: _image("btrfs", base),
+        "ext4 without nanoseconds": lambda: _image("ext4", base, "-I", "128"),
         "overlay": lambda: _overlay(base),
         "fuse": lambda: _fuse(base),
     }[kind]
@@ -117,3 +118,35 @@ def test_changed_behind_the_file_system(elsewhere: Bench, seconds: float) -> Non
     assert done.counters["hits"] == 0
     elsewhere.launcher.trace(*arguments)
     assert elsewhere.launcher.replay(*arguments).counters["hits"] == 1
+
+
+@pytest.mark.parametrize("elsewhere", ["ext4 without nanoseconds"], indirect=True)
+def test_changed_within_the_second(elsewhere: Bench) -> None:
+    """The times are those that it had, but it was read well after it had got them."""
+    file = elsewhere.directory / "a"
+    arguments = (("cat", "a"), elsewhere.directory, elsewhere.env, Stdio())
+    for text in ("one\n", "two\n", "six\n", "ten\n"):
+        while not 0 < time.time() % 2 < 0.1:
+            time.sleep(0.01)
+        file.write_text(text)
+        before = file.stat()
+        time.sleep(0.1)
+        elsewhere.launcher.trace(*arguments)
+        file.write_text(text.upper())
+        done = elsewhere.launcher.replay(*arguments)
+        assert done.stdout == text.upper().encode()
+        if file.stat().st_ctime_ns == before.st_ctime_ns:
+            return
+    raise AssertionError("too slow to write to a file twice in a second")
+
+
+@pytest.mark.parametrize("elsewhere", ["ext4 without nanoseconds"], indirect=True)
+def test_what_is_old_enough_where_times_are_coarse(elsewhere: Bench) -> None:
+    """Inputs can be told from what they become; nobody could tell who changed an output last."""
+    (elsewhere.directory / "a").write_text("one\n")
+    time.sleep(2.1)
+    place = elsewhere.directory, elsewhere.env, Stdio()
+    elsewhere.launcher.trace(("cat", "a"), *place)
+    assert elsewhere.launcher.replay(("cat", "a"), *place).counters["hits"] == 1
+    done = elsewhere.launcher.trace(("cp", "a", "b"), *place, options=("--explain",))
+    assert done.refused["cp a b"].endswith("b, where times have no fractions of a second")
