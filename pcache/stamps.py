@@ -41,10 +41,9 @@ def latest_ns(ctime_ns: int) -> int:
 
 def fresh_ns() -> int:
     """A time between the kernel's present tick and now, later than those given before."""
-    global _last, _file
-    if _file is None:
-        _file = _stamped()
-    now = time.clock_gettime_ns(_REALTIME_COARSE) if _file < 0 else _stamp(_file)
+    global _last
+    file = _stamped()
+    now = time.clock_gettime_ns(_REALTIME_COARSE) if file < 0 else _stamp(file)
     _last = max(_last + 1, now)
     return _last
 
@@ -54,15 +53,29 @@ def let_time_pass() -> None:
     a hit.  Takes at most a tick, and next to nothing where the kernel stamps exactly."""
     if not _last:
         return
-    if _file is not None and _file >= 0:
-        _stamp(_file)
+    file = _stamped()
+    if file >= 0:
+        _stamp(file)
         return
     while time.clock_gettime_ns(_REALTIME_COARSE) <= _last:
         time.sleep(_NAP_S)
 
 
+def are_exact() -> bool:
+    """Whether the kernel stamps exactly what somebody has looked at since it was last changed, on
+    file systems that take part in it (EXACT of `pcache.filesystems`)."""
+    return _stamped() >= 0
+
+
 def _stamped() -> int:
     """A file that is stamped exactly; -1 where the kernel does not, or there can be none."""
+    global _file
+    if _file is None:
+        _file = _find_stamped()
+    return _file
+
+
+def _find_stamped() -> int:
     try:
         file = os.memfd_create("pcache-stamps")
         first, second, third = _stamp(file), _stamp(file), _stamp(file)

@@ -187,19 +187,21 @@ class _Decider(Decider):
             with contextlib.suppress(OSError, ValueError):
                 status = os.stat(path)
                 if status.st_mode & 0o170000 == S_IFREG and status.st_size <= _ARGUMENT_BYTES:
-                    self._meet_file(path)
+                    self._meet_file(path, status)
 
-    def _meet_file(self, path: bytes) -> None:
+    def _meet_file(self, path: bytes, status: os.stat_result) -> None:
         """What `sed -i FILE` looks at: the content, and whether there are access control lists."""
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
-        try:
-            status = os.fstat(file)
-            self._digests.file_digest(file, status)
-            if self._digests.settled(status):
-                attributes = xattrs_value(file, follow=True)
-                self._digests.values[Kind.XATTRS, *identity(status)] = attributes
-        finally:
-            os.close(file)
+        digests = self._digests
+        digests.file_digest(path, status)
+        if digests.settled(status):
+            # By descriptor: the path may lead elsewhere by now.
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+            try:
+                if identity(os.fstat(file)) == identity(status):
+                    attributes = xattrs_value(file, follow=True)
+                    digests.values[Kind.XATTRS, *identity(status)] = attributes
+            finally:
+                os.close(file)
 
 
 def _note_before(plan: Plan) -> None:

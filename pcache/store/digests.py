@@ -3,8 +3,11 @@
 A file whose (device, inode, size, mtime, ctime) are as before has the content it had, with one
 exception: a change within the clock's grain of the last one leaves the times as they were.  So a
 digest is only remembered when the last change was well before the file was read (git calls younger
-entries "racily clean").  Losing the cache costs time and nothing else, therefore no failure of its
-database is ever reported: it is set up afresh, or done without.
+entries "racily clean"), or where every change after a look at the times shows in them; and only
+when nobody had the file open for writing, as far as that can be known.
+
+Losing the cache costs time and nothing else, therefore no failure of its database is ever reported:
+it is set up afresh, or done without.
 """
 
 from __future__ import annotations
@@ -20,9 +23,10 @@ from struct import error as struct_error
 from xxhash import xxh3_64_digest, xxh3_128, xxh3_128_digest
 
 from pcache.filesystems import EXACT, LAGGING, MADE_UP, ORDINARY, devices, synchronise
-from pcache.stamps import latest_ns
+from pcache.stamps import are_exact, is_coarse, latest_ns
 from pcache.store.files import Lock, make_private_file
 from pcache.store.sqlite import DatabaseError, OperationalError, connect
+from pcache.store.writers import has_writers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,11 +128,11 @@ class DigestCache:
         if digest is not None:
             return digest
         if isinstance(file, int):
-            return self._hash(file, st, key)
+            return self._hash(file, st, key, None)
         # O_NONBLOCK: by the time it is opened, a path may have become a fifo.
         fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
         try:
-            return self._hash(fd, st, key)
+            return self._hash(fd, st, key, has_writers(fd))
         finally:
             os.close(fd)
 
@@ -186,7 +190,14 @@ class DigestCache:
         self._connection = None
         self._path = None
 
-    def _hash(self, fd: int, st: os.stat_result, key: tuple[int, int, int, int, int]) -> Digest:
+    def _hash(
+        self,
+        fd: int,
+        st: os.stat_result,
+        key: tuple[int, int, int, int, int],
+        writers: bool | None,
+    ) -> Digest:
+        """`writers`: whether anybody had it open for writing, after `st` was looked at."""
         if st.st_mode & 0o170000 != S_IFREG:
             raise OSError(errno.EINVAL, "not a regular file")
         if self._kind(st.st_dev) == MADE_UP:
@@ -206,9 +217,13 @@ class DigestCache:
             synchronise(fd)
         if size != st.st_size or stamp(os.fstat(fd)) != key:
             raise OSError(errno.ESTALE, "changed while it was read")
-        if size and _lasts(st, now):
+        if size and not writers and (_lasts(st, now) or (writers is False and self._is_exact(st))):
             self._keep(key, digest)
         return digest
+
+    def _is_exact(self, st: os.stat_result) -> bool:
+        """Whether any change of a regular file since `st` shows in its times, however soon."""
+        return self._kind(st.st_dev) == EXACT and not is_coarse(st.st_ctime_ns) and are_exact()
 
     def _hash_large(self, fd: int) -> tuple[int, Digest]:
         if self._buffer is None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import mmap
 import os
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -12,6 +15,8 @@ import pytest
 import xxhash
 
 from pcache.counters import Counters
+from pcache.stamps import are_exact
+from pcache.store import digests
 from pcache.store.digests import RACY_NS, DigestCache
 
 
@@ -58,7 +63,47 @@ def test_remembered_within_and_across_processes(tmp_path: Path, counters: Counte
     cache.close()
 
 
-def test_a_young_file_is_read_again(tmp_path: Path, counters: Counters) -> None:
+@pytest.mark.skipif(not are_exact(), reason="Linux before 6.13 stamps files by ticks")
+@pytest.mark.parametrize("place", ["tmp_path", "/dev/shm"])
+def test_every_change_of_a_young_file_is_seen(
+    place: str, tmp_path: Path, counters: Counters
+) -> None:
+    with tempfile.TemporaryDirectory(dir=tmp_path if place == "tmp_path" else place) as folder:
+        file = Path(folder, "f")
+        cache = DigestCache(None, counters)
+        for number in range(2000):
+            data = b"%04d" % number
+            file.write_bytes(data)
+            for _ in range(2):
+                assert cache.file_digest(bytes(file), file.stat()) == xxhash.xxh3_128_digest(data)
+        assert (counters["files hashed"], counters["digests remembered"]) == (2000, 2000)
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_what_is_open_for_writing_is_read_again(
+    mapped: bool, tmp_path: Path, counters: Counters
+) -> None:
+    file = tmp_path / "f"
+    file.write_bytes(b"data")
+    cache = DigestCache(None, counters)
+    time.sleep(RACY_NS / 1e9 * 2)
+    with contextlib.ExitStack() as stack:
+        opened = stack.enter_context(file.open("r+b"))
+        if mapped:
+            stack.enter_context(mmap.mmap(opened.fileno(), 0))
+            opened.close()
+        for _ in range(2):
+            cache.file_digest(bytes(file), file.stat())
+        assert counters["files hashed"] == 2
+    for _ in range(2):
+        cache.file_digest(bytes(file), file.stat())
+    assert counters["files hashed"] == 3
+
+
+def test_a_young_file_is_read_again_where_times_are_not_exact(
+    tmp_path: Path, counters: Counters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "are_exact", lambda: False)
     file = tmp_path / "f"
     cache = DigestCache(None, counters)
     for _ in range(50):
