@@ -33,6 +33,7 @@ from ..stamps import is_coarse, latest_ns
 from ..store.blobs import Blobs
 from ..store.digests import DigestCache
 from ..store.digests import stamp as version_of
+from ..store.writers import has_writers
 from . import configured, pseudo
 from .accesses.context import Context
 from .embedding import Embedding
@@ -745,13 +746,14 @@ class Conditions:
             _refuse_coarse(name, now)
             if now.st_uid != execution.uid:
                 raise _Unknowable(Reason.UNSUPPORTED, f"owner of {name!r}")
+            writers, began = has_writers(kept.fd), time.time_ns()
             digest = self._blobs.put_file(kept.fd)
             taken, after = time.monotonic_ns(), os.fstat(kept.fd)
         except OSError as error:
             raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name) from error
         if _written(after) != _written(now) or after.st_mtime_ns > latest:
             raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
-        self._digests.remember(after, digest, time.time_ns())
+        self._digests.remember(after, digest, began, writers)
         mtime = now.st_mtime_ns if change.times == GIVEN else -1
         output = Output(b"f", name, now.st_mode & 0o7777, digest, mtime)
         return output, Glance(kept, after, taken)
@@ -785,12 +787,7 @@ class Conditions:
                     raise _Unknowable(Reason.UNSUPPORTED, f"{_text(name)} has other names")
                 if now.st_uid != execution.uid:
                     raise _Unknowable(Reason.UNSUPPORTED, f"owner of {name!r}")
-                digest = self._blobs.put_file(name)
-                after = os.lstat(name)
-                if version_of(after) != version_of(now):
-                    raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
-                self._digests.remember(after, digest, time.time_ns())
-                return Output(b"f", name, mode, digest, mtime)
+                return Output(b"f", name, mode, self._stored(name, now), mtime)
             if form == S_IFLNK:
                 return Output(b"l", name, 0o777, os.readlink(name), mtime)
         except OSError as error:
@@ -798,6 +795,19 @@ class Conditions:
         if form == S_IFIFO:
             return Output(b"p", name, mode)
         raise _Unknowable(Reason.UNSUPPORTED, f"{name!r} is a socket or device")
+
+    def _stored(self, name: bytes, now: os.stat_result) -> bytes:
+        """Digest of a regular file that is as in `now`, once it is stored.  Raises OSError."""
+        file = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            writers, began = has_writers(file), time.time_ns()
+            digest = self._blobs.put_file(file)
+            if version_of(os.fstat(file)) != version_of(now):
+                raise _Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
+        finally:
+            os.close(file)
+        self._digests.remember(now, digest, began, writers)
+        return digest
 
     def _refuse_acl(self, name: bytes, file: bytes | int) -> None:
         if name in self._context.with_acl and b"system.posix_acl_access" in _xattrs(file):

@@ -162,9 +162,16 @@ class DigestCache:
         digest = self._memory.get(version)
         return self._stored(version) if digest is None else digest
 
-    def remember(self, st: os.stat_result, digest: Digest, hashed_ns: int) -> None:
-        """Keeps a digest found elsewhere: taken at `hashed_ns` (time.time_ns), `st` from after."""
-        if _lasts(st, hashed_ns) and self._kind(st.st_dev) != MADE_UP:
+    def remember(
+        self, st: os.stat_result, digest: Digest, read_ns: int, writers: bool | None
+    ) -> None:
+        """Keeps a digest found elsewhere, of a file whose content has not changed from a look at
+        its times to one that gave `st`.
+
+        In between came, in that order, `has_writers`, the time `read_ns` (time.time_ns), and
+        reading all of it.
+        """
+        if self._is_sure(st, read_ns, writers) and self._kind(st.st_dev) != MADE_UP:
             self._keep(stamp(st), digest)
 
     def flush(self) -> None:
@@ -217,13 +224,18 @@ class DigestCache:
             synchronise(fd)
         if size != st.st_size or stamp(os.fstat(fd)) != key:
             raise OSError(errno.ESTALE, "changed while it was read")
-        if size and not writers and (_lasts(st, now) or (writers is False and self._is_exact(st))):
+        if size and self._is_sure(st, now, writers):
             self._keep(key, digest)
         return digest
 
-    def _is_exact(self, st: os.stat_result) -> bool:
-        """Whether any change of a regular file since `st` shows in its times, however soon."""
-        return self._kind(st.st_dev) == EXACT and not is_coarse(st.st_ctime_ns) and are_exact()
+    def _is_sure(self, st: os.stat_result, read_ns: int, writers: bool | None) -> bool:
+        """Whether any change of a regular file since it was read will show in its times."""
+        if writers:
+            return False
+        if _lasts(st, read_ns):
+            return True
+        exact = self._kind(st.st_dev) == EXACT and not is_coarse(st.st_ctime_ns) and are_exact()
+        return exact and writers is False
 
     def _hash_large(self, fd: int) -> tuple[int, Digest]:
         if self._buffer is None:

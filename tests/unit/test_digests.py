@@ -195,10 +195,11 @@ def test_a_fifo_does_not_block(tmp_path: Path, counters: Counters) -> None:
 def test_a_digest_found_elsewhere(tmp_path: Path, counters: Counters) -> None:
     st = old_file(tmp_path / "f", b"data")
     cache = DigestCache(None, counters)
-    cache.remember(st, b"d" * 16, st.st_ctime_ns + RACY_NS)
+    cache.remember(st, b"d" * 16, st.st_ctime_ns + RACY_NS, None)
+    cache.remember(st, b"d" * 16, st.st_ctime_ns + RACY_NS + 1, True)
     assert cache.file_digest(bytes(tmp_path / "f"), st) != b"d" * 16
     cache = DigestCache(None, counters)
-    cache.remember(st, b"d" * 16, st.st_ctime_ns + RACY_NS + 1)
+    cache.remember(st, b"d" * 16, st.st_ctime_ns + RACY_NS + 1, None)
     assert cache.file_digest(bytes(tmp_path / "f"), st) == b"d" * 16
 
 
