@@ -526,24 +526,12 @@ class Conditions:
         name = observation.name
         if name in execution.changes or execution.end is None:
             return  # its own changes are no surprise to it
-        changed = self._history.changed(name, observation.ts, execution.end)
-        if stamp.writers and not changed:  # writes through an open descriptor are not told
-            changed = not self._is_now(execution, observation, stamp)
-        if changed:
+        if stamp.writers:  # writes through an open descriptor are not told, nor are mappings
+            text = f"{_text(name)}, which somebody else had open for writing"
+            raise _Unknowable(Reason.INPUT_CHANGED, text)
+        if self._history.changed(name, observation.ts, execution.end):
             raise _Unknowable(Reason.INPUT_CHANGED, name)
         execution.opened_inputs.append((name, stamp))
-
-    def _is_now(self, execution: Execution, observation: Observation, stamp: Stamp) -> bool:
-        """Whether a file is the version that was seen, now that its reader has ended."""
-        with contextlib.suppress(OSError):
-            now = os.stat(observation.place)
-            if stamp.same_version(now, attributes_changed=False):
-                return True
-        found = self._kept_digest(stamp)
-        if found is None or found.glance is None:
-            return False
-        execution.kept_inputs.append((found.glance, observation.name, observation.ts))
-        return True
 
     def _is_still(self, name: bytes, stamp: Stamp) -> bool:
         """Whether nobody outside the tree has changed a file since it was looked at."""

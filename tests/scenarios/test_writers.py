@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import threading
 import time
 
 import pytest
@@ -11,6 +12,9 @@ from tests.lib.differential import SETTLE_SECONDS, Bench
 from tests.lib.launch import Stdio
 
 pytestmark = pytest.mark.root
+
+_LARGE = 65 << 20
+"""Above `_EAGER_BYTES` of pcache/observe/conditions.py."""
 
 
 def test_mapped(bench: Bench) -> None:
@@ -28,3 +32,26 @@ def test_mapped(bench: Bench) -> None:
         mapped[:] = b"two\n"
         done = bench.launcher.replay(*arguments)
         assert (done.stdout, done.counters["hits"]) == (b"two\n", 0)
+
+
+def test_mapped_while_it_is_read(bench: Bench) -> None:
+    """It is so large that its digest is taken when its reader has ended."""
+    file = bench.directory / "a"
+    with file.open("w+b") as opened:
+        opened.truncate(_LARGE)
+        with mmap.mmap(opened.fileno(), 0) as mapped:
+            mapped[-4:] = b"one\n"
+            time.sleep(SETTLE_SECONDS)
+            script = "tail -c 4 a; : >read; sleep 1"
+            arguments = (("sh", "-c", script), bench.directory, bench.env, Stdio())
+
+            def store() -> None:
+                while not (bench.directory / "read").exists():
+                    time.sleep(0.01)
+                mapped[-4:] = b"two\n"
+
+            storing = threading.Thread(target=store)
+            storing.start()
+            assert bench.launcher.trace(*arguments).stdout == b"one\n"
+            storing.join()
+            assert bench.launcher.replay(*arguments).stdout == b"two\n"
