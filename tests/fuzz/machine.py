@@ -194,7 +194,7 @@ class Project:
             )
             oracle.judge(root, " ".join(words), programs, result.decisions)
         if verb in ("run", "trace"):
-            oracle.recorded(" ".join(words), root, programs, result.refused)
+            oracle.recorded(" ".join(words), root, programs, result.refused, verb == "trace")
         if faults:
             text = "\n".join(line.text for line in self.script)
             raise AssertionError(

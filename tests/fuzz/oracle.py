@@ -204,10 +204,16 @@ class Oracle:
         root: Key,
         programs: Iterable[tuple[str, Key]],
         refused: Mapping[str, str],
+        passive: bool,
     ) -> None:
-        """The script was run under the recorder, which may have given reasons not to record."""
+        """The script was run under the recorder, which may have given reasons not to record.
+
+        A passive one (`trace`) cannot look at what programs are going to replace before they do, so
+        what it had to refuse counts for nothing: the rate is that of `run` and `replay`.
+        """
         for program, key in [(command, root), *programs]:
-            self._seen[key] = refused.get(program, "")
+            if not (passive and program in refused):
+                self._seen[key] = refused.get(program, "")
 
     @property
     def rate(self) -> float:
