@@ -48,6 +48,7 @@ _PSEUDO_LIMIT = 16 << 20
 _PENDING_LIMIT = 4096
 _SCHEMA = 2
 _DIGEST = 16
+_EMPTY = xxh3_128_digest(b"")
 _INODE = Struct("=QQ")
 _STAMP = Struct("=Qqq")
 
@@ -143,7 +144,10 @@ class DigestCache:
     def settled(self, st: os.stat_result) -> bool:
         """Whether a file has the content it was last found to have for as long as stat(2) says the
         same of it."""
-        return stamp(st) in self._memory and self._kind(st.st_dev) >= ORDINARY
+        kind = self._kind(st.st_dev)
+        if not st.st_size:
+            return kind == EXACT
+        return stamp(st) in self._memory and kind >= ORDINARY
 
     def settled_directory(self, st: os.stat_result, read_ns: int) -> bool:
         """The same for the entries of a directory that was read at `read_ns` (time.time_ns)."""
@@ -158,7 +162,8 @@ class DigestCache:
     def remembered_version(self, version: tuple[int, int, int, int, int]) -> Digest | None:
         """The same for a state that may be gone by now, in the form of `stamp`."""
         if not version[2]:
-            return None  # made up by a file system that is not known to, or read in no time
+            # Elsewhere it may be made up by a file system that is not known to.
+            return _EMPTY if self._kind(version[0]) == EXACT else None
         digest = self._memory.get(version)
         return self._stored(version) if digest is None else digest
 

@@ -129,8 +129,20 @@ def test_a_change_that_the_times_do_not_show_is_seen(tmp_path: Path, counters: C
     cache.close()
 
 
+def test_an_empty_file_need_not_be_read(tmp_path: Path, counters: Counters) -> None:
+    """Not even one that is gone: what its reader saw is known all the same."""
+    file = tmp_path / "f"
+    file.touch()
+    st = file.stat()
+    cache = DigestCache(None, counters)
+    assert cache.file_digest(bytes(file), st) == xxhash.xxh3_128_digest(b"")
+    assert cache.settled(st)
+    assert cache.remembered_version(digests.stamp(st)) == xxhash.xxh3_128_digest(b"")
+    assert counters["files hashed"] == 0
+
+
 @pytest.mark.root
-def test_an_empty_file_is_read_each_time(
+def test_what_seems_empty_is_read_each_time_where_sizes_are_made_up(
     tmp_path: Path, counters: Counters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody knows all file systems that say 0 whatever is in a file."""
