@@ -12,7 +12,7 @@ import time
 
 from pcache.codec import DamagedRow, pack, unpack
 from pcache.rules import DEFAULT, Policy, Rule
-from pcache.stamps import latest_ns
+from pcache.stamps import lasts
 from pcache.store.files import make_private_file
 
 TYPE_CHECKING = False
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 PROJECT_FILE = b".pcache.toml"
 _FORMAT = b"pcache config 4"
 _FIELDS = 9
-_GRAIN_NS = 20_000_000
-"""A file as young as this may change again without its times showing it."""
 
 
 def user_file(user: User) -> bytes:
@@ -75,7 +73,7 @@ def _stamp(path: bytes) -> bytes:
         return b""
     numbers = (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
     now = time.time_ns()
-    if now - latest_ns(st.st_ctime_ns) < _GRAIN_NS:
+    if not lasts(st.st_ctime_ns, now):
         return path + b"\0%d" % now  # like no other
     return path + b"\0%d %d %d %d %d" % numbers
 

@@ -266,17 +266,14 @@ class Supervisor:
         plan = self._decider.decide(task.call, task.fds)
         if plan is None:
             if self._observer is not None:
-                try:
-                    self._observer.missed(task, monotonic_ns())
-                except Exception as error:
-                    self._failed(error)
+                self._tell(self._observer.missed, task, monotonic_ns())
             return None
         try:
             task.check_surroundings()
         except Exception as error:
             plan.abandon()
             self._decider.unused(plan.wall_ns)
-            self._tell_ran(task, plan, began_ns, str(error))
+            self._came_to_nothing(task, plan, began_ns, str(error))
             raise
         return Job(self._listener, id, task, plan, self._killable, began_ns)
 
@@ -345,8 +342,11 @@ class Supervisor:
         try:
             if error is None:
                 self.applied += 1
+                if self._observer is not None:
+                    self._tell(self._observer.hit, job.task, job.plan, job.began_ns, job.ended_ns)
             elif isinstance(error, Gone):
                 self._collected(job, error.status)
+                self._came_to_nothing(job.task, job.plan, job.began_ns, "it died meanwhile")
             else:
                 # EPIPE, ENOSPC, a task that is traced now: let the real program meet it.
                 if not isinstance(error, (OSError, PcacheError)):
@@ -354,28 +354,21 @@ class Supervisor:
                 self._give_up(job)
                 if self._decider is not None:
                     self._decider.unused(job.plan.wall_ns)
-            if error is None:
-                self._tell_hit(job)
-            else:
-                why = "it died meanwhile" if isinstance(error, Gone) else str(error)
-                self._tell_ran(job.task, job.plan, job.began_ns, why)
+                self._came_to_nothing(job.task, job.plan, job.began_ns, str(error))
             job.close()
         except Exception as problem:
             self._failed(problem)
 
-    def _tell_hit(self, job: Job) -> None:
+    def _came_to_nothing(self, task: Task, plan: Plan, began_ns: int, why: str) -> None:
+        """Tell of a hit that did not become one."""
         if self._observer is not None:
-            try:
-                self._observer.hit(job.task, job.plan, job.began_ns, job.ended_ns)
-            except Exception as problem:
-                self._failed(problem)
+            self._tell(self._observer.ran, task, plan, began_ns, monotonic_ns(), why)
 
-    def _tell_ran(self, task: Task, plan: Plan, began_ns: int, why: str) -> None:
-        if self._observer is not None:
-            try:
-                self._observer.ran(task, plan, began_ns, monotonic_ns(), why)
-            except Exception as problem:
-                self._failed(problem)
+    def _tell(self, report: Callable[..., None], *what: object) -> None:
+        try:
+            report(*what)
+        except Exception as problem:
+            self._failed(problem)
 
     def _give_up(self, job: Job) -> None:
         if job.stopped:

@@ -85,6 +85,12 @@ def _version(stamp: Stamp) -> tuple[int, int, int, int]:
     return stamp.st_ino, stamp.st_size, stamp.st_mtime_ns, stamp.st_ctime_ns
 
 
+def _device(name: bytes) -> int:
+    """As stat(2) gives it, which on some file systems is another number than the kernel's own: a
+    file is usually where its directory is.  Raises OSError."""
+    return os.stat(posixpath.dirname(name)).st_dev
+
+
 class _Digested(NamedTuple):
     """A digest, when it was taken (CLOCK_MONOTONIC ns), and how if not by the file's name.
 
@@ -577,10 +583,7 @@ class Conditions:
         """Digest of a version that is gone, if it was taken while it was there: in an earlier
         recording, or when a replay looked at it."""
         with contextlib.suppress(OSError):
-            # The kernel's number of the device is another one than stat(2) gives on some file
-            # systems; a file is usually where its directory is.
-            device = os.stat(posixpath.dirname(name)).st_dev
-            return self._digests.remembered_version((device, *_version(stamp)))
+            return self._digests.remembered_version((_device(name), *_version(stamp)))
         return None
 
     def _earlier_attributes(
@@ -595,9 +598,8 @@ class Conditions:
         if self._history.touched(read.name, first, last):
             return None
         with contextlib.suppress(OSError):
-            device = os.stat(posixpath.dirname(read.name)).st_dev
-            version = (read.stamp.st_mode, device, *_version(read.stamp))
-            return self._digests.values.get((Kind.XATTRS, *version))
+            identity = (read.stamp.st_mode, _device(read.name), *_version(read.stamp))
+            return self._digests.values.get((Kind.XATTRS, *identity))
         return None
 
     def _trust(self, observation: Observation, stamp: Stamp) -> None:

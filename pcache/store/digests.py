@@ -23,7 +23,7 @@ from struct import error as struct_error
 from xxhash import xxh3_64_digest, xxh3_128, xxh3_128_digest
 
 from pcache.filesystems import EXACT, LAGGING, MADE_UP, ORDINARY, devices, synchronise
-from pcache.stamps import are_exact, is_coarse, latest_ns
+from pcache.stamps import are_exact, is_coarse, lasts
 from pcache.store.files import Lock, make_private_file
 from pcache.store.sqlite import DatabaseError, OperationalError, connect
 from pcache.store.writers import has_writers
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
 
     from pcache.counters import Counters
     from pcache.model import Digest
-
-RACY_NS = 20_000_000
-"""A change this close to an earlier one may not show in the times: the kernel's tick is up to 10 ms
-(CONFIG_HZ=100), measured to be safe from 10 ms on with 4 ms ticks."""
 
 CHUNK = 1 << 20
 """Bytes read at once from large files."""
@@ -151,7 +147,7 @@ class DigestCache:
 
     def settled_directory(self, st: os.stat_result, read_ns: int) -> bool:
         """The same for the entries of a directory that was read at `read_ns` (time.time_ns)."""
-        return _lasts(st, read_ns) and self._kind(st.st_dev) == EXACT
+        return lasts(st.st_ctime_ns, read_ns) and self._kind(st.st_dev) == EXACT
 
     def _remembered(self, key: tuple[int, int, int, int, int]) -> Digest | None:
         digest = self.remembered_version(key)
@@ -237,7 +233,7 @@ class DigestCache:
         """Whether any change of a regular file since it was read will show in its times."""
         if writers:
             return False
-        if _lasts(st, read_ns):
+        if lasts(st.st_ctime_ns, read_ns):
             return True
         exact = self._kind(st.st_dev) == EXACT and not is_coarse(st.st_ctime_ns) and are_exact()
         return exact and writers is False
@@ -338,11 +334,6 @@ class DigestCache:
         if path is not None and not isinstance(error, OperationalError):
             self._path = path
             self._mend(path)
-
-
-def _lasts(st: os.stat_result, read_ns: int) -> bool:
-    """Whether changes of what was read at `read_ns` (time.time_ns) are sure to show in times."""
-    return read_ns - latest_ns(st.st_ctime_ns) > RACY_NS
 
 
 def _sealed(key: tuple[int, int, int, int, int], digest: Digest) -> bytes:

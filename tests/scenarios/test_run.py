@@ -121,6 +121,8 @@ def test_listing_by_a_hit(bench: Bench) -> None:
         "truncate -s 3 a",
         "tee -a a <b >c",
         "cd d; truncate -s 1 x",
+        "sed -i s/1/3/ a",
+        ": >a; sed -i s/1/3/ a",
     ],
 )
 def test_what_is_told_to_be_changed_in_place(bench: Bench, command: str) -> None:

@@ -16,7 +16,7 @@ from pcache.descriptors import FdView, OwnFds
 from pcache.facts import Facts, replaceable_path
 from pcache.fingerprint import weak_fingerprint
 from pcache.model import Call, Fact, Kind, Outcome, Output, Record
-from pcache.store.digests import RACY_NS
+from pcache.stamps import RACY_NS
 from pcache.store.index import NONDETERMINISTIC, STORED, Store
 from tests.unit.stores import make_call
 

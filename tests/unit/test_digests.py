@@ -15,9 +15,9 @@ import pytest
 import xxhash
 
 from pcache.counters import Counters
-from pcache.stamps import are_exact
+from pcache.stamps import RACY_NS, are_exact
 from pcache.store import digests
-from pcache.store.digests import RACY_NS, DigestCache
+from pcache.store.digests import DigestCache
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pcache.model import Call, Fact, Kind, Outcome, Reason, Record, Uncacheable
 from pcache.session.call import Command
 from pcache.session.explain import Explanation
 from pcache.session.words import fact_name, value_text
-from pcache.store.digests import RACY_NS
+from pcache.stamps import RACY_NS
 from pcache.store.index import Store
 
 
