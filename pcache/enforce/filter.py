@@ -2,6 +2,10 @@
 
 Importing pyseccomp costs three times a bare interpreter start, so the exported program is cached.
 A cache that cannot be read, is damaged or cannot be written costs time and nothing else.
+
+A filter that root installs without no_new_privs stays on set-user-ID programs: one that lets
+setuid(2) succeed without effect makes whoever wrote it root.  So a process that is root, or can be
+again, takes nothing from where the user can write, only what root has kept for root.
 """
 
 from __future__ import annotations
@@ -26,6 +30,10 @@ if TYPE_CHECKING:
 _VERSION = 3
 """Changes whenever `build` gives another program for the same rules."""
 _DIGEST_BYTES = 16
+
+ROOT_CACHE = b"/var/cache/pcache"
+"""Where root keeps what it made for itself; nobody else can write there."""
+_WRITABLE_BY_OTHERS = 0o022
 
 # linux/filter.h, linux/seccomp.h (struct seccomp_data), linux/audit.h
 _INSTRUCTION = Struct("=HBBI")
@@ -70,12 +78,8 @@ def load_refusals(sandbox: Sandbox, directory: bytes, native: bool) -> bytes:
 
 def _cached(directory: bytes, key: object, make: Callable[[], bytes]) -> bytes:
     name = xxhash.xxh3_64_hexdigest(repr((_VERSION, key)).encode())
-    path = directory + b"/filter-" + name.encode() + b".bpf"
-    try:
-        with open(path, "rb", buffering=0) as file:
-            stored = file.readall()
-    except OSError:
-        stored = b""
+    kept = b"filter-" + name.encode() + b".bpf"
+    stored = recall(directory, kept)
     digest, program = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
     if program and xxhash.xxh3_128_digest(program) == digest:
         return program
@@ -87,7 +91,7 @@ def _cached(directory: bytes, key: object, make: Callable[[], bytes]) -> bytes:
             f"cannot build the seccomp filter: {error.strerror}",
             "seccomp may be forbidden here: `pcache doctor` tells what mends it",
         ) from error
-    keep(path, xxhash.xxh3_128_digest(program) + program)
+    keep(directory, kept, xxhash.xxh3_128_digest(program) + program)
     return program
 
 
@@ -175,13 +179,39 @@ def passing(exceptions: Sequence[Passing], program: bytes) -> bytes:
     return before + program
 
 
-def keep(path: bytes, data: bytes) -> None:
-    """Write a small file in one step, or not at all."""
-    temporary = b"%b.%d" % (path, os.getpid())
+def recall(directory: bytes, name: bytes) -> bytes:
+    """What `keep` wrote; empty where there is nothing, or nothing to be trusted."""
+    privileged = os.getuid() == 0
+    path = os.path.join(ROOT_CACHE if privileged else directory, name)
     try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb", buffering=0) as file:
+            status = os.fstat(fd)
+            if privileged and (status.st_uid != 0 or status.st_mode & _WRITABLE_BY_OTHERS):
+                return b""
+            return file.readall()
+    except OSError:
+        return b""
+
+
+def keep(directory: bytes, name: bytes, data: bytes) -> None:
+    """Write a small file in one step, or not at all: in `directory`, or for root in `ROOT_CACHE`,
+    where everybody may read it."""
+    user, privileged = os.geteuid(), os.getuid() == 0
+    try:
+        if privileged:
+            os.seteuid(0)
+            directory = ROOT_CACHE
+            os.makedirs(directory, mode=0o755, exist_ok=True)
+        path = os.path.join(directory, name)
+        temporary = b"%b.%d" % (path, os.getpid())
+        mode = 0o644 if privileged else 0o600
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with open(fd, "wb") as file:
             file.write(data)
         os.rename(temporary, path)
     except OSError:
         return
+    finally:
+        if privileged:
+            os.seteuid(user)

@@ -59,6 +59,8 @@ class Habits:
     def decode(cls, text: bytes) -> Habits:
         """Raises ValueError."""
         kind, *words = text.split(b" ")
+        if kind not in (b"+", b"-"):
+            raise ValueError("not what `encode` writes")
         numbers = [int(word) for word in words]
         loader = None
         if kind == b"+":
@@ -69,18 +71,17 @@ class Habits:
 
 
 def learn(directory: bytes, rules: tuple[Rule, ...]) -> Habits:
-    """Found by watching one program start, and kept in `directory` for as long as the loader is the
-    same file.  After any failure nothing is known."""
+    """Found by watching one program start, and kept (see `filter.keep`) for as long as the loader
+    is the same file.  After any failure nothing is known."""
     try:
         st = os.stat(_LOADER)
         stamp = (_FORMAT, rules, st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns)
-        path = directory + b"/habits-" + xxhash.xxh3_64_hexdigest(repr(stamp).encode()).encode()
+        name = b"habits-" + xxhash.xxh3_64_hexdigest(repr(stamp).encode()).encode()
         try:
-            with open(path, "rb", buffering=0) as file:
-                return Habits.decode(file.readall())
-        except (OSError, ValueError):
+            return Habits.decode(filter.recall(directory, name))
+        except ValueError:
             habits = _watch(filter.load(rules, directory))
-        filter.keep(path, habits.encode())
+        filter.keep(directory, name, habits.encode())
         return habits
     except (OSError, Refused):
         return Habits()

@@ -203,17 +203,18 @@ def _install(program: bytes, killable: bool) -> tuple[int, bool]:
 
 def _permitted(program: bytes, flags: int) -> int:
     # CAP_SYS_ADMIN can do it without giving up what setuid programs are for, and a root that acts
-    # as another user has it for the asking.
+    # as another user has it for the asking.  Whoever is not root never does: their programs come
+    # from a file that they can write (`filter.recall`).
     user = os.geteuid()
-    try:
-        if os.getuid() == 0:
+    if os.getuid() == 0:
+        try:
             os.seteuid(0)
-        return syscalls.install_filter(program, flags)
-    except OSError as error:
-        if error.errno != errno.EACCES:
-            raise
-    finally:
-        os.seteuid(user)
+            return syscalls.install_filter(program, flags)
+        except OSError as error:
+            if error.errno != errno.EACCES:
+                raise
+        finally:
+            os.seteuid(user)
     syscalls.set_no_new_privs()
     return syscalls.install_filter(program, flags)
 

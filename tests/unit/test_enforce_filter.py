@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import xxhash
 
 from pcache.enforce import filter, habits
 from pcache.enforce.intercept import Entry, Execve, interception
@@ -14,6 +16,12 @@ from pcache.enforce.sandbox import DEFAULT
 from tests.unit.enforce_lab import Lab
 
 INSTRUCTION = 8
+
+
+@pytest.fixture(autouse=True)
+def root_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where root would keep what it made, as well as everybody else."""
+    monkeypatch.setattr(filter, "ROOT_CACHE", bytes(tmp_path))
 
 
 @pytest.mark.parametrize("place", [Entry, Execve])
@@ -34,8 +42,9 @@ def test_damaged_cache_is_replaced(tmp_path: Path) -> None:
         assert stored.read_bytes() == good
 
 
-def test_without_a_place_for_the_cache(tmp_path: Path) -> None:
-    nowhere = bytes(tmp_path / "nothing")
+def test_without_a_place_for_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = b"/proc/nothing"
+    monkeypatch.setattr(filter, "ROOT_CACHE", nowhere)
     assert filter.load(Entry.rules, nowhere) == filter.build(Entry.rules)
 
 
@@ -48,6 +57,7 @@ def test_cached_filter_needs_no_pyseccomp(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "from pcache.enforce import filter, intercept\n"
+        f"filter.ROOT_CACHE = {bytes(tmp_path)!r}\n"
         f"filter.load(intercept.Entry.rules, {bytes(tmp_path)!r})\n"
         "print('pyseccomp' in sys.modules)\n"
     )
@@ -58,6 +68,27 @@ def test_cached_filter_needs_no_pyseccomp(tmp_path: Path) -> None:
         for _ in range(2)
     ]
     assert printed == ["True\n", "False\n"]
+
+
+@pytest.mark.root
+def test_root_takes_only_what_is_roots(tmp_path: Path) -> None:
+    """Not from the directory it is told, nor a file that somebody else owns or can write."""
+    told, kept = tmp_path / "told", tmp_path
+    told.mkdir()
+    program = filter.load(Entry.rules, bytes(told))
+    assert not list(told.iterdir())
+    [stored] = kept.glob("filter-*")
+    planted = xxhash.xxh3_128_digest(b"planted!") + b"planted!"
+    stored.write_bytes(planted)
+    stored.chmod(0o646)
+    assert filter.load(Entry.rules, bytes(told)) == program
+    stored.write_bytes(planted)
+    os.chown(stored, 65534, 65534)
+    assert filter.load(Entry.rules, bytes(told)) == program
+    aside = stored.rename(told / stored.name)
+    aside.write_bytes(planted)
+    stored.symlink_to(aside)
+    assert filter.load(Entry.rules, bytes(told)) == program
 
 
 def test_one_stop_for_each_start(lab: Lab) -> None:
