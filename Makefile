@@ -6,7 +6,7 @@ export PREFIX
 PYTHON := .venv/bin/python
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
-STOCK_TESTS ?= tests/observe
+STOCK_TESTS ?= tests/unit/probes tests/unit/observe
 
 .PHONY: help install dev demo test test-slow test-stock-kernel lint bench bench-reference bench-full uninstall clean
 

@@ -127,13 +127,13 @@ class Kind:
     LTIMES: Final = b"T"
     """The same without following a final symbolic link."""
     ORDER: Final = b"m"
-    """Several paths (`pcache.facts.order_path`): which of them are newer than which, only for
+    """Several paths (`pcache.memo.facts.order_path`): which of them are newer than which, only for
     programs configured `mtime_order`."""
     FD: Final = b"f"
     """The path is a decimal descriptor number: its kind, as in `Call.fds`."""
     TRAIT: Final = b"P"
     """The path is `affinity`, `groups`, `policy` or `priority`: what the process was handed down
-    (`pcache.descriptors.FdView.trait`), where it has asked."""
+    (`pcache.linux.descriptors.FdView.trait`), where it has asked."""
     XATTRS: Final = b"X"
     """The names of the extended attributes, following links."""
     LXATTRS: Final = b"Y"
@@ -151,7 +151,7 @@ Key = tuple[bytes, bytes]
 
 
 class Fact(_Record):
-    """A key with the value it had: see `pcache.facts.Facts.evaluate` for the forms of values."""
+    """A key with the value it had: see `pcache.memo.facts.Facts.evaluate` for its forms."""
 
     __slots__ = ("kind", "path", "value")
 

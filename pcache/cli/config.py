@@ -68,8 +68,8 @@ def run(args: list[str]) -> int:
     _, rest = parse(args, {})
     if rest != ["show"]:
         raise UsageError("config does one thing: show", "usage: pcache config show")
-    from pcache import config, configfile
-    from pcache.user import User
+    from pcache.linux.user import User
+    from pcache.settings import config, configfile
 
     user, cwd = User.current(), os.getcwdb()
     for line in _defaults():
@@ -86,25 +86,25 @@ def run(args: list[str]) -> int:
 
 
 def _defaults() -> Iterator[str]:
-    from pcache import policy
+    from pcache.settings import defaults
+    from pcache.settings.units import size_text
     from pcache.store.gc import DEFAULT_MAX_SIZE
-    from pcache.units import size_text
 
     yield f'max_size = "{size_text(DEFAULT_MAX_SIZE)}"   default'
     yield "compress = true   default: contents take less than half of the room"
     yield "base_dir = none   default: what is recorded in one directory is of no use in another"
     yield 'sandbox: deny = ["io_uring"]   default: what it does to files cannot be observed'
     yield "*: cache_failures = true   default: a failure is a result like another"
-    for name, reason in policy.IGNORED_ENVIRONMENT:
+    for name, reason in defaults.IGNORED_ENVIRONMENT:
         yield f'*: ignore_env = ["{name.decode()}"]   default: {reason}'
-    for name, reason in policy.MAKE_FLAGS:
+    for name, reason in defaults.MAKE_FLAGS:
         yield f"*: variable {name.decode()} counts in part   default: {reason}"
-    for name, reason in policy.NEVER_CACHED:
+    for name, reason in defaults.NEVER_CACHED:
         yield f'{name.decode()}: never_cache = "itself"   default: {reason}'
-    for name, options, reason in policy.STRICT:
+    for name, options, reason in defaults.STRICT:
         given = f" with {b' '.join(options).decode()}" if options else ""
         yield f"{name.decode()}{given}: strict = true   default: {reason}"
-    for name, reason in policy.MTIME_ORDER:
+    for name, reason in defaults.MTIME_ORDER:
         yield f"{name.decode()}: mtime_order = true   default: {reason}"
 
 

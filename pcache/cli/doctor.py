@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from pcache import checks
 from pcache.cli.options import parse
+from pcache.doctor import checks
 from pcache.errors import UsageError
 
 SUMMARY = "check whether this machine can trace and replay, and say what mends it"

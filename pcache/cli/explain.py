@@ -40,9 +40,9 @@ def run(args: list[str]) -> int:
     _, words = parse(args, {})
     if not words:
         raise UsageError("no command to explain", "usage: pcache explain COMMAND [ARG...]")
-    from pcache.session.call import Command
-    from pcache.session.explain import explain
-    from pcache.user import User
+    from pcache.linux.user import User
+    from pcache.session.steps.command import Command
+    from pcache.session.verbs.explain import explain
 
     command = Command([os.fsencode(word) for word in words])
     explanation = explain(command, User.current())

@@ -50,10 +50,10 @@ def run(args: list[str]) -> int:
     options, rest = parse(args, _OPTIONS)
     if rest:
         raise UsageError(f"gc takes no argument: {rest[0]!r}")
-    from pcache import config, units
+    from pcache.linux.user import User
+    from pcache.settings import config, units
     from pcache.store.gc import DEFAULT_MAX_SIZE, Collector
     from pcache.store.index import Store
-    from pcache.user import User
 
     user = User.current()
     policy = config.load(user, os.getcwdb())

@@ -86,7 +86,7 @@ def run(args: list[str]) -> int:
             raise UsageError("--check stops executions at their entry only")
         return _check(words, json, options)
 
-    from pcache.session.replay import replay
+    from pcache.session.verbs.replay import replay
 
     return replay(
         words,
@@ -101,9 +101,9 @@ def run(args: list[str]) -> int:
 
 def _check(words: list[bytes], json: str | None, options: Mapping[str, str | bool]) -> int:
     from pcache.cli.trace import ring_bytes
-    from pcache.session.check import Check
-    from pcache.session.probes import Probes
-    from pcache.session.recorded import Options
+    from pcache.session.steps.load_probes import Probes
+    from pcache.session.steps.record import Options
+    from pcache.session.verbs.check import Check
 
     return Check(
         words,

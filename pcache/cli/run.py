@@ -61,16 +61,16 @@ def run(args: list[str]) -> int:
     words = [os.fsencode(word) for word in command]
     json = None if "json" not in options else str(options["json"])
     if os.geteuid() != 0:
-        from pcache.session.ending import say
-        from pcache.session.replay import replay
+        from pcache.session.steps.finish import say
+        from pcache.session.verbs.replay import replay
 
         say("pcache: recording needs root; what is recorded already is replayed")
         say("pcache: to record as well: sudo pcache run ...")
         quiet, timing = bool(options.get("quiet")), bool(options.get("timing"))
         return replay(words, quiet=quiet, json=json, sandbox=sandbox_of(options), timing=timing)
-    from pcache.session.probes import Probes
-    from pcache.session.recorded import Options
-    from pcache.session.run import Run
+    from pcache.session.steps.load_probes import Probes
+    from pcache.session.steps.record import Options
+    from pcache.session.verbs.run import Run
 
     return Run(
         words,

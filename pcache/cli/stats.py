@@ -33,9 +33,9 @@ def run(args: list[str]) -> int:
     options, rest = parse(args, {"--json": "json"})
     if rest:
         raise UsageError(f"stats takes no argument: {rest[0]!r}")
+    from pcache.linux.user import User
     from pcache.store.index import Store
     from pcache.store.inspect import statistics
-    from pcache.user import User
 
     directory = User.current().store_dir
     try:

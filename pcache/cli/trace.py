@@ -60,12 +60,12 @@ def run(args: list[str]) -> int:
             "no command to trace", "usage: sudo pcache trace [OPTION...] COMMAND [ARG...]"
         )
     sandbox = sandbox_of(options)
-    from pcache.session.probes import Probes
+    from pcache.session.steps.load_probes import Probes
 
     probes = Probes(ring_bytes(options.get("ring-size")))
     probes.start()  # the kernel works on them while Python imports the rest
-    from pcache.session.recorded import Options
-    from pcache.session.trace import Trace
+    from pcache.session.steps.record import Options
+    from pcache.session.verbs.trace import Trace
 
     json = options.get("json")
     try:

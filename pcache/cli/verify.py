@@ -52,8 +52,8 @@ def run(args: list[str]) -> int:
         raise UsageError(f"verify takes no argument: {rest[0]!r}")
     share = _share(str(options["rerun"])) if "rerun" in options else 0.0
 
-    from pcache.session.verify import verify
-    from pcache.user import User
+    from pcache.linux.user import User
+    from pcache.session.verbs.verify import verify
 
     verification = verify(User.current(), share)
     if not options.get("quiet"):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 
-from pcache.enforce import filter, habits
+from pcache.enforce import filter, startup
 from pcache.enforce import task as tasks
 from pcache.enforce.filter import Rule
 from pcache.enforce.loader import Loader
@@ -75,7 +75,7 @@ class Entry:
         self._loader: Loader | None = None
 
     def program(self, directory: bytes, sandbox: Sandbox = DEFAULT) -> bytes:
-        known = habits.learn(directory, self.rules)
+        known = startup.learn(directory, self.rules)
         self._loader = known.loader
         return filter.passing(known.passing, filter.load(self.rules + sandbox.rules, directory))
 

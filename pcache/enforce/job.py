@@ -5,18 +5,18 @@ from __future__ import annotations
 import errno
 import os
 
-from pcache.core import would_dump
 from pcache.enforce import overwrite, tracee
 from pcache.enforce.notify import Listener
 from pcache.enforce.streams import Stream
 from pcache.enforce.task import Task
+from pcache.linux.coredump import would_dump
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
     class Plan(Protocol):
-        """`pcache.restore.Plan` as far as it is used here."""
+        """`pcache.memo.restore.Plan` as far as it is used here."""
 
         @property
         def status(self) -> int: ...

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pcache.enforce.filter import Rule
-    from pcache.rules import Policy
+    from pcache.settings.rules import Policy
 
 _AF_UNIX = 1
 SYS_GETRANDOM = 318

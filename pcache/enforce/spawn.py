@@ -9,7 +9,7 @@ import os
 from pcache.enforce import filter, signals, syscalls
 from pcache.enforce.guardian import Guardian
 from pcache.enforce.notify import Listener
-from pcache.enforce.rehearsal import Forbidden, rehearse
+from pcache.enforce.preflight import Forbidden, check_permitted
 from pcache.enforce.sandbox import DEFAULT, Sandbox
 from pcache.enforce.tracee import Gone
 from pcache.errors import EnvironmentProblem, Nested, Refused
@@ -112,7 +112,7 @@ def spawn(
     guardian = None
     try:
         listener, killable = _take_over(ours)
-        id = rehearse(listener, number, killable, decides)
+        id = check_permitted(listener, number, killable, decides)
         guardian = Guardian(listener, sandbox.errors)
         guardian.handling(id)
         # Only now: without a guardian, our death would have left the command with a dead filter.

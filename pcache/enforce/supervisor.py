@@ -20,7 +20,7 @@ from pcache.enforce.spawn import Spawned
 from pcache.enforce.task import Task, Unreadable
 from pcache.enforce.tracee import Gone
 from pcache.errors import PcacheError
-from pcache.rules import DEFAULT
+from pcache.settings.rules import DEFAULT
 from pcache.timing import UNTIMED
 
 TYPE_CHECKING = False
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    from pcache.descriptors import FdView
     from pcache.enforce.background import Background
     from pcache.enforce.intercept import Interception
     from pcache.enforce.job import Plan
     from pcache.enforce.observer import Observer
+    from pcache.linux.descriptors import FdView
     from pcache.model import Call
-    from pcache.rules import Policy
+    from pcache.settings.rules import Policy
     from pcache.timing import Timing
 
     class Decider(Protocol):
-        """`pcache.decide.Decider` as far as it is used here."""
+        """`pcache.memo.decide.Decider` as far as it is used here."""
 
         @property
         def last_miss(self) -> str: ...
@@ -269,7 +269,7 @@ class Supervisor:
                 self._tell(self._observer.missed, task, monotonic_ns())
             return None
         try:
-            task.check_surroundings()
+            task.check_inherited()
         except Exception as error:
             plan.abandon()
             self._decider.unused(plan.wall_ns)

@@ -11,10 +11,10 @@ import errno
 import os
 from stat import S_ISFIFO, S_ISREG, S_ISSOCK
 
-from pcache import image
-from pcache.descriptors import FdView, has_ended, is_make_job, kind_of, numbers, task_trait
 from pcache.enforce import syscalls
-from pcache.enforce.heirlooms import Heirlooms
+from pcache.enforce.inherited import Inherited
+from pcache.linux import image
+from pcache.linux.descriptors import FdView, has_ended, is_make_job, kind_of, numbers, task_trait
 from pcache.model import Call
 
 AT_FDCWD = (1 << 64) - 100
@@ -75,7 +75,7 @@ class Task:
         """Whether the execve is still to come, and others may wait for it."""
         return self.ip is None
 
-    def check_surroundings(self) -> None:
+    def check_inherited(self) -> None:
         """Raise Unreadable if paths mean other files to the task than to us, or if it was handed
         down something that no call tells of.
 
@@ -86,7 +86,7 @@ class Task:
             raise Unreadable("another root")
         if os.readlink(directory + b"ns/mnt") != _MOUNT_NAMESPACE:
             raise Unreadable("another mount namespace")
-        difference = Heirlooms.difference(directory, self._status)
+        difference = Inherited.difference(directory, self._status)
         if difference:
             raise Unreadable(difference)
 

@@ -1,5 +1,1 @@
-"""Recording: BPF probes, the ring they write to, and what their events mean.
-
-kernel side      btf -> offsets -> program (compile or reload, load, attach) -> ring -> spool
-meaning          events -> executions (process tree) -> effects (per path) -> conditions (records)
-"""
+"""What events mean: executions (process tree), their accesses, their conditions (records)."""

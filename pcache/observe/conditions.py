@@ -16,8 +16,8 @@ import time
 from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_ISREG
 from typing import NamedTuple
 
-from .. import base, fingerprint
-from ..facts import (
+from pcache.linux.stamps import is_coarse, latest_ns
+from pcache.memo.facts import (
     ABSENT,
     Facts,
     content_value,
@@ -27,18 +27,12 @@ from ..facts import (
     names_value,
     replaceable_path,
 )
-from ..model import Call, Fact, Key, Kind, Outcome, Output, Reason, Record, Uncacheable
-from ..rules import DEFAULT, Policy
-from ..stamps import is_coarse, latest_ns
-from ..store.blobs import Blobs
-from ..store.digests import DigestCache
-from ..store.digests import stamp as version_of
-from ..store.writers import has_writers
-from . import configured, pseudo
-from .accesses.context import Context
-from .embedding import Embedding
-from .events import Stamp
-from .executions import (
+from pcache.model import Call, Fact, Key, Kind, Outcome, Output, Reason, Record, Uncacheable
+from pcache.observe import configured, pseudo
+from pcache.observe.accesses.context import Context
+from pcache.observe.captured import CapturedFile, Snapshot
+from pcache.observe.events import Stamp
+from pcache.observe.executions import (
     ATTRIBUTES,
     CREATED,
     GIVEN,
@@ -49,7 +43,14 @@ from .executions import (
     Execution,
     Observation,
 )
-from .kept import Glance, Kept
+from pcache.observe.relocation import BaseDirSearch
+from pcache.settings import base_dir
+from pcache.settings.rules import DEFAULT, Policy
+from pcache.store import fingerprint
+from pcache.store.blobs import Blobs
+from pcache.store.digests import DigestCache
+from pcache.store.digests import stamp as version_of
+from pcache.store.writers import has_writers
 
 _STATES = frozenset(
     {Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.LINK, Kind.RESOLVES}
@@ -99,7 +100,7 @@ class _Digested(NamedTuple):
 
     digest: bytes
     taken: int
-    glance: Glance | None = None
+    glance: Snapshot | None = None
     touched: bool = False
 
 
@@ -156,7 +157,7 @@ class Conditions:
         self._context = context
         self._clock = clock
         self._policy = policy
-        self._embedding = Embedding(policy.base, blobs) if policy.base is not None else None
+        self._base_search = BaseDirSearch(policy.base, blobs) if policy.base is not None else None
         self._kept = context.kept
         self._versions: dict[tuple[bytes, int, int, int, int], _Version] = {}
         """By canonical name and version."""
@@ -167,7 +168,7 @@ class Conditions:
         self._values: dict[Key, tuple[bytes, int]] = {}
         """Values looked up after the fact, and when."""
         self._outputs: dict[
-            tuple[bytes, int, int, int, bytes], tuple[Output, int, Glance | None]
+            tuple[bytes, int, int, int, bytes], tuple[Output, int, Snapshot | None]
         ] = {}
         """Name, changes, older name -> output, when it was looked at, how if not by its name."""
         self._captured: dict[Execution, Record | Uncacheable] = {}
@@ -220,11 +221,11 @@ class Conditions:
         call = call_of(execution)
         facts = self._preconditions(execution)
         outcome = self._outcome(execution)
-        if self._embedding is not None and self._embedding.shows(facts, outcome):
+        if self._base_search is not None and self._base_search.shows(facts, outcome):
             assert execution.end is not None  # _outcome() has seen to it
-            bound = Fact(*base.KEY, self._policy.base_dir)
+            bound = Fact(*base_dir.KEY, self._policy.base_dir)
             # In what contains it, it is so whatever becomes of what it wrote.
-            execution.observe(base.KEY, Observation(execution.end, b"", bound.value))
+            execution.observe(base_dir.KEY, Observation(execution.end, b"", bound.value))
             facts.append(bound)
         return Record(call, fingerprint.weak_fingerprint(call, self._policy), tuple(facts), outcome)
 
@@ -270,7 +271,7 @@ class Conditions:
                 return [Uncacheable(Reason.OUTPUT_OVERWRITTEN, _text(name))]
         return captured
 
-    def _was_input(self, glance: Glance, name: bytes, ts: int) -> bool:
+    def _was_input(self, glance: Snapshot, name: bytes, ts: int) -> bool:
         """Whether a kept file was still what had this name at the time `ts`."""
         return (
             glance.is_of(self._history, name, ts)
@@ -281,7 +282,7 @@ class Conditions:
             )
         )
 
-    def _was_output(self, glance: Glance, name: bytes, ts: int, end: int) -> bool:
+    def _was_output(self, glance: Snapshot, name: bytes, ts: int, end: int) -> bool:
         """The same for what was last changed at the time `ts` by an execution that ended later.
 
         Somebody outside may have changed its mode before it was moved or removed, which hides that:
@@ -297,11 +298,11 @@ class Conditions:
         at_once = bool(left) and left[0] <= end + _GRAIN_NS
         return (as_made or at_once) and self._departed(glance, left)
 
-    def _unchanged(self, glance: Glance, seen: int) -> bool:
+    def _unchanged(self, glance: Snapshot, seen: int) -> bool:
         """Whether nothing has been done to a file since it was seen, going by its ctime."""
         return latest_ns(glance.status.st_ctime_ns) <= self._clock.realtime(seen) + _GRAIN_NS
 
-    def _departed(self, glance: Glance, left: list[int]) -> bool:
+    def _departed(self, glance: Snapshot, left: list[int]) -> bool:
         """Whether the last thing done to a file was to move or to remove it, at one of these
         times."""
         ctime = glance.status.st_ctime_ns
@@ -353,7 +354,7 @@ class Conditions:
         except OSError:
             return None
         taken = time.monotonic_ns()
-        return _Digested(digest, taken, Glance(kept, now, taken))
+        return _Digested(digest, taken, Snapshot(kept, now, taken))
 
     def meet_unseen(self, key: Key, observation: Observation) -> None:
         """Looks up at once what an event does not tell."""
@@ -712,7 +713,7 @@ class Conditions:
 
     def _capture(
         self, execution: Execution, name: bytes, change: Change, older: bytes
-    ) -> tuple[Output, Glance | None]:
+    ) -> tuple[Output, Snapshot | None]:
         """What was left at a name, and how it was looked at if not there; `older`: another name of
         the same file, which was there before it."""
         kept = self._kept.at(name)
@@ -725,8 +726,8 @@ class Conditions:
         return self._capture_here(execution, name, change, now, older), None
 
     def _capture_kept(
-        self, execution: Execution, name: bytes, change: Change, kept: Kept
-    ) -> tuple[Output, Glance]:
+        self, execution: Execution, name: bytes, change: Change, kept: CapturedFile
+    ) -> tuple[Output, Snapshot]:
         """A plain file whose content was written, whether it is still there or not."""
         assert execution.end is not None
         latest = self._clock.realtime(execution.end) + _GRAIN_NS
@@ -746,7 +747,7 @@ class Conditions:
         self._digests.remember(after, digest, began, writers)
         mtime = now.st_mtime_ns if change.times == GIVEN else -1
         output = Output(b"f", name, now.st_mode & 0o7777, digest, mtime)
-        return output, Glance(kept, after, taken)
+        return output, Snapshot(kept, after, taken)
 
     def _capture_here(
         self,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from stat import S_IFREG
 
-from ..facts import Facts, order_path, order_value, times_value
-from ..model import Key, Kind, Reason
-from ..rules import CALLERS, ITSELF, Policy, Settings, matches
-from .executions import ATTRIBUTES, UNTOUCHED, Execution, Observation
+from pcache.memo.facts import Facts, order_path, order_value, times_value
+from pcache.model import Key, Kind, Reason
+from pcache.observe.executions import ATTRIBUTES, UNTOUCHED, Execution, Observation
+from pcache.settings.rules import CALLERS, ITSELF, Policy, Settings, matches
 
 
 def apply(execution: Execution, policy: Policy, facts: Facts) -> None:

@@ -11,10 +11,10 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from ..facts import narrowed_order
-from ..model import Key, Kind, Reason, Uncacheable
-from .events import Descriptor, Stamp
-from .kept import Glance
+from pcache.memo.facts import narrowed_order
+from pcache.model import Key, Kind, Reason, Uncacheable
+from pcache.observe.captured import Snapshot
+from pcache.observe.events import Descriptor, Stamp
 
 TIMED = (Kind.TIMES, Kind.LTIMES, Kind.ORDER)
 
@@ -160,7 +160,7 @@ class Execution:
         """Those inherited, by address of the open file description, in the order of numbers."""
         self.jobserver: frozenset[int] = frozenset()
         self.is_make_job = False
-        """See `pcache.descriptors.is_make_job`."""
+        """See `pcache.linux.descriptors.is_make_job`."""
         self.alive = 0
         """Processes of its subtree that have not ended, its own included."""
         self.inputs: dict[Key, Observation] = {}
@@ -186,9 +186,9 @@ class Execution:
         self.moved_checks: list[tuple[bytes, bytes, int, int]] = []
         """What was looked at where it had been moved to: the place, its earlier name, and times as
         above; it must have been there, and mode and times count too."""
-        self.kept_inputs: list[tuple[Glance, bytes, int]] = []
+        self.kept_inputs: list[tuple[Snapshot, bytes, int]] = []
         """What was read from a kept file: how, the name and when it was seen there."""
-        self.kept_outputs: list[tuple[Glance, bytes, int]] = []
+        self.kept_outputs: list[tuple[Snapshot, bytes, int]] = []
         """The same for outputs, with the time of the last change."""
         self.prefix_checks: list[tuple[bytes, int, int]] = []
         """The same for everything below a directory, given with its final slash."""

@@ -10,7 +10,7 @@ import os
 import posixpath
 import struct
 
-from .events import Stamp
+from pcache.observe.events import Stamp
 
 _PT_INTERP = 3
 _NESTING = 5  # exec_binprm(), fs/exec.c

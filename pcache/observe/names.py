@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import posixpath
 
-from .pseudo import is_magic
+from pcache.observe.pseudo import is_magic
 
 _MAX_LINKS = 40  # MAXSYMLINKS, include/linux/namei.h
 

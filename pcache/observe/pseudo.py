@@ -19,11 +19,11 @@ import os
 import re
 from stat import S_IFMT
 
-from ..filesystems import MAGICS
+from pcache.linux.filesystems import MAGICS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..facts import Stat
+    from pcache.memo.facts import Stat
 
 _VOLATILE = re.compile(
     rb"/proc/(?:\d+|self|thread-self)(?:/|$)"
@@ -97,7 +97,7 @@ def is_null(stamp: Stat) -> bool:
 
 
 def kind_of(stamp: Stat) -> bytes:
-    """Kind of a descriptor, as `pcache.descriptors.kind_of` gives it."""
+    """Kind of a descriptor, as `pcache.linux.descriptors.kind_of` gives it."""
     form = S_IFMT(stamp.st_mode)
     if form == _CHARACTER:
         if stamp.st_rdev == _NULL:

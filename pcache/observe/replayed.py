@@ -6,10 +6,10 @@ in the record that was replayed: they enter the executions that contain it as if
 
 from __future__ import annotations
 
-from ..model import Fact, Kind, Outcome, Output, Reason
-from . import pseudo
-from .accesses.context import Context
-from .executions import (
+from pcache.model import Fact, Kind, Outcome, Output, Reason
+from pcache.observe import pseudo
+from pcache.observe.accesses.context import Context
+from pcache.observe.executions import (
     ATTRIBUTES,
     CREATED,
     GIVEN,
@@ -21,7 +21,7 @@ from .executions import (
     Execution,
     Observation,
 )
-from .names import Names
+from pcache.observe.names import Names
 
 _PREFIXED = Kind.REPLACEABLE  # its path is MODE:PATH
 _HOW = {b"-": REMOVED, b"m": ATTRIBUTES}

@@ -10,18 +10,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from ..descriptors import is_make_job
-from ..model import Key, Kind, Reason
-from ..rules import DEFAULT, Policy
-from ..signalsets import UNUSUAL
-from . import events, pseudo
-from .accesses import Accesses, Event, Process
-from .events import Stamp
-from .executions import Execution, Observation
-from .interpreters import Interpreters
-from .kept import RENAME_BYTES, RENAMES
-from .replayed import Replayed
-from .syscall_table import NAMES as SYSCALL_NAMES
+from pcache.linux.descriptors import is_make_job
+from pcache.linux.signal_sets import UNUSUAL
+from pcache.model import Key, Kind, Reason
+from pcache.observe import events, pseudo
+from pcache.observe.accesses import Accesses, Event, Process
+from pcache.observe.captured import RENAME_BYTES, RENAMES
+from pcache.observe.events import Stamp
+from pcache.observe.executions import Execution, Observation
+from pcache.observe.interpreters import Interpreters
+from pcache.observe.replayed import Replayed
+from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
+from pcache.settings.rules import DEFAULT, Policy
 
 # Limits of bpf/recorder.bpf.c: INHERITED and SCAN_FDS.
 _INHERITED, _SCANNED = 32, 256

@@ -7,10 +7,10 @@ from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_ISDIR
 
 from xxhash import xxh3_128
 
-from ..model import Digest, Outcome, Output
-from ..store.blobs import Blobs
-from ..store.difference import same_stream, stream_name, streams
-from .scratch import Scratch, is_opaque
+from pcache.model import Digest, Outcome, Output
+from pcache.rerun.scratch import Scratch, is_opaque
+from pcache.store.blobs import Blobs
+from pcache.store.difference import same_stream, stream_name, streams
 
 _PIECE = 1 << 20
 _TYPES = {b"f": S_IFREG, b"d": S_IFDIR, b"l": S_IFLNK, b"p": S_IFIFO}

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import signal
 
-from ..counters import Counters
-from ..descriptors import OwnFds
-from ..enforce import spawn, syscalls
-from ..facts import ABSENT, Facts
-from ..model import Call, Fact, Kind, Outcome
-from ..store.blobs import Blobs
-from ..store.digests import DigestCache
-from .comparison import files_difference, streams_difference
-from .descriptors import CannotMake, Descriptors
-from .scratch import Scratch
+from pcache.counters import Counters
+from pcache.enforce import spawn, syscalls
+from pcache.linux.descriptors import OwnFds
+from pcache.memo.facts import ABSENT, Facts
+from pcache.model import Call, Fact, Kind, Outcome
+from pcache.rerun.comparison import files_difference, streams_difference
+from pcache.rerun.descriptors import CannotMake, Descriptors
+from pcache.rerun.scratch import Scratch
+from pcache.store.blobs import Blobs
+from pcache.store.digests import DigestCache
 
 _LEAST_SECONDS = 60.0
 _TIMES_AS_LONG = 20

@@ -12,8 +12,8 @@ import shutil
 from collections.abc import Iterator
 from stat import S_ISCHR, S_ISDIR
 
-from .. import mounts
-from ..store.claims import Claim
+from pcache.linux import mounts
+from pcache.store.workdirs import WorkDirectory
 
 _FOR_USE = (b"/dev", b"/proc", b"/sys")
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
@@ -25,7 +25,7 @@ class Scratch:
 
     def __init__(self, parent: bytes) -> None:
         """`parent`: a directory for what is changed; no overlay itself.  Raises OSError."""
-        self._claim = Claim(parent, b"scratch-")
+        self._claim = WorkDirectory(parent, b"scratch-")
         self._folder = self._claim.path
         self._root = self._folder + b"/root"
         self._uppers: dict[bytes, bytes] = {}

@@ -22,8 +22,8 @@ from struct import error as struct_error
 
 from xxhash import xxh3_64_digest, xxh3_128, xxh3_128_digest
 
-from pcache.filesystems import EXACT, LAGGING, MADE_UP, ORDINARY, devices, synchronise
-from pcache.stamps import are_exact, is_coarse, lasts
+from pcache.linux.filesystems import EXACT, LAGGING, MADE_UP, ORDINARY, devices, synchronise
+from pcache.linux.stamps import are_exact, is_coarse, lasts
 from pcache.store.files import Lock, make_private_file
 from pcache.store.sqlite import DatabaseError, OperationalError, connect
 from pcache.store.writers import has_writers
@@ -101,8 +101,8 @@ class DigestCache:
         self._path = path
         self._counters = counters
         self.values: dict[tuple[object, ...], bytes] = {}
-        """What `pcache.facts` found out of files and directories that are settled, by `identity`
-        and what else it depends on."""
+        """What `pcache.memo.facts` found out of files and directories that are settled, by
+        `identity` and what else it depends on."""
         self._connection: Connection | None = None
         self._memory: dict[tuple[int, int, int, int, int], Digest] = {}
         self._pending: list[tuple[bytes, bytes, Digest]] = []

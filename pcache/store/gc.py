@@ -13,11 +13,11 @@ import time
 
 from pcache.codec import DamagedRow
 from pcache.errors import StoreError
-from pcache.store.claims import abandoned, remove
 from pcache.store.files import RERUN, make_private_file
 from pcache.store.lease import oldest_lease_ns
 from pcache.store.records import call_environment, contents, unpack_outcome
-from pcache.store.tally import COLUMNS, Tally
+from pcache.store.totals import COLUMNS, Totals
+from pcache.store.workdirs import abandoned, remove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -304,29 +304,29 @@ class Collector:
         database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
         occupied = sum(_occupied(size) for _, size in self._store.blobs.objects())
         self._report.size_after = occupied + index_size(self._store)
-        tally = Tally(self._store.directory)
-        self._store.tally()
-        sums = tally.total() or dict.fromkeys(COLUMNS, 0)
-        tally.replace({**sums, "bytes stored": occupied})
+        totals = Totals(self._store.directory)
+        self._store.add_totals()
+        sums = totals.total() or dict.fromkeys(COLUMNS, 0)
+        totals.replace({**sums, "bytes stored": occupied})
 
 
 def collect_if_over(store: Store, max_size: int | None = None) -> Report | None:
     """For the end of a recording: collects if the store has outgrown its limit (default: that of
     the configuration).
 
-    Whether it has is known from the tally, without looking at the contents.  Raises StoreError.
+    Whether it has is known from the totals, without looking at the contents.  Raises StoreError.
     """
     if max_size is None:
         max_size = store.policy.max_size
     if max_size is None:
         max_size = DEFAULT_MAX_SIZE
     store.blobs.close()  # what was put is referred to by now
-    store.tally()
-    tally = Tally(store.directory)
-    sums = tally.total()
+    store.add_totals()
+    totals = Totals(store.directory)
+    sums = totals.total()
     contents = 0 if sums is None else sums["bytes stored"]
-    if sums is not None and tally.is_long():
-        tally.replace(sums)
+    if sums is not None and totals.is_long():
+        totals.replace(sums)
     if contents + index_size(store) <= max_size:
         return None
     return Collector(store, max_size).run_unless_running()

@@ -13,19 +13,14 @@ import time
 from pcache.codec import DamagedRow, pack
 from pcache.counters import Counters
 from pcache.errors import DamagedBlob, StoreError
-from pcache.fingerprint import (
-    decode_keys,
-    encoded_path_set,
-    environment,
-    strong_fingerprint,
-)
 from pcache.model import Call, Fact, PathSet, Uncacheable
-from pcache.rules import DEFAULT
+from pcache.settings.rules import DEFAULT
 from pcache.store.blobs import Blobs
 from pcache.store.database import DamagedIndex, Database
 from pcache.store.difference import difference
 from pcache.store.digests import DigestCache
 from pcache.store.files import Lock, make_private_directory
+from pcache.store.fingerprint import decode_keys, encoded_path_set, environment, strong_fingerprint
 from pcache.store.records import (
     call_environment,
     pack_call,
@@ -37,7 +32,7 @@ from pcache.store.records import (
     unpack_outcome,
     unpack_values,
 )
-from pcache.store.tally import Tally, counted
+from pcache.store.totals import Totals, counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +40,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pcache.model import Digest, Key, Outcome, Record
-    from pcache.rules import Policy
+    from pcache.settings.rules import Policy
 
 SCHEMA = 2
 """PRAGMA user_version: raise it with every change of the tables or of what rows mean."""
@@ -161,14 +156,14 @@ class Store:
         except StoreError:
             self._touched.clear()
         self.blobs.close()
-        self.tally()
+        self.add_totals()
         if self._digests is not None:
             self._digests.close()
         self._database.close()
 
-    def tally(self) -> None:
+    def add_totals(self) -> None:
         """Adds what this session did so far to what all did."""
-        Tally(self.directory).add(self._counted, self.counters)
+        Totals(self.directory).add(self._counted, self.counters)
         self._counted = counted(self.counters)
 
     def __enter__(self) -> Store:
@@ -292,7 +287,7 @@ class Store:
         return outcome if base is None else base.show_outcome(outcome)
 
     def strong_fingerprint(self, weak: Digest, paths: PathSet, values: Sequence[bytes]) -> Digest:
-        """Digest of the call and the state of its inputs, as `pcache.facts` gives the values."""
+        """Digest of the call and the state of its inputs, as `Facts.evaluate` gives the values."""
         return strong_fingerprint(weak, paths.digest, self._hidden(paths.keys, values))
 
     def _hidden(self, keys: Sequence[Key], values: Sequence[bytes]) -> Sequence[bytes]:

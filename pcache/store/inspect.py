@@ -6,7 +6,7 @@ from pcache.codec import DamagedRow
 from pcache.errors import DamagedBlob
 from pcache.model import Fact
 from pcache.store.records import call_environment, unpack_call, unpack_values
-from pcache.store.tally import Tally
+from pcache.store.totals import Totals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def withdrawn(store: Store, weak: Digest) -> list[str]:
 def statistics(store: Store) -> dict[str, int]:
     """Numbers about a store: what is in it now, sizes in bytes, and how it was used."""
     count = store.database.number
-    used = Tally(store.directory).total() or {}
+    used = Totals(store.directory).total() or {}
     rows = count("SELECT coalesce(sum(length(data)), 0) FROM blobs")
     files: dict[Digest, int] = {}
     for digest, size in store.blobs.objects():

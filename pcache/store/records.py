@@ -26,8 +26,8 @@ _FRAME = b"\x28\xb5\x2f\xfd"
 
 
 def pack_keys(encoded: bytes, compress: bool) -> bytes:
-    """The keys of a path set (`pcache.fingerprint.encode_keys`), if they are many as a frame of
-    zstd: paths have most of their names in common."""
+    """The keys of a path set (`fingerprint.encode_keys`), if they are many as a frame of zstd:
+    paths have most of their names in common."""
     if compress and len(encoded) >= _MANY:
         from pcache.store.compression import squeezed
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pcache.codec import DamagedRow
 from pcache.errors import DamagedBlob
-from pcache.fingerprint import decode_keys, strong_fingerprint
 from pcache.model import Digest, Outcome
+from pcache.store.fingerprint import decode_keys, strong_fingerprint
 from pcache.store.index import Store
 from pcache.store.records import (
     call_environment,

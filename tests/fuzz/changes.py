@@ -7,10 +7,9 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
+from tests.fuzz.commands import BUILT, DIRECTORY_LINK, FILES, LINK, OUTPUTS, SOURCES, TOOL
 from tests.lib import edits
 from tests.lib.edits import Edit
-
-from .commands import BUILT, DIRECTORY_LINK, FILES, LINK, OUTPUTS, SOURCES, TOOL
 
 _CONTENTS = ("pear\napple\nfig\n", "apple\n", "kiwi 1\nlime 2\nplum 3\n", "", "no newline")
 _FILES = st.sampled_from(FILES)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
+from tests.fuzz.changes import EDITS, START, Named
+from tests.fuzz.commands import LINES, VARIABLE, Line
+from tests.fuzz.oracle import Oracle
+from tests.fuzz.twins import Command, Twins
 from tests.lib.launch import MODES, Launcher, Result, Stdio
-
-from .changes import EDITS, START, Named
-from .commands import LINES, VARIABLE, Line
-from .oracle import Oracle
-from .twins import Command, Twins
 
 SCRIPT = "run.sh"
 _VERBS = ("run", "run", "run", "replay", "replay", "trace", "plain")

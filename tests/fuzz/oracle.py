@@ -14,10 +14,9 @@ import posixpath
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from tests.fuzz.commands import DIRECTORY_LINK, LINK, Line
 from tests.lib.launch import Decision
 from tests.lib.tree import Node, Snapshot
-
-from .commands import DIRECTORY_LINK, LINK, Line
 
 Key = str
 

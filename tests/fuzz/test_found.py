@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import pytest
 
 from tests.conftest import SUDO, open_directory
+from tests.fuzz.changes import Named
+from tests.fuzz.commands import Line
+from tests.fuzz.machine import Edited, History, Project, Tally
+from tests.fuzz.twins import Twins
 from tests.lib import edits
 from tests.lib.launch import Launcher
 from tests.scenarios.conftest import PLAIN_ENV
-
-from .changes import Named
-from .commands import Line
-from .machine import Edited, History, Project, Tally
-from .twins import Twins
 
 pytestmark = pytest.mark.root
 

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.conftest import SUDO, open_directory
+from tests.fuzz.machine import History, Project, Tally, histories
+from tests.fuzz.twins import Twins
 from tests.lib.launch import Launcher
 from tests.scenarios.conftest import PLAIN_ENV
-
-from .machine import History, Project, Tally, histories
-from .twins import Twins
 
 pytestmark = pytest.mark.root
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from .launch import MODES, Launcher, Result
-from .scenario import ROOT_HIT, Expect, Scenario, Step
-from .tree import Snapshot, States
+from tests.lib.launch import MODES, Launcher, Result
+from tests.lib.scenario import ROOT_HIT, Expect, Scenario, Step
+from tests.lib.tree import Snapshot, States
 
 SETTLE_SECONDS = 0.03
 """A file changed less than 20 ms before it is read is not recorded as an input."""

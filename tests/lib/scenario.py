@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .edits import Edit
-from .launch import Result, Stdio
+from tests.lib.edits import Edit
+from tests.lib.launch import Result, Stdio
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from .edits import Edit, append, write
-from .launch import Stdio
-from .scenario import ROOT_HIT, Expect, Scenario, Step, only
+from tests.lib.edits import Edit, append, write
+from tests.lib.launch import Stdio
+from tests.lib.scenario import ROOT_HIT, Expect, Scenario, Step, only
 
 SCRIPT = "run.sh"
 _CHANGED = "\n# Another line: the script itself has to run again, what it starts does not.\n"

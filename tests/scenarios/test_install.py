@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from pcache import __version__
-
-from ..conftest import CHECKOUT, SUDO, Run, open_directory
+from tests.conftest import CHECKOUT, SUDO, Run, open_directory
 
 
 @pytest.fixture

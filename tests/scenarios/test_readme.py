@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pcache.configfile import compile_files
-from pcache.rules import Rule
-
-from ..conftest import CHECKOUT, Run
+from pcache.settings.configfile import compile_files
+from pcache.settings.rules import Rule
+from tests.conftest import CHECKOUT, Run
 
 README = (CHECKOUT / "README.md").read_text()
 BLOCKS: list[str] = re.findall(r"^```sh\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)

@@ -6,17 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.lib.edits import (
-    append,
-    chmod,
-    delete,
-    link,
-    mkdir,
-    rename,
-    run,
-    touch,
-    write,
-)
+from tests.lib.edits import append, chmod, delete, link, mkdir, rename, run, touch, write
 from tests.lib.launch import Stdio
 from tests.lib.scenario import ROOT_HIT, Expect, Scenario, only, step
 from tests.lib.scripts import script

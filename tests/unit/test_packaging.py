@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 import xxhash
 
-from pcache import resources
-
-from ..conftest import CHECKOUT, open_directory
+from pcache.probes import resources
+from tests.conftest import CHECKOUT, open_directory
 
 HEAVY = {
     "argparse",
@@ -38,9 +37,9 @@ HEAVY = {
 HOT = [
     "pcache.cli.main",
     "pcache.cli.replay",
-    "pcache.session.replay",
-    "pcache.decide",
-    "pcache.restore",
+    "pcache.session.verbs.replay",
+    "pcache.memo.decide",
+    "pcache.memo.restore",
     "pcache.enforce.supervisor",
 ]
 
@@ -80,7 +79,7 @@ def test_wheel_holds_the_package_and_the_bpf_sources_only(wheel: Path) -> None:
 def test_wheel_finds_its_bpf_sources(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
-    program = "import pcache.resources as r; print(r.bpf_dir(), r.__file__)"
+    program = "import pcache.probes.resources as r; print(r.bpf_dir(), r.__file__)"
     done = subprocess.run(
         ["/usr/bin/python3", "-S", "-c", program],
         env={"PYTHONPATH": str(tmp_path)},
@@ -89,7 +88,10 @@ def test_wheel_finds_its_bpf_sources(wheel: Path, tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.split() == [f"{tmp_path}/pcache/bpf", f"{tmp_path}/pcache/resources.py"]
+    assert done.stdout.split() == [
+        f"{tmp_path}/pcache/bpf",
+        f"{tmp_path}/pcache/probes/resources.py",
+    ]
 
 
 def test_checkout_finds_its_bpf_sources() -> None:

@@ -10,18 +10,18 @@ import errno
 from collections.abc import Callable
 from stat import S_ISDIR
 
-from ...model import Key, Reason
-from ..events import FAULT, INHERITED, LOST, TRUNCATED, Body, Stamp
-from ..executions import Execution, Look, Observation
-from ..syscall_table import NAMES as SYSCALL_NAMES
-from ..syscall_table import NUMBERS
-from .changing import Changing
-from .context import Context, Event, Handler, Process
-from .heirlooms import Heirlooms
-from .looking import Looking
-from .opening import Opening
-from .streams import Streams
-from .surroundings import Surroundings
+from pcache.model import Key, Reason
+from pcache.observe.accesses.changes import Changes
+from pcache.observe.accesses.context import Context, Event, Handler, Process
+from pcache.observe.accesses.external import External
+from pcache.observe.accesses.inherited import Inherited
+from pcache.observe.accesses.opens import Opens
+from pcache.observe.accesses.queries import Queries
+from pcache.observe.accesses.streams import Streams
+from pcache.observe.events import FAULT, INHERITED, LOST, TRUNCATED, Body, Stamp
+from pcache.observe.executions import Execution, Look, Observation
+from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
+from pcache.probes.syscall_table import NUMBERS
 
 __all__ = ["Accesses", "Event", "Process"]
 
@@ -54,14 +54,14 @@ class Accesses:
         """`spool` and `copies` as for Streams, `met` and `met_unseen` as for Context."""
         self.context = Context(processes, met, met_unseen)
         self._streams = Streams(self.context, spool, copies)
-        self._looking = Looking(self.context, self._streams)
+        self._looking = Queries(self.context, self._streams)
         groups = (
             self._looking,
-            Opening(self.context),
-            Changing(self.context),
+            Opens(self.context),
+            Changes(self.context),
             self._streams,
-            Surroundings(self.context),
-            Heirlooms(self.context),
+            External(self.context),
+            Inherited(self.context),
         )
         self._handlers: dict[int, Handler] = {
             NUMBERS[name]: handler

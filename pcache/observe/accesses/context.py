@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable
 from stat import S_IFLNK, S_IFMT, S_IFREG
 
-from ...facts import ABSENT, OK, content_value, error_value, link_value
-from ...model import Key, Kind, Reason
-from .. import pseudo
-from ..events import FAULT, TRUNCATED, Body, Stamp
-from ..executions import (
+from pcache.memo.facts import ABSENT, OK, content_value, error_value, link_value
+from pcache.model import Key, Kind, Reason
+from pcache.observe import pseudo
+from pcache.observe.captured import CapturedFiles
+from pcache.observe.events import FAULT, TRUNCATED, Body, Stamp
+from pcache.observe.executions import (
     ATTRIBUTES,
     CREATED,
     REMOVED,
@@ -22,10 +23,9 @@ from ..executions import (
     Look,
     Observation,
 )
-from ..history import History
-from ..kept import KeptFiles
-from ..names import Names
-from ..syscall_table import NAMES as SYSCALL_NAMES
+from pcache.observe.history import History
+from pcache.observe.names import Names
+from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
 _PATH_MAX = 4096
 LOOKUP_FAILED = frozenset({errno.ENOENT, errno.ENOTDIR})
@@ -107,7 +107,7 @@ class Context:
         """Processes that belong or belonged to the tree, and the one that follows it."""
         self.names = Names()
         self.history = History()
-        self.kept = KeptFiles()
+        self.kept = CapturedFiles()
         self.temporaries: set[bytes] = set()
         """Random names, never twice the same: of mkstemp(3), and of links to be renamed."""
         self.hard_links: dict[bytes, bytes] = {}

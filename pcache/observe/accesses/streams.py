@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator
 from stat import S_IFMT, S_IFREG
 
-from ...model import Kind, Reason
-from .. import pseudo
-from ..events import FAULT, TRUNCATED, Body, Descriptor, Handle, Stamp
-from ..executions import MODIFIED, Chunk, Execution, Observation
-from ..syscall_table import NAMES as SYSCALL_NAMES
-from .context import Context, Event, Handler, text
+from pcache.model import Kind, Reason
+from pcache.observe import pseudo
+from pcache.observe.accesses.context import Context, Event, Handler, text
+from pcache.observe.events import FAULT, TRUNCATED, Body, Descriptor, Handle, Stamp
+from pcache.observe.executions import MODIFIED, Chunk, Execution, Observation
+from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
 _FMODE_READ, _FMODE_WRITE = 1, 2
 # asm-generic/ioctls.h: TCGETS, TIOCGPGRP, TIOCGWINSZ, FIONCLEX, FIOCLEX.

@@ -1,0 +1,1 @@
+"""What `pcache doctor` tries: one check for each thing that this machine must offer."""

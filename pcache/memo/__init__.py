@@ -1,0 +1,1 @@
+"""Memoization itself: does a recorded outcome hold now, and putting it in place."""

@@ -1,0 +1,206 @@
+"""The decision: does a recorded outcome hold for this call, now?"""
+
+from __future__ import annotations
+
+import os
+
+from pcache.codec import DamagedRow
+from pcache.errors import DamagedBlob, StoreError
+from pcache.linux.stamps import let_time_pass
+from pcache.memo.facts import Facts
+from pcache.memo.restore import Plan
+from pcache.model import Kind
+from pcache.settings.rules import NO
+from pcache.store.database import DamagedIndex
+from pcache.store.fingerprint import arguments_digest, weak_fingerprint
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pcache.counters import Counters
+    from pcache.linux.descriptors import FdView
+    from pcache.model import Call, Digest, Key, PathSet
+    from pcache.store.index import Store
+
+
+_OF_FILES = (Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS)
+
+
+class Decider:
+    """Looks calls up in a store.  Whatever goes wrong is a miss."""
+
+    def __init__(self, store: Store, counters: Counters) -> None:
+        self._store = store
+        self._counters = counters
+        self._why = ""
+        self._seen: tuple[Digest, PathSet, dict[Key, bytes]] | None = None
+        self.damaged_index = False
+        """Whether the index was found damaged: it should be mended before anything is recorded."""
+
+    def unknown(self, argv: tuple[bytes, ...]) -> bool:
+        """Whether nothing is known of any call with these arguments: then this is its miss."""
+        try:
+            if self._store.knows(arguments_digest(argv, self._store.policy.base)):
+                return False
+        except StoreError:
+            return False  # `decide` says what is wrong
+        self._seen, self._why = None, "unknown call"
+        self._missed("unknown call")
+        return True
+
+    def decide(self, call: Call, fds: FdView) -> Plan | None:
+        """A prepared plan on a hit; None on a miss, `last_miss` says why."""
+        self._why = ""
+        self._seen = None
+        try:
+            plan, kind = self._look_up(call, fds)
+        except DamagedBlob as error:
+            plan, kind, self._why = None, "damaged", str(error)
+        except StoreError as error:
+            plan, kind, self._why = None, "store error", str(error)
+            self.damaged_index |= isinstance(error, DamagedIndex)
+        except OSError as error:
+            plan, kind, self._why = None, "cannot restore", _text(error)
+        if plan is None:
+            self._missed(kind)
+        else:
+            self._counters.inc("hits")
+            self._counters.inc("milliseconds skipped", plan.wall_ns // 1_000_000)
+        return plan
+
+    def unused(self, wall_ns: int) -> None:
+        """A hit that would have saved `wall_ns` is none: its program runs after all."""
+        self._counters.inc("hits", -1)
+        self._counters.inc("milliseconds skipped", -(wall_ns // 1_000_000))
+        self._missed("not applied")
+
+    @property
+    def last_miss(self) -> str:
+        """Why the last call missed, for users: "input changed: PATH", "unknown call"...
+
+        Worked out when asked for, because most of the time nobody asks.
+        """
+        if self._seen is not None:
+            self._why = _changes(self._store, *self._seen)
+            self._seen = None
+        return self._why
+
+    def _missed(self, kind: str) -> None:
+        let_time_pass()
+        self._counters.inc("misses")
+        self._counters.inc(f"miss: {kind}")
+
+    def _look_up(self, call: Call, fds: FdView) -> tuple[Plan | None, str]:
+        store = self._store
+        if store.policy.settings(call.executable).never_cache != NO:
+            self._why = "configured off"
+            return None, "configured off"
+        timing = self._counters.timing
+        since = timing.now()
+        weak = weak_fingerprint(call, store.policy)
+        since = timing.spent("call", since)
+        facts = Facts(store.digests, fds, self._counters, call.uid, store.policy.base_dir)
+        known: dict[Key, bytes] = {}
+        withdrawn = None
+        damaged = unknowable = ""
+        latest = None
+        for paths in store.each_path_set(weak):
+            since = timing.spent("path sets", since)
+            latest = latest or paths
+            try:
+                values = facts.values(paths.keys, known)
+            except OSError as error:
+                unknowable = _text(error)
+                continue
+            finally:
+                since = timing.spent("facts", since)
+            strong = store.strong_fingerprint(weak, paths, values)
+            try:
+                outcome = store.outcome(strong)
+            except DamagedRow as error:
+                damaged = str(error)
+                continue
+            finally:
+                since = timing.spent("outcome", since)
+            if outcome is not None and (own := _own_stream(call, fds, facts, paths.keys)):
+                self._why = f"its output is its input: {own}"
+                return None, "input changed"
+            if outcome is not None:
+                plan = Plan(outcome, store, fds, self._counters)
+                plan.keys, plan.values = paths.keys, values
+                plan.prepare()
+                store.touch(strong)
+                timing.spent("staging", since)
+                return plan, ""
+            withdrawn = withdrawn or store.withdrawn(strong)
+        timing.spent("path sets", since)
+        if latest is None:
+            self._why = "unknown call"
+            return None, "unknown call"
+        if withdrawn is not None:
+            self._why = f"non-deterministic: {withdrawn} differed"
+            return None, "non-deterministic"
+        if damaged:
+            self._why = damaged
+            return None, "damaged"
+        if unknowable:
+            self._why = f"cannot read an input: {unknowable}"
+        else:
+            self._seen = (weak, latest, known)
+        return None, "input changed"
+
+
+def _own_stream(call: Call, fds: FdView, facts: Facts, keys: Iterable[Key]) -> str:
+    """The input that standard output or error is written to: no record is of such a run."""
+    written = [fds.status(fd) for fd, kind in enumerate(call.fds) if fd and kind == b"file"]
+    if not any(map(facts.saw, written)):
+        return ""
+    for kind, path in keys:
+        if kind in _OF_FILES:
+            try:
+                status = os.stat(path)
+            except OSError:
+                continue
+            if any(os.path.samestat(status, one) for one in written):
+                return path.decode(errors="backslashreplace")
+    return ""
+
+
+def _text(error: OSError) -> str:
+    if error.filename is None:
+        return str(error.strerror or error)
+    name = error.filename
+    path = name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name)
+    return f"{path}: {error.strerror}"
+
+
+def _name(kind: bytes, path: bytes) -> str:
+    if kind == Kind.ORDER:
+        return "which files are newer than which"
+    if kind == Kind.REPLACEABLE:
+        path = path.partition(b":")[2]
+    text = path.decode(errors="backslashreplace")
+    if kind == Kind.BASE:
+        return "where base_dir is"
+    if kind == Kind.TRAIT:
+        return f"the process's {text}"
+    return f"descriptor {text}" if kind in (Kind.FD, Kind.INPUT) else text
+
+
+def _changes(store: Store, weak: Digest, paths: PathSet, now: dict[Key, bytes]) -> str:
+    """The first inputs that are not as in the version last used."""
+    try:
+        facts = store.latest_facts(weak, paths)
+    except (StoreError, ValueError):
+        return "input changed"
+    changed = []
+    for fact in facts:
+        if now.get((fact.kind, fact.path)) != fact.value:
+            name = _name(fact.kind, fact.path)
+            if name not in changed:
+                changed.append(name)
+    if not changed:
+        return "input changed"
+    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    return f"input changed: {changed[0]}{more}"

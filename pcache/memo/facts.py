@@ -1,0 +1,545 @@
+"""Facts: what can be observed about a path now, as a value that is compared byte by byte.
+
+Forms of values (numbers in octal where they are permission bits, else decimal):
+
+| value | of which kinds | meaning |
+| --- | --- | --- |
+| `-` | all | nothing there: ENOENT |
+| `!N` | all | looking fails with another errno N |
+| `fMODE:DIGEST` | content | regular file and its content (16 raw bytes) |
+| `fMODE:!N` | content | regular file that we may not read (EACCES, EPERM) |
+| `fMODE:UID:GID` | existence | regular file |
+| `dMODE` | content | directory |
+| `dMODE:UID:GID` | existence | directory |
+| `lTARGET` | nofollow kinds | symbolic link |
+| `lLENGTH` | LINK | symbolic link with a target of that many bytes |
+| `pMODE`, `sMODE` | content, existence | fifo, socket |
+| `cMODE:MAJ:MIN`, `bMODE:MAJ:MIN` | content, existence | device |
+| `LDIGEST` | LISTING | names and types in a directory |
+| `LDIGEST` | NAMES | names in a directory |
+| `ok` | those that `model.Kind` says it of | |
+| `tNS UID GID N` | TIMES, LTIMES | modification time, owner, number of names (1 for a directory) |
+| `mN N ...` | ORDER | for each file, how many of the decisive times are earlier than its own |
+| `XNAMES` | XATTRS, LXATTRS | names of extended attributes, each ended by NUL |
+| numbers | TRAIT | processors, groups, or the nice value |
+| a path | BASE | |
+| as in `Call.fds` | FD | kind of the descriptor |
+| `iOFFSET:DIGEST` | INPUT | offset and whole content of the regular file |
+
+The recorder builds the same values from what its probes saw, with the functions of this module.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from _bisect import bisect_left
+from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK
+from time import time_ns
+
+from xxhash import xxh3_128_digest
+
+from pcache.codec import join
+from pcache.model import Kind
+from pcache.store.digests import identity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Protocol
+
+    from pcache.counters import Counters
+    from pcache.linux.descriptors import FdView
+    from pcache.model import Digest, Key
+    from pcache.store.digests import DigestCache
+
+    class Stat(Protocol):
+        """What values are made of: an os.stat_result, or the same numbers from elsewhere."""
+
+        @property
+        def st_mode(self) -> int: ...
+        @property
+        def st_uid(self) -> int: ...
+        @property
+        def st_gid(self) -> int: ...
+        @property
+        def st_nlink(self) -> int: ...
+        @property
+        def st_size(self) -> int: ...
+        @property
+        def st_rdev(self) -> int: ...
+        @property
+        def st_mtime_ns(self) -> int: ...
+
+
+ABSENT = b"-"
+OK = b"ok"
+
+_TRIES = 3
+"""How often a file that changes while it is being hashed is looked at again."""
+
+_LETTERS = {S_IFIFO: b"p", S_IFSOCK: b"s", S_IFCHR: b"c", S_IFBLK: b"b"}
+
+
+def error_value(number: int | None) -> bytes:
+    """Value of a fact when looking failed with this errno."""
+    if number == errno.ENOENT:
+        return ABSENT  # ENOTDIR is another message to most programs
+    return b"!%d" % (number or 0)
+
+
+def content_value(st: Stat, content: bytes) -> bytes:
+    """Value of CONTENT or LCONTENT.
+
+    `content` is the digest of a regular file, the target of a symbolic link, else ignored.
+    """
+    kind = S_IFMT(st.st_mode)
+    if kind == S_IFREG:
+        return b"f%o:%b" % (st.st_mode & 0o7777, content)
+    if kind == S_IFDIR:
+        return b"d%o" % (st.st_mode & 0o7777)
+    if kind == S_IFLNK:
+        return b"l" + content
+    return _special_value(st)
+
+
+def unreadable_value(st: Stat, number: int) -> bytes:
+    """Value of CONTENT for a regular file that cannot be opened: errno EACCES or EPERM."""
+    return b"f%o:!%d" % (st.st_mode & 0o7777, number)
+
+
+def exists_value(st: Stat, target: bytes = b"") -> bytes:
+    """Value of EXISTS or LEXISTS; `target` is that of a symbolic link."""
+    kind = S_IFMT(st.st_mode)
+    if kind == S_IFREG:
+        return b"f%o:%d:%d" % (st.st_mode & 0o7777, st.st_uid, st.st_gid)
+    if kind == S_IFDIR:
+        return b"d%o:%d:%d" % (st.st_mode & 0o7777, st.st_uid, st.st_gid)
+    if kind == S_IFLNK:
+        return b"l" + target
+    return _special_value(st)
+
+
+def link_value(st: Stat) -> bytes:
+    """Value of LINK for a symbolic link."""
+    return b"l%d" % st.st_size
+
+
+def _special_value(st: Stat) -> bytes:
+    kind = S_IFMT(st.st_mode)
+    letter = _LETTERS[kind]
+    if kind in (S_IFCHR, S_IFBLK):
+        device = st.st_rdev
+        return b"%b%o:%d:%d" % (letter, st.st_mode & 0o7777, os.major(device), os.minor(device))
+    return b"%b%o" % (letter, st.st_mode & 0o7777)
+
+
+def times_value(st: Stat) -> bytes:
+    """Value of TIMES: who publishes times shows owners and numbers of names too (ls -l, tar)."""
+    names = 1 if S_IFMT(st.st_mode) == S_IFDIR else st.st_nlink
+    return b"t%d %d %d %d" % (st.st_mtime_ns, st.st_uid, st.st_gid, names)
+
+
+def listing_value(entries: Iterable[tuple[bytes, int]]) -> bytes:
+    """Value of LISTING: (name, d_type as in getdents64(2)) pairs, with or without `.` and `..`."""
+    ordered = sorted({(name, kind) for name, kind in entries if name not in (b".", b"..")})
+    fields: list[bytes] = []
+    for name, kind in ordered:
+        fields += (name, b"%d" % kind)
+    return b"L" + xxh3_128_digest(join(fields))
+
+
+def names_value(names: Iterable[bytes]) -> bytes:
+    """Value of NAMES, with or without `.` and `..`."""
+    return b"L" + xxh3_128_digest(join(sorted(set(names) - {b".", b".."})))
+
+
+def resolves_value(exists: bytes, name: bytes) -> bytes:
+    """Value of RESOLVES: that of EXISTS, and the canonical name."""
+    return exists + b">" + name
+
+
+def input_value(offset: int, digest: Digest) -> bytes:
+    """Value of INPUT: an inherited regular file read from `offset` on."""
+    return b"i%d:%b" % (offset, digest)
+
+
+def replaceable_path(mode: int, path: bytes) -> bytes:
+    """The path of a REPLACEABLE fact: `mode` is what the created file ends up with."""
+    return b"%o:%b" % (mode, path)
+
+
+def replaceable_value(mode: int, st: Stat, uid: int, target: bytes = b"") -> bytes:
+    """Value of REPLACEABLE for something that is there (lstat); `uid` is the call's user.
+
+    For an absent path it is OK in an existing directory, else ABSENT.
+    """
+    if st.st_mode == S_IFREG | mode and st.st_nlink == 1 and st.st_uid == uid:
+        return OK
+    return exists_value(st, target)
+
+
+def order_path(files: Iterable[tuple[bytes, bool]]) -> bytes:
+    """The path of an ORDER fact: files, and whether it matters which others are newer than it."""
+    return b"".join(
+        [b"%d%b%b" % (len(path), b"+" if decisive else b":", path) for path, decisive in files]
+    )
+
+
+def order_files(path: bytes) -> list[tuple[bytes, bool]]:
+    """What was given to `order_path`."""
+    files = []
+    at = 0
+    while at < len(path):
+        end = at
+        while path[end : end + 1].isdigit():
+            end += 1
+        after = end + 1 + int(path[at:end])
+        files.append((path[end + 1 : after], path[end : end + 1] == b"+"))
+        at = after
+    return files
+
+
+def order_value(times: Sequence[int], decisive: Sequence[bool]) -> bytes:
+    """Value of ORDER for files with these modification times.
+
+    One file is newer than a decisive one exactly if its number is the larger.
+    """
+    marks = sorted({time for time, flag in zip(times, decisive, strict=True) if flag})
+    return b"m" + b" ".join([b"%d" % bisect_left(marks, time) for time in times])
+
+
+def narrowed_order(
+    path: bytes, value: bytes, keep: Callable[[bytes], bool]
+) -> tuple[bytes, bytes] | None:
+    """Path and value of an ORDER fact about some of its files only; None if nothing is left."""
+    numbers = [int(number) for number in value[1:].split()]
+    kept = [
+        (file, flag, number)
+        for (file, flag), number in zip(order_files(path), numbers, strict=True)
+        if keep(file)
+    ]
+    if len(kept) < 2 or not any(flag for _, flag, _ in kept):
+        return None
+    narrowed = order_path((file, flag) for file, flag, _ in kept)
+    return narrowed, order_value([n for _, _, n in kept], [flag for _, flag, _ in kept])
+
+
+class Facts:
+    """Looks at paths as the calling process: every answer is of now.  Only what took reading is
+    remembered, for as long as stat(2) proves that reading again would give the same.
+
+    `digests` hashes and remembers, `fds` is the task whose descriptors FD and INPUT mean, `uid`
+    whose files are replaceable (the effective user unless given), `base_dir` the value of BASE.
+    """
+
+    __slots__ = ("_base_dir", "_counters", "_digests", "_fds", "_remembered", "_seen", "_uid")
+
+    def __init__(
+        self,
+        digests: DigestCache,
+        fds: FdView | None,
+        counters: Counters,
+        uid: int | None = None,
+        base_dir: bytes = b"",
+    ) -> None:
+        self._digests = digests
+        self._fds = fds
+        self._counters = counters
+        self._uid = os.geteuid() if uid is None else uid
+        self._base_dir = base_dir
+        self._seen: list[tuple[int, ...]] = []
+        """The `identity` of what was looked at."""
+        self._remembered = 0
+
+    def saw(self, st: os.stat_result) -> bool:
+        """Whether one of the paths that were looked at may be this regular file."""
+        return any((st.st_dev, st.st_ino) == one[1:3] for one in self._seen)
+
+    def evaluate(self, kind: bytes, path: bytes) -> bytes:
+        """The value now.  Raises OSError if the content cannot be known (it keeps changing, the
+        disk fails, a pseudo file has no end): then nothing may be concluded from it."""
+        return self.values(((kind, path),))[0]
+
+    def values(self, keys: Iterable[Key], known: dict[Key, bytes] | None = None) -> list[bytes]:
+        """The value of each key now; values in `known` are taken from there and added to it."""
+        if known is None:
+            known = {}
+        values = []
+        checked = 0
+        for key in keys:
+            value = known.get(key)
+            if value is None:
+                kind, path = key
+                try:
+                    value = _EVALUATORS[kind](self, path)
+                except FileNotFoundError:
+                    value = ABSENT
+                known[key] = value
+                checked += 1
+            values.append(value)
+        self._counters.inc("facts checked", checked)
+        self._counters.inc("digests remembered", self._remembered)
+        self._remembered = 0
+        return values
+
+    def _base(self, _path: bytes) -> bytes:
+        return self._base_dir
+
+    def _content(self, path: bytes) -> bytes:
+        try:
+            st = os.stat(path)
+        except OSError as error:
+            return error_value(error.errno)
+        return self._value(path, st)
+
+    def _lcontent(self, path: bytes) -> bytes:
+        try:
+            st = os.lstat(path)
+            if st.st_mode & 0o170000 == S_IFLNK:
+                return b"l" + os.readlink(path)
+        except OSError as error:
+            return error_value(error.errno)
+        return self._value(path, st)
+
+    def _value(self, path: bytes, st: os.stat_result) -> bytes:
+        """Value of CONTENT; most paths are looked at by many executions, so that this is short."""
+        found = identity(st)
+        self._seen.append(found)
+        value = self._digests.values.get(found)
+        if value is None:
+            value = self._find_value(path, st)
+        else:
+            self._remembered += 1
+        return value
+
+    def _find_value(self, path: bytes, st: os.stat_result) -> bytes:
+        digests = self._digests
+        for _ in range(_TRIES):
+            if st.st_mode & 0o170000 != S_IFREG:
+                return content_value(st, b"")
+            try:
+                value = content_value(st, digests.file_digest(path, st))
+                if digests.settled(st):
+                    digests.values[identity(st)] = value
+                return value
+            except OSError as error:
+                if error.errno in (errno.EACCES, errno.EPERM):
+                    return unreadable_value(st, error.errno)
+                if error.errno != errno.ESTALE:
+                    raise
+            # Replaced or written meanwhile; whatever it is now, its content decides.
+            st = os.stat(path)
+            self._seen.append(identity(st))
+        raise OSError(errno.ESTALE, "keeps changing", path)
+
+    def _exists(self, path: bytes) -> bytes:
+        try:
+            st = os.stat(path)
+        except OSError as error:
+            return error_value(error.errno)
+        self._seen.append(identity(st))
+        return exists_value(st)
+
+    def _lexists(self, path: bytes) -> bytes:
+        try:
+            st = os.lstat(path)
+            self._seen.append(identity(st))
+            target = os.readlink(path) if st.st_mode & 0o170000 == S_IFLNK else b""
+        except OSError as error:
+            return error_value(error.errno)
+        return exists_value(st, target)
+
+    def _listing(self, path: bytes) -> bytes:
+        return self._directory_value(Kind.LISTING, path)
+
+    def _names(self, path: bytes) -> bytes:
+        return self._directory_value(Kind.NAMES, path)
+
+    def _directory_value(self, kind: bytes, path: bytes) -> bytes:
+        digests = self._digests
+        try:
+            value = digests.values.get((kind, *identity(os.stat(path))))
+            if value is None:
+                # By descriptor: what the path leads to may be replaced, and come back.
+                directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                try:
+                    st, now = os.fstat(directory), time_ns()
+                    entries = entries_of(directory)
+                finally:
+                    os.close(directory)
+                if kind == Kind.LISTING:
+                    value = listing_value(entries)
+                else:
+                    value = names_value(name for name, _ in entries)
+                if digests.settled_directory(st, now):
+                    digests.values[kind, *identity(st)] = value
+        except OSError as error:
+            return error_value(error.errno)
+        return value
+
+    def _replaceable(self, path: bytes) -> bytes:
+        octal, _, path = path.partition(b":")
+        try:
+            st = os.lstat(path)
+            target = os.readlink(path) if st.st_mode & 0o170000 == S_IFLNK else b""
+        except OSError as error:
+            return _absence(path, error)
+        return replaceable_value(int(octal, 8), st, self._uid, target)
+
+    def _removable(self, path: bytes) -> bytes:
+        value = self._lexists(path)
+        return value if value[:1] in (b"-", b"!", b"d") else OK
+
+    def _not_link(self, path: bytes) -> bytes:
+        value = self._lexists(path)
+        return value if value[:1] in (b"-", b"!", b"l") else OK
+
+    def _link(self, path: bytes) -> bytes:
+        try:
+            st = os.lstat(path)
+        except OSError as error:
+            return error_value(error.errno)
+        return link_value(st) if S_IFMT(st.st_mode) == S_IFLNK else exists_value(st)
+
+    def _present(self, path: bytes) -> bytes:
+        value = self._lexists(path)
+        return value if value[:1] in (b"-", b"!") else OK
+
+    def _resolves(self, path: bytes) -> bytes:
+        return resolves_value(self._exists(path), os.path.realpath(path))
+
+    def _directory(self, path: bytes) -> bytes:
+        value = self._exists(path)
+        return OK if value[:1] == b"d" else value
+
+    def _overwritable(self, path: bytes) -> bytes:
+        try:
+            st = os.lstat(path)
+        except OSError as error:
+            return _absence(path, error)
+        return exists_value(st) if S_IFMT(st.st_mode) == S_IFDIR else OK
+
+    def _times(self, path: bytes) -> bytes:
+        try:
+            return times_value(os.stat(path))
+        except OSError as error:
+            return error_value(error.errno)
+
+    def _ltimes(self, path: bytes) -> bytes:
+        try:
+            return times_value(os.lstat(path))
+        except OSError as error:
+            return error_value(error.errno)
+
+    def _order(self, path: bytes) -> bytes:
+        files = order_files(path)
+        try:
+            times = [os.stat(file).st_mtime_ns for file, _ in files]
+        except OSError as error:
+            return error_value(error.errno)
+        return order_value(times, [decisive for _, decisive in files])
+
+    def _xattrs(self, path: bytes) -> bytes:
+        return xattrs_value(path, follow=True)
+
+    def _lxattrs(self, path: bytes) -> bytes:
+        return xattrs_value(path, follow=False)
+
+    def _trait(self, path: bytes) -> bytes:
+        return self._view().trait(path)
+
+    def _fd(self, path: bytes) -> bytes:
+        return self._view().kind(int(path))
+
+    def _input(self, path: bytes) -> bytes:
+        try:
+            fd = self._view().get(int(path))
+            st = os.fstat(fd)
+            if S_IFMT(st.st_mode) != S_IFREG:
+                return error_value(errno.ESPIPE)
+            offset = os.lseek(fd, 0, os.SEEK_CUR)
+        except OSError as error:
+            return error_value(error.errno)
+        return input_value(offset, self._digests.file_digest(fd, st))
+
+    def _view(self) -> FdView:
+        if self._fds is None:
+            raise OSError(errno.EBADF, "no descriptors to look at")
+        return self._fds
+
+
+_EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
+    Kind.CONTENT: Facts._content,
+    Kind.LCONTENT: Facts._lcontent,
+    Kind.EXISTS: Facts._exists,
+    Kind.LEXISTS: Facts._lexists,
+    Kind.LISTING: Facts._listing,
+    Kind.REPLACEABLE: Facts._replaceable,
+    Kind.NAMES: Facts._names,
+    Kind.REMOVABLE: Facts._removable,
+    Kind.NOT_LINK: Facts._not_link,
+    Kind.NOT_DIRECTORY: lambda facts, path: _no_directory(facts._exists(path)),
+    Kind.LNOT_DIRECTORY: lambda facts, path: _no_directory(facts._lexists(path)),
+    Kind.LINK: Facts._link,
+    Kind.DIRECTORY: Facts._directory,
+    Kind.RESOLVES: Facts._resolves,
+    Kind.PRESENT: Facts._present,
+    Kind.OVERWRITABLE: Facts._overwritable,
+    Kind.TIMES: Facts._times,
+    Kind.LTIMES: Facts._ltimes,
+    Kind.ORDER: Facts._order,
+    Kind.XATTRS: Facts._xattrs,
+    Kind.LXATTRS: Facts._lxattrs,
+    Kind.TRAIT: Facts._trait,
+    Kind.FD: Facts._fd,
+    Kind.INPUT: Facts._input,
+    Kind.BASE: Facts._base,
+}
+
+
+def xattrs_value(path: bytes | int, *, follow: bool) -> bytes:
+    """Value of XATTRS or LXATTRS now; by descriptor only with `follow`."""
+    try:
+        names = sorted(map(os.fsencode, os.listxattr(path, follow_symlinks=follow)))
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            return error_value(error.errno)
+        names = []
+    return b"X" + b"".join([name + b"\0" for name in names])
+
+
+def _no_directory(value: bytes) -> bytes:
+    """Value of NOT_DIRECTORY or LNOT_DIRECTORY, from that of EXISTS or LEXISTS."""
+    if value == error_value(errno.ENOTDIR):
+        return OK
+    return value if value[:1] in (b"-", b"!", b"d") else OK
+
+
+def _absence(path: bytes, error: OSError) -> bytes:
+    """Value for a path that is free to be created, if it is: its directory must be there."""
+    value = error_value(error.errno)
+    return OK if value == ABSENT and os.path.isdir(os.path.dirname(path)) else value
+
+
+def entries_of(path: bytes | int) -> list[tuple[bytes, int]]:
+    """Names and d_types in a directory, without a stat of each entry.
+
+    scandir hides d_type, but answers these questions from it; only where the file system gives
+    DT_UNKNOWN does it ask the file (a recorder that saw DT_UNKNOWN then has another value: a miss).
+    Raises OSError.
+    """
+    entries = []
+    with os.scandir(path) as directory:
+        for entry in directory:
+            if entry.is_symlink():
+                kind = S_IFLNK
+            elif entry.is_file(follow_symlinks=False):
+                kind = S_IFREG
+            elif entry.is_dir(follow_symlinks=False):
+                kind = S_IFDIR
+            else:
+                kind = S_IFMT(entry.stat(follow_symlinks=False).st_mode)
+            # IFTODT of dirent.h.
+            entries.append((os.fsencode(entry.name), kind >> 12))
+    return entries

@@ -1,0 +1,172 @@
+"""What a process hands down to the programs it starts although no call tells of it.
+
+Limits, system call filters, capabilities, the personality: a program behaves otherwise with them,
+but its call is the same.  So what the tree itself changed of them makes uncacheable, on its own,
+every program started from then on by that process and its children.  The process that changed them
+depends on nothing by it: its own record begins before.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from pcache.linux import limits
+from pcache.linux.descriptors import OwnFds
+from pcache.model import Kind, Reason
+from pcache.observe.accesses.context import Context, Event, Handler
+from pcache.observe.executions import Observation
+from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
+
+_INFINITY = (1 << 64) - 1
+_ADDR_NO_RANDOMIZE = 0x40000
+_PERSONALITY_QUERY = 0xFFFFFFFF
+# PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_CAP_AMBIENT: linux/prctl.h
+_RESTRICTING_PRCTL = frozenset({22, 24, 28, 47})
+_SECCOMP_GET = frozenset({2, 3})  # SECCOMP_GET_ACTION_AVAIL, SECCOMP_GET_NOTIF_SIZES
+_KEEP = 0xFFFFFFFF
+_PRIO_PROCESS = 0
+
+
+class Inherited:
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def handlers(self) -> list[tuple[Handler, str]]:
+        return [
+            (self._limit, "getrlimit setrlimit prlimit64"),
+            (self._identity, " ".join(_USER_CALLS)),
+            (self._groups, "setgroups"),
+            (self._personality, "personality"),
+            (self._restriction, "seccomp prctl landlock_restrict_self capset"),
+            (self._set_traits, " ".join(_SETTING)),
+            (self._ask_traits, " ".join(_ASKING)),
+        ]
+
+    @staticmethod
+    def _hand_down(event: Event, evidence: str) -> None:
+        event.process.handed_down.append((Reason.UNSUPPORTED, evidence))
+
+    def _limit(self, event: Event) -> None:
+        body = event.body
+        if body.err:
+            return
+        number = body.args[-1] & 0xFFFFFFFF
+        own = len(body.args) == 1 or body.args[0] & 0xFFFFFFFF in _own(event)
+        if len(body.out) == 16:
+            if not own:
+                event.execution.problem_throughout(Reason.UNSUPPORTED, "limits of another process")
+            self._set_limit(event, number, struct.unpack_from("<Q", body.out)[0])
+        elif not own:
+            event.execution.problem_throughout(Reason.FOREIGN_INPUT, "limits of another process")
+        else:
+            self._ask(event, limits.trait(number))
+
+    def _set_limit(self, event: Event, number: int, soft: int) -> None:
+        trait, soft = limits.trait(number), limits.NONE if soft == _INFINITY else soft
+        if limits.given()[number] == soft:
+            event.process.set_by.pop(trait, None)  # as it was: so does Go before it starts programs
+        else:
+            event.process.set_by[trait] = event.execution
+        if soft < limits.AMPLE.get(number, limits.NONE):
+            self._hand_down(event, f"limit {number} set to {soft} by its caller")
+
+    def _identity(self, event: Event) -> None:
+        """setuid and its like, unless they set what already is."""
+        body = event.body
+        name = SYSCALL_NAMES[body.nr]
+        execution = event.execution
+        mine = execution.gid if "gid" in name else execution.uid
+        failed = body.err and not name.startswith("setfs")  # these return the old id
+        if failed or all(argument & _KEEP in (_KEEP, mine) for argument in body.args):
+            return
+        execution.problem_throughout(Reason.UNSUPPORTED, f"change of identity by {name}")
+        self._hand_down(event, f"change of identity by {name} of its caller")
+
+    def _groups(self, event: Event) -> None:
+        if not event.body.err:
+            event.process.set_by[b"groups"] = event.execution
+            event.execution.problem_throughout(Reason.UNSUPPORTED, "change of groups")
+            self._hand_down(event, "change of groups by its caller")
+
+    def _set_traits(self, event: Event) -> None:
+        body = event.body
+        if body.err:
+            return
+        call = SYSCALL_NAMES[body.nr]
+        concerned = [event.process]
+        if not _about_itself(event):
+            event.execution.problem_throughout(Reason.UNSUPPORTED, f"{call} for other processes")
+            concerned = [*self.context.processes.values()]
+        for process in concerned:
+            process.set_by.update(dict.fromkeys(_SETTING[call], event.execution))
+
+    def _ask_traits(self, event: Event) -> None:
+        """What it was handed down is an input of those that were handed it."""
+        if event.body.err:
+            return
+        call = SYSCALL_NAMES[event.body.nr]
+        if call != "getgroups" and not _about_itself(event):
+            event.execution.problem_throughout(Reason.FOREIGN_INPUT, f"{call} of other processes")
+            return
+        for trait in _ASKING[call]:
+            self._ask(event, trait)
+
+    @staticmethod
+    def _ask(event: Event, trait: bytes) -> None:
+        setter = event.process.set_by.get(trait)
+        if setter is None:
+            value = OwnFds().trait(trait)
+            event.execution.observe((Kind.TRAIT, trait), Observation(event.ts, b"", value))
+            return
+        for execution in event.execution.chain():
+            if not execution.contains(setter):
+                execution.problem(Reason.UNSUPPORTED, f"it asks for its {trait.decode()}, changed")
+
+    def _personality(self, event: Event) -> None:
+        wanted = event.body.args[0] & 0xFFFFFFFF
+        if not event.body.err and wanted not in (_PERSONALITY_QUERY, event.ret & 0xFFFFFFFF):
+            if wanted & ~_ADDR_NO_RANDOMIZE == event.ret & ~_ADDR_NO_RANDOMIZE & 0xFFFFFFFF:
+                return
+            self._hand_down(event, f"personality {wanted:#x} set by its caller")
+
+    def _restriction(self, event: Event) -> None:
+        body = event.body
+        name = SYSCALL_NAMES[body.nr]
+        harmless = (name == "prctl" and body.args[0] not in _RESTRICTING_PRCTL) or (
+            name == "seccomp" and body.args[0] in _SECCOMP_GET
+        )
+        if not body.err and not harmless:
+            self._hand_down(event, f"{name} by its caller")
+
+
+def _about_itself(event: Event) -> bool:
+    """Whether a call like getpriority or sched_getaffinity means who makes it."""
+    *which, who = event.body.args
+    return which in ([], [_PRIO_PROCESS]) and who & 0xFFFFFFFF in _own(event)
+
+
+def _own(event: Event) -> tuple[int, int, int]:
+    """Numbers that mean the calling process or thread."""
+    return 0, event.process.tgid, event.tid
+
+
+_SETTING = {
+    "sched_setaffinity": (b"affinity",),
+    "setpriority": (b"priority",),
+    "sched_setscheduler": (b"policy",),
+    "sched_setparam": (b"policy",),
+    "sched_setattr": (b"policy", b"priority"),
+}
+_ASKING = {
+    "sched_getaffinity": (b"affinity",),
+    "getpriority": (b"priority",),
+    "getgroups": (b"groups",),
+    "sched_getscheduler": (b"policy",),
+    "sched_getparam": (b"policy",),
+    "sched_rr_get_interval": (b"policy", b"priority"),
+    "sched_getattr": (b"policy", b"priority"),
+}
+"""Call -> the traits that it changes or tells."""
+_USER_CALLS = (
+    "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid",
+)  # fmt: skip

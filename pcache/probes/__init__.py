@@ -1,0 +1,1 @@
+"""The recorder in the kernel: compiling, loading, attaching and emptying the BPF probes."""

@@ -1,0 +1,129 @@
+"""The recorder's programs, kept in the kernel from one session to the next.
+
+The kernel's verifier takes 0.1 s for them each time they are loaded, more than all else that
+starting to record needs.  So the first session pins them in the BPF file system, and later ones
+open them by name.  Pinned programs are attached to nothing: while nobody records they cost no
+time, only the memory of their maps (16 MB).  One session at a time has the pinned ones, by a lock
+that the kernel takes away when it dies; others that run meanwhile load their own.
+
+Where there is no BPF file system, and it cannot be mounted, each session loads its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+from collections.abc import Callable
+
+from pcache.linux import mounts
+from pcache.probes import bpf
+from pcache.probes.loaded import Loaded
+from pcache.probes.program import MAPS, TRACEPOINTS
+
+BPFFS = "/sys/fs/bpf"
+_PREFIX = "pcache-"
+_BPFFS_MAGIC = 0xCAFE4A11  # linux/magic.h
+
+_PROGRAMS = tuple(function for _, function in TRACEPOINTS)
+
+
+def obtain(key: str, load: Callable[[], Loaded], directory: str = BPFFS) -> Loaded:
+    """The pinned maps and programs of this key, or else those that `load` gives, which are pinned
+    if that is possible.
+
+    Raises what `load` raises.
+    """
+    lock = _lock(directory, key)
+    if lock is None:
+        return load()
+    path = os.path.join(directory, _PREFIX + key)
+    loaded = _open(path)
+    if loaded is None:
+        try:
+            loaded = load()
+        except BaseException:
+            os.close(lock)
+            raise
+        _pin(path, loaded)
+        _remove_others(directory, key)
+    loaded.lock = lock
+    return loaded
+
+
+def _lock(directory: str, key: str) -> int | None:
+    """The lock on what is pinned under a key; None if somebody has it or nothing can be pinned."""
+    path = os.path.join(directory, _PREFIX + key)
+    fd = -1
+    try:
+        if not _is_bpffs(directory):
+            # As systemd, bpftool and iproute2 do.
+            mounts.bpf(os.fsencode(directory))
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        status = os.fstat(fd)
+        if status.st_uid or status.st_mode & 0o077:
+            raise PermissionError(errno.EPERM, "others may have put programs there", path)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(status, os.stat(path)):
+            raise FileNotFoundError(errno.ENOENT, "another version removed it meanwhile", path)
+    except OSError:
+        if fd >= 0:
+            os.close(fd)
+        return None
+    return fd
+
+
+def _is_bpffs(directory: str) -> bool:
+    buffer = ctypes.create_string_buffer(256)  # struct statfs starts with f_type, a long
+    libc = ctypes.CDLL(None)
+    return (
+        libc.statfs(os.fsencode(directory), buffer) == 0
+        and int.from_bytes(buffer.raw[:8], "little") == _BPFFS_MAGIC
+    )
+
+
+def _open(path: str) -> Loaded | None:
+    """What is pinned in a directory; None if it is not whole."""
+    found = Loaded({}, {})
+    try:
+        for name in MAPS:
+            found.maps[name] = bpf.pinned(f"{path}/{name}")
+        for name in _PROGRAMS:
+            found.programs[name] = bpf.pinned(f"{path}/{name}")
+    except OSError:
+        found.close()
+        return None
+    return found
+
+
+def _pin(path: str, loaded: Loaded) -> None:
+    """Best effort: what is not whole is not used."""
+    with contextlib.suppress(OSError):
+        _unpin(path)
+        for name, fd in (*loaded.maps.items(), *loaded.programs.items()):
+            bpf.pin(f"{path}/{name}", fd)
+
+
+def _unpin(path: str) -> None:
+    for name in os.listdir(path):
+        os.unlink(f"{path}/{name}")
+
+
+def _remove_others(directory: str, key: str) -> None:
+    """What other versions of pcache left behind, as far as nobody uses it."""
+    for name in os.listdir(directory):
+        other = name.removeprefix(_PREFIX)
+        if other in (name, key):
+            continue
+        lock = _lock(directory, other)
+        if lock is None:
+            continue
+        path = os.path.join(directory, name)
+        with contextlib.suppress(OSError):
+            _unpin(path)
+            os.rmdir(path)
+        os.close(lock)

@@ -1,0 +1,1 @@
+"""What the verbs share: one module for each step of a session."""

@@ -1,0 +1,103 @@
+"""What becomes of the events of one recording: executions, and what of them is stored."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterable, Iterator
+
+from pcache.counters import Counters
+from pcache.linux.descriptors import OwnFds
+from pcache.memo.facts import Facts
+from pcache.model import Key, Reason, Record, Uncacheable
+from pcache.observe.conditions import Clock, Conditions, call_of
+from pcache.observe.events import Stamp
+from pcache.observe.executions import Execution, Observation
+from pcache.observe.tree import Tree
+from pcache.store import fingerprint
+from pcache.store.index import Store
+
+Explain = Callable[[str, Execution], None]
+
+
+class Analysis:
+    """Give it the events with `feed` while they come, then `store` what they amount to."""
+
+    def __init__(self, store: Store, spool: int, copies: int, counters: Counters) -> None:
+        """`spool` is the file that the events come from, `copies` one for stream bytes that are
+        found elsewhere."""
+        # Millions of small objects, none of them in a cycle worth finding.
+        gc.disable()
+        self._store = store
+        self._counters = counters
+        self.copies = copies
+        self.clock = Clock()
+        self.tree = Tree(spool, copies, self._met, self._met_unseen, self._ended, store.policy)
+        context = self.tree.accesses.context
+        self._conditions = Conditions(
+            store.digests,
+            store.blobs,
+            Facts(store.digests, OwnFds(), counters),
+            context,
+            self.clock,
+            store.policy,
+        )
+
+    def feed(self, blob: bytes, offset: int) -> None:
+        """Complete ring records, and where in the spool they begin."""
+        if blob:
+            self.tree.feed(blob, offset)
+
+    def store(self, failure: str, interrupted: Iterable[int], explain: Explain) -> None:
+        """Stores the executions that can be vouched for, each whole or not at all.
+
+        `explain` is told of each verdict; for the rest see `settled`.  Raises StoreError.
+        """
+        with self._store.batch():
+            for execution, result in self.settled(failure, interrupted):
+                if isinstance(result, list):
+                    self._refuse(execution, result, explain)
+                else:
+                    explain(self._store.add(result), execution)
+
+    def settled(
+        self, failure: str, interrupted: Iterable[int]
+    ) -> Iterator[tuple[Execution, Record | list[Uncacheable]]]:
+        """Each execution that ran, with its record or why there is none.
+
+        `failure`: why the recording as a whole is worthless, or empty; `interrupted`: when signals
+        came from outside (CLOCK_MONOTONIC ns).  Raises StoreError.
+        """
+        self.tree.accesses.context.kept.close()
+        executions = self.tree.executions
+        self._counters.inc("executions", len(executions))
+        if self.clock.stepped():
+            failure = failure or "the system clock was set meanwhile"
+        for execution in executions:
+            if execution.replayed:
+                continue
+            if failure:
+                execution.problem(Reason.EVENTS_LOST, failure)
+            for at in interrupted:
+                if execution.image < at and (execution.end is None or execution.end >= at):
+                    execution.problem(Reason.KILLED_OUTSIDE, "a signal while it ran")
+            yield execution, self._conditions.settle(execution)
+
+    def _refuse(self, execution: Execution, reasons: list[Uncacheable], explain: Explain) -> None:
+        self._counters.inc("uncacheable")
+        for reason in reasons:
+            self._counters.inc(f"uncacheable: {reason.reason}")
+            explain(f"{reason.reason}: {reason.evidence}", execution)
+        if any(reason.reason == Reason.PRIVATE_TEMPORARY for reason in reasons):
+            return  # named by chance: nobody will ever ask about this call
+        call = call_of(execution)
+        weak = fingerprint.weak_fingerprint(call, self._store.policy)
+        self._store.add_uncacheable(call, weak, reasons)
+
+    def _met(self, name: bytes, stamp: Stamp) -> None:
+        self._conditions.meet(name, stamp)
+
+    def _met_unseen(self, key: Key, observation: Observation) -> None:
+        self._conditions.meet_unseen(key, observation)
+
+    def _ended(self, execution: Execution) -> None:
+        self._conditions.capture(execution)

@@ -1,0 +1,110 @@
+"""Facts and calls in words, for people."""
+
+from __future__ import annotations
+
+from xxhash import xxh3_128_digest
+
+from pcache.memo.facts import order_files
+from pcache.model import Call, Kind
+
+_SHORT = 8
+"""Hexadecimal digits of a digest that are shown."""
+
+_TYPES = {b"p": "fifo", b"s": "socket", b"c": "character device", b"b": "block device"}
+_DESCRIPTORS = {
+    b"closed": "closed",
+    b"null": "/dev/null",
+    b"tty": "a terminal",
+    b"pipe": "a pipe",
+    b"file": "a file",
+    b"socket": "a socket",
+    b"dir": "a directory",
+    b"=1": "the same as standard output",
+}
+_OK = {
+    Kind.PRESENT: "there",
+    Kind.NOT_LINK: "no symbolic link",
+    Kind.DIRECTORY: "a directory",
+    Kind.NOT_DIRECTORY: "no directory",
+    Kind.LNOT_DIRECTORY: "no directory",
+}
+"""What b"ok" says of other kinds than those of what is replaced."""
+
+
+def text(data: bytes) -> str:
+    """Bytes of a path, variable or argument, on one line."""
+    return data.decode(errors="backslashreplace").replace("\n", "\\n")
+
+
+def call_text(call: Call) -> str:
+    """The command line of a call."""
+    return text(b" ".join(call.argv))
+
+
+def fact_name(kind: bytes, path: bytes) -> str:
+    """What a fact is about."""
+    if kind == Kind.ORDER:
+        return f"which of {len(order_files(path))} files are newer than which"
+    if kind == Kind.REPLACEABLE:
+        path = path.partition(b":")[2]
+    if kind in (Kind.FD, Kind.INPUT):
+        return f"descriptor {text(path)}"
+    if kind == Kind.BASE:
+        return "where base_dir is"
+    if kind == Kind.TRAIT:
+        return f"the process's {text(path)}"
+    what = {
+        Kind.LISTING: ", its entries",
+        Kind.NAMES: ", its names",
+        Kind.TIMES: ", its modification time",
+        Kind.LTIMES: ", its modification time",
+        Kind.XATTRS: ", its extended attributes",
+        Kind.LXATTRS: ", its extended attributes",
+    }.get(kind, "")
+    return text(path) + what
+
+
+def value_text(kind: bytes, value: bytes) -> str:
+    """The value of a fact (`pcache.memo.facts` has the forms)."""
+    first, rest = value[:1], value[1:]
+    if kind == Kind.FD:
+        return _DESCRIPTORS.get(value, text(value))
+    if kind in (Kind.TRAIT, Kind.BASE):
+        return text(value)
+    if first == b"X":
+        return ", ".join(text(name) for name in rest.split(b"\0")[:-1]) or "none"
+    if value == b"ok":
+        return _OK.get(kind, "can be replaced")
+    if first == b"-":
+        return "not there"
+    if first == b"!":
+        return f"looking fails with errno {text(rest)}"
+    if first == b"t":
+        mtime, uid, gid, names = map(int, rest.split())
+        return f"{mtime / 1e9:.9f}, owner {uid}:{gid}, {names} names"
+    if first == b"m":
+        return f"order {xxh3_128_digest(value).hex()[:_SHORT]}"
+    if first == b"L":
+        return f"entries {rest.hex()[:_SHORT]}"
+    if kind == Kind.LINK and first == b"l":
+        return f"link to a path of {text(rest)} bytes"
+    if first == b"l":
+        return f"link to {text(rest)}"
+    if first == b"i":
+        offset, _, digest = rest.partition(b":")
+        return f"content {digest.hex()[:_SHORT]} from byte {text(offset)} on"
+    mode, _, more = rest.partition(b":")
+    if first == b"d":
+        return f"directory, mode {text(mode)}{_owner(more)}"
+    if first == b"f":
+        if kind in (Kind.CONTENT, Kind.LCONTENT) and not more.startswith(b"!"):
+            return f"file, mode {text(mode)}, content {more.hex()[:_SHORT]}"
+        if more.startswith(b"!"):
+            return f"file that may not be read, mode {text(mode)}"
+        return f"file, mode {text(mode)}{_owner(more)}"
+    return f"{_TYPES.get(first, 'unknown')}, mode {text(rest)}"
+
+
+def _owner(pair: bytes) -> str:
+    uid, _, gid = pair.partition(b":")
+    return f", owner {text(uid)}, group {text(gid)}" if gid else ""

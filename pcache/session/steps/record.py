@@ -1,0 +1,242 @@
+"""What `trace` and `run` share: a recorder, its analysis and the store, and whose they are.
+
+The recorder needs root; files are read and the store is written with the permissions of the user on
+whose behalf the command runs.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from pcache.counters import Counters
+from pcache.errors import PcacheError, StoreError
+from pcache.linux.user import User
+from pcache.session.steps.finish import say
+from pcache.session.steps.load_probes import Probes
+from pcache.store.index import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.enforce.sandbox import Sandbox
+    from pcache.observe.executions import Execution
+    from pcache.session.steps.analyse import Analysis
+    from pcache.session.steps.recording import Recording
+
+_KERNEL_COUNTERS = {
+    "events": "events",
+    "repeated": "events repeated",
+    "lost": "events lost",
+    "bytes": "bytes of events",
+}
+
+
+class Options:
+    """What the user asked for.  `json`: file for counters, or None."""
+
+    def __init__(
+        self,
+        *,
+        as_root: bool = False,
+        quiet: bool = False,
+        explain: bool = False,
+        json: str | None = None,
+        sandbox: Sandbox | None = None,
+        timing: bool = False,
+    ) -> None:
+        self.as_root = as_root
+        self.quiet = quiet
+        self.explain = explain
+        self.json = json
+        self.timing = timing
+        self.sandbox = sandbox
+        """None: the default one."""
+
+
+class RecordedCommand:
+    """The recorder's side of one session: `load`, `open_gate`, `tick` while it runs, `finish`."""
+
+    nothing = "nothing of this run is stored"
+    """What it means for the user if the recording is worthless."""
+
+    def __init__(
+        self, user: User, options: Options, store: Store, counters: Counters, probes: Probes
+    ) -> None:
+        self._user = user
+        self._options = options
+        self._store = store
+        self._counters = counters
+        self._timing = counters.timing
+        self._probes = probes
+        self._interrupted: list[int] = []
+        self._root = 0
+        self._recording: Recording
+        self._analysis: Analysis | None = None
+
+    def load(self) -> None:
+        """Loads the probes.  Raises PrivilegeError, EnvironmentProblem or StoreError."""
+        from pcache.session.steps.recording import Recording
+
+        self._spool, self._copies = _spool(self._user.store_dir), _spool(self._user.store_dir)
+        since = self._timing.now()
+        act_as_root()
+        try:
+            recorder = self._probes.recorder()
+        finally:
+            act_as(self._user)
+        self._timing.spent("probes", since)
+        self._recording = Recording(recorder, self._spool)
+
+    @property
+    def analysis(self) -> Analysis:
+        """Made when the command runs already: it is most of what has to be imported."""
+        if self._analysis is None:
+            from pcache.session.steps.analyse import Analysis
+
+            self._analysis = Analysis(self._store, self._spool, self._copies, self._counters)
+            self._analysis.tree.root(self._root)
+        return self._analysis
+
+    def open_gate(self, pid: int) -> None:
+        """Starts recording a process that waits to execute its command."""
+        self._root = pid
+        act_as_root()
+        try:
+            self._recording.start(pid)
+        except OSError as error:
+            self._recording.failure = f"the probes cannot be attached: {error}"
+        finally:
+            act_as(self._user)
+
+    def tick(self) -> None:
+        """Takes in what was recorded since the last time."""
+        if self._recording.failure:
+            return
+        since = self._timing.now()
+        try:
+            analysis = self.analysis
+            used = time.thread_time_ns()
+            analysis.feed(*self._recording.news())
+            self._analysed(used)
+            self._timing.spent("analysis", since)
+        except PcacheError as error:
+            self._recording.failure = str(error)
+        except Exception as error:  # a bug of ours must not end the command's run
+            if "PCACHE_DEBUG" in os.environ:
+                from traceback import print_exc
+
+                print_exc()
+            self._recording.failure = f"internal error: {error!r}"
+
+    def _analysed(self, used: int) -> None:
+        """Counts the processor's time since `used`: what passes is time of the command too."""
+        self._counters.inc("microseconds of analysis", (time.thread_time_ns() - used) // 1000)
+
+    def interrupted(self) -> None:
+        """A signal came from outside: what runs now must not be stored."""
+        self._interrupted.append(time.monotonic_ns())
+
+    def finish(self) -> None:
+        """Ends the recording, stores what can be vouched for, and closes the store."""
+        from threading import Thread
+
+        ended_ns = time.monotonic_ns()
+        since = self._timing.now()
+        self._recording.finish()
+        act_as_root()
+        counts = self._recording.counts()
+        closing = Thread(target=self._probes.close, name="pcache-close")
+        closing.start()
+        act_as(self._user)
+        for name, counter in _KERNEL_COUNTERS.items():
+            self._counters.inc(counter, counts[name])
+        self._timing.spent("last events", since)
+        try:
+            self._keep(counts["lost"])
+        finally:
+            closing.join()
+            passed_ns = time.monotonic_ns() - ended_ns
+            self._counters.inc("milliseconds after", passed_ns // 1_000_000)
+
+    def _keep(self, lost: int) -> None:
+        try:
+            self.tick()
+            failure = self._recording.failure
+            if lost:
+                failure = f"{lost} kernel events did not fit into the ring"
+            if failure:
+                say(f"pcache: {self.nothing}: {failure}")
+            if lost:
+                say("pcache: a larger ring may help: --ring-size MIB")
+            since = self._timing.now()
+            used = time.thread_time_ns()
+            self.conclude(failure, self._interrupted)
+            self._analysed(used)
+            since = self._timing.spent("records", since)
+            self._make_room()
+            since = self._timing.spent("room", since)
+            self._store.close()
+            self._timing.spent("closing", since)
+        except (PcacheError, OSError) as error:
+            if self._recording.failure:
+                return  # one message is enough: a full disk fails more than once
+            message = error if isinstance(error, PcacheError) else StoreError(str(error))
+            say(f"{message.report()}\npcache: {self.nothing}")
+
+    def conclude(self, failure: str, interrupted: list[int]) -> None:
+        """What becomes of the recording, at its end: see `Analysis.settled`."""
+        self.analysis.store(failure, interrupted, self._explain)
+
+    def _make_room(self) -> None:
+        from pcache.store.gc import collect_if_over
+
+        try:
+            collect_if_over(self._store)
+        except StoreError as error:
+            say(error.report())
+
+    def _explain(self, verdict: str, execution: Execution) -> None:
+        if self._options.explain:
+            say(f"pcache: {verdict}   {execution.label()}")
+
+
+def act_as(user: User) -> None:
+    """From now on the permissions of `user` count; `act_as_root` takes it back.
+
+    Does nothing where we are not root.
+    """
+    if os.getuid() != 0:
+        return
+    act_as_root()
+    os.setgroups(user.groups)
+    os.setegid(user.gid)
+    os.seteuid(user.uid)
+
+
+def act_as_root() -> None:
+    """Takes root's permissions back."""
+    if os.getuid() == 0:
+        os.seteuid(0)
+        os.setegid(0)
+
+
+def become(user: User) -> None:
+    """In a forked child: turns into the user for good.  Raises PrivilegeError."""
+    act_as_root()
+    user.become()
+
+
+def _spool(directory: bytes) -> int:
+    """A nameless file beside the store.  Raises StoreError."""
+    try:
+        return os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):
+            raise StoreError(
+                f"cannot make a spool file in {os.fsdecode(directory)}: {error.strerror}"
+            ) from error
+    path = directory + b"/spool.%d.%d" % (os.getpid(), time.monotonic_ns())
+    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    os.unlink(path)
+    return fd

@@ -1,0 +1,80 @@
+"""The command itself, looked up before anything is forked: a hit skips everything."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+
+from pcache.errors import PcacheError
+from pcache.linux.coredump import would_dump
+from pcache.session.steps.finish import say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pcache.memo.decide import Decider
+    from pcache.session.steps.command import Command
+    from pcache.timing import Timing
+
+
+def replay_root(
+    command: Command, decider: Decider, tell: Callable[[str, str], None] | None, timing: Timing
+) -> int | None:
+    """Applies the recorded outcome of the command; its wait status, or None if it has to run.
+
+    `tell` is told the verdict (hit, miss, run) and why; None saves finding out why.
+    """
+    if command.call is None:
+        return None
+    try:
+        plan = decider.decide(command.call, command.fds)
+    except Exception as error:
+        say(f"pcache: internal error, the command itself is not looked up: {error!r}")
+        return None
+    if plan is None:
+        if tell is not None:  # the reason costs a look into the store
+            tell("miss", decider.last_miss)
+        return None
+    committed = False
+    try:
+        if any(_broken(fd) for fd, size in plan.sizes() if size):
+            # Let the command meet its broken pipe itself.
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        if would_dump(plan.status, 0):
+            raise OSError(errno.ENOTSUP, "it would dump core")
+        plan.commit()
+        committed = True
+        since = timing.now()
+        for fd, data in plan.writes():
+            _write(fd, data)
+        timing.spent("streams", since)
+    except (OSError, PcacheError) as error:
+        decider.unused(plan.wall_ns)
+        if tell is not None:
+            tell("run", str(error))
+        return None
+    finally:
+        if not committed:
+            plan.abandon()
+    if tell is not None:
+        tell("hit", "")
+    return plan.status
+
+
+def _broken(fd: int) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return any(events & (select.POLLERR | select.POLLNVAL) for _, events in poll.poll(0))
+
+
+def _write(fd: int, data: memoryview) -> None:
+    """Write all, waiting where the caller made the descriptor non-blocking."""
+    while data:
+        try:
+            data = data[os.write(fd, data) :]
+        except BlockingIOError:
+            poll = select.poll()
+            poll.register(fd, select.POLLOUT)
+            poll.poll()

@@ -1,0 +1,214 @@
+"""`pcache explain`: would this command hit now, and if not, what stands against it?
+
+The decision itself is made as a replay makes it; the rest compares what is with what is stored.
+"""
+
+from __future__ import annotations
+
+import time
+
+from pcache.codec import DamagedRow
+from pcache.errors import StoreError
+from pcache.linux.user import User
+from pcache.memo.facts import Facts
+from pcache.model import Call, Digest, Key, Kind, PathSet
+from pcache.session.steps.command import Command
+from pcache.session.steps.describe import call_text, fact_name, text, value_text
+from pcache.session.steps.policy import session_policy
+from pcache.settings.rules import NO
+from pcache.store import inspect
+from pcache.store.fingerprint import environment, weak_fingerprint
+from pcache.store.index import Store
+
+_VERSIONS = 50
+"""How many versions of one path set are compared; the most recently used come first."""
+_SETS = 10
+_NEAR = 3
+"""How many stored calls are shown beside an unknown one."""
+_CHANGES = 20
+
+_STREAMS = ("standard input", "standard output", "standard error")
+
+
+class Explanation:
+    """The answer: `hit`, and lines of text."""
+
+    def __init__(self, store: Store, command: Command) -> None:
+        self.hit = False
+        self.lines: list[str] = []
+        self._store = store
+        self._command = command
+        if command.call is None:
+            self._say("not looked up: the kernel alone can tell what this command starts")
+            return
+        self._facts = Facts(
+            store.digests, command.fds, store.counters, base_dir=store.policy.base_dir
+        )
+        self._known: dict[Key, bytes] = {}
+        self._explain(command.call)
+
+    def _say(self, line: str, depth: int = 0) -> None:
+        self.lines.append("  " * depth + line)
+
+    def _explain(self, call: Call) -> None:
+        weak = weak_fingerprint(call, self._store.policy)
+        self._say("")  # the verdict is put here
+        if self._store.policy.settings(call.executable).never_cache != NO:
+            self.lines[0] = f"miss: {call_text(call)}   configured off"
+            self._say(f"{text(call.executable)} is configured never to be cached", 1)
+            self._say("`pcache config show` says where", 1)
+            return
+        stored = self._store.path_sets(weak)
+        for paths in stored[:_SETS]:
+            self._compare(weak, paths)
+        if len(stored) > _SETS:
+            self._say(f"and {len(stored) - _SETS} more sets of paths, used longer ago", 1)
+        for reason in self._store.uncacheable(weak):
+            self._say(f"not cached when it last ran: {reason.reason}: {reason.evidence}", 1)
+        contradictions = inspect.withdrawn(self._store, weak)
+        for what in contradictions:
+            self._say(f"non-deterministic: with the same inputs, {what} differed", 1)
+        verdict = "hit" if self.hit else "miss"
+        why = ""
+        if not stored and not contradictions and not self._store.uncacheable(weak):
+            why = "   unknown call"
+            self._near(call)
+        self.lines[0] = f"{verdict}: {call_text(call)}{why}"
+
+    def _compare(self, weak: Digest, paths: PathSet) -> None:
+        """The versions over one path set against the present."""
+        try:
+            values = self._facts.values(paths.keys, self._known)
+        except OSError as error:
+            self._say(f"an input cannot be read: {error}", 1)
+            return
+        strong = self._store.strong_fingerprint(weak, paths, values)
+        try:
+            outcome = self._store.outcome(strong)
+        except DamagedRow as error:
+            self._say(str(error), 1)
+            return
+        if outcome is not None:
+            self.hit = True
+            self._say(f"all {len(values)} facts about its inputs are as recorded", 1)
+            self._say(
+                f"it would end with {_status(outcome.status)}, put {len(outcome.outputs)} paths in"
+                f" place and write {sum(n for _, n in outcome.chunks)} bytes, in place of"
+                f" {outcome.wall_ns / 1e9:.3f} s",
+                1,
+            )
+            return
+        nearest: tuple[int, inspect.Version] | None = None
+        stored = inspect.versions(self._store, weak, paths, _VERSIONS)
+        for version in stored:
+            distance = sum(
+                fact.value != value for fact, value in zip(version.facts, values, strict=True)
+            )
+            if nearest is None or distance < nearest[0]:
+                nearest = distance, version
+        if nearest is None:
+            return
+        distance, version = nearest
+        self._say(
+            f"{distance} of {len(values)} facts are not as in the nearest of {len(stored)} versions"
+            f" (last used {_when(version.used_ns)}):",
+            1,
+        )
+        shown = 0
+        for fact, value in zip(version.facts, values, strict=True):
+            if fact.value != value and shown < _CHANGES:
+                shown += 1
+                self._say(f"{fact_name(fact.kind, fact.path)}:", 2)
+                old, new = value_text(fact.kind, fact.value), value_text(fact.kind, value)
+                if old == new:
+                    new = "something else"
+                self._say(f"{old} -> {new}", 3)
+        if distance > shown:
+            self._say(f"and {distance - shown} more", 2)
+
+    # ---- a call that was never recorded
+
+    def _near(self, call: Call) -> None:
+        """What is different about the stored calls that are most like it."""
+        mine = _Parts(call)
+        near: list[tuple[int, list[str]]] = []
+        for _, other in inspect.calls(self._store):
+            if other.executable != call.executable:
+                continue
+            differences = mine.differences(_Parts(other))
+            far = 100 if other.argv != call.argv else 0
+            near.append((far + len(differences), differences))
+        near.sort(key=lambda pair: pair[0])
+        if not near:
+            self._say(f"no call of {text(call.executable)} was ever recorded", 1)
+            return
+        same = [pair for pair in near if pair[0] < 100]
+        if not same:
+            self._say(f"{text(call.executable)} was recorded with other arguments only", 1)
+        for _, differences in (same or near)[: _NEAR if same else 1]:
+            self._say("the nearest recorded call differs in:", 1)
+            for line in differences[:_CHANGES]:
+                self._say(line, 2)
+            if len(differences) > _CHANGES:
+                self._say(f"and {len(differences) - _CHANGES} more", 2)
+
+
+class _Parts:
+    """A call as named parts in words."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.env: dict[bytes, bytes] = {}
+        for entry in environment(call.env, call.cwd):
+            name, _, value = entry.partition(b"=")
+            self.env.setdefault(name, value)
+
+    def differences(self, now: _Parts) -> list[str]:
+        """One line for each part: that of `now` (which is stored) -> that of self."""
+        lines = []
+        mine, other = self.call, now.call
+        for name, old, new in (
+            ("arguments", call_text(other), call_text(mine)),
+            ("working directory", text(other.cwd), text(mine.cwd)),
+            ("umask", f"{other.umask:03o}", f"{mine.umask:03o}"),
+            ("user", str(other.uid), str(mine.uid)),
+            ("group", str(other.gid), str(mine.gid)),
+        ):
+            if old != new:
+                lines.append(f"{name}: {old} -> {new}")
+        for name, before, after in zip(_STREAMS[1:], other.fds[1:], mine.fds[1:], strict=True):
+            if before != after:
+                lines.append(
+                    f"{name}: {value_text(Kind.FD, before)} -> {value_text(Kind.FD, after)}"
+                )
+        for variable in sorted(self.env.keys() | now.env.keys()):
+            was, is_ = now.env.get(variable), self.env.get(variable)
+            if was != is_:
+                lines.append(f"environment {text(variable)}: {_quoted(was)} -> {_quoted(is_)}")
+        return lines
+
+
+def _quoted(value: bytes | None) -> str:
+    return "not set" if value is None else repr(text(value))
+
+
+def _status(status: int) -> str:
+    signal = status & 0x7F
+    return f"signal {signal}" if signal else f"exit status {status >> 8 & 0xFF}"
+
+
+def _when(ns: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(ns // 10**9))
+
+
+def explain(command: Command, user: User) -> Explanation:
+    """The explanation for a command.  Raises ConfigError, and StoreError if there is no store."""
+    policy, _ = session_policy(user, command.cwd)
+    try:
+        store = Store.open(user.store_dir, create=False, policy=policy)
+    except StoreError as error:
+        raise StoreError(
+            f"nothing was recorded yet: {error}", "record something: sudo pcache trace COMMAND"
+        ) from error
+    with store:
+        return Explanation(store, command)

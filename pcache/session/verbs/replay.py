@@ -1,0 +1,207 @@
+"""`pcache replay`: look the command up, and where that fails run it and look up what it starts.
+
+Everything before the first lookup is on the path of a root hit, so the supervisor (and ctypes with
+it) is imported only when the command has to run.
+"""
+
+from __future__ import annotations
+
+import os
+from time import process_time_ns
+
+from pcache.counters import Counters
+from pcache.errors import Nested
+from pcache.linux.user import User
+from pcache.memo.decide import Decider
+from pcache.session.steps.command import Command
+from pcache.session.steps.finish import (
+    afterwards,
+    end,
+    say,
+    say_denied,
+    say_timing,
+    say_trouble,
+    write_json,
+)
+from pcache.session.steps.policy import session_policy
+from pcache.session.steps.root_lookup import replay_root
+from pcache.store.index import Store
+from pcache.timing import Timing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.enforce.sandbox import Sandbox
+    from pcache.settings.rules import Policy
+
+_PCACHE_FAILED = 125
+_FIRST_OTHER = 3
+
+
+class Replay:
+    """One `pcache replay` of one command."""
+
+    def __init__(
+        self,
+        command: list[bytes],
+        intercept: str = "entry",
+        quiet: bool = False,
+        json: str | None = None,
+        verbose: bool = False,
+        sandbox: Sandbox | None = None,
+        timing: bool = False,
+    ) -> None:
+        """`command` is a name or path and its arguments; `intercept` is `entry` or `execve`;
+        `json` names a file that the counters are written to; `sandbox` None is the default one.
+
+        Raises CommandNotFound or CommandNotExecutable.
+        """
+        self._counters = Counters(Timing(timing))
+        self._timing = self._counters.timing
+        self._quiet = quiet
+        self._verbose = verbose
+        self._json = json
+        self._denied: dict[str, int] = {}
+        self._intercept = intercept
+        self._sandbox = sandbox
+        since = self._timing.now()
+        self._command = Command(command, None, sandbox)
+        self._timing.spent("command", since)
+
+    def run(self) -> int:
+        """Replay or run the command; its exit status.  If a signal ended it, so does it us."""
+        counters = self._counters
+        since = self._timing.now()
+        try:
+            _occupy_standard_descriptors()
+            user = User.current()
+            directory = user.store_dir
+            policy, self._sandbox = session_policy(user, self._command.cwd, self._sandbox)
+            store = Store.open(directory, counters=counters, policy=policy)
+            decider = Decider(store, counters)
+            self._timing.spent("store", since)
+            tell = self._tell_root if self._verbose else None
+            status = replay_root(self._command, decider, tell, self._timing)
+        except Exception as error:
+            say_trouble(error)
+            return self._plainly("the command runs without pcache")
+        supervision: dict[str, int] = {}
+        ended = (
+            self._supervised(decider, policy, directory, supervision) if status is None else status
+        )
+        afterwards(lambda: self._close(store), lambda: self._report(counters, supervision, ended))
+        return end(ended)
+
+    def _close(self, store: Store) -> None:
+        since = self._timing.now()
+        store.close()
+        self._timing.spent("closing", since)
+
+    # -- the command itself
+
+    def _supervised(
+        self, decider: Decider, policy: Policy, directory: bytes, supervision: dict[str, int]
+    ) -> int:
+        """Run the command under the filter; its wait status."""
+        since = self._timing.now()
+        from pcache.enforce import filter, sandbox, spawn
+        from pcache.enforce.intercept import interception
+        from pcache.enforce.supervisor import Supervisor
+
+        command = self._command.to_execute()
+        wanted = self._sandbox or sandbox.DEFAULT
+        try:
+            place = interception(self._intercept)
+            refusals = filter.load_refusals(wanted, directory, native=False)
+            program = place.program(directory, wanted)
+            spawned = spawn.spawn(command, program, sandbox=wanted, refusals=refusals)
+        except Nested:
+            return self._plainly("")
+        except Exception as error:
+            say_trouble(error)
+            return self._plainly("the command runs without pcache")
+        observer = None
+        if self._verbose:
+            from pcache.session.steps.decision_log import DecisionLog
+
+            observer = DecisionLog(decider)
+        supervisor = Supervisor(
+            spawned,
+            place,
+            decider,
+            self._command.call,
+            observer,
+            timing=self._timing,
+            policy=policy,
+        )
+        since = self._timing.spent("supervisor", since)
+        began_ns = process_time_ns()
+        status = supervisor.run()
+        supervision["microseconds"] = (process_time_ns() - began_ns) // 1000
+        self._timing.spent("running", since)
+        supervision["notifications"] = supervisor.notifications
+        supervision["decided"] = supervisor.decided
+        supervision["applied"] = supervisor.applied
+        supervision["failures"] = supervisor.failures
+        self._denied = supervisor.denied
+        supervision.update((f"denied: {name}", count) for name, count in self._denied.items())
+        return status
+
+    def _plainly(self, consequence: str) -> int:
+        """Become the command."""
+        from pcache.enforce import spawn
+
+        if consequence:
+            say(f"pcache: {consequence}")
+        self._write_json(Counters(), {}, None)
+        if self._sandbox is not None:
+            spawn.confine(self._sandbox, User.current().store_dir)
+        spawn.execute(self._command.to_execute())
+        return _PCACHE_FAILED
+
+    # -- what the user sees
+
+    def _tell_root(self, verdict: str, why: str) -> None:
+        from pcache.session.steps.decision_log import tell
+
+        if self._command.call is not None:
+            tell(verdict, self._command.call, why)
+
+    def _report(self, counters: Counters, supervision: dict[str, int], status: int) -> None:
+        if not self._quiet:
+            hits, misses = counters["hits"], counters["misses"]
+            files, kept = counters["files restored"], counters["files kept"]
+            say(
+                f"pcache: replay: {hits} hits, {misses} misses, "
+                f"{files} files restored, {kept} already right"
+            )
+            say_denied(self._denied)
+        say_timing(self._timing)
+        self._write_json(counters, supervision, status)
+
+    def _write_json(
+        self, counters: Counters, supervision: dict[str, int], status: int | None
+    ) -> None:
+        write_json(self._json, status, counters, {"supervisor": supervision})
+
+
+def replay(
+    command: list[bytes],
+    intercept: str = "entry",
+    quiet: bool = False,
+    json: str | None = None,
+    verbose: bool = False,
+    sandbox: Sandbox | None = None,
+    timing: bool = False,
+) -> int:
+    """Replay or run `command`; the exit status.  See `Replay`."""
+    return Replay(command, intercept, quiet, json, verbose, sandbox, timing).run()
+
+
+def _occupy_standard_descriptors() -> None:
+    """Keep the store's files away from descriptors 0-2 that the caller closed.
+
+    The command still gets them closed: ours go at its execve.
+    """
+    while (fd := os.open("/", os.O_PATH | os.O_CLOEXEC)) < _FIRST_OTHER:
+        pass
+    os.close(fd)

@@ -1,0 +1,1 @@
+"""What is configured: files, rules for programs, defaults."""

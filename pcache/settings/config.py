@@ -1,0 +1,150 @@
+"""The configuration: where it is, and a compiled form of it that costs next to nothing to read.
+
+The user's file is `$XDG_CONFIG_HOME/pcache/config.toml` (default `~/.config`), a project's is the
+`.pcache.toml` nearest above the working directory, which must belong to the user.  They are parsed
+and checked by `pcache.settings.configfile` only when they have changed; the outcome is kept in the
+store.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from pcache.codec import DamagedRow, pack, unpack
+from pcache.linux.stamps import lasts
+from pcache.settings.rules import DEFAULT, Policy, Rule
+from pcache.store.files import make_private_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.linux.user import User
+
+PROJECT_FILE = b".pcache.toml"
+_FORMAT = b"pcache config 4"
+_FIELDS = 9
+
+
+def user_file(user: User) -> bytes:
+    """Where the user's configuration belongs."""
+    config = user.env.get(b"XDG_CONFIG_HOME", b"")
+    if not config.startswith(b"/"):
+        config = user.home + b"/.config"
+    return config + b"/pcache/config.toml"
+
+
+def project_file(user: User, cwd: bytes) -> bytes | None:
+    """The nearest project file; None if there is none, or it is not the user's own (whoever can
+    write it decides what is replayed)."""
+    directory = cwd
+    while True:
+        path = os.path.join(directory, PROJECT_FILE)
+        try:
+            st = os.stat(path)
+        except OSError:
+            if directory in (b"/", b""):
+                return None
+            directory = os.path.dirname(directory)
+            continue
+        return path if st.st_uid == user.uid else None
+
+
+def load(user: User, cwd: bytes) -> Policy:
+    """The rules for commands in `cwd`.  Raises ConfigError for a file that makes no sense."""
+    paths = [path for path in (user_file(user), project_file(user, cwd)) if path is not None]
+    stamps = [stamp for stamp in map(_stamp, paths) if stamp]
+    if not stamps:
+        return DEFAULT
+    cache = user.store_dir + b"/config.cache"
+    known = _read(cache, stamps)
+    if known is not None:
+        return known
+    from pcache.settings.configfile import compile_files
+
+    policy = compile_files(paths)
+    _write(cache, stamps, policy)
+    return policy
+
+
+def _stamp(path: bytes) -> bytes:
+    """What tells one state of a file from another; empty if there is none."""
+    try:
+        st = os.stat(path)
+    except OSError:
+        return b""
+    numbers = (st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
+    now = time.time_ns()
+    if not lasts(st.st_ctime_ns, now):
+        return path + b"\0%d" % now  # like no other
+    return path + b"\0%d %d %d %d %d" % numbers
+
+
+def _read(cache: bytes, stamps: list[bytes]) -> Policy | None:
+    try:
+        with open(cache, "rb", buffering=0) as file:
+            name, key, max_size, compress, allow, deny, base, digest, *fields = unpack(
+                file.readall()
+            )
+        if name != _FORMAT or key != pack(stamps):
+            return None
+        rules = [_rule(fields[at : at + _FIELDS]) for at in range(0, len(fields), _FIELDS)]
+        sandbox = tuple(unpack(allow)), tuple(unpack(deny))
+    except (OSError, DamagedRow, ValueError):
+        return None
+    limit = int(max_size) if max_size else None
+    return Policy(tuple(rules), limit, digest, compress == b"1", *sandbox, base)
+
+
+def _rule(fields: list[bytes]) -> Rule:
+    pattern, env, paths, extra, never, strict, order, failures, allow = fields
+    return Rule(
+        pattern,
+        tuple(unpack(env)),
+        tuple(unpack(paths)),
+        tuple(unpack(extra)),
+        never or None,
+        _flag(strict),
+        _flag(order),
+        _flag(failures),
+        tuple(unpack(allow)),
+    )
+
+
+def _flag(field: bytes) -> bool | None:
+    return field == b"1" if field else None
+
+
+def _field(flag: bool | None) -> bytes:
+    return b"" if flag is None else b"%d" % flag
+
+
+def pack_rule(rule: Rule) -> tuple[bytes, ...]:
+    """The fields that a rule is stored as."""
+    return (
+        rule.pattern,
+        pack(rule.ignore_env),
+        pack(rule.ignore_paths),
+        pack(rule.extra_inputs),
+        rule.never_cache or b"",
+        _field(rule.strict),
+        _field(rule.mtime_order),
+        _field(rule.cache_failures),
+        pack(rule.allow),
+    )
+
+
+def _write(cache: bytes, stamps: list[bytes], policy: Policy) -> None:
+    """Keeps the compiled form; that it cannot be kept is no error."""
+    fields = [field for rule in policy.rules for field in pack_rule(rule)]
+    size = b"" if policy.max_size is None else b"%d" % policy.max_size
+    new = cache + b".%d" % os.getpid()
+    try:
+        make_private_file(new)
+        with open(new, "wb") as file:
+            sandbox = pack(policy.allow), pack(policy.deny)
+            flag, base = _field(policy.compress), policy.base_dir
+            head = (_FORMAT, pack(stamps), size, flag, *sandbox, base, policy.digest)
+            file.write(pack((*head, *fields)))
+        os.rename(new, cache)
+    except OSError:
+        return

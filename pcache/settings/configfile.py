@@ -1,0 +1,225 @@
+"""Reading and checking configuration files; only done when one has changed, or to show it."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from xxhash import xxh3_128_digest
+
+from pcache.codec import join
+from pcache.errors import ConfigError
+from pcache.settings import units
+from pcache.settings.base_dir import Base
+from pcache.settings.config import PROJECT_FILE, pack_rule
+from pcache.settings.rules import CALLERS, ITSELF, NO, Policy, Rule
+
+_OF_THE_STORE = ("max_size", "compress")
+"""Settings that no project may change."""
+_OF_A_PROJECT = ("base_dir",)
+"""Settings that only a project has."""
+
+_NEVER = {"no": NO, "itself": ITSELF, "callers": CALLERS, True: ITSELF, False: NO}
+
+
+def _checked_size(value: str) -> str:
+    units.size(value)
+    return value
+
+
+_Supervised = Literal["io_uring", "network", "ptrace"]
+"""Features that are denied when they are asked for, which is when it is known by whom."""
+
+
+class Sandbox(BaseModel):
+    """The table `[sandbox]`: for `--allow` and `--deny`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    allow: list[_Supervised | Literal["32-bit"]] = Field(default=[])
+    deny: list[_Supervised | Literal["32-bit"]] = Field(default=[])
+
+
+class Program(BaseModel):
+    """One table `[program.PATTERN]`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    ignore_env: list[str] = Field(default=[])
+    ignore_paths: list[str] = Field(default=[])
+    extra_inputs: list[str] = Field(default=[])
+    never_cache: Literal["no", "itself", "callers"] | bool | None = None
+    strict: bool | None = None
+    mtime_order: bool | None = None
+    cache_failures: bool | None = None
+    allow: list[_Supervised] = Field(default=[])
+
+
+class File(BaseModel):
+    """One configuration file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    max_size: Annotated[str, AfterValidator(_checked_size)] | None = None
+    compress: bool | None = None
+    base_dir: str | None = None
+    sandbox: Sandbox = Field(default=Sandbox())
+    program: dict[str, Program] = Field(default={})
+
+
+class Setting:
+    """One line of a configuration file, with where it stands."""
+
+    def __init__(self, pattern: str, name: str, value: object, path: bytes, line: int) -> None:
+        self.pattern = pattern
+        """Of programs; or `sandbox`, or empty."""
+        self.name = name
+        self.value = value
+        self.path = path
+        self.line = line
+
+
+def compile_files(paths: list[bytes]) -> Policy:
+    """The rules of all files, later ones having the last word.  Raises ConfigError."""
+    rules: list[Rule] = []
+    max_size = None
+    compress = True
+    allow: set[str] = set()
+    deny: set[str] = set()
+    base_dir = b""
+    for path in paths:
+        if not os.path.lexists(path):
+            continue
+        file, _ = _parse(path)
+        if file.max_size is not None:
+            max_size = units.size(file.max_size)
+        if file.compress is not None:
+            compress = file.compress
+        allow = allow.difference(file.sandbox.deny).union(file.sandbox.allow)
+        deny = deny.difference(file.sandbox.allow).union(file.sandbox.deny)
+        base = os.path.dirname(path) if _is_project(path) else b""
+        if file.base_dir is not None:
+            base_dir = _directory(file.base_dir, base, path)
+        rules += [_rule(pattern, given, base, path) for pattern, given in file.program.items()]
+    allowed, denied = (tuple(map(os.fsencode, sorted(names))) for names in (allow, deny))
+    return Policy(
+        tuple(rules),
+        max_size,
+        _digest(rules, base_dir),
+        compress,
+        allowed,
+        denied,
+        base_dir,
+    )
+
+
+def _digest(rules: list[Rule], base_dir: bytes) -> bytes:
+    """Of what decides about the meaning of records; where `base_dir` is does not, if it is set."""
+    fields = []
+    if base_dir:
+        fields = [b"base_dir"]
+        rules = [rule.relative(Base(base_dir)) for rule in rules]
+    fields += [field for rule in rules for field in pack_rule(rule)]
+    return xxh3_128_digest(join(fields)) if fields else b""
+
+
+def settings(path: bytes) -> list[Setting]:
+    """Everything that a file says, in its order.  Raises ConfigError."""
+    file, lines = _parse(path)
+    found = []
+    for name in (*_OF_THE_STORE, *_OF_A_PROJECT):
+        value = getattr(file, name)
+        if value is not None:
+            found.append(Setting("", name, value, path, lines.get(("", name), 1)))
+    for name in sorted(file.sandbox.model_fields_set):
+        value = getattr(file.sandbox, name)
+        found.append(Setting("sandbox", name, value, path, lines.get(("", name), 1)))
+    for pattern, given in file.program.items():
+        for name in sorted(given.model_fields_set):
+            line = lines.get((pattern, name), lines.get((pattern, ""), 1))
+            found.append(Setting(pattern, name, getattr(given, name), path, line))
+    return found
+
+
+def _parse(path: bytes) -> tuple[File, dict[tuple[str, str], int]]:
+    name = os.fsdecode(path)
+    try:
+        with open(path, "rb") as source:
+            text = source.read().decode()
+        file = File.model_validate(tomllib.loads(text))
+    except OSError as error:
+        raise ConfigError(f"cannot read {name}: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{name}: {where}: {first['msg']}", _REMEDY) from error
+    except ValueError as error:  # TOML or UTF-8
+        raise ConfigError(f"{name}: {error}", _REMEDY) from error
+    here = _is_project(path)
+    place = "the user's" if here else "a project's"
+    for setting in _OF_THE_STORE if here else _OF_A_PROJECT:
+        if getattr(file, setting) is not None:
+            raise ConfigError(f"{name}: {setting} belongs into {place} file", _REMEDY)
+    return file, _lines(text)
+
+
+def _is_project(path: bytes) -> bool:
+    return path.endswith(b"/" + PROJECT_FILE)
+
+
+_REMEDY = "`pcache help config` lists the settings"
+
+
+def _lines(text: str) -> dict[tuple[str, str], int]:
+    """(pattern, setting) -> line; (pattern, "") is where its table begins.
+
+    tomllib does not tell.  Only the usual form is understood: a table header, a setting a line.
+    """
+    found: dict[tuple[str, str], int] = {}
+    pattern = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if stripped.startswith("["):
+            try:
+                table = tomllib.loads(stripped).get("program", {})
+            except tomllib.TOMLDecodeError:
+                continue
+            pattern = next(iter(table), "")
+            found.setdefault((pattern, ""), number)
+        elif "=" in stripped:
+            found.setdefault((pattern, stripped.partition("=")[0].strip()), number)
+    return found
+
+
+def _rule(pattern: str, given: Program, base: bytes, path: bytes) -> Rule:
+    never = None if given.never_cache is None else _NEVER[given.never_cache]
+    return Rule(
+        os.fsencode(pattern),
+        tuple(map(os.fsencode, given.ignore_env)),
+        tuple(_absolute(text, base, path) for text in given.ignore_paths),
+        tuple(_absolute(text, base, path) for text in given.extra_inputs),
+        never,
+        given.strict,
+        given.mtime_order,
+        given.cache_failures,
+        tuple(map(os.fsencode, given.allow)),
+    )
+
+
+def _directory(text: str, base: bytes, path: bytes) -> bytes:
+    """The canonical path of a directory, relative to the project file's."""
+    directory = os.path.realpath(os.path.join(base, os.fsencode(text)))
+    if not os.path.isdir(directory) or directory == b"/":
+        raise ConfigError(f"{os.fsdecode(path)}: base_dir {text!r} is no directory", _REMEDY)
+    return directory
+
+
+def _absolute(text: str, base: bytes, path: bytes) -> bytes:
+    """A path or glob, relative to the project file's directory."""
+    if text.startswith(("/", "*")):
+        return os.fsencode(text)
+    if not base:
+        raise ConfigError(f"{os.fsdecode(path)}: {text!r} is not absolute", _REMEDY)
+    return os.path.normpath(os.path.join(base, os.fsencode(text)))
