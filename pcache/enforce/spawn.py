@@ -57,19 +57,32 @@ class Spawned:
 class Command:
     """What to execute: passed on to execve as it stands."""
 
-    __slots__ = ("argv", "env", "path")
+    __slots__ = ("argv", "env", "path", "script")
 
-    def __init__(self, path: bytes, argv: tuple[bytes, ...], env: tuple[bytes, ...]) -> None:
+    def __init__(
+        self,
+        path: bytes,
+        argv: tuple[bytes, ...],
+        env: tuple[bytes, ...],
+        script: tuple[bytes, tuple[bytes, ...]] | None = None,
+    ) -> None:
         self.path = path
         self.argv = argv
         self.env = env
+        self.script = script
+        """(path, argv) to execute where that ends with ENOEXEC, as execvp(3) does."""
 
 
 def execute(command: Command) -> None:
     """Become the command.  Returns only by raising OSError."""
     # Python ignores these two at its start; the command gets what a shell would give it.
     signals.restore((signals.PIPE, signals.XFSZ))
-    syscalls.execve(command.path, command.argv, command.env)
+    try:
+        syscalls.execve(command.path, command.argv, command.env)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC or command.script is None:
+            raise
+    syscalls.execve(*command.script, command.env)
 
 
 def spawn(

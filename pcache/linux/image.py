@@ -22,7 +22,10 @@ _REGULAR, _TYPE = 0o100000, 0o170000
 _SET_ID = 0o6000
 _ELF64_LITTLE = b"\x7fELF\x02\x01"
 _EM_X86_64 = b"\x3e\x00"
+_ELF = b"\x7fELF"
 _SHELL = b"/bin/sh"
+_BINFMT_MISC = b"/proc/sys/fs/binfmt_misc"
+_NOT_FORMATS = frozenset((b"register", b"status"))
 _BLANKS = b" \t"
 _NAME_ENDS = b" \t\0"
 
@@ -71,20 +74,27 @@ def resolve_image(
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
 
-def resolve_command(
+def as_script(
     path: bytes, argv: tuple[bytes, ...], cwd: bytes
-) -> tuple[bytes, tuple[bytes, ...], tuple[bytes, tuple[bytes, ...]]]:
-    """What execvp(3) ends up executing, and its image: a file of no known format is a shell script.
+) -> tuple[bytes, tuple[bytes, ...]] | None:
+    """(path, argv) of the shell that execvp(3) starts for a file whose execve(2) ends with ENOEXEC.
 
-    Returns (path, argv, (executable, argv of the image)).  Raises as `resolve_image` does.
+    None for what no shell takes for a script: programs, and files with a NUL in their first line
+    (POSIX, sh: "Non-built-in Utility Execution").  Raises OSError.
     """
+    _, header = _inspect(os.path.join(cwd, path))
+    if header.startswith(_ELF) or b"\0" in header.partition(b"\n")[0]:
+        return None
+    return _SHELL, (_SHELL, path, *argv[1:])
+
+
+def foreign_formats() -> bool:
+    """Whether the kernel was told of formats of its user's own (binfmt_misc): then only execve(2)
+    says what becomes of a file that is neither a program of this machine nor a script."""
     try:
-        return path, argv, resolve_image(path, argv, cwd)
-    except OSError as error:
-        if error.errno != errno.ENOEXEC:
-            raise
-    argv = (_SHELL, path, *argv[1:])
-    return _SHELL, argv, resolve_image(_SHELL, argv, cwd)
+        return not _NOT_FORMATS.issuperset(os.listdir(_BINFMT_MISC))
+    except OSError:
+        return False
 
 
 def _inspect(path: bytes) -> tuple[bytes, bytes]:

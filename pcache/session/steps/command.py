@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pcache.errors import CommandNotExecutable, CommandNotFound
@@ -49,10 +50,10 @@ class Command:
         self.call: Call | None = None
         """None where only the kernel can judge (unreadable, set-user-ID, another architecture),
         and where its result is not that of the call alone."""
+        self.script: tuple[bytes, tuple[bytes, ...]] | None = None
+        """What to execute instead where the kernel knows no format for the file."""
         try:
-            self.path, self.argv, (executable, argv) = image.resolve_command(
-                self.path, self.argv, self.cwd
-            )
+            executable, argv = self._image()
         except OSError:
             return
         if not self.cwd or unusual_here():
@@ -78,7 +79,19 @@ class Command:
         """What is passed on to execve(2)."""
         from pcache.enforce import spawn
 
-        return spawn.Command(self.path, self.argv, self.env)
+        return spawn.Command(self.path, self.argv, self.env, self.script)
+
+    def _image(self) -> tuple[bytes, tuple[bytes, ...]]:
+        """Raises OSError where only the kernel can judge, or where it will refuse."""
+        try:
+            return image.resolve_image(self.path, self.argv, self.cwd)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            self.script = image.as_script(self.path, self.argv, self.cwd)
+            if self.script is None or image.foreign_formats():
+                raise
+            return image.resolve_image(*self.script, self.cwd)
 
     def _find(self, name: bytes) -> bytes:
         path = next((entry[5:] for entry in self.env if entry.startswith(b"PATH=")), None)

@@ -116,8 +116,14 @@ def test_set_user_id_programs_are_left_to_the_kernel(shower: bytes, tmp_path: Pa
 
 def test_file_of_no_format_is_a_shell_script(tmp_path: Path) -> None:
     path = script(tmp_path / "text", b"echo hello\n")
-    command, argv, _ = image.resolve_command(path, (b"zero", b"one"), bytes(tmp_path))
-    assert (command, argv) == (b"/bin/sh", (b"/bin/sh", path, b"one"))
+    found = image.as_script(path, (b"zero", b"one"), bytes(tmp_path))
+    assert found == (b"/bin/sh", (b"/bin/sh", path, b"one"))
+
+
+@pytest.mark.parametrize("header", [b"\x7fELF\x01\x01", b"\x7fELF\n", b"MZ\0\n", b"a\0"])
+def test_what_no_shell_takes_for_a_script(tmp_path: Path, header: bytes) -> None:
+    path = script(tmp_path / "binary", header + b"\necho hello\n")
+    assert image.as_script(path, (b"zero",), bytes(tmp_path)) is None
 
 
 def test_which(tmp_path: Path) -> None:
