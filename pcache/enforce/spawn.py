@@ -82,7 +82,8 @@ def execute(command: Command) -> None:
     except OSError as error:
         if error.errno != errno.ENOEXEC or command.script is None:
             raise
-    syscalls.execve(*command.script, command.env)
+        path, argv = command.script
+    syscalls.execve(path, argv, command.env)
 
 
 def spawn(
