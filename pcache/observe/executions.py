@@ -186,9 +186,9 @@ class Execution:
         self.moved_checks: list[tuple[bytes, bytes, int, int]] = []
         """What was looked at where it had been moved to: the place, its earlier name, and times as
         above; it must have been there, and mode and times count too."""
-        self.kept_inputs: list[tuple[Snapshot, bytes, int]] = []
-        """What was read from a kept file: how, the name and when it was seen there."""
-        self.kept_outputs: list[tuple[Snapshot, bytes, int]] = []
+        self.captured_inputs: list[tuple[Snapshot, bytes, int]] = []
+        """What was read from a captured file: how, the name and when it was seen there."""
+        self.captured_outputs: list[tuple[Snapshot, bytes, int]] = []
         """The same for outputs, with the time of the last change."""
         self.prefix_checks: list[tuple[bytes, int, int]] = []
         """The same for everything below a directory, given with its final slash."""
@@ -331,6 +331,11 @@ class Execution:
 
     def _time_is_theirs(self, ts: int, name: bytes) -> bool:
         return not self.times_are_ours(name, ts)
+
+    def made_and_removed(self, name: bytes) -> bool:
+        """Whether it made something of that name where nothing was, and removed it."""
+        change = self.changes.get(name)
+        return change is not None and (change.first_how, change.last_how) == (CREATED, REMOVED)
 
     def times_are_ours(self, name: bytes, ts: int) -> bool:
         """Whether this subtree had written the file, or set its times, before `ts`."""

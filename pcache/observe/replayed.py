@@ -106,7 +106,7 @@ class Replayed:
         if only_attributes:
             return
         context.history.removed(path, self.ended)
-        context.kept.gone(path)
+        context.captured.gone(path)
         context.hard_links.pop(path, None)
         context.names.forget(path)
         if output.kind == b"l":

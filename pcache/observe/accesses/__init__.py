@@ -48,11 +48,11 @@ class Accesses:
         processes: dict[int, Process],
         spool: int,
         copies: int,
-        met: Callable[[bytes, Stamp], None],
-        met_unseen: Callable[[Key, Observation], None],
+        hash_early: Callable[[bytes, Stamp], None],
+        look_up_early: Callable[[Key, Observation], None],
     ) -> None:
-        """`spool` and `copies` as for Streams, `met` and `met_unseen` as for Context."""
-        self.context = Context(processes, met, met_unseen)
+        """`spool` and `copies` as for Streams, `hash_early` and `look_up_early` as for Context."""
+        self.context = Context(processes, hash_early, look_up_early)
         self._streams = Streams(self.context, spool, copies)
         self._looking = Queries(self.context, self._streams)
         groups = (

@@ -82,7 +82,7 @@ class Changes:
         name = self.context.names.canonical(path, follow=False)
         self.context.led_to(event, path, name)
         self.context.history.removed(name, event.ts)
-        self.context.kept.gone(name)
+        self.context.captured.gone(name)
         self.context.hard_links.pop(name, None)
         self.context.linked.discard(name)
         if directory:
@@ -167,9 +167,9 @@ class Changes:
             execution.problem_throughout(Reason.UNSUPPORTED, f"rename of large {text(old)}")
             return
         self.context.history.moved(old, new, event.ts)
-        self.context.kept.moved(old, new)
+        self.context.captured.moved(old, new)
         if below:
-            self.context.kept.moved_below(old)
+            self.context.captured.moved_below(old)
         self._observe_moved(event, source, old, new)
         free = bool(body.args and body.args[0] & _RENAME_NOREPLACE)
         if free:

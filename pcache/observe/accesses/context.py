@@ -97,17 +97,17 @@ class Context:
     def __init__(
         self,
         processes: dict[int, Process],
-        met: Callable[[bytes, Stamp], None],
-        met_unseen: Callable[[Key, Observation], None],
+        hash_early: Callable[[bytes, Stamp], None],
+        look_up_early: Callable[[Key, Observation], None],
     ) -> None:
-        """`met` is called with each version of a regular file (canonical name, stamp) that is
-        looked at, `met_unseen` with observations whose value the event does not tell."""
+        """`hash_early` is called with each version of a regular file (canonical name, stamp) that
+        is looked at, `look_up_early` with observations whose value the event does not tell."""
         self.processes = processes
         self.pids: set[int] = {os.getpid()}
         """Processes that belong or belonged to the tree, and the one that follows it."""
         self.names = Names()
         self.history = History()
-        self.kept = CapturedFiles()
+        self.captured = CapturedFiles()
         self.temporaries: set[bytes] = set()
         """Random names, never twice the same: of mkstemp(3), and of links to be renamed."""
         self.hard_links: dict[bytes, bytes] = {}
@@ -130,8 +130,8 @@ class Context:
         """Who has opened a file to modify it, by name."""
         self.gathered: list[Look] | None = None
         """What the call being handled observed, if that is all it does."""
-        self._met = met
-        self._met_unseen = met_unseen
+        self.hash_early = hash_early
+        self._look_up_early = look_up_early
 
     def gather(self) -> None:
         """The call to be handled may be one that only observes."""
@@ -184,7 +184,7 @@ class Context:
             self.gathered.append((key, name, value, stamp, opened))
         observation = Observation(event.ts, name, value, stamp, opened)
         if value is None and stamp is None:
-            self._met_unseen(key, observation)
+            self._look_up_early(key, observation)
         event.execution.observe(key, observation)
 
     def observe_stamp(
@@ -201,7 +201,7 @@ class Context:
                 event.execution.looks.setdefault((kind, path), (event.ts, name, stamp))
         form = S_IFMT(stamp.st_mode)
         if form == S_IFREG and not pseudo.is_pseudo(name, stamp.magic):
-            self._met(name, stamp)
+            self.hash_early(name, stamp)
             self.observe(event, kind, path, name, stamp=stamp, opened=opened)
         elif form == S_IFREG:
             self.made_up[name] = stamp.magic
@@ -210,10 +210,6 @@ class Context:
             self.observe(event, Kind.LINK, path, name, value=link_value(stamp))
         else:
             self.observe(event, kind, path, name, value=content_value(stamp, b""))
-
-    def meet(self, name: bytes, stamp: Stamp) -> None:
-        """A version of a regular file was used."""
-        self._met(name, stamp)
 
     def failed(self, event: Event, path: bytes, *, follow: bool, directory: bool = False) -> None:
         """A call on a path failed: whatever made it fail must still be so.

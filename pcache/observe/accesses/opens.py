@@ -172,7 +172,7 @@ class Opens:
                 self.context.observe(event, Kind.REPLACEABLE, key, name, value=OK)
             self.context.modified_by(event, name, stamp)
             self.context.change(event, name, CREATED)
-            self.context.kept.made(name, stamp, event.ts)
+            self.context.captured.made(name, stamp, event.ts)
         elif flags & _O_TRUNC:
             if flags & _O_CREAT:
                 created = mode & ~event.process.umask & 0o7777
@@ -182,7 +182,7 @@ class Opens:
                 self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)
             self.context.modified_by(event, name, stamp)
             self.context.change(event, name, REPLACED, was=_DT_REG)
-            self.context.kept.made(name, stamp, event.ts)
+            self.context.captured.made(name, stamp, event.ts)
         else:
             self.context.observe_stamp(event, content, path, name, opened=True)
             self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)

@@ -13,7 +13,7 @@ import pytest
 
 from pcache.linux import limits
 from pcache.model import Kind, Reason
-from pcache.observe import conditions
+from pcache.observe.conditions import clock
 from tests.lib.recorder import PLAIN_ENV, Lab, Strings, call
 
 pytestmark = pytest.mark.root
@@ -253,7 +253,7 @@ def test_conflict_between_cousins(lab: Lab, work: Path) -> None:
 
 def test_fresh_input(lab: Lab, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Written just before it was read, by somebody else: a change right after would not show."""
-    monkeypatch.setattr(conditions, "_GRAIN_NS", 10 * 10**9)
+    monkeypatch.setattr(clock, "GRAIN_NS", 10 * 10**9)
 
     def write() -> None:
         descriptor = os.open(work / "f", os.O_WRONLY | os.O_CREAT, 0o644)
