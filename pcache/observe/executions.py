@@ -88,6 +88,10 @@ ATTRIBUTES = "attributes"  # only mode or times
 REMOVED = "removed"
 
 
+# d_type of an entry, getdents64(2).
+DT_DIR, DT_REG, DT_LNK = 4, 8, 10
+
+
 # What was done to a modification time: nothing, set to the time of the call, set to a given time.
 UNTOUCHED, NOW, GIVEN = range(3)
 

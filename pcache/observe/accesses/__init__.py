@@ -11,12 +11,14 @@ from collections.abc import Callable
 from stat import S_ISDIR
 
 from pcache.model import Key, Reason
-from pcache.observe.accesses.changes import Changes
+from pcache.observe.accesses.attributes import Attributes
 from pcache.observe.accesses.context import Context, Event, Handler, Process
+from pcache.observe.accesses.entries import Entries
 from pcache.observe.accesses.external import External
 from pcache.observe.accesses.inherited import Inherited
 from pcache.observe.accesses.opens import Opens
 from pcache.observe.accesses.queries import Queries
+from pcache.observe.accesses.renames import Renames
 from pcache.observe.accesses.streams import Streams
 from pcache.observe.events import FAULT, INHERITED, LOST, TRUNCATED, Body, Stamp
 from pcache.observe.executions import Execution, Look, Observation
@@ -58,7 +60,9 @@ class Accesses:
         groups = (
             self._looking,
             Opens(self.context),
-            Changes(self.context),
+            Entries(self.context),
+            Renames(self.context),
+            Attributes(self.context),
             self._streams,
             External(self.context),
             Inherited(self.context),

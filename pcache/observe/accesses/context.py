@@ -29,6 +29,7 @@ from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
 _PATH_MAX = 4096
 LOOKUP_FAILED = frozenset({errno.ENOENT, errno.ENOTDIR})
+NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})  # rmdir(2), rename(2): either may come
 _OF_THE_SYSTEM = (
     *(b"/etc/", b"/lib/", b"/lib64/", b"/usr/lib/", b"/usr/lib64/"),
     *(b"/usr/share/locale/", b"/usr/share/zoneinfo/"),

@@ -12,7 +12,7 @@ from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context, Event, Handler, text
 from pcache.observe.events import Body, Stamp
-from pcache.observe.executions import CREATED, MODIFIED, REPLACED, Observation
+from pcache.observe.executions import CREATED, DT_REG, MODIFIED, REPLACED, Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
 _FMODE_WRITE, _FMODE_CREATED = 2, 0x100000  # include/linux/fs.h
@@ -22,7 +22,6 @@ _NO_EFFECT = os.O_CLOEXEC | os.O_NOCTTY | 0o100000  # O_LARGEFILE
 """bash opens /dev/tty with O_RDWR|O_NONBLOCK only to see that it can (check_dev_tty, shell.c)."""
 _HOW = struct.Struct("<QQQ")  # struct open_how
 _RESOLVE_CACHED = 0x20
-_DT_REG = 8
 _MKSTEMP_MODE = 0o600
 
 
@@ -181,7 +180,7 @@ class Opens:
                 self.context.observe(event, Kind.EXISTS, path, name, value=exists_value(stamp))
                 self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)
             self.context.modified_by(event, name, stamp)
-            self.context.change(event, name, REPLACED, was=_DT_REG)
+            self.context.change(event, name, REPLACED, was=DT_REG)
             self.context.captured.made(name, stamp, event.ts)
         else:
             self.context.observe_stamp(event, content, path, name, opened=True)
