@@ -14,11 +14,14 @@ from pcache.linux.descriptors import is_make_job
 from pcache.linux.signal_sets import UNUSUAL
 from pcache.model import Key, Kind, Reason
 from pcache.observe import events, pseudo
-from pcache.observe.accesses import Accesses, Event, Process
+from pcache.observe.accesses import Accesses
+from pcache.observe.accesses.event import Event, Process
 from pcache.observe.captured import RENAME_BYTES, RENAMES
 from pcache.observe.events import Stamp
-from pcache.observe.executions import Execution, Observation
+from pcache.observe.evidence import text
+from pcache.observe.executions import Execution
 from pcache.observe.interpreters import Interpreters
+from pcache.observe.observations import Observation
 from pcache.observe.replayed import Replayed
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.settings.rules import DEFAULT, Policy
@@ -203,13 +206,13 @@ class Tree:
             execution.problem_throughout(Reason.UNSUPPORTED, "its working directory was removed")
         self._refuse_signals(execution, *body.args[4:6])
         if body.args[3] & _TIF_ADDR32:
-            execution.problem_throughout(Reason.FOREIGN_ABI, _text(body.file))
+            execution.problem_throughout(Reason.FOREIGN_ABI, text(body.file))
         if parent is None:
             self.accesses.context.captured.stay_with(body.base)
         if parent is not None and (parent.uid, parent.gid) != (execution.uid, execution.gid):
             who = f"{execution.uid}:{execution.gid}"
             execution.problem_throughout(
-                Reason.UNSUPPORTED, f"change of user to {who} by {_text(body.file)}"
+                Reason.UNSUPPORTED, f"change of user to {who} by {text(body.file)}"
             )
         for reason, evidence in process.handed_down:
             execution.problem(reason, evidence)
@@ -221,7 +224,7 @@ class Tree:
             self.accesses.context.hash_early(body.file, body.stamp)
         is_script = body.raw_path2 != body.raw_path
         if is_script and pseudo.is_magic(execution.filename):
-            execution.problem(Reason.UNSUPPORTED, f"script {_text(execution.filename)}")
+            execution.problem(Reason.UNSUPPORTED, f"script {text(execution.filename)}")
         for path in self._interpreters_of(execution, body, is_script):
             name = self.accesses.context.names.canonical(path, follow=True)
             execution.observe((Kind.CONTENT, path), Observation(started, name, opened=True))
@@ -250,7 +253,7 @@ class Tree:
         except FileNotFoundError:
             for at in execution.chain():
                 if at is execution or not at.determined(program, execution.image):
-                    at.problem(Reason.INPUT_CHANGED, _text(program))
+                    at.problem(Reason.INPUT_CHANGED, text(program))
             return []
 
     @staticmethod
@@ -337,7 +340,3 @@ def _jobserver(environment: list[bytes]) -> frozenset[int]:
                 if len(parts) == 2 and all(part.isdigit() for part in parts):
                     return frozenset(int(part) for part in parts)
     return frozenset()
-
-
-def _text(path: bytes) -> str:
-    return path.decode(errors="backslashreplace")

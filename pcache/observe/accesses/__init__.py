@@ -12,8 +12,9 @@ from stat import S_ISDIR
 
 from pcache.model import Key, Reason
 from pcache.observe.accesses.attributes import Attributes
-from pcache.observe.accesses.context import Context, Event, Handler, Process
+from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.entries import Entries
+from pcache.observe.accesses.event import Event, Handler, Process
 from pcache.observe.accesses.external import External
 from pcache.observe.accesses.inherited import Inherited
 from pcache.observe.accesses.opens import Opens
@@ -21,11 +22,10 @@ from pcache.observe.accesses.queries import Queries
 from pcache.observe.accesses.renames import Renames
 from pcache.observe.accesses.streams import Streams
 from pcache.observe.events import FAULT, INHERITED, LOST, TRUNCATED, Body, Stamp
-from pcache.observe.executions import Execution, Look, Observation
+from pcache.observe.executions import Execution
+from pcache.observe.observations import Look, Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.probes.syscall_table import NUMBERS
-
-__all__ = ["Accesses", "Event", "Process"]
 
 _LOOKING = frozenset(
     NUMBERS[name]

@@ -9,8 +9,10 @@ import struct
 
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
-from pcache.observe.accesses.context import Context, Event, Handler, text
-from pcache.observe.executions import ATTRIBUTES, GIVEN, MODIFIED, NOW, UNTOUCHED
+from pcache.observe.accesses.context import Context
+from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.changes import ATTRIBUTES, GIVEN, MODIFIED, NOW, UNTOUCHED
+from pcache.observe.evidence import text
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
 _NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.ERANGE, errno.EPERM})

@@ -12,19 +12,15 @@ from stat import S_IFLNK, S_IFMT, S_IFREG
 from pcache.memo.facts import ABSENT, OK, content_value, error_value, link_value
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
+from pcache.observe.accesses.event import Event, Process
 from pcache.observe.captured import CapturedFiles
-from pcache.observe.events import FAULT, TRUNCATED, Body, Stamp
-from pcache.observe.executions import (
-    ATTRIBUTES,
-    CREATED,
-    REMOVED,
-    REPLACED,
-    Execution,
-    Look,
-    Observation,
-)
+from pcache.observe.changes import ATTRIBUTES, CREATED, REMOVED, REPLACED
+from pcache.observe.events import FAULT, TRUNCATED, Stamp
+from pcache.observe.evidence import text
+from pcache.observe.executions import Execution
 from pcache.observe.history import History
 from pcache.observe.names import Names
+from pcache.observe.observations import Look, Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
 _PATH_MAX = 4096
@@ -36,60 +32,6 @@ _OF_THE_SYSTEM = (
 )
 """What the C library opens for every program: its times matter only if a program asks for them."""
 _ABOUT_THE_CALL = frozenset({errno.EINTR, errno.EFAULT, errno.EMFILE, errno.ENFILE, errno.ENOSYS})
-
-
-class Event:
-    """One system call of an execution."""
-
-    __slots__ = ("body", "execution", "process", "ret", "tid", "ts", "writes")
-
-    def __init__(
-        self,
-        ts: int,
-        ret: int,
-        tid: int,
-        process: Process,
-        execution: Execution,
-        body: Body,
-        writes: int,
-    ) -> None:
-        self.ts = ts
-        self.ret = ret
-        self.tid = tid
-        self.process = process
-        self.execution = execution
-        self.body = body
-        self.writes = writes
-        """How many writes to open files, of any kind, the process had made by then."""
-
-
-class Process:
-    """A process of the tree while it runs: which program, and what of it changes without one."""
-
-    __slots__ = ("cwd", "execution", "handed_down", "senders", "set_by", "tgid", "umask")
-
-    def __init__(
-        self, tgid: int, execution: Execution | None, umask: int = 0, cwd: bytes | None = None
-    ) -> None:
-        self.tgid = tgid
-        self.execution = execution
-        self.umask = umask
-        self.cwd = cwd
-        self.senders: dict[int, list[Execution]] = {}
-        """Signal number -> executions that sent it here."""
-        self.handed_down: list[tuple[str, str]] = []
-        """Why programs started from here on are uncacheable: (reason, evidence)."""
-        self.set_by: dict[bytes, Execution] = {}
-        """Trait -> the execution that gave this process another one than the command had."""
-
-    def child(self, tgid: int) -> Process:
-        child = Process(tgid, self.execution, self.umask, self.cwd)
-        child.handed_down = self.handed_down.copy()
-        child.set_by = self.set_by.copy()
-        return child
-
-
-Handler = Callable[[Event], None]
 
 
 class Context:
@@ -372,8 +314,3 @@ def _conflict(one: Execution, other: Execution, name: bytes) -> None:
         if at.contains(other):
             return
         at.problem(Reason.CONFLICT, evidence)
-
-
-def text(path: bytes) -> str:
-    """A path for people."""
-    return path.decode(errors="backslashreplace")

@@ -10,8 +10,11 @@ from stat import S_IFIFO, S_IFMT, S_IFREG
 from pcache.memo.facts import ABSENT, OK
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
-from pcache.observe.accesses.context import NOT_EMPTY, Context, Event, Handler, text
-from pcache.observe.executions import CREATED, DT_DIR, DT_REG, REMOVED, Observation
+from pcache.observe.accesses.context import NOT_EMPTY, Context
+from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.changes import CREATED, DT_DIR, DT_REG, REMOVED
+from pcache.observe.evidence import text
+from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
 _AT_REMOVEDIR, _AT_SYMLINK_FOLLOW = 0x200, 0x400

@@ -10,9 +10,12 @@ from stat import S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 from pcache.memo.facts import ABSENT, OK, exists_value, link_value, replaceable_path, resolves_value
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
-from pcache.observe.accesses.context import Context, Event, Handler, text
+from pcache.observe.accesses.context import Context
+from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.changes import CREATED, DT_REG, MODIFIED, REPLACED
 from pcache.observe.events import Body, Stamp
-from pcache.observe.executions import CREATED, DT_REG, MODIFIED, REPLACED, Observation
+from pcache.observe.evidence import text
+from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
 _FMODE_WRITE, _FMODE_CREATED = 2, 0x100000  # include/linux/fs.h

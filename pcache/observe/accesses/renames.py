@@ -10,18 +10,12 @@ import time
 
 from pcache.memo.facts import ABSENT, OK, times_value
 from pcache.model import Kind, Reason
-from pcache.observe.accesses.context import NOT_EMPTY, Context, Event, Handler, text
-from pcache.observe.executions import (
-    CREATED,
-    DT_DIR,
-    DT_LNK,
-    DT_REG,
-    GIVEN,
-    REMOVED,
-    REPLACED,
-    Execution,
-    Observation,
-)
+from pcache.observe.accesses.context import NOT_EMPTY, Context
+from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.changes import CREATED, DT_DIR, DT_LNK, DT_REG, GIVEN, REMOVED, REPLACED
+from pcache.observe.evidence import text
+from pcache.observe.executions import Execution
+from pcache.observe.observations import Observation
 
 _RENAME_NOREPLACE = 1
 _MOVED_LIMIT = 20_000  # entries of a directory that is renamed

@@ -13,7 +13,8 @@ import posixpath
 from pcache.memo.facts import Facts
 from pcache.model import Fact, Key, Reason, Record, Uncacheable
 from pcache.observe import configured
-from pcache.observe.accesses.context import Context, text
+from pcache.observe.accesses.context import Context
+from pcache.observe.changes import CREATED
 from pcache.observe.conditions.call import call_of
 from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.conflicts import mark_conflicts
@@ -25,7 +26,9 @@ from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.conditions.values import Values
 from pcache.observe.conditions.versions import Versions
 from pcache.observe.events import Stamp
-from pcache.observe.executions import CREATED, Execution, Observation
+from pcache.observe.evidence import text
+from pcache.observe.executions import Execution
+from pcache.observe.observations import Observation
 from pcache.observe.relocation import BaseDirSearch
 from pcache.settings import base_dir
 from pcache.settings.rules import DEFAULT, Policy

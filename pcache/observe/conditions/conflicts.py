@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pcache.model import Reason
-from pcache.observe.accesses.context import text
+from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 
 

@@ -9,9 +9,11 @@ from stat import S_IFMT
 from pcache.linux.stamps import is_coarse
 from pcache.memo.facts import ABSENT
 from pcache.model import Kind, Reason
-from pcache.observe.accesses.context import text
+from pcache.observe.changes import CREATED
 from pcache.observe.conditions.clock import GRAIN_NS, Clock
-from pcache.observe.executions import CREATED, Execution, Observation
+from pcache.observe.evidence import text
+from pcache.observe.executions import Execution
+from pcache.observe.observations import Observation
 
 
 def list_rest(execution: Execution, clock: Clock) -> None:

@@ -10,13 +10,15 @@ from typing import NamedTuple
 from pcache.linux.stamps import is_coarse
 from pcache.model import Outcome, Output, Reason
 from pcache.observe import pseudo
-from pcache.observe.accesses.context import Context, text
+from pcache.observe.accesses.context import Context
 from pcache.observe.captured import CapturedFile, Snapshot
+from pcache.observe.changes import CREATED, GIVEN, NOW, REMOVED, Change
 from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.streams import stored_streams
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.events import Stamp
-from pcache.observe.executions import CREATED, GIVEN, NOW, REMOVED, Change, Execution
+from pcache.observe.evidence import text
+from pcache.observe.executions import Execution
 from pcache.store.blobs import Blobs
 from pcache.store.digests import DigestCache
 from pcache.store.digests import stamp as version_of

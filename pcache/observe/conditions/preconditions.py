@@ -6,17 +6,14 @@ from stat import S_ISREG
 
 from pcache.memo.facts import exists_value, replaceable_path
 from pcache.model import Fact, Key, Kind, Reason
-from pcache.observe.accesses.context import Context, text
+from pcache.observe.accesses.context import Context
+from pcache.observe.changes import ATTRIBUTES, MODIFIED, Change
 from pcache.observe.conditions.listings import ListedNames
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.conditions.values import Values
-from pcache.observe.executions import (
-    ATTRIBUTES,
-    MODIFIED,
-    Change,
-    Execution,
-    Observation,
-)
+from pcache.observe.evidence import text
+from pcache.observe.executions import Execution
+from pcache.observe.observations import Observation
 
 _STATES = frozenset(
     {Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.LINK, Kind.RESOLVES}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pcache.linux.stamps import is_coarse, latest_ns
 from pcache.model import Reason, Uncacheable
-from pcache.observe.accesses.context import Context, text
+from pcache.observe.accesses.context import Context
 from pcache.observe.captured import Snapshot
 from pcache.observe.conditions.clock import GRAIN_NS, Clock
 from pcache.observe.conditions.versions import Versions
+from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pcache.model import Uncacheable
+from pcache.observe.evidence import text
 
 
 class Unknowable(Exception):
     """Carries the Uncacheable."""
 
     def __init__(self, reason: str, evidence: bytes | str) -> None:
-        text = evidence if isinstance(evidence, str) else evidence.decode(errors="backslashreplace")
-        super().__init__(reason, text)
-        self.uncacheable = Uncacheable(reason, text)
+        told = evidence if isinstance(evidence, str) else text(evidence)
+        super().__init__(reason, told)
+        self.uncacheable = Uncacheable(reason, told)

@@ -11,13 +11,15 @@ from pcache.linux.stamps import latest_ns
 from pcache.memo.facts import ABSENT, Facts, exists_value, input_value, listing_value, names_value
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
-from pcache.observe.accesses.context import Context, text
+from pcache.observe.accesses.context import Context
 from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.listings import ListedNames
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.conditions.versions import Versions
 from pcache.observe.events import Stamp
-from pcache.observe.executions import Execution, Observation
+from pcache.observe.evidence import text
+from pcache.observe.executions import Execution
+from pcache.observe.observations import Observation
 
 
 class Values:

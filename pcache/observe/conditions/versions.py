@@ -16,7 +16,7 @@ from pcache.observe.captured import Snapshot
 from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.events import Stamp
-from pcache.observe.executions import Observation
+from pcache.observe.observations import Observation
 from pcache.store.digests import DigestCache
 
 _EAGER_BYTES = 64 << 20

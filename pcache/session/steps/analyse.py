@@ -11,7 +11,8 @@ from pcache.memo.facts import Facts
 from pcache.model import Key, Reason, Record, Uncacheable
 from pcache.observe.conditions import Clock, Conditions, call_of
 from pcache.observe.events import Stamp
-from pcache.observe.executions import Execution, Observation
+from pcache.observe.executions import Execution
+from pcache.observe.observations import Observation
 from pcache.observe.tree import Tree
 from pcache.store import fingerprint
 from pcache.store.index import Store
