@@ -53,7 +53,6 @@ class Conditions:
         clock: Clock,
         policy: Policy = DEFAULT,
     ) -> None:
-        self._digests = digests
         self._facts = facts
         self._context = context
         self._clock = clock
