@@ -59,22 +59,22 @@ class CapturedFile:
 
 
 class Snapshot:
-    """A look at a kept file, at the time `taken` (CLOCK_MONOTONIC ns): what it was then."""
+    """A look at a captured file, at the time `taken` (CLOCK_MONOTONIC ns): what it was then."""
 
-    __slots__ = ("kept", "status", "taken")
+    __slots__ = ("file", "status", "taken")
 
-    def __init__(self, kept: CapturedFile, status: os.stat_result, taken: int) -> None:
-        self.kept = kept
+    def __init__(self, file: CapturedFile, status: os.stat_result, taken: int) -> None:
+        self.file = file
         self.status = status
         self.taken = taken
 
     def is_of(self, history: History, name: bytes, ts: int) -> bool:
         """Whether it was the file that had this name at that time."""
-        kept = self.kept
+        file = self.file
         return (
-            kept.made <= ts
-            and kept.is_itself(history)
-            and history.is_at(name, kept.name, kept.made, ts)
+            file.made <= ts
+            and file.is_itself(history)
+            and history.is_at(name, file.name, file.made, ts)
         )
 
     def departures(self, history: History, name: bytes, ts: int) -> list[int]:
@@ -97,8 +97,8 @@ class CapturedFiles:
         self._devices: set[int] = set()
 
     def stay_with(self, directory: bytes) -> None:
-        """Only files on the file systems of such directories are kept, which the command keeps busy
-        as it is: others it may want to unmount."""
+        """Only files on the file systems of such directories are opened, which the command keeps
+        busy as it is: others it may want to unmount."""
         try:
             self._devices.add(os.stat(directory).st_dev)
         except OSError:
@@ -116,17 +116,17 @@ class CapturedFiles:
         if known is not None and known.inode == stamp.st_ino and known.fd >= 0:
             return
         self.gone(name)
-        kept = self._at[name] = CapturedFile(name, stamp, ts)
-        self._find(kept, name)
+        file = self._at[name] = CapturedFile(name, stamp, ts)
+        self._find(file, name)
 
     def moved(self, old: bytes, new: bytes) -> None:
         self.gone(new)
-        kept = self._at.pop(old, None)
-        if kept is None:
+        file = self._at.pop(old, None)
+        if file is None:
             return
-        self._at[new] = kept
-        if kept.fd < 0:
-            self._find(kept, new)
+        self._at[new] = file
+        if file.fd < 0:
+            self._find(file, new)
 
     def moved_below(self, directory: bytes) -> None:
         """All that was in a directory is somewhere else now."""
@@ -136,14 +136,14 @@ class CapturedFiles:
 
     def gone(self, name: bytes) -> None:
         """The file at a name was removed or replaced."""
-        kept = self._at.pop(name, None)
-        if kept is not None:
-            self._close(kept)
+        file = self._at.pop(name, None)
+        if file is not None:
+            self._close(file)
 
     def at(self, name: bytes) -> CapturedFile | None:
         """The open file that has this name now."""
-        kept = self._at.get(name)
-        return kept if kept is not None and kept.fd >= 0 else None
+        file = self._at.get(name)
+        return file if file is not None and file.fd >= 0 else None
 
     def numbered(self, inode: int) -> CapturedFile | None:
         """The open file of this number."""
@@ -151,60 +151,60 @@ class CapturedFiles:
 
     def close(self) -> None:
         """Closes all; afterwards there is none."""
-        for kept in list(self._open.values()):
-            self._close(kept)
+        for file in list(self._open.values()):
+            self._close(file)
         self._at.clear()
         self._devices.clear()
 
-    def _find(self, kept: CapturedFile, name: bytes) -> None:
+    def _find(self, file: CapturedFile, name: bytes) -> None:
         """Opens the file where it is by now."""
         if not self._devices:
             return
         for _ in range(_HOPS):
-            if self._try(kept, name):
+            if self._try(file, name):
                 return
             coming = self._coming.get(name)
-            if coming is None or coming[0] < kept.made:
+            if coming is None or coming[0] < file.made:
                 break
             name = coming[1]
         # Moved after the events were taken out, most likely to where it was made.
         directory = posixpath.dirname(name)
-        beside = _numbered(directory, kept.inode)
+        beside = _numbered(directory, file.inode)
         if beside:
-            self._try(kept, posixpath.join(directory, beside))
+            self._try(file, posixpath.join(directory, beside))
 
-    def _try(self, kept: CapturedFile, place: bytes) -> bool:
+    def _try(self, file: CapturedFile, place: bytes) -> bool:
         try:
             fd = os.open(place, _FLAGS)
         except OSError:
             return False
         status = os.fstat(fd)
         if (
-            status.st_ino != kept.inode
+            status.st_ino != file.inode
             or not S_ISREG(status.st_mode)
             or status.st_dev not in self._devices
         ):
             os.close(fd)
             return False
-        kept.fd, kept.place = fd, place
-        self._keep(kept)
+        file.fd, file.place = fd, place
+        self._register(file)
         return True
 
-    def _keep(self, kept: CapturedFile) -> None:
-        kept.opened = time.monotonic_ns()
-        former = self._open.pop(kept.inode, None)
+    def _register(self, file: CapturedFile) -> None:
+        file.opened = time.monotonic_ns()
+        former = self._open.pop(file.inode, None)
         if former is not None:
             self._close(former)
-        self._open[kept.inode] = kept
+        self._open[file.inode] = file
         if len(self._open) > _LIMIT:
             self._close(next(iter(self._open.values())))
 
-    def _close(self, kept: CapturedFile) -> None:
-        if kept.fd >= 0:
-            os.close(kept.fd)
-            kept.fd = -1
-        if self._open.get(kept.inode) is kept:
-            del self._open[kept.inode]
+    def _close(self, file: CapturedFile) -> None:
+        if file.fd >= 0:
+            os.close(file.fd)
+            file.fd = -1
+        if self._open.get(file.inode) is file:
+            del self._open[file.inode]
 
 
 def _numbered(directory: bytes, inode: int) -> bytes:

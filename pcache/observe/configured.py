@@ -10,7 +10,10 @@ from stat import S_IFREG
 
 from pcache.memo.facts import Facts, order_path, order_value, times_value
 from pcache.model import Key, Kind, Reason
-from pcache.observe.executions import ATTRIBUTES, UNTOUCHED, Execution, Observation
+from pcache.observe.changes import ATTRIBUTES, UNTOUCHED
+from pcache.observe.evidence import text
+from pcache.observe.executions import Execution
+from pcache.observe.observations import Observation
 from pcache.settings.rules import CALLERS, ITSELF, Policy, Settings, matches
 
 
@@ -35,7 +38,7 @@ def apply(execution: Execution, policy: Policy, facts: Facts) -> None:
 
 
 def _refuse(execution: Execution, settings: Settings) -> None:
-    evidence = f"never_cache of {execution.executable.decode(errors='backslashreplace')}"
+    evidence = f"never_cache of {text(execution.executable)}"
     if settings.never_cache == ITSELF:
         execution.problem(Reason.CONFIGURED, evidence)
     elif settings.never_cache == CALLERS:

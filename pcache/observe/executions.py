@@ -14,108 +14,15 @@ from functools import partial
 from pcache.memo.facts import narrowed_order
 from pcache.model import Key, Kind, Reason, Uncacheable
 from pcache.observe.captured import Snapshot
+from pcache.observe.changes import ATTRIBUTES, CREATED, REMOVED, UNTOUCHED, Change
 from pcache.observe.events import Descriptor, Stamp
+from pcache.observe.evidence import text
+from pcache.observe.observations import Look, Observation
 
 TIMED = (Kind.TIMES, Kind.LTIMES, Kind.ORDER)
 
-
 PartOfListing = tuple[int, bytes]
 """Open file description and name of a directory."""
-
-
-class Observation:
-    """The first time an execution depended on a key.
-
-    Its value is known (`value`), or that of the file of version `stamp` (found at `place`), or
-    looked up later (neither).  `entries` is a directory listing as it was.
-    """
-
-    __slots__ = ("entries", "looked", "name", "opened", "place", "stamp", "ts", "value")
-
-    def __init__(
-        self,
-        ts: int,
-        name: bytes,
-        value: bytes | None = None,
-        stamp: Stamp | None = None,
-        opened: bool = False,
-        entries: frozenset[tuple[bytes, int]] | None = None,
-    ) -> None:
-        self.ts = ts
-        self.name = name
-        """Canonical name of what was observed."""
-        self.value = value
-        self.stamp = stamp
-        self.place = name
-        self.opened = opened
-        """Its content was read, not only its attributes."""
-        self.entries = entries
-        self.looked = 0
-        """When the value was looked up, if it was not part of the event."""
-
-    def covers(self, other: Observation) -> bool:
-        """Whether the other one, made of the same key, adds nothing to this one."""
-        return (
-            self.stamp is other.stamp
-            and self.value is other.value
-            and self.opened is other.opened
-            and self.ts <= other.ts
-            and self.entries is None
-            and other.entries is None
-        )
-
-    def differs(self, other: Observation) -> bool:
-        """Whether both cannot be observations of the same, unchanged thing."""
-        if self.value is not None and other.value is not None:
-            return self.value != other.value
-        if self.stamp is not None and other.stamp is not None:
-            return not self.stamp.same_version(other.stamp, attributes_changed=False)
-        value = self.value or other.value
-        if value is not None and (self.stamp is not None or other.stamp is not None):
-            return not value.startswith(b"f")  # a stamp is that of a regular file
-        return False
-
-
-Look = tuple[Key, bytes, bytes | None, Stamp | None, bool]
-"""What an observation is made of, but for its time: key, name, value, stamp, opened."""
-
-
-# How a change came about: it decides what the path's earlier state still means.
-CREATED = "created"  # nothing was there
-REPLACED = "replaced"  # something was there and nothing of it is left
-MODIFIED = "modified"  # part of the earlier content is left
-ATTRIBUTES = "attributes"  # only mode or times
-REMOVED = "removed"
-
-
-# What was done to a modification time: nothing, set to the time of the call, set to a given time.
-UNTOUCHED, NOW, GIVEN = range(3)
-
-
-class Change:
-    """What an execution did to a canonical name: first and last, times in ns (CLOCK_MONOTONIC)."""
-
-    __slots__ = ("before", "content_last", "first", "first_how", "last", "last_how", "times", "was")
-
-    def __init__(self, ts: int, how: str) -> None:
-        self.first = self.last = ts
-        self.first_how = self.last_how = how
-        self.content_last = ts if how != ATTRIBUTES else 0
-        self.times = UNTOUCHED
-        """What was last done to its modification time on purpose."""
-        self.was = 0
-        """d_type of what was removed or replaced first, 0 if unknown."""
-        self.before: Stamp | None = None
-        """Version of a file that was at first only opened to be modified, which may not follow."""
-
-    def again(self, ts: int, how: str) -> None:
-        self.last = ts
-        if how != ATTRIBUTES:
-            self.content_last = ts
-            self.last_how = how
-            self.times = UNTOUCHED
-        elif self.last_how == ATTRIBUTES:
-            self.last_how = how
 
 
 class Chunk:
@@ -186,9 +93,9 @@ class Execution:
         self.moved_checks: list[tuple[bytes, bytes, int, int]] = []
         """What was looked at where it had been moved to: the place, its earlier name, and times as
         above; it must have been there, and mode and times count too."""
-        self.kept_inputs: list[tuple[Snapshot, bytes, int]] = []
-        """What was read from a kept file: how, the name and when it was seen there."""
-        self.kept_outputs: list[tuple[Snapshot, bytes, int]] = []
+        self.captured_inputs: list[tuple[Snapshot, bytes, int]] = []
+        """What was read from a captured file: how, the name and when it was seen there."""
+        self.captured_outputs: list[tuple[Snapshot, bytes, int]] = []
         """The same for outputs, with the time of the last change."""
         self.prefix_checks: list[tuple[bytes, int, int]] = []
         """The same for everything below a directory, given with its final slash."""
@@ -223,7 +130,7 @@ class Execution:
 
     def label(self) -> str:
         """Its command line, for people."""
-        return _text(b" ".join(self.argv())).replace("\n", "\\n")
+        return text(b" ".join(self.argv())).replace("\n", "\\n")
 
     # ---- why not ----
 
@@ -289,7 +196,7 @@ class Execution:
             self.listed_again.append((known, observation))
         ours = key[0] == Kind.LISTING or observation.name in self.changes
         if not ours and known.differs(observation):
-            self.problem(Reason.INPUT_CHANGED, _text(key[1]))
+            self.problem(Reason.INPUT_CHANGED, text(key[1]))
 
     def determined(self, name: bytes, ts: int) -> bool:
         """Whether this subtree had changed `name`, or made or removed a directory above it."""
@@ -331,6 +238,11 @@ class Execution:
 
     def _time_is_theirs(self, ts: int, name: bytes) -> bool:
         return not self.times_are_ours(name, ts)
+
+    def made_and_removed(self, name: bytes) -> bool:
+        """Whether it made something of that name where nothing was, and removed it."""
+        change = self.changes.get(name)
+        return change is not None and (change.first_how, change.last_how) == (CREATED, REMOVED)
 
     def times_are_ours(self, name: bytes, ts: int) -> bool:
         """Whether this subtree had written the file, or set its times, before `ts`."""
@@ -380,7 +292,3 @@ class Execution:
                 known.again(ts, how)
             if directory:
                 execution.directories.add(name)
-
-
-def _text(path: bytes) -> str:
-    return path.decode(errors="backslashreplace")

@@ -8,6 +8,7 @@ the file system once.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 
@@ -46,6 +47,11 @@ class Names:
         self.made.add(name)
         self._directories.clear()
         self.generation += 1
+
+    def look_for_link(self, name: bytes) -> None:
+        """What came to a canonical name may be a symbolic link."""
+        with contextlib.suppress(OSError):
+            self.link(name, os.readlink(name))
 
     def forget(self, name: bytes) -> None:
         """Whatever was at a canonical name is gone or replaced by something that is no link."""

@@ -9,19 +9,11 @@ from __future__ import annotations
 from pcache.model import Fact, Kind, Outcome, Output, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
-from pcache.observe.executions import (
-    ATTRIBUTES,
-    CREATED,
-    GIVEN,
-    REMOVED,
-    REPLACED,
-    TIMED,
-    UNTOUCHED,
-    Chunk,
-    Execution,
-    Observation,
-)
+from pcache.observe.changes import ATTRIBUTES, CREATED, GIVEN, REMOVED, REPLACED, UNTOUCHED
+from pcache.observe.evidence import text
+from pcache.observe.executions import TIMED, Chunk, Execution
 from pcache.observe.names import Names
+from pcache.observe.observations import Observation
 
 _PREFIXED = Kind.REPLACEABLE  # its path is MODE:PATH
 _HOW = {b"-": REMOVED, b"m": ATTRIBUTES}
@@ -80,7 +72,7 @@ class Replayed:
                 if observation.entries is None:
                     execution.problem_throughout(
                         Reason.INPUT_CHANGED,
-                        path.decode(errors="backslashreplace") + ", listed by a hit",
+                        f"{text(path)}, listed by a hit",
                     )
             execution.observe((fact.kind, fact.path), observation)
         for output in self.outcome.outputs:
@@ -106,7 +98,7 @@ class Replayed:
         if only_attributes:
             return
         context.history.removed(path, self.ended)
-        context.kept.gone(path)
+        context.captured.gone(path)
         context.hard_links.pop(path, None)
         context.names.forget(path)
         if output.kind == b"l":

@@ -14,11 +14,14 @@ from pcache.linux.descriptors import is_make_job
 from pcache.linux.signal_sets import UNUSUAL
 from pcache.model import Key, Kind, Reason
 from pcache.observe import events, pseudo
-from pcache.observe.accesses import Accesses, Event, Process
+from pcache.observe.accesses import Accesses
+from pcache.observe.accesses.event import Event, Process
 from pcache.observe.captured import RENAME_BYTES, RENAMES
 from pcache.observe.events import Stamp
-from pcache.observe.executions import Execution, Observation
+from pcache.observe.evidence import text
+from pcache.observe.executions import Execution
 from pcache.observe.interpreters import Interpreters
+from pcache.observe.observations import Observation
 from pcache.observe.replayed import Replayed
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.settings.rules import DEFAULT, Policy
@@ -39,16 +42,16 @@ _OWN_SIGNALS = frozenset({4, 5, 6, 7, 8, 11, 31})
 class Tree:
     """Feed it the recorder's output; `executions` then holds every one, in order of their start.
 
-    `ended` is called with each execution at its end, after those of its subtree; `met` and
-    `met_unseen` are those of Accesses.
+    `ended` is called with each execution at its end, after those of its subtree; `hash_early` and
+    `look_up_early` are those of Accesses.
     """
 
     def __init__(
         self,
         spool: int,
         copies: int,
-        met: Callable[[bytes, Stamp], None],
-        met_unseen: Callable[[Key, Observation], None],
+        hash_early: Callable[[bytes, Stamp], None],
+        look_up_early: Callable[[Key, Observation], None],
         ended: Callable[[Execution], None],
         policy: Policy = DEFAULT,
     ) -> None:
@@ -56,7 +59,7 @@ class Tree:
         self.events = 0
         self._decoder = events.Decoder()
         self._processes: dict[int, Process] = {}
-        self.accesses = Accesses(self._processes, spool, copies, met, met_unseen)
+        self.accesses = Accesses(self._processes, spool, copies, hash_early, look_up_early)
         self._ended = ended
         self._policy = policy
         self._interpreters = Interpreters()
@@ -140,7 +143,7 @@ class Tree:
                 body = self._decoder.body(record)
                 if body.path is not None and body.path2 is not None:
                     coming.append((events.HEADER.unpack_from(record)[0], body.path, body.path2))
-        self.accesses.context.kept.expect(coming)
+        self.accesses.context.captured.expect(coming)
 
     @staticmethod
     def _late_entry(execution: Execution, number: int) -> None:
@@ -203,14 +206,13 @@ class Tree:
             execution.problem_throughout(Reason.UNSUPPORTED, "its working directory was removed")
         self._refuse_signals(execution, *body.args[4:6])
         if body.args[3] & _TIF_ADDR32:
-            execution.problem_throughout(Reason.FOREIGN_ABI, _text(body.file))
-        kept = self.accesses.context.kept
+            execution.problem_throughout(Reason.FOREIGN_ABI, text(body.file))
         if parent is None:
-            kept.stay_with(body.base)
+            self.accesses.context.captured.stay_with(body.base)
         if parent is not None and (parent.uid, parent.gid) != (execution.uid, execution.gid):
             who = f"{execution.uid}:{execution.gid}"
             execution.problem_throughout(
-                Reason.UNSUPPORTED, f"change of user to {who} by {_text(body.file)}"
+                Reason.UNSUPPORTED, f"change of user to {who} by {text(body.file)}"
             )
         for reason, evidence in process.handed_down:
             execution.problem(reason, evidence)
@@ -219,10 +221,10 @@ class Tree:
             Observation(started, body.file, stamp=body.stamp, opened=True),
         )
         if body.stamp is not None and self.accesses.context.history.last(body.file):
-            self.accesses.context.meet(body.file, body.stamp)
+            self.accesses.context.hash_early(body.file, body.stamp)
         is_script = body.raw_path2 != body.raw_path
         if is_script and pseudo.is_magic(execution.filename):
-            execution.problem(Reason.UNSUPPORTED, f"script {_text(execution.filename)}")
+            execution.problem(Reason.UNSUPPORTED, f"script {text(execution.filename)}")
         for path in self._interpreters_of(execution, body, is_script):
             name = self.accesses.context.names.canonical(path, follow=True)
             execution.observe((Kind.CONTENT, path), Observation(started, name, opened=True))
@@ -241,17 +243,17 @@ class Tree:
     ) -> list[bytes]:
         """What the kernel opened to start an execution, beside its program."""
         program = body.file or b""
-        kept = self.accesses.context.kept.at(program)
+        file = self.accesses.context.captured.at(program)
         place = program
-        if kept is not None and body.stamp is not None and kept.inode == body.stamp.st_ino:
-            place = b"/proc/self/fd/%d" % kept.fd
+        if file is not None and body.stamp is not None and file.inode == body.stamp.st_ino:
+            place = b"/proc/self/fd/%d" % file.fd
         script = execution.filename if is_script else None
         try:
             return self._interpreters.of(program, body.stamp, script, body.base or b"", place)
         except FileNotFoundError:
             for at in execution.chain():
                 if at is execution or not at.determined(program, execution.image):
-                    at.problem(Reason.INPUT_CHANGED, _text(program))
+                    at.problem(Reason.INPUT_CHANGED, text(program))
             return []
 
     @staticmethod
@@ -338,7 +340,3 @@ def _jobserver(environment: list[bytes]) -> frozenset[int]:
                 if len(parts) == 2 and all(part.isdigit() for part in parts):
                     return frozenset(int(part) for part in parts)
     return frozenset()
-
-
-def _text(path: bytes) -> str:
-    return path.decode(errors="backslashreplace")

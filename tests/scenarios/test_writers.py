@@ -14,7 +14,7 @@ from tests.lib.launch import Stdio
 pytestmark = pytest.mark.root
 
 _LARGE = 65 << 20
-"""Above `_EAGER_BYTES` of pcache/observe/conditions.py."""
+"""Above `_EAGER_BYTES` of pcache/observe/conditions/versions.py."""
 
 
 def test_mapped(bench: Bench) -> None:

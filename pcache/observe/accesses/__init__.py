@@ -11,19 +11,21 @@ from collections.abc import Callable
 from stat import S_ISDIR
 
 from pcache.model import Key, Reason
-from pcache.observe.accesses.changes import Changes
-from pcache.observe.accesses.context import Context, Event, Handler, Process
+from pcache.observe.accesses.attributes import Attributes
+from pcache.observe.accesses.context import Context
+from pcache.observe.accesses.entries import Entries
+from pcache.observe.accesses.event import Event, Handler, Process
 from pcache.observe.accesses.external import External
 from pcache.observe.accesses.inherited import Inherited
 from pcache.observe.accesses.opens import Opens
 from pcache.observe.accesses.queries import Queries
+from pcache.observe.accesses.renames import Renames
 from pcache.observe.accesses.streams import Streams
 from pcache.observe.events import FAULT, INHERITED, LOST, TRUNCATED, Body, Stamp
-from pcache.observe.executions import Execution, Look, Observation
+from pcache.observe.executions import Execution
+from pcache.observe.observations import Look, Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.probes.syscall_table import NUMBERS
-
-__all__ = ["Accesses", "Event", "Process"]
 
 _LOOKING = frozenset(
     NUMBERS[name]
@@ -48,17 +50,19 @@ class Accesses:
         processes: dict[int, Process],
         spool: int,
         copies: int,
-        met: Callable[[bytes, Stamp], None],
-        met_unseen: Callable[[Key, Observation], None],
+        hash_early: Callable[[bytes, Stamp], None],
+        look_up_early: Callable[[Key, Observation], None],
     ) -> None:
-        """`spool` and `copies` as for Streams, `met` and `met_unseen` as for Context."""
-        self.context = Context(processes, met, met_unseen)
+        """`spool` and `copies` as for Streams, `hash_early` and `look_up_early` as for Context."""
+        self.context = Context(processes, hash_early, look_up_early)
         self._streams = Streams(self.context, spool, copies)
         self._looking = Queries(self.context, self._streams)
         groups = (
             self._looking,
             Opens(self.context),
-            Changes(self.context),
+            Entries(self.context),
+            Renames(self.context),
+            Attributes(self.context),
             self._streams,
             External(self.context),
             Inherited(self.context),

@@ -12,23 +12,20 @@ from stat import S_IFLNK, S_IFMT, S_IFREG
 from pcache.memo.facts import ABSENT, OK, content_value, error_value, link_value
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
+from pcache.observe.accesses.event import Event, Process
 from pcache.observe.captured import CapturedFiles
-from pcache.observe.events import FAULT, TRUNCATED, Body, Stamp
-from pcache.observe.executions import (
-    ATTRIBUTES,
-    CREATED,
-    REMOVED,
-    REPLACED,
-    Execution,
-    Look,
-    Observation,
-)
+from pcache.observe.changes import ATTRIBUTES, CREATED, REMOVED, REPLACED
+from pcache.observe.events import FAULT, TRUNCATED, Stamp
+from pcache.observe.evidence import text
+from pcache.observe.executions import Execution
 from pcache.observe.history import History
 from pcache.observe.names import Names
+from pcache.observe.observations import Look, Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
 _PATH_MAX = 4096
 LOOKUP_FAILED = frozenset({errno.ENOENT, errno.ENOTDIR})
+NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})  # rmdir(2), rename(2): either may come
 _OF_THE_SYSTEM = (
     *(b"/etc/", b"/lib/", b"/lib64/", b"/usr/lib/", b"/usr/lib64/"),
     *(b"/usr/share/locale/", b"/usr/share/zoneinfo/"),
@@ -37,77 +34,23 @@ _OF_THE_SYSTEM = (
 _ABOUT_THE_CALL = frozenset({errno.EINTR, errno.EFAULT, errno.EMFILE, errno.ENFILE, errno.ENOSYS})
 
 
-class Event:
-    """One system call of an execution."""
-
-    __slots__ = ("body", "execution", "process", "ret", "tid", "ts", "writes")
-
-    def __init__(
-        self,
-        ts: int,
-        ret: int,
-        tid: int,
-        process: Process,
-        execution: Execution,
-        body: Body,
-        writes: int,
-    ) -> None:
-        self.ts = ts
-        self.ret = ret
-        self.tid = tid
-        self.process = process
-        self.execution = execution
-        self.body = body
-        self.writes = writes
-        """How many writes to open files, of any kind, the process had made by then."""
-
-
-class Process:
-    """A process of the tree while it runs: which program, and what of it changes without one."""
-
-    __slots__ = ("cwd", "execution", "handed_down", "senders", "set_by", "tgid", "umask")
-
-    def __init__(
-        self, tgid: int, execution: Execution | None, umask: int = 0, cwd: bytes | None = None
-    ) -> None:
-        self.tgid = tgid
-        self.execution = execution
-        self.umask = umask
-        self.cwd = cwd
-        self.senders: dict[int, list[Execution]] = {}
-        """Signal number -> executions that sent it here."""
-        self.handed_down: list[tuple[str, str]] = []
-        """Why programs started from here on are uncacheable: (reason, evidence)."""
-        self.set_by: dict[bytes, Execution] = {}
-        """Trait -> the execution that gave this process another one than the command had."""
-
-    def child(self, tgid: int) -> Process:
-        child = Process(tgid, self.execution, self.umask, self.cwd)
-        child.handed_down = self.handed_down.copy()
-        child.set_by = self.set_by.copy()
-        return child
-
-
-Handler = Callable[[Event], None]
-
-
 class Context:
     """One for each recording."""
 
     def __init__(
         self,
         processes: dict[int, Process],
-        met: Callable[[bytes, Stamp], None],
-        met_unseen: Callable[[Key, Observation], None],
+        hash_early: Callable[[bytes, Stamp], None],
+        look_up_early: Callable[[Key, Observation], None],
     ) -> None:
-        """`met` is called with each version of a regular file (canonical name, stamp) that is
-        looked at, `met_unseen` with observations whose value the event does not tell."""
+        """`hash_early` is called with each version of a regular file (canonical name, stamp) that
+        is looked at, `look_up_early` with observations whose value the event does not tell."""
         self.processes = processes
         self.pids: set[int] = {os.getpid()}
         """Processes that belong or belonged to the tree, and the one that follows it."""
         self.names = Names()
         self.history = History()
-        self.kept = CapturedFiles()
+        self.captured = CapturedFiles()
         self.temporaries: set[bytes] = set()
         """Random names, never twice the same: of mkstemp(3), and of links to be renamed."""
         self.hard_links: dict[bytes, bytes] = {}
@@ -130,8 +73,8 @@ class Context:
         """Who has opened a file to modify it, by name."""
         self.gathered: list[Look] | None = None
         """What the call being handled observed, if that is all it does."""
-        self._met = met
-        self._met_unseen = met_unseen
+        self.hash_early = hash_early
+        self._look_up_early = look_up_early
 
     def gather(self) -> None:
         """The call to be handled may be one that only observes."""
@@ -184,7 +127,7 @@ class Context:
             self.gathered.append((key, name, value, stamp, opened))
         observation = Observation(event.ts, name, value, stamp, opened)
         if value is None and stamp is None:
-            self._met_unseen(key, observation)
+            self._look_up_early(key, observation)
         event.execution.observe(key, observation)
 
     def observe_stamp(
@@ -201,7 +144,7 @@ class Context:
                 event.execution.looks.setdefault((kind, path), (event.ts, name, stamp))
         form = S_IFMT(stamp.st_mode)
         if form == S_IFREG and not pseudo.is_pseudo(name, stamp.magic):
-            self._met(name, stamp)
+            self.hash_early(name, stamp)
             self.observe(event, kind, path, name, stamp=stamp, opened=opened)
         elif form == S_IFREG:
             self.made_up[name] = stamp.magic
@@ -210,10 +153,6 @@ class Context:
             self.observe(event, Kind.LINK, path, name, value=link_value(stamp))
         else:
             self.observe(event, kind, path, name, value=content_value(stamp, b""))
-
-    def meet(self, name: bytes, stamp: Stamp) -> None:
-        """A version of a regular file was used."""
-        self._met(name, stamp)
 
     def failed(self, event: Event, path: bytes, *, follow: bool, directory: bool = False) -> None:
         """A call on a path failed: whatever made it fail must still be so.
@@ -375,8 +314,3 @@ def _conflict(one: Execution, other: Execution, name: bytes) -> None:
         if at.contains(other):
             return
         at.problem(Reason.CONFLICT, evidence)
-
-
-def text(path: bytes) -> str:
-    """A path for people."""
-    return path.decode(errors="backslashreplace")

@@ -6,8 +6,11 @@ import struct
 
 from pcache.memo.facts import ABSENT, error_value
 from pcache.model import Kind, Reason
-from pcache.observe.accesses.context import LOOKUP_FAILED, Context, Event, Handler, text
-from pcache.observe.executions import CREATED, Execution
+from pcache.observe.accesses.context import LOOKUP_FAILED, Context
+from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.changes import CREATED
+from pcache.observe.evidence import text
+from pcache.observe.executions import Execution
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
 _AF_UNIX, _AF_UNSPEC = 1, 0

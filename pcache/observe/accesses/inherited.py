@@ -13,8 +13,9 @@ import struct
 from pcache.linux import limits
 from pcache.linux.descriptors import OwnFds
 from pcache.model import Kind, Reason
-from pcache.observe.accesses.context import Context, Event, Handler
-from pcache.observe.executions import Observation
+from pcache.observe.accesses.context import Context
+from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
 _INFINITY = (1 << 64) - 1

@@ -10,9 +10,12 @@ from stat import S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 from pcache.memo.facts import ABSENT, OK, exists_value, link_value, replaceable_path, resolves_value
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
-from pcache.observe.accesses.context import Context, Event, Handler, text
+from pcache.observe.accesses.context import Context
+from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.changes import CREATED, DT_REG, MODIFIED, REPLACED
 from pcache.observe.events import Body, Stamp
-from pcache.observe.executions import CREATED, MODIFIED, REPLACED, Observation
+from pcache.observe.evidence import text
+from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
 _FMODE_WRITE, _FMODE_CREATED = 2, 0x100000  # include/linux/fs.h
@@ -22,7 +25,6 @@ _NO_EFFECT = os.O_CLOEXEC | os.O_NOCTTY | 0o100000  # O_LARGEFILE
 """bash opens /dev/tty with O_RDWR|O_NONBLOCK only to see that it can (check_dev_tty, shell.c)."""
 _HOW = struct.Struct("<QQQ")  # struct open_how
 _RESOLVE_CACHED = 0x20
-_DT_REG = 8
 _MKSTEMP_MODE = 0o600
 
 
@@ -172,7 +174,7 @@ class Opens:
                 self.context.observe(event, Kind.REPLACEABLE, key, name, value=OK)
             self.context.modified_by(event, name, stamp)
             self.context.change(event, name, CREATED)
-            self.context.kept.made(name, stamp, event.ts)
+            self.context.captured.made(name, stamp, event.ts)
         elif flags & _O_TRUNC:
             if flags & _O_CREAT:
                 created = mode & ~event.process.umask & 0o7777
@@ -181,8 +183,8 @@ class Opens:
                 self.context.observe(event, Kind.EXISTS, path, name, value=exists_value(stamp))
                 self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)
             self.context.modified_by(event, name, stamp)
-            self.context.change(event, name, REPLACED, was=_DT_REG)
-            self.context.kept.made(name, stamp, event.ts)
+            self.context.change(event, name, REPLACED, was=DT_REG)
+            self.context.captured.made(name, stamp, event.ts)
         else:
             self.context.observe_stamp(event, content, path, name, opened=True)
             self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)

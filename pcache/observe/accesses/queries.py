@@ -10,10 +10,12 @@ from stat import S_ISREG
 from pcache.memo.facts import OK
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
-from pcache.observe.accesses.context import Context, Event, Handler
+from pcache.observe.accesses.context import Context
+from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.streams import Streams
 from pcache.observe.events import FAULT, TRUNCATED
-from pcache.observe.executions import Execution, Observation, PartOfListing
+from pcache.observe.executions import Execution, PartOfListing
+from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
 _AT_SYMLINK_NOFOLLOW = 0x100

@@ -12,9 +12,13 @@ from stat import S_IFMT, S_IFREG
 
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
-from pcache.observe.accesses.context import Context, Event, Handler, text
+from pcache.observe.accesses.context import Context
+from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.changes import MODIFIED
 from pcache.observe.events import FAULT, TRUNCATED, Body, Descriptor, Handle, Stamp
-from pcache.observe.executions import MODIFIED, Chunk, Execution, Observation
+from pcache.observe.evidence import text
+from pcache.observe.executions import Chunk, Execution
+from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
 _FMODE_READ, _FMODE_WRITE = 1, 2

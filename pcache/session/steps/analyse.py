@@ -11,7 +11,8 @@ from pcache.memo.facts import Facts
 from pcache.model import Key, Reason, Record, Uncacheable
 from pcache.observe.conditions import Clock, Conditions, call_of
 from pcache.observe.events import Stamp
-from pcache.observe.executions import Execution, Observation
+from pcache.observe.executions import Execution
+from pcache.observe.observations import Observation
 from pcache.observe.tree import Tree
 from pcache.store import fingerprint
 from pcache.store.index import Store
@@ -31,7 +32,9 @@ class Analysis:
         self._counters = counters
         self.copies = copies
         self.clock = Clock()
-        self.tree = Tree(spool, copies, self._met, self._met_unseen, self._ended, store.policy)
+        self.tree = Tree(
+            spool, copies, self._hash_early, self._look_up_early, self._ended, store.policy
+        )
         context = self.tree.accesses.context
         self._conditions = Conditions(
             store.digests,
@@ -67,7 +70,7 @@ class Analysis:
         `failure`: why the recording as a whole is worthless, or empty; `interrupted`: when signals
         came from outside (CLOCK_MONOTONIC ns).  Raises StoreError.
         """
-        self.tree.accesses.context.kept.close()
+        self.tree.accesses.context.captured.close()
         executions = self.tree.executions
         self._counters.inc("executions", len(executions))
         if self.clock.stepped():
@@ -93,11 +96,11 @@ class Analysis:
         weak = fingerprint.weak_fingerprint(call, self._store.policy)
         self._store.add_uncacheable(call, weak, reasons)
 
-    def _met(self, name: bytes, stamp: Stamp) -> None:
-        self._conditions.meet(name, stamp)
+    def _hash_early(self, name: bytes, stamp: Stamp) -> None:
+        self._conditions.hash_early(name, stamp)
 
-    def _met_unseen(self, key: Key, observation: Observation) -> None:
-        self._conditions.meet_unseen(key, observation)
+    def _look_up_early(self, key: Key, observation: Observation) -> None:
+        self._conditions.look_up_early(key, observation)
 
     def _ended(self, execution: Execution) -> None:
         self._conditions.capture(execution)

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from pcache.counters import Counters
 from pcache.memo.facts import ABSENT, Facts, narrowed_order, order_files, order_path, order_value
 from pcache.model import Key, Kind, Reason
+from pcache.observe.changes import CREATED
 from pcache.observe.configured import apply
-from pcache.observe.executions import CREATED, Execution, Observation
+from pcache.observe.executions import Execution
+from pcache.observe.observations import Observation
 from pcache.settings.rules import CALLERS, ITSELF, Policy, Rule
 from pcache.store.digests import DigestCache
 

@@ -15,7 +15,7 @@ from tests.lib.recorder import Lab
 pytestmark = pytest.mark.root
 
 GRAIN_NS = 20_000_000
-"""The time in which nobody else can have changed the mode (conditions.py)."""
+"""The time in which nobody else can have changed the mode (conditions/clock.py)."""
 TICK_NS = 10_000_000
 """By how much the times of files may lag behind the clock: a tick of CONFIG_HZ=100, at most."""
 

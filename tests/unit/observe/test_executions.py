@@ -13,7 +13,6 @@ import pytest
 
 from pcache.linux import limits
 from pcache.model import Kind, Reason
-from pcache.observe import conditions
 from tests.lib.recorder import PLAIN_ENV, Lab, Strings, call
 
 pytestmark = pytest.mark.root
@@ -202,66 +201,6 @@ def test_many_descriptors(lab: Lab, work: Path) -> None:
     root = lab.record("/bin/true", cwd=work, fds=dict.fromkeys(range(3, 40), null)).root
     os.close(null)
     assert Reason.DESCRIPTOR_PASSING in root.reasons
-
-
-# What others do meanwhile
-
-
-def test_reader_overtaken_by_a_writer(lab: Lab, work: Path) -> None:
-    """It opened the old content, but read the new: its record may say neither."""
-    (work / "f").write_text("old")
-    seen = lab.shell(
-        "sh -c 'exec 3<f; sleep 0.3; cat <&3' >out & sleep 0.15; echo new >f; wait", cwd=work
-    )
-    reader = next(one for one in seen.all[1:] if one.label.startswith("sh -c exec 3<f"))
-    assert Reason.INPUT_CHANGED in reader.reasons
-
-
-def test_reader_overtaken_by_an_outsider(lab: Lab, work: Path) -> None:
-    (work / "f").write_text("old")
-
-    def write(_: int) -> None:
-        time.sleep(0.15)
-        (work / "f").write_text("new")
-
-    root = lab.shell("exec 3<f; sleep 0.3; cat <&3", cwd=work, during=write).root
-    assert Reason.INPUT_CHANGED in root.reasons
-
-
-def test_conflict_between_siblings(lab: Lab, work: Path) -> None:
-    seen = lab.shell(
-        "sh -c 'sleep 0.2; echo a >f; sleep 0.2' & sh -c 'sleep 0.3; cat f; sleep 0.2' >out & wait",
-        cwd=work,
-    )
-    for one in seen.all[1:]:
-        if one.label.startswith("sh -c"):
-            assert Reason.CONFLICT in one.reasons, one.label
-    assert not seen.root.reasons
-
-
-def test_conflict_between_cousins(lab: Lab, work: Path) -> None:
-    """The programs that touch the path are not the ones that were started side by side."""
-    (work / "f").write_text("old")
-    read = "exec 3<f; sleep 0.4; cat <&3"
-    seen = lab.shell(
-        f"sh -c \"sh -c '{read}'; true\" >out & sh -c 'sleep 0.2; cp /etc/hostname f; true' & wait",
-        cwd=work,
-    )
-    reader = next(one for one in seen.all[1:] if one.label.startswith("sh -c exec 3<f"))
-    assert reader.reasons
-
-
-def test_fresh_input(lab: Lab, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Written just before it was read, by somebody else: a change right after would not show."""
-    monkeypatch.setattr(conditions, "_GRAIN_NS", 10 * 10**9)
-
-    def write() -> None:
-        descriptor = os.open(work / "f", os.O_WRONLY | os.O_CREAT, 0o644)
-        os.write(descriptor, b"x")
-        os.close(descriptor)
-
-    root = lab.record("/bin/cat", "f", cwd=work, prepare=write).root
-    assert root.reasons == {Reason.INPUT_CHANGED: str(work / "f")}
 
 
 def test_disk_full(lab: Lab, work: Path) -> None:

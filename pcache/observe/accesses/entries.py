@@ -1,0 +1,97 @@
+"""Calls that make and remove directory entries."""
+
+from __future__ import annotations
+
+import errno
+import posixpath
+import re
+from stat import S_IFIFO, S_IFMT, S_IFREG
+
+from pcache.memo.facts import ABSENT, OK
+from pcache.model import Kind, Reason
+from pcache.observe import pseudo
+from pcache.observe.accesses.context import NOT_EMPTY, Context
+from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.changes import CREATED, DT_DIR, DT_REG, REMOVED
+from pcache.observe.evidence import text
+from pcache.observe.observations import Observation
+from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
+
+_AT_REMOVEDIR, _AT_SYMLINK_FOLLOW = 0x200, 0x400
+_RANDOM_LINK = re.compile(rb"Cu[0-9A-Za-z]{6}")  # lib/force-link.c of coreutils, as for ln -f
+
+
+class Entries:
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def handlers(self) -> list[tuple[Handler, str]]:
+        return [
+            (self._unlink, "unlink unlinkat rmdir"),
+            (self._create, "mkdir mkdirat mknod mknodat symlink symlinkat link linkat"),
+        ]
+
+    def _unlink(self, event: Event) -> None:
+        body = event.body
+        path = self.context.path(event)
+        if path is None:
+            return
+        call = SYSCALL_NAMES[body.nr]
+        directory = call == "rmdir" or (call == "unlinkat" and bool(body.args[0] & _AT_REMOVEDIR))
+        if body.err:
+            self.context.failed(event, path, follow=False, directory=directory)
+            if body.err in NOT_EMPTY:
+                self.context.not_empty(event, path)
+            return
+        name = self.context.names.canonical(path, follow=False)
+        self.context.led_to(event, path, name)
+        self.context.history.removed(name, event.ts)
+        self.context.captured.gone(name)
+        self.context.hard_links.pop(name, None)
+        self.context.linked.discard(name)
+        if directory:
+            event.execution.observe(
+                (Kind.NAMES, path), Observation(event.ts, name, entries=frozenset())
+            )
+            self.context.change(event, name, REMOVED, directory=True, was=DT_DIR)
+        else:
+            self.context.observe(event, Kind.REMOVABLE, path, name, value=OK)
+            self.context.change(event, name, REMOVED, was=DT_REG)
+
+    def _create(self, event: Event) -> None:
+        """mkdir, mknod, symlink, link: something new at a path that was free."""
+        body = event.body
+        call = SYSCALL_NAMES[body.nr]
+        is_link = call.startswith("link")
+        path = body.path2 if is_link else self.context.path(event)
+        if path is None:
+            return
+        if body.err:
+            self.context.failed(event, path, follow=False)
+            if is_link and body.path is not None:
+                self.context.failed(event, body.path, follow=False)
+            if body.err == errno.ENOENT:
+                self.context.not_made(event, path)
+            return
+        name = self.context.names.canonical(path, follow=False)
+        self.context.led_to(event, path, name)
+        if _RANDOM_LINK.fullmatch(posixpath.basename(name)):
+            self.context.temporaries.add(name)
+        self.context.observe(event, Kind.LEXISTS, path, name, value=ABSENT)
+        self.context.parent_exists(event, path)
+        if is_link and body.path is not None and not pseudo.is_magic(body.path):
+            follow = call == "linkat" and bool(body.args[0] & _AT_SYMLINK_FOLLOW)
+            source = self.context.names.canonical(body.path, follow=follow)
+            # Its content can from now on be found at the new name as well.
+            kind = Kind.CONTENT if follow else Kind.LCONTENT
+            self.context.observe(event, kind, body.path, source, opened=True)
+            self.context.hard_links[name] = source
+            self.context.linked.update((name, source))
+            self.context.history.linked(source, event.ts)
+        if call.startswith("mknod") and S_IFMT(body.args[0]) not in (0, S_IFREG, S_IFIFO):
+            event.execution.problem_throughout(Reason.UNSUPPORTED, f"{call} {text(path)}")
+        self.context.change(event, name, CREATED, directory=call.startswith("mkdir"))
+        if call.startswith("symlink"):
+            self.context.names.link(name, body.raw_path2 or b"")
+        elif is_link:
+            self.context.names.look_for_link(name)

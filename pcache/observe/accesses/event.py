@@ -1,0 +1,62 @@
+"""A system call as the handlers get it, and the process that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pcache.observe.events import Body
+from pcache.observe.executions import Execution
+
+
+class Event:
+    """One system call of an execution."""
+
+    __slots__ = ("body", "execution", "process", "ret", "tid", "ts", "writes")
+
+    def __init__(
+        self,
+        ts: int,
+        ret: int,
+        tid: int,
+        process: Process,
+        execution: Execution,
+        body: Body,
+        writes: int,
+    ) -> None:
+        self.ts = ts
+        self.ret = ret
+        self.tid = tid
+        self.process = process
+        self.execution = execution
+        self.body = body
+        self.writes = writes
+        """How many writes to open files, of any kind, the process had made by then."""
+
+
+class Process:
+    """A process of the tree while it runs: which program, and what of it changes without one."""
+
+    __slots__ = ("cwd", "execution", "handed_down", "senders", "set_by", "tgid", "umask")
+
+    def __init__(
+        self, tgid: int, execution: Execution | None, umask: int = 0, cwd: bytes | None = None
+    ) -> None:
+        self.tgid = tgid
+        self.execution = execution
+        self.umask = umask
+        self.cwd = cwd
+        self.senders: dict[int, list[Execution]] = {}
+        """Signal number -> executions that sent it here."""
+        self.handed_down: list[tuple[str, str]] = []
+        """Why programs started from here on are uncacheable: (reason, evidence)."""
+        self.set_by: dict[bytes, Execution] = {}
+        """Trait -> the execution that gave this process another one than the command had."""
+
+    def child(self, tgid: int) -> Process:
+        child = Process(tgid, self.execution, self.umask, self.cwd)
+        child.handed_down = self.handed_down.copy()
+        child.set_by = self.set_by.copy()
+        return child
+
+
+Handler = Callable[[Event], None]

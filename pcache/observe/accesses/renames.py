@@ -1,0 +1,219 @@
+"""Renames, of files and of directories with all that is in them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import posixpath
+import stat
+import time
+
+from pcache.memo.facts import ABSENT, OK, times_value
+from pcache.model import Kind, Reason
+from pcache.observe.accesses.context import NOT_EMPTY, Context
+from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.changes import CREATED, DT_DIR, DT_LNK, DT_REG, GIVEN, REMOVED, REPLACED
+from pcache.observe.evidence import text
+from pcache.observe.executions import Execution
+from pcache.observe.observations import Observation
+
+_RENAME_NOREPLACE = 1
+_MOVED_LIMIT = 20_000  # entries of a directory that is renamed
+
+_Entries = list[tuple[bytes, list[os.DirEntry[bytes]]]]
+
+
+class Renames:
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def handlers(self) -> list[tuple[Handler, str]]:
+        return [(self._rename, "rename renameat renameat2")]
+
+    def _rename(self, event: Event) -> None:
+        body = event.body
+        source, target = self.context.path(event), body.path2
+        if source is None or target is None:
+            return
+        if body.err:
+            self.context.failed(event, source, follow=False)
+            self.context.failed(event, target, follow=False)
+            if body.err == errno.ENOENT:
+                self.context.not_made(event, target)
+            elif body.err in NOT_EMPTY:
+                self.context.not_empty(event, target)
+            return
+        old = self.context.names.canonical(source, follow=False)
+        new = self.context.names.canonical(target, follow=False)
+        if body.args and body.args[0] & ~_RENAME_NOREPLACE:
+            event.execution.problem_throughout(
+                Reason.UNSUPPORTED, f"rename of {text(old)} with flags {body.args[0]:#x}"
+            )
+            return
+        older = self.context.hard_links.get(old)
+        if _same_file(old, new) or older == new:
+            # Two names of one file: rename(2) does nothing and reports success.
+            event.execution.problem_throughout(
+                Reason.UNSUPPORTED, f"rename of {text(old)} to another name it has"
+            )
+            return
+        self.context.led_to(event, source, old)
+        self.context.led_to(event, target, new)
+        execution = event.execution
+        below = _tree(new)
+        if below is None:
+            execution.problem_throughout(Reason.UNSUPPORTED, f"rename of large {text(old)}")
+            return
+        self.context.history.moved(old, new, event.ts)
+        self.context.captured.moved(old, new)
+        if below:
+            self.context.captured.moved_below(old)
+        self._observe_moved(event, source, old, new)
+        free = bool(body.args and body.args[0] & _RENAME_NOREPLACE)
+        if free:
+            self.context.observe(event, Kind.LEXISTS, target, new, value=ABSENT)
+        else:
+            self.context.observe(event, Kind.OVERWRITABLE, target, new, value=OK)
+        self.context.parent_exists(event, target)
+        directory = below != []
+        before = _times_before(event, old)
+        self._change_moved(event, old, new, below)
+        self.context.change(event, old, REMOVED, directory=directory, was=DT_REG)
+        self.context.change(event, new, CREATED if free else REPLACED, directory=directory)
+        _keep_times(event, source, old, new, before)
+        self.context.names.look_for_link(new)
+        self._hard_links_moved(old, new)
+
+    def _change_moved(
+        self,
+        event: Event,
+        old: bytes,
+        new: bytes,
+        below: _Entries,
+    ) -> None:
+        """A directory was moved: all that is in it is input at the old place, output at the new.
+
+        It is looked at some time after the event; what the tree changed there meanwhile is found
+        by the prefix check.
+        """
+        execution = event.execution
+        for directory, entries in below:
+            before = old + directory[len(new) :]
+            listing = frozenset((entry.name, _d_type(entry)) for entry in entries)
+            execution.observe(
+                (Kind.LISTING, before), Observation(event.ts, before, entries=listing)
+            )
+            for entry in entries:
+                name = posixpath.join(before, entry.name)
+                is_directory = entry.is_dir(follow_symlinks=False)
+                self.context.history.moved(name, entry.path, event.ts)
+                if not is_directory:
+                    self._observe_moved(event, name, name, entry.path)
+                was = DT_DIR if is_directory else DT_REG
+                times = _times_before(event, name)
+                self.context.change(event, name, REMOVED, directory=is_directory, was=was)
+                self.context.change(event, entry.path, CREATED, directory=is_directory)
+                if not is_directory:
+                    _keep_times(event, name, name, entry.path, times)
+                if entry.is_symlink():
+                    self.context.names.look_for_link(entry.path)
+        if below:
+            now = time.monotonic_ns()
+            for at in execution.chain():
+                at.prefix_checks.append((new + b"/", event.ts, now))
+
+    def _observe_moved(self, event: Event, path: bytes, old: bytes, new: bytes) -> None:
+        """The content of what was moved is an input, and can from now on be found at `new`."""
+        for execution in event.execution.chain():
+            for kind in (Kind.CONTENT, Kind.LCONTENT):
+                known = execution.inputs.get((kind, path))
+                if known is not None and known.place == old:
+                    known.place = new
+        observation = Observation(event.ts, old, opened=True)
+        observation.place = new
+        event.execution.observe((Kind.LCONTENT, path), observation)
+
+    def _hard_links_moved(self, old: bytes, new: bytes) -> None:
+        """As `ln -f` does it, by a name of its own first."""
+        linked, below = self.context.linked, old + b"/"
+        moved = [name for name in linked if name == old or name.startswith(below)]
+        linked.difference_update(moved, (new,))
+        linked.update(new + name[len(old) :] for name in moved)
+        links = self.context.hard_links
+        older = links.pop(old, None)
+        links.pop(new, None)
+        if older is not None:
+            links[new] = older
+
+
+def _times_before(event: Event, name: bytes) -> dict[Execution, int]:
+    """What the executions that changed a file had done to its time."""
+    changes = ((at, at.changes.get(name)) for at in event.execution.chain())
+    return {at: change.times for at, change in changes if change is not None}
+
+
+def _keep_times(
+    event: Event, path: bytes, old: bytes, new: bytes, before: dict[Execution, int]
+) -> None:
+    """A rename leaves the times as they are: of what was there before, those are an input."""
+    execution = event.execution
+    if not execution.determined(old, event.ts):
+        status = _status(new)
+        now = time.monotonic_ns()
+        if status is not None and stat.S_ISREG(status.st_mode):
+            moved = Observation(event.ts, old, times_value(status))
+            execution.observe_times([((Kind.TIMES, path), moved)])
+        for at in execution.chain():
+            if at.determined(old, event.ts):
+                break
+            if status is None:
+                at.problem(Reason.INPUT_CHANGED, text(old))
+            at.moved_checks.append((new, new, event.ts, now))
+    for at in execution.chain():
+        at.changes[new].times = before.get(at, GIVEN)
+
+
+def _same_file(one: bytes, other: bytes) -> bool:
+    try:
+        return os.path.samestat(os.lstat(one), os.lstat(other))
+    except OSError:
+        return False
+
+
+def _tree(top: bytes) -> _Entries | None:
+    """(directory, entries) from the top down; empty for what is no directory, None for too many."""
+    if not stat.S_ISDIR(_mode(top)):
+        return []
+    found: _Entries = []
+    todo, total = [top], 0
+    while todo:
+        directory = todo.pop()
+        try:
+            with os.scandir(directory) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+        except OSError:
+            return None
+        found.append((directory, entries))
+        total += len(entries)
+        if total > _MOVED_LIMIT:
+            return None
+        todo += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return found
+
+
+def _mode(path: bytes) -> int:
+    status = _status(path)
+    return 0 if status is None else status.st_mode
+
+
+def _status(path: bytes) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except OSError:
+        return None
+
+
+def _d_type(entry: os.DirEntry[bytes]) -> int:
+    if entry.is_symlink():
+        return DT_LNK
+    return DT_DIR if entry.is_dir(follow_symlinks=False) else DT_REG

@@ -1,0 +1,126 @@
+"""From what an execution did to what the store keeps: preconditions and postconditions.
+
+This happens as soon as an execution has ended, while others go on: an input counts only if the
+file is still the version that was read, an output only if nobody touched it since.  What happened
+between the event and our look at the file is judged when all events are known (`settle`).  What
+cannot be vouched for makes the execution uncacheable, with the reason.
+"""
+
+from __future__ import annotations
+
+import posixpath
+
+from pcache.memo.facts import Facts
+from pcache.model import Fact, Key, Reason, Record, Uncacheable
+from pcache.observe import configured
+from pcache.observe.accesses.context import Context
+from pcache.observe.changes import CREATED
+from pcache.observe.conditions.call import call_of
+from pcache.observe.conditions.clock import Clock
+from pcache.observe.conditions.conflicts import mark_conflicts
+from pcache.observe.conditions.listings import list_rest
+from pcache.observe.conditions.outputs import Outputs
+from pcache.observe.conditions.preconditions import Preconditions
+from pcache.observe.conditions.settling import Settling
+from pcache.observe.conditions.unknowable import Unknowable
+from pcache.observe.conditions.values import Values
+from pcache.observe.conditions.versions import Versions
+from pcache.observe.events import Stamp
+from pcache.observe.evidence import text
+from pcache.observe.executions import Execution
+from pcache.observe.observations import Observation
+from pcache.observe.relocation import BaseDirSearch
+from pcache.settings import base_dir
+from pcache.settings.rules import DEFAULT, Policy
+from pcache.store import fingerprint
+from pcache.store.blobs import Blobs
+from pcache.store.digests import DigestCache
+
+__all__ = ["Clock", "Conditions", "call_of"]
+
+_TEMPORARY_DIRECTORIES = (b"/tmp", b"/var/tmp")
+
+
+class Conditions:
+    """Turns ended executions into records: `capture` each one at its end, then `settle` each."""
+
+    def __init__(
+        self,
+        digests: DigestCache,
+        blobs: Blobs,
+        facts: Facts,
+        context: Context,
+        clock: Clock,
+        policy: Policy = DEFAULT,
+    ) -> None:
+        self._facts = facts
+        self._context = context
+        self._clock = clock
+        self._policy = policy
+        self._base_search = BaseDirSearch(policy.base, blobs) if policy.base is not None else None
+        self._versions = Versions(digests, context, clock)
+        self._values = Values(self._versions, facts, context, clock)
+        self._preconditions = Preconditions(self._values, context)
+        self._outputs = Outputs(digests, blobs, context, clock)
+        self._settling = Settling(self._versions, context, clock)
+        self._results: dict[Execution, Record | Uncacheable] = {}
+        """Of executions that have ended and are not settled yet."""
+
+    def hash_early(self, name: bytes, stamp: Stamp) -> None:
+        """As for Versions."""
+        self._versions.hash_early(name, stamp)
+
+    def look_up_early(self, key: Key, observation: Observation) -> None:
+        """As for Values."""
+        self._values.look_up_early(key, observation)
+
+    def capture(self, execution: Execution) -> None:
+        """Takes down the conditions of an execution that has just ended."""
+        configured.apply(execution, self._policy, self._facts)
+        list_rest(execution, self._clock)
+        self._refuse_private(execution)
+        if not execution.problems and not execution.replayed:
+            try:
+                self._results[execution] = self._record(execution)
+            except Unknowable as unknowable:
+                self._results[execution] = unknowable.uncacheable
+        mark_conflicts(execution)
+        for child in execution.children:
+            child.release()
+
+    def _refuse_private(self, execution: Execution) -> None:
+        """What works on its caller's mkstemp file, as cc1 and as do for gcc, never comes again."""
+        if not self._context.temporaries:
+            return
+        names = {observation.name for observation in execution.inputs.values()}
+        for name in self._context.temporaries & (names | execution.changes.keys()):
+            change = execution.changes.get(name)
+            mine = change is not None and change.first_how == CREATED
+            if not mine and posixpath.dirname(name) in _TEMPORARY_DIRECTORIES:
+                execution.problem(Reason.PRIVATE_TEMPORARY, text(name))
+
+    def _record(self, execution: Execution) -> Record:
+        call = call_of(execution)
+        facts = self._preconditions.of(execution)
+        outcome = self._outputs.outcome(execution)
+        if self._base_search is not None and self._base_search.shows(facts, outcome):
+            assert execution.end is not None  # capture() is told of ended ones only
+            bound = Fact(*base_dir.KEY, self._policy.base_dir)
+            # In what contains it, it is so whatever becomes of what it wrote.
+            execution.observe(base_dir.KEY, Observation(execution.end, b"", bound.value))
+            facts.append(bound)
+        return Record(call, fingerprint.weak_fingerprint(call, self._policy), tuple(facts), outcome)
+
+    def settle(self, execution: Execution) -> Record | list[Uncacheable]:
+        """The record, or why there is none; when the tree has ended and all events are known."""
+        if execution.end is None:
+            execution.problem(Reason.LEFT_RUNNING, "it had not ended when the recording did")
+        if execution.problems:
+            return list(execution.problems.values())
+        if self._context.has_served_strangers(execution):
+            return [Uncacheable(Reason.NETWORK, "a connection that nobody of the tree made")]
+        result = self._results.pop(execution)
+        if isinstance(result, Uncacheable):
+            return [result]
+        refusal = self._settling.refusal(execution)
+        return result if refusal is None else [refusal]

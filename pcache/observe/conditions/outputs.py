@@ -1,0 +1,227 @@
+"""What an execution left behind: its postconditions."""
+
+from __future__ import annotations
+
+import os
+import time
+from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
+from typing import NamedTuple
+
+from pcache.linux.stamps import is_coarse
+from pcache.model import Outcome, Output, Reason
+from pcache.observe import pseudo
+from pcache.observe.accesses.context import Context
+from pcache.observe.captured import CapturedFile, Snapshot
+from pcache.observe.changes import CREATED, GIVEN, NOW, REMOVED, Change
+from pcache.observe.conditions.clock import Clock
+from pcache.observe.conditions.streams import stored_streams
+from pcache.observe.conditions.unknowable import Unknowable
+from pcache.observe.events import Stamp
+from pcache.observe.evidence import text
+from pcache.observe.executions import Execution
+from pcache.store.blobs import Blobs
+from pcache.store.digests import DigestCache
+from pcache.store.digests import stamp as version_of
+from pcache.store.writers import has_writers
+
+
+class _Taken(NamedTuple):
+    """An output, when it was looked at (CLOCK_MONOTONIC ns), and how if not by its name."""
+
+    output: Output
+    at: int
+    snapshot: Snapshot | None
+
+
+class Outputs:
+    """Stores what executions left, each version once however many of them it is an output of."""
+
+    def __init__(self, digests: DigestCache, blobs: Blobs, context: Context, clock: Clock) -> None:
+        self._digests = digests
+        self._blobs = blobs
+        self._context = context
+        self._history = context.history
+        self._captured = context.captured
+        self._clock = clock
+        self._taken: dict[tuple[bytes, int, int, int, bytes], _Taken] = {}
+        """By name, changes and older name."""
+
+    def outcome(self, execution: Execution) -> Outcome:
+        """Of an execution that has ended.  Raises Unknowable."""
+        outputs = []
+        for name, change in execution.changes.items():
+            if name in execution.ignored:
+                continue
+            output = self._output(execution, name, change)
+            if output is not None:
+                outputs.append((change.last, len(name), output))
+        # Of equal times (a moved tree) the shorter name is the directory.
+        outputs.sort(key=lambda item: item[:2])
+        chunks, data = stored_streams(self._blobs, execution.chunks)
+        assert execution.end is not None
+        return Outcome(
+            execution.status,
+            tuple(output for _, _, output in outputs),
+            chunks,
+            data,
+            tuple(execution.offsets.items()),
+            execution.end - execution.image,
+            execution.cpu_ns,
+        )
+
+    def _output(self, execution: Execution, name: bytes, change: Change) -> Output | None:
+        if pseudo.ignored(name):
+            return None
+        if change.last_how == REMOVED:
+            # Made and removed again is nobody's business.
+            return None if change.first_how == CREATED else Output(b"-", name)
+        if change.before is not None and self._is_as_before(name, change.before, change.first):
+            return None
+        older = self._context.hard_links.get(name, b"")
+        if execution.made_and_removed(older):
+            older = b""
+        key = (name, change.last, change.content_last, change.times, older)
+        taken = self._taken.get(key)
+        if taken is None:
+            if self._history.last(name) > change.last:
+                raise Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
+            output, snapshot = self._take(execution, name, change, older)
+            taken = self._taken[key] = _Taken(output, time.monotonic_ns(), snapshot)
+        if taken.snapshot is None:
+            execution.output_checks.append((name, change.last, taken.at))
+        else:
+            execution.captured_outputs.append((taken.snapshot, name, change.last))
+        return taken.output
+
+    def _is_as_before(self, name: bytes, before: Stamp, opened: int) -> bool:
+        """Whether a file that was opened to be modified was not: its time must stay, then."""
+        try:
+            if not before.same_version(os.lstat(name), attributes_changed=False):
+                return False
+        except OSError as error:
+            raise Unknowable(Reason.OUTPUT_OVERWRITTEN, name) from error
+        if not self._clock.tells_changes(before, opened):
+            raise Unknowable(Reason.INPUT_CHANGED, name)
+        return True
+
+    def _take(
+        self, execution: Execution, name: bytes, change: Change, older: bytes
+    ) -> tuple[Output, Snapshot | None]:
+        """What was left at a name, and how it was looked at if not there; `older`: another name of
+        the same file, which was there before it."""
+        file = self._captured.at(name)
+        if file is not None and change.content_last and name not in self._context.hard_links:
+            return self._take_captured(execution, name, change, file)
+        try:
+            now = os.lstat(name)
+        except OSError as error:
+            raise Unknowable(Reason.OUTPUT_OVERWRITTEN, name) from error
+        return self._take_named(execution, name, change, now, older), None
+
+    def _take_captured(
+        self, execution: Execution, name: bytes, change: Change, file: CapturedFile
+    ) -> tuple[Output, Snapshot]:
+        """A plain file whose content was written, whether it is still there or not."""
+        assert execution.end is not None
+        self._refuse_acl(name, file.fd)
+        try:
+            now = os.fstat(file.fd)
+            _refuse_coarse(name, now)
+            if now.st_uid != execution.uid:
+                raise Unknowable(Reason.UNSUPPORTED, f"owner of {name!r}")
+            writers, began = has_writers(file.fd), time.time_ns()
+            digest = self._blobs.put_file(file.fd)
+            taken, after = time.monotonic_ns(), os.fstat(file.fd)
+        except OSError as error:
+            raise Unknowable(Reason.OUTPUT_OVERWRITTEN, name) from error
+        late = self._clock.is_after(after.st_mtime_ns, execution.end)
+        if late or _written(after) != _written(now):
+            raise Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
+        self._digests.remember(after, digest, began, writers)
+        mtime = now.st_mtime_ns if change.times == GIVEN else -1
+        output = Output(b"f", name, now.st_mode & 0o7777, digest, mtime)
+        return output, Snapshot(file, after, taken)
+
+    def _take_named(
+        self,
+        execution: Execution,
+        name: bytes,
+        change: Change,
+        now: os.stat_result,
+        older: bytes,
+    ) -> Output:
+        form, mode = S_IFMT(now.st_mode), now.st_mode & 0o7777
+        mtime = now.st_mtime_ns if change.times == GIVEN else -1
+        if form == S_IFDIR:
+            return Output(b"d" if change.content_last else b"m", name, mode, b"", mtime)
+        assert execution.end is not None
+        _refuse_coarse(name, now)
+        if self._clock.is_after(now.st_ctime_ns, execution.end):
+            raise Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
+        self._refuse_acl(name, name)
+        if not change.content_last and change.times != NOW:
+            return Output(b"m", name, mode, b"", mtime)
+        if older:
+            if not _same_file(older, now):
+                raise Unknowable(Reason.OUTPUT_OVERWRITTEN, older)
+            return Output(b"h", name, mode, older)
+        try:
+            if form == S_IFREG:
+                if name in self._context.hard_links and now.st_nlink != 1:
+                    raise Unknowable(Reason.UNSUPPORTED, f"{text(name)} has other names")
+                if now.st_uid != execution.uid:
+                    raise Unknowable(Reason.UNSUPPORTED, f"owner of {name!r}")
+                return Output(b"f", name, mode, self._stored(name, now), mtime)
+            if form == S_IFLNK:
+                return Output(b"l", name, 0o777, os.readlink(name), mtime)
+        except OSError as error:
+            raise Unknowable(Reason.OUTPUT_OVERWRITTEN, name) from error
+        if form == S_IFIFO:
+            return Output(b"p", name, mode)
+        raise Unknowable(Reason.UNSUPPORTED, f"{name!r} is a socket or device")
+
+    def _stored(self, name: bytes, now: os.stat_result) -> bytes:
+        """Digest of a regular file that is as in `now`, once it is stored.  Raises OSError."""
+        file = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            writers, began = has_writers(file), time.time_ns()
+            digest = self._blobs.put_file(file)
+            if version_of(os.fstat(file)) != version_of(now):
+                raise Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
+        finally:
+            os.close(file)
+        self._digests.remember(now, digest, began, writers)
+        return digest
+
+    def _refuse_acl(self, name: bytes, file: bytes | int) -> None:
+        if name in self._context.with_acl and b"system.posix_acl_access" in _xattrs(file):
+            raise Unknowable(Reason.UNSUPPORTED, f"access control list of {name!r}")
+
+
+def _written(status: os.stat_result) -> tuple[int, int, int]:
+    """What changes when a file is written to, or its mode is changed."""
+    return status.st_size, status.st_mtime_ns, status.st_mode
+
+
+def _refuse_coarse(name: bytes, status: os.stat_result) -> None:
+    """What somebody does to an output right after the program's end would not be noticed."""
+    if is_coarse(status.st_ctime_ns):
+        evidence = f"{text(name)}, where times have no fractions of a second"
+        raise Unknowable(Reason.UNSUPPORTED, evidence)
+
+
+def _xattrs(file: bytes | int) -> list[bytes]:
+    """Of what is at a path itself, or open."""
+    try:
+        names = os.listxattr(file, follow_symlinks=isinstance(file, int))
+        return [os.fsencode(name) for name in names]
+    except OSError:
+        return []
+
+
+def _same_file(path: bytes, one: os.stat_result) -> bool:
+    try:
+        other = os.lstat(path)
+    except OSError:
+        return False
+    return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)

@@ -1,0 +1,141 @@
+"""What an execution depended on and had not brought about itself."""
+
+from __future__ import annotations
+
+from stat import S_ISREG
+
+from pcache.memo.facts import exists_value, replaceable_path
+from pcache.model import Fact, Key, Kind, Reason
+from pcache.observe.accesses.context import Context
+from pcache.observe.changes import ATTRIBUTES, MODIFIED, Change
+from pcache.observe.conditions.listings import ListedNames
+from pcache.observe.conditions.unknowable import Unknowable
+from pcache.observe.conditions.values import Values
+from pcache.observe.evidence import text
+from pcache.observe.executions import Execution
+from pcache.observe.observations import Observation
+
+_STATES = frozenset(
+    {Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.LINK, Kind.RESOLVES}
+)
+"""Kinds whose values hold the mode."""
+_FMODE_WRITE = 2
+
+
+class Preconditions:
+    """Turns the observations of an execution into facts."""
+
+    def __init__(self, values: Values, context: Context) -> None:
+        self._values = values
+        self._context = context
+        self._facts_made: dict[Key, Fact] = {}
+        """The last one of each key."""
+
+    def of(self, execution: Execution) -> list[Fact]:
+        """Its preconditions, in the order of their keys.  Raises Unknowable."""
+        facts: dict[Key, Fact] = {}
+        listed = ListedNames(execution)
+        changes, made_up = execution.changes, self._context.made_up
+        temporaries = self._context.temporaries
+        made = not changes.keys().isdisjoint(self._context.names.made)
+        for known, again in execution.listed_again:
+            if listed.others(known) != listed.others(again):
+                raise Unknowable(Reason.INPUT_CHANGED, known.name)
+        _refuse_own_stream(execution)
+        for (kind, path), observation in execution.inputs.items():
+            key = (kind, path)
+            name, stamp = observation.name, observation.stamp
+            magic = made_up.get(name) if made_up else None
+            if magic is not None:
+                execution.made_up[magic] = name
+            change = changes.get(name) if changes else None
+            if name in temporaries and execution.made_and_removed(name):
+                continue  # that a random name was free: the next one will be another
+            if (
+                change is not None
+                and stamp is not None
+                and not observation.opened
+                and change.first_how not in (ATTRIBUTES, MODIFIED)
+                and kind in (Kind.CONTENT, Kind.LCONTENT)
+            ):
+                # Looked at and then replaced or removed without being read, as compilers do with
+                # their old output: existence and mode are all it depended on.
+                key = (Kind.EXISTS if kind == Kind.CONTENT else Kind.LEXISTS, path)
+                facts[key] = self._fact(key, exists_value(stamp))
+                continue
+            value = self._values.value(execution, key, observation, listed)
+            mode, used = path.split(b":", 1) if kind == Kind.REPLACEABLE else (b"", path)
+            if used != name and name:
+                way = self._own_way(execution, used, observation, made)
+                if way is not None:
+                    # The way there does not exist beforehand.
+                    key = (kind, replaceable_path(int(mode, 8), name) if mode else name)
+                    facts.update(way)
+            facts[key] = self._fact(key, value)
+        for name, change in execution.changes.items():
+            if name in execution.ignored:
+                continue
+            if change.first_how == ATTRIBUTES and not _was_seen(execution, name):
+                raise Unknowable(Reason.UNSUPPORTED, f"mode or times of {name!r} changed unseen")
+        # The order of concurrent children's first uses is an accident of scheduling: it must not
+        # make another path set.
+        return [facts[key] for key in sorted(facts)]
+
+    def _own_way(
+        self, execution: Execution, path: bytes, observation: Observation, made: bool
+    ) -> dict[Key, Fact] | None:
+        """Where the way along `path` was of the execution's own making: the facts about what else
+        is on that way.  None where it was there before."""
+        if not made and not _leads_through(path, execution.changes):
+            return None
+        names = self._context.names
+        own, facts = False, {}
+        for name in names.way(path):
+            change = execution.changes.get(name)
+            if change is None:
+                target = names.link_at(name)
+                if target is not None:
+                    key = (Kind.LCONTENT, name)
+                    facts[key] = Fact(*key, b"l" + target)
+            elif change.first < observation.ts and change.first_how != ATTRIBUTES:
+                if change.content_last > observation.ts:
+                    raise Unknowable(Reason.UNSUPPORTED, f"{text(name)}, changed twice")
+                own = True
+        return facts if own else None
+
+    def _fact(self, key: Key, value: bytes) -> Fact:
+        fact = self._facts_made.get(key)
+        if fact is None or fact.value != value:
+            fact = self._facts_made[key] = Fact(key[0], key[1], value)
+        return fact
+
+
+def _refuse_own_stream(execution: Execution) -> None:
+    """Programs that find their output among their inputs say so, and do something else."""
+    written = {
+        same[0].stamp.st_ino
+        for same in execution.descriptors.values()
+        if S_ISREG(same[0].stamp.st_mode) and same[0].stamp.f_mode & _FMODE_WRITE
+    }
+    for (kind, path), observation in execution.inputs.items() if written else ():
+        stamp = observation.stamp
+        if stamp is not None and kind != Kind.INPUT and stamp.st_ino in written:
+            raise Unknowable(Reason.UNSUPPORTED, path + b", which it also writes to")
+
+
+def _was_seen(execution: Execution, name: bytes) -> bool:
+    return any(
+        observation.name == name and kind in _STATES
+        for (kind, _), observation in execution.inputs.items()
+    ) or execution.determined(name, execution.changes[name].last + 1)
+
+
+def _leads_through(path: bytes, changes: dict[bytes, Change]) -> bool:
+    """Whether a path or a directory on it is among the changed names."""
+    if not changes:
+        return False
+    while path:
+        if path in changes:
+            return True
+        path = path[: max(path.rfind(b"/"), 0)]
+    return False

@@ -1,0 +1,28 @@
+"""What an execution wrote to the descriptors that it was handed."""
+
+from __future__ import annotations
+
+import os
+
+from pcache.model import Reason
+from pcache.observe.conditions.unknowable import Unknowable
+from pcache.observe.executions import Chunk
+from pcache.store.blobs import Blobs
+
+
+def stored_streams(blobs: Blobs, chunks: list[Chunk]) -> tuple[tuple[tuple[int, int], ...], bytes]:
+    """(descriptor, length) runs and the blob with all their bytes."""
+    if not chunks:
+        return (), b""
+    merged: list[tuple[int, int]] = []
+    data = bytearray()
+    for chunk in chunks:
+        piece = os.pread(chunk.source, chunk.length, chunk.offset)
+        if len(piece) != chunk.length:
+            raise Unknowable(Reason.EVENTS_LOST, f"bytes written to descriptor {chunk.fd}")
+        data += piece
+        if merged and merged[-1][0] == chunk.fd:
+            merged[-1] = (chunk.fd, merged[-1][1] + chunk.length)
+        else:
+            merged.append((chunk.fd, chunk.length))
+    return tuple(merged), blobs.put_bytes(bytes(data))

@@ -1,0 +1,15 @@
+"""Why there is no record: what a condition was cannot be told any more."""
+
+from __future__ import annotations
+
+from pcache.model import Uncacheable
+from pcache.observe.evidence import text
+
+
+class Unknowable(Exception):
+    """Carries the Uncacheable."""
+
+    def __init__(self, reason: str, evidence: bytes | str) -> None:
+        told = evidence if isinstance(evidence, str) else text(evidence)
+        super().__init__(reason, told)
+        self.uncacheable = Uncacheable(reason, told)

@@ -1,0 +1,186 @@
+"""What is known of the versions of regular files that were read, their digests above all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import posixpath
+import time
+from typing import NamedTuple
+
+from pcache.memo.facts import content_value
+from pcache.model import Kind, Reason
+from pcache.observe.accesses.context import Context
+from pcache.observe.captured import Snapshot
+from pcache.observe.conditions.clock import Clock
+from pcache.observe.conditions.unknowable import Unknowable
+from pcache.observe.events import Stamp
+from pcache.observe.observations import Observation
+from pcache.store.digests import DigestCache
+
+_EAGER_BYTES = 64 << 20
+
+
+class Digested(NamedTuple):
+    """A digest, when it was taken (CLOCK_MONOTONIC ns), and how if not by the file's name.
+
+    `touched`: the ctime had moved by then, for which there must turn out to be a reason.
+    """
+
+    digest: bytes
+    taken: int
+    snapshot: Snapshot | None = None
+    touched: bool = False
+
+
+class Version:
+    """What is known of one version of a regular file; every program of a build asks for it."""
+
+    __slots__ = ("content", "digested", "mode", "name", "still")
+
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        self.digested: Digested | None = None
+        self.content = b""
+        """Value of CONTENT, if it is known and the mode of the file is `mode`."""
+        self.mode = 0
+        self.still: bool | None = None
+        """Whether it was that version at the end of the recording."""
+
+    def learn(self, digested: Digested) -> None:
+        self.digested = digested
+        self.content = b""
+
+    def content_value(self, stamp: Stamp, digest: bytes) -> bytes:
+        if not self.content or self.mode != stamp.st_mode:
+            self.content, self.mode = content_value(stamp, digest), stamp.st_mode
+        return self.content
+
+
+class Versions:
+    """Those of one recording."""
+
+    def __init__(self, digests: DigestCache, context: Context, clock: Clock) -> None:
+        self._digests = digests
+        self._history = context.history
+        self._captured = context.captured
+        self._clock = clock
+        self._known: dict[tuple[bytes, int, int, int, int], Version] = {}
+        """By canonical name and version."""
+        self._stamped: dict[Stamp, Version] = {}
+        """The same, so as they were found last."""
+
+    def of(self, name: bytes, stamp: Stamp) -> Version:
+        version = self._stamped.get(stamp)
+        if version is None or version.name != name:
+            key = (name, *_identity(stamp))
+            version = self._known.get(key)
+            if version is None:
+                version = self._known[key] = Version(name)
+            self._stamped[stamp] = version
+        return version
+
+    def hash_early(self, name: bytes, stamp: Stamp) -> None:
+        """Hashes a file as soon as it is looked at: it may be overwritten before its readers end.
+
+        Large ones wait, so that the recorder is not kept waiting.
+        """
+        if stamp.st_size <= _EAGER_BYTES:
+            found = None
+            with contextlib.suppress(OSError):
+                now = os.stat(name)
+                if stamp.same_version(now, attributes_changed=False):
+                    found = Digested(self._digests.file_digest(name, now), time.monotonic_ns())
+            found = found or self._captured_digest(stamp)
+            if found is not None:
+                self.of(name, stamp).learn(found)
+
+    def digest(self, observation: Observation, stamp: Stamp) -> Digested:
+        """Digest of the file if it still is the version that was seen, and when it was taken.
+
+        The digest cache checks the same again around its own reading.
+        """
+        place = observation.place
+        try:
+            now = os.stat(place)
+            ours = self._history.only_attributes_since(observation.name, observation.ts)
+            if stamp.same_version(now, attributes_changed=ours):
+                return Digested(self._digests.file_digest(place, now), time.monotonic_ns())
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError) and error.errno != errno.ESTALE:
+                raise Unknowable(Reason.INPUT_CHANGED, place) from error
+        captured = self._captured_digest(stamp)
+        if captured is not None:
+            return captured
+        digest = self._earlier_digest(observation.name, stamp)
+        if digest is not None:
+            return Digested(digest, observation.ts)
+        with contextlib.suppress(OSError):
+            now = os.stat(place)
+            if stamp.same_version(now, attributes_changed=True):
+                # The event that tells of its new mode or name may be still to come.
+                digest = self._digests.file_digest(place, now)
+                return Digested(digest, time.monotonic_ns(), touched=True)
+        raise Unknowable(Reason.INPUT_CHANGED, observation.name)
+
+    def trust(self, observation: Observation, stamp: Stamp) -> None:
+        """A version is told apart from its successor only if the clock has moved on in between."""
+        if self._clock.tells_changes(stamp, observation.ts):
+            return
+        name, ts = observation.name, observation.ts
+        ours = self._history.touched(name, 0, ts) or self._history.was_linked(name, ts)
+        if ours and not stamp.writers:
+            return  # by the recorded tree, whose later changes would be seen
+        raise Unknowable(Reason.INPUT_CHANGED, observation.place)
+
+    def is_still(self, name: bytes, stamp: Stamp) -> bool:
+        """Whether nobody outside the tree has changed a file since it was looked at."""
+        if self._history.knows(name):
+            return True  # the tree did, which has been judged
+        version = self.of(name, stamp)
+        if version.still is None:
+            try:
+                version.still = stamp.same_version(os.stat(name), attributes_changed=False)
+            except OSError:
+                version.still = False
+        return version.still
+
+    def earlier_attributes(self, name: bytes, stamp: Stamp) -> bytes | None:
+        """Value of XATTRS of a version that is gone, if it was taken while it was there."""
+        with contextlib.suppress(OSError):
+            identity = (stamp.st_mode, _device(name), *_identity(stamp))
+            return self._digests.values.get((Kind.XATTRS, *identity))
+        return None
+
+    def _earlier_digest(self, name: bytes, stamp: Stamp) -> bytes | None:
+        """Digest of a version that is gone, if it was taken while it was there: in an earlier
+        recording, or when a replay looked at it."""
+        with contextlib.suppress(OSError):
+            return self._digests.remembered_version((_device(name), *_identity(stamp)))
+        return None
+
+    def _captured_digest(self, stamp: Stamp) -> Digested | None:
+        """Of a version that may have another name by now, or none."""
+        file = self._captured.numbered(stamp.st_ino)
+        if file is None:
+            return None
+        try:
+            now = os.fstat(file.fd)
+            if (now.st_size, now.st_mtime_ns) != (stamp.st_size, stamp.st_mtime_ns):
+                return None
+            digest = self._digests.file_digest(file.fd, now)
+        except OSError:
+            return None
+        taken = time.monotonic_ns()
+        return Digested(digest, taken, Snapshot(file, now, taken))
+
+
+def _identity(stamp: Stamp) -> tuple[int, int, int, int]:
+    return stamp.st_ino, stamp.st_size, stamp.st_mtime_ns, stamp.st_ctime_ns
+
+
+def _device(name: bytes) -> int:
+    """As stat(2) gives it, which on some file systems is another number than the kernel's own: a
+    file is usually where its directory is.  Raises OSError."""
+    return os.stat(posixpath.dirname(name)).st_dev

@@ -1,0 +1,63 @@
+"""What an execution depended on, as it was seen."""
+
+from __future__ import annotations
+
+from pcache.model import Key
+from pcache.observe.events import Stamp
+
+
+class Observation:
+    """The first time an execution depended on a key.
+
+    Its value is known (`value`), or that of the file of version `stamp` (found at `place`), or
+    looked up later (neither).  `entries` is a directory listing as it was.
+    """
+
+    __slots__ = ("entries", "looked", "name", "opened", "place", "stamp", "ts", "value")
+
+    def __init__(
+        self,
+        ts: int,
+        name: bytes,
+        value: bytes | None = None,
+        stamp: Stamp | None = None,
+        opened: bool = False,
+        entries: frozenset[tuple[bytes, int]] | None = None,
+    ) -> None:
+        self.ts = ts
+        self.name = name
+        """Canonical name of what was observed."""
+        self.value = value
+        self.stamp = stamp
+        self.place = name
+        self.opened = opened
+        """Its content was read, not only its attributes."""
+        self.entries = entries
+        self.looked = 0
+        """When the value was looked up, if it was not part of the event."""
+
+    def covers(self, other: Observation) -> bool:
+        """Whether the other one, made of the same key, adds nothing to this one."""
+        return (
+            self.stamp is other.stamp
+            and self.value is other.value
+            and self.opened is other.opened
+            and self.ts <= other.ts
+            and self.entries is None
+            and other.entries is None
+        )
+
+    def differs(self, other: Observation) -> bool:
+        """Whether both cannot be observations of the same, unchanged thing."""
+        if self.value is not None and other.value is not None:
+            return self.value != other.value
+        if self.stamp is not None and other.stamp is not None:
+            return not self.stamp.same_version(other.stamp, attributes_changed=False)
+        value = self.value or other.value
+        if value is not None and (self.stamp is not None or other.stamp is not None):
+            return not value.startswith(b"f")  # a stamp is that of a regular file
+        return False
+
+
+Look = tuple[Key, bytes, bytes | None, Stamp | None, bool]
+"""What an observation is made of, but for its time: key, name, value, stamp, opened."""
