@@ -80,6 +80,18 @@ class Pending:
         os.close(self.fd)
 
 
+def to_pass_on(signal: int, by_kernel: bool) -> bool:
+    """Whether a signal that came to us is one that the command did not get.
+
+    What the kernel sends (Ctrl-C, a terminal that hangs up) goes to the whole foreground group,
+    which the command is in unless it left it, as it would have without us.  Only the leader of a
+    session is sent SIGHUP alone.  A process that signals the group cannot be told from one that
+    signals us: then the command is signalled twice (once, if the first has not been delivered
+    yet).
+    """
+    return not by_kernel or (signal == HUP and os.getsid(0) == os.getpid())
+
+
 def die_by(signal: int) -> None:
     """End this process by a signal, so that whoever waits for it sees that.
 

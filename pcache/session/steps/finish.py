@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pcache.counters import Counters
     from pcache.timing import Timing
 
+NESTED = "already below another pcache: the command runs under that one alone"
+
 
 def say(text: str) -> None:
     """One line on stderr in one piece; nobody there to read it is no failure."""

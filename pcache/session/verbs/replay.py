@@ -15,6 +15,7 @@ from pcache.linux.user import User
 from pcache.memo.decide import Decider
 from pcache.session.steps.command import Command
 from pcache.session.steps.finish import (
+    NESTED,
     afterwards,
     end,
     say,
@@ -115,7 +116,7 @@ class Replay:
             program = place.program(directory, wanted)
             spawned = spawn.spawn(command, program, sandbox=wanted, refusals=refusals)
         except Nested:
-            return self._plainly("")
+            return self._plainly("" if self._quiet else NESTED)
         except Exception as error:
             say_trouble(error)
             return self._plainly("the command runs without pcache")

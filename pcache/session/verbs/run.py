@@ -11,13 +11,13 @@ import os
 from stat import S_IFMT, S_IFREG
 
 from pcache.counters import Counters
-from pcache.errors import PcacheError
+from pcache.errors import Nested, PcacheError
 from pcache.linux.user import User
 from pcache.memo.decide import Decider
 from pcache.memo.facts import entries_of, listing_value, names_value, xattrs_value
 from pcache.model import Kind
 from pcache.session.steps.command import Command
-from pcache.session.steps.finish import end, say, say_denied, say_timing, write_json
+from pcache.session.steps.finish import NESTED, end, say, say_denied, say_timing, write_json
 from pcache.session.steps.load_probes import Probes
 from pcache.session.steps.policy import session_policy
 from pcache.session.steps.record import Options, RecordedCommand, act_as, act_as_root, become
@@ -113,6 +113,8 @@ class Run:
                 self._command.call,
                 self._timing,
             )
+        except Nested:
+            return self._plainly("" if self._options.quiet else NESTED)
         except PcacheError as error:
             say(error.report())
             return self._plainly("the command runs without pcache")
@@ -125,7 +127,8 @@ class Run:
         from pcache.enforce import spawn
 
         self._probes.close()
-        say(f"pcache: {consequence}")
+        if consequence:
+            say(f"pcache: {consequence}")
         write_json(self._options.json, None, self._counters)
         become(self._user)
         if self._sandbox is not None:

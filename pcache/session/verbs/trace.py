@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
-from types import FrameType
 
 from pcache.counters import Counters
-from pcache.enforce import spawn
-from pcache.errors import PcacheError
+from pcache.enforce import signals, spawn, syscalls
+from pcache.errors import Nested, PcacheError
 from pcache.linux.user import User
 from pcache.session.steps.command import Command
-from pcache.session.steps.finish import end, say, say_denied, say_timing, write_json
+from pcache.session.steps.finish import NESTED, end, say, say_denied, say_timing, write_json
 from pcache.session.steps.load_probes import Probes
 from pcache.session.steps.policy import session_policy
 from pcache.session.steps.record import Options, RecordedCommand, act_as, become
@@ -45,13 +43,13 @@ class Trace:
         self._sandbox = options.sandbox
         self._command = Command(words, self._user, self._sandbox)
         self._timing.spent("command", since)
-        self._recorded: RecordedCommand | None = None
-        self._pid = 0
 
     def run(self) -> int:
         """Runs the command; its exit status.  Dies by the command's signal if it did."""
         since = self._timing.now()
         try:
+            if syscalls.knock():
+                raise Nested(NESTED)
             policy, self._sandbox = session_policy(self._user, self._command.cwd, self._sandbox)
             store = Store.open(self._user.store_dir, counters=self._counters, policy=policy)
             self._timing.spent("store", since)
@@ -60,6 +58,10 @@ class Trace:
             )
             recorded.load()
             status = self._follow(recorded, policy)
+        except Nested:
+            if not self._options.quiet:
+                say(f"pcache: {NESTED}")
+            return self._plainly()
         except PcacheError as error:
             say(error.report())
             say("pcache: the command runs without being recorded")
@@ -115,11 +117,15 @@ class Trace:
     def _follow_freely(self, recorded: RecordedCommand) -> int:
         """The same without a supervisor, from behind a gate."""
         gate, opener = os.pipe()
-        pid = self._pid = os.fork()
+        # From here on they are ours to pass on: none may kill us in between.
+        wanted = signals.handled(signals.FORWARDED)
+        mask = signals.block(wanted)
+        pid = os.fork()
         if pid == 0:
             status = 126
             try:
                 os.close(opener)
+                signals.set_mask(mask)
                 opened = os.read(gate, 1)
                 os.close(gate)
                 if opened:
@@ -127,32 +133,33 @@ class Trace:
             finally:
                 os._exit(status)
         os.close(gate)
-        self._recorded = recorded
-        # The terminal's signals go to the command too; how it takes them decides.
-        for number in (signal.SIGINT, signal.SIGQUIT):
-            signal.signal(number, self._note_signal)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._forward_signal)
         since = self._timing.now()
         recorded.open_gate(pid)
         os.write(opener, b"g")
         os.close(opener)
-        ended = select.poll()
-        ended.register(os.pidfd_open(pid), select.POLLIN)
-        while not ended.poll(_PAUSE_MS):
+        pending = signals.Pending(wanted)
+        ended, poll = os.pidfd_open(pid), select.poll()
+        poll.register(ended, select.POLLIN)
+        poll.register(pending.fd, select.POLLIN)
+        ready: set[int] = set()
+        while ended not in ready:
+            ready = {fd for fd, _ in poll.poll(_PAUSE_MS)}
+            if pending.fd in ready:
+                self._pass_on(pending, pid, recorded)
             recorded.tick()
         status = os.waitpid(pid, 0)[1]
+        pending.close()
         self._timing.spent("running", since)
         return status
 
-    def _note_signal(self, _number: int, _frame: FrameType | None) -> None:
-        if self._recorded is not None:
-            self._recorded.interrupted()
-
-    def _forward_signal(self, number: int, frame: FrameType | None) -> None:
-        self._note_signal(number, frame)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, number)
+    @staticmethod
+    def _pass_on(pending: signals.Pending, pid: int, recorded: RecordedCommand) -> None:
+        for signal, by_kernel in pending.read():
+            recorded.interrupted()
+            if signals.to_pass_on(signal, by_kernel):
+                # It may have become another user's: nobody but root can signal it then.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal)
 
     # ---- what the user sees ----
 
