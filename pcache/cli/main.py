@@ -45,6 +45,7 @@ example:
 """
 
 _FAILED = 125
+_FIRST_OTHER = 3
 _SIGINT = 2
 _SIGPIPE_STATUS = 128 + 13
 
@@ -53,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command line; the exit status.  `argv` excludes the program's own name."""
     args = sys.argv[1:] if argv is None else argv
     try:
+        _occupy_standard_descriptors()
         status = _dispatch(args)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -75,6 +77,16 @@ def main(argv: list[str] | None = None) -> int:
         _say(f"pcache: internal error: {type(error).__name__}: {error}")
         _say("pcache: PCACHE_DEBUG=1 shows where it happened")
         return _FAILED
+
+
+def _occupy_standard_descriptors() -> None:
+    """Keeps files of ours away from descriptors 0-2 that the caller closed.
+
+    A command still gets them closed: ours go at its execve.
+    """
+    while (fd := os.open("/", os.O_PATH | os.O_CLOEXEC)) < _FIRST_OTHER:
+        pass
+    os.close(fd)
 
 
 def launch() -> None:

@@ -6,7 +6,6 @@ it) is imported only when the command has to run.
 
 from __future__ import annotations
 
-import os
 from time import process_time_ns
 
 from pcache.counters import Counters
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from pcache.settings.rules import Policy
 
 _PCACHE_FAILED = 125
-_FIRST_OTHER = 3
 
 
 class Replay:
@@ -73,7 +71,6 @@ class Replay:
         counters = self._counters
         since = self._timing.now()
         try:
-            _occupy_standard_descriptors()
             user = User.current()
             directory = user.store_dir
             policy, self._sandbox = session_policy(user, self._command.cwd, self._sandbox)
@@ -196,13 +193,3 @@ def replay(
 ) -> int:
     """Replay or run `command`; the exit status.  See `Replay`."""
     return Replay(command, intercept, quiet, json, verbose, sandbox, timing).run()
-
-
-def _occupy_standard_descriptors() -> None:
-    """Keep the store's files away from descriptors 0-2 that the caller closed.
-
-    The command still gets them closed: ours go at its execve.
-    """
-    while (fd := os.open("/", os.O_PATH | os.O_CLOEXEC)) < _FIRST_OTHER:
-        pass
-    os.close(fd)
