@@ -25,7 +25,8 @@ from pcache.errors import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pcache.enforce.filter import Passing, Rule
+    from pcache.enforce.filter import Passing
+    from pcache.enforce.filter_rules import Rule
     from pcache.enforce.notify import Notification
 
 _FORMAT = 2
