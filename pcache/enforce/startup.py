@@ -20,7 +20,8 @@ import xxhash
 
 from pcache.enforce import filter, signals, spawn, syscalls
 from pcache.enforce.loader import Loader, load_address
-from pcache.enforce.task import STAT_START_STACK, Process, Unreadable
+from pcache.enforce.task import STAT_START_STACK, Process
+from pcache.enforce.task_memory import Unreadable
 from pcache.errors import Refused
 
 TYPE_CHECKING = False

@@ -17,7 +17,8 @@ from pcache.enforce.notify import Notification
 from pcache.enforce.randomness import Randomness
 from pcache.enforce.sandbox import SYS_GETRANDOM
 from pcache.enforce.spawn import Spawned
-from pcache.enforce.task import Task, Unreadable
+from pcache.enforce.task import Task
+from pcache.enforce.task_memory import Unreadable
 from pcache.enforce.tracee import Gone
 from pcache.errors import PcacheError
 from pcache.settings.rules import DEFAULT
