@@ -69,12 +69,13 @@ def run(args: list[str]) -> int:
     if rest != ["show"]:
         raise UsageError("config does one thing: show", "usage: pcache config show")
     from pcache.linux.user import User
-    from pcache.settings import config, configfile
+    from pcache.settings import configfile
+    from pcache.settings.locations import project_file, user_file
 
     user, cwd = User.current(), os.getcwdb()
     for line in _defaults():
         sys.stdout.write(line + "\n")
-    for path in (config.user_file(user), config.project_file(user, cwd)):
+    for path in (user_file(user), project_file(user, cwd)):
         if path is None or not os.path.lexists(path):
             continue
         configfile.compile_files([path])

@@ -6,6 +6,7 @@ import sys
 
 from pcache.cli.options import parse
 from pcache.doctor import checks
+from pcache.doctor.result import FAIL, OK
 from pcache.errors import UsageError
 
 SUMMARY = "check whether this machine can trace and replay, and say what mends it"
@@ -39,8 +40,8 @@ def run(args: list[str]) -> int:
     failed = 0
     for check in checks.all_checks():
         result = check.probe()
-        failed += result.status == checks.FAIL
-        if result.status == checks.OK and options.get("quiet"):
+        failed += result.status == FAIL
+        if result.status == OK and options.get("quiet"):
             continue
         needed = " and ".join(check.needed_for)
         sys.stdout.write(f"{result.status:<4}  {check.name} ({needed}): {result.reason}\n")

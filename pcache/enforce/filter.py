@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from pcache.enforce.filter_rules import Condition, Refusal, Rule
     from pcache.enforce.sandbox import Sandbox
 
 _VERSION = 3
@@ -42,10 +43,6 @@ _NUMBER_AT, _ARCH_AT, _ADDRESS_AT, _ARGUMENTS_AT = 0, 4, 8, 16
 _ARCH_X86_64 = 0xC000003E
 _ALLOW = 0x7FFF0000
 
-Condition = tuple[tuple[int, str, int], ...]
-"""(argument number, `==` or `!=`, value), all of which must hold."""
-Rule = tuple[str, Condition]
-"""A system call that notifies, and when."""
 Passing = tuple[int, int, int, int]
 """A system call that need not notify: its number, the offset in its page of the instruction after
 it, and the number and lower half of one of its arguments."""
@@ -109,10 +106,8 @@ def build(rules: Sequence[Rule]) -> bytes:
     return _export(filter)
 
 
-def refuse(
-    refusals: Sequence[tuple[str, int, Condition]], native: bool, foreign_allowed: bool
-) -> bytes:
-    """A program that makes system calls fail by itself: (name, error, condition).
+def refuse(refusals: Sequence[Refusal], native: bool, foreign_allowed: bool) -> bytes:
+    """A program that makes system calls fail by itself.
 
     For 32-bit and x32 programs, and if `native` for x86-64 ones.  What 32-bit programs ask of
     socketcall(2) lies in memory, where no filter looks: any condition counts as fulfilled there.

@@ -16,7 +16,7 @@ import os
 
 from pcache.enforce import filter, startup
 from pcache.enforce import task as tasks
-from pcache.enforce.filter import Rule
+from pcache.enforce.filter_rules import Rule
 from pcache.enforce.loader import Loader
 from pcache.enforce.notify import Notification
 from pcache.enforce.sandbox import DEFAULT, Sandbox

@@ -12,7 +12,7 @@ import select
 
 from pcache.enforce import syscalls, tracee
 from pcache.enforce.notify import Listener, Notification
-from pcache.enforce.task import TaskFds
+from pcache.enforce.task_descriptors import TaskFds
 
 
 class Forbidden(Exception):

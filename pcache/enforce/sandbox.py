@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pcache.enforce.filter import Rule
+    from pcache.enforce.filter_rules import Condition, Refusal, Rule
     from pcache.settings.rules import Policy
 
 _AF_UNIX = 1
@@ -37,7 +37,7 @@ DENIED = frozenset({IO_URING})
 
 # Errors: ENOSYS is what a kernel without io_uring gives, EAFNOSUPPORT one without a network; both
 # are met in the wild.  EPERM for ptrace is what Yama gives.
-_CALLS: tuple[tuple[str, int, str, int, tuple[tuple[int, str, int], ...]], ...] = (
+_CALLS: tuple[tuple[str, int, str, int, Condition], ...] = (
     (IO_URING, 425, "io_uring_setup", errno.ENOSYS, ()),
     (IO_URING, 426, "io_uring_enter", errno.ENOSYS, ()),
     (IO_URING, 427, "io_uring_register", errno.ENOSYS, ()),
@@ -122,8 +122,8 @@ class Sandbox:
         }
 
     @property
-    def refusals(self) -> tuple[tuple[str, int, tuple[tuple[int, str, int], ...]], ...]:
-        """(name, error, condition) for a filter that does without a supervisor."""
+    def refusals(self) -> tuple[Refusal, ...]:
+        """For a filter that does without a supervisor."""
         return tuple(
             (name, error, where)
             for feature, _, name, error, where in _CALLS

@@ -20,12 +20,14 @@ import xxhash
 
 from pcache.enforce import filter, signals, spawn, syscalls
 from pcache.enforce.loader import Loader, load_address
-from pcache.enforce.task import STAT_START_STACK, Process, Unreadable
+from pcache.enforce.task import STAT_START_STACK, Process
+from pcache.enforce.task_memory import Unreadable
 from pcache.errors import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pcache.enforce.filter import Passing, Rule
+    from pcache.enforce.filter import Passing
+    from pcache.enforce.filter_rules import Rule
     from pcache.enforce.notify import Notification
 
 _FORMAT = 2

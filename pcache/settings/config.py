@@ -1,9 +1,7 @@
-"""The configuration: where it is, and a compiled form of it that costs next to nothing to read.
+"""The configuration, in a compiled form that costs next to nothing to read.
 
-The user's file is `$XDG_CONFIG_HOME/pcache/config.toml` (default `~/.config`), a project's is the
-`.pcache.toml` nearest above the working directory, which must belong to the user.  They are parsed
-and checked by `pcache.settings.configfile` only when they have changed; the outcome is kept in the
-store.
+The files are parsed and checked by `pcache.settings.configfile` only when they have changed; the
+outcome is kept in the store.
 """
 
 from __future__ import annotations
@@ -13,40 +11,16 @@ import time
 
 from pcache.codec import DamagedRow, pack, unpack
 from pcache.linux.stamps import lasts
-from pcache.settings.rules import DEFAULT, Policy, Rule
+from pcache.settings.locations import project_file, user_file
+from pcache.settings.rule_fields import FIELDS, pack_flag, pack_rule, unpack_rule
+from pcache.settings.rules import DEFAULT, Policy
 from pcache.store.files import make_private_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.linux.user import User
 
-PROJECT_FILE = b".pcache.toml"
 _FORMAT = b"pcache config 4"
-_FIELDS = 9
-
-
-def user_file(user: User) -> bytes:
-    """Where the user's configuration belongs."""
-    config = user.env.get(b"XDG_CONFIG_HOME", b"")
-    if not config.startswith(b"/"):
-        config = user.home + b"/.config"
-    return config + b"/pcache/config.toml"
-
-
-def project_file(user: User, cwd: bytes) -> bytes | None:
-    """The nearest project file; None if there is none, or it is not the user's own (whoever can
-    write it decides what is replayed)."""
-    directory = cwd
-    while True:
-        path = os.path.join(directory, PROJECT_FILE)
-        try:
-            st = os.stat(path)
-        except OSError:
-            if directory in (b"/", b""):
-                return None
-            directory = os.path.dirname(directory)
-            continue
-        return path if st.st_uid == user.uid else None
 
 
 def load(user: User, cwd: bytes) -> Policy:
@@ -87,50 +61,12 @@ def _read(cache: bytes, stamps: list[bytes]) -> Policy | None:
             )
         if name != _FORMAT or key != pack(stamps):
             return None
-        rules = [_rule(fields[at : at + _FIELDS]) for at in range(0, len(fields), _FIELDS)]
+        rules = [unpack_rule(fields[at : at + FIELDS]) for at in range(0, len(fields), FIELDS)]
         sandbox = tuple(unpack(allow)), tuple(unpack(deny))
     except (OSError, DamagedRow, ValueError):
         return None
     limit = int(max_size) if max_size else None
     return Policy(tuple(rules), limit, digest, compress == b"1", *sandbox, base)
-
-
-def _rule(fields: list[bytes]) -> Rule:
-    pattern, env, paths, extra, never, strict, order, failures, allow = fields
-    return Rule(
-        pattern,
-        tuple(unpack(env)),
-        tuple(unpack(paths)),
-        tuple(unpack(extra)),
-        never or None,
-        _flag(strict),
-        _flag(order),
-        _flag(failures),
-        tuple(unpack(allow)),
-    )
-
-
-def _flag(field: bytes) -> bool | None:
-    return field == b"1" if field else None
-
-
-def _field(flag: bool | None) -> bytes:
-    return b"" if flag is None else b"%d" % flag
-
-
-def pack_rule(rule: Rule) -> tuple[bytes, ...]:
-    """The fields that a rule is stored as."""
-    return (
-        rule.pattern,
-        pack(rule.ignore_env),
-        pack(rule.ignore_paths),
-        pack(rule.extra_inputs),
-        rule.never_cache or b"",
-        _field(rule.strict),
-        _field(rule.mtime_order),
-        _field(rule.cache_failures),
-        pack(rule.allow),
-    )
 
 
 def _write(cache: bytes, stamps: list[bytes], policy: Policy) -> None:
@@ -142,7 +78,7 @@ def _write(cache: bytes, stamps: list[bytes], policy: Policy) -> None:
         make_private_file(new)
         with open(new, "wb") as file:
             sandbox = pack(policy.allow), pack(policy.deny)
-            flag, base = _field(policy.compress), policy.base_dir
+            flag, base = pack_flag(policy.compress), policy.base_dir
             head = (_FORMAT, pack(stamps), size, flag, *sandbox, base, policy.digest)
             file.write(pack((*head, *fields)))
         os.rename(new, cache)

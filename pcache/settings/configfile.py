@@ -13,7 +13,8 @@ from pcache.codec import join
 from pcache.errors import ConfigError
 from pcache.settings import units
 from pcache.settings.base_dir import Base
-from pcache.settings.config import PROJECT_FILE, pack_rule
+from pcache.settings.locations import PROJECT_FILE
+from pcache.settings.rule_fields import pack_rule
 from pcache.settings.rules import CALLERS, ITSELF, NO, Policy, Rule
 
 _OF_THE_STORE = ("max_size", "compress")

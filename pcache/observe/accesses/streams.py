@@ -293,7 +293,7 @@ class Streams:
 
 
 def _kind(execution: Execution, descriptor: Descriptor) -> bytes:
-    """As `pcache.enforce.task.TaskFds.kind`."""
+    """As `pcache.enforce.task_descriptors.TaskFds.kind`."""
     kind = pseudo.kind_of(descriptor.stamp)
     if descriptor.fd or not execution.is_make_job:
         return kind

@@ -15,6 +15,7 @@ from pcache.errors import PcacheError, StoreError
 from pcache.linux.user import User
 from pcache.session.steps.finish import say
 from pcache.session.steps.load_probes import Probes
+from pcache.session.steps.privilege import act_as, act_as_root
 from pcache.store.index import Store
 
 TYPE_CHECKING = False
@@ -199,32 +200,6 @@ class RecordedCommand:
     def _explain(self, verdict: str, execution: Execution) -> None:
         if self._options.explain:
             say(f"pcache: {verdict}   {execution.label()}")
-
-
-def act_as(user: User) -> None:
-    """From now on the permissions of `user` count; `act_as_root` takes it back.
-
-    Does nothing where we are not root.
-    """
-    if os.getuid() != 0:
-        return
-    act_as_root()
-    os.setgroups(user.groups)
-    os.setegid(user.gid)
-    os.seteuid(user.uid)
-
-
-def act_as_root() -> None:
-    """Takes root's permissions back."""
-    if os.getuid() == 0:
-        os.seteuid(0)
-        os.setegid(0)
-
-
-def become(user: User) -> None:
-    """In a forked child: turns into the user for good.  Raises PrivilegeError."""
-    act_as_root()
-    user.become()
 
 
 def _spool(directory: bytes) -> int:

@@ -11,7 +11,8 @@ from pcache.enforce.supervisor import Supervisor
 from pcache.linux.user import User
 from pcache.memo.decide import Decider
 from pcache.model import Call
-from pcache.session.steps.record import RecordedCommand, become
+from pcache.session.steps.privilege import become
+from pcache.session.steps.record import RecordedCommand
 from pcache.settings.rules import Policy
 from pcache.timing import UNTIMED, Timing
 

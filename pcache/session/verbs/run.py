@@ -20,7 +20,8 @@ from pcache.session.steps.command import Command
 from pcache.session.steps.finish import NESTED, end, say, say_denied, say_timing, write_json
 from pcache.session.steps.load_probes import Probes
 from pcache.session.steps.policy import session_policy
-from pcache.session.steps.record import Options, RecordedCommand, act_as, act_as_root, become
+from pcache.session.steps.privilege import act_as, act_as_root, become
+from pcache.session.steps.record import Options, RecordedCommand
 from pcache.session.steps.root_lookup import replay_root
 from pcache.store.digests import identity
 from pcache.store.index import Store

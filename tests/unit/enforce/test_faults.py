@@ -28,12 +28,14 @@ REPLAY: dict[str, str] = {
     "enforce.startup": "learn",
     "enforce.spawn": "_install Guardian",
     "enforce.guardian": "_guard Guardian.handling Guardian.close",
-    "enforce.supervisor": "Supervisor._arrange_signals Supervisor._turn Supervisor._receive "
-    "Supervisor._decide Supervisor._look_up Supervisor._start "
-    "Supervisor._advance Supervisor._end Supervisor._reap Supervisor._leave",
+    "enforce.supervisor": "Supervisor._turn Supervisor._receive Supervisor._leave",
+    "enforce.children": "Children.arrange_signals Children.reap",
+    "enforce.decisions": "Decisions.decide Decisions._look_up",
+    "enforce.hits": "Hits.start Hits._advance Hits._end",
     "enforce.job": "Job.__init__ Job.begin Job.place Job.write Job.finish Job.close",
     "enforce.streams": "Stream.__init__ Stream.write",
-    "enforce.task": "Process.image Task.check_inherited TaskFds.kinds TaskFds.close",
+    "enforce.task": "Process.image Task.check_inherited",
+    "enforce.task_descriptors": "TaskFds.kinds TaskFds.close",
     "enforce.tracee": "stop _exit _prepare",
     "enforce.notify": "Listener.receive Listener.valid",
     "enforce.syscalls": "become_subreaper pidfd_getfd",

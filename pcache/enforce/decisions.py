@@ -1,0 +1,130 @@
+"""Decides each execution as it starts: a job for a hit, nothing for what has to run."""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+
+from pcache.enforce.job import Job
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from pcache.enforce.intercept import Interception
+    from pcache.enforce.job import Plan
+    from pcache.enforce.notify import Notification
+    from pcache.enforce.reporter import Reporter
+    from pcache.enforce.spawn import Spawned
+    from pcache.enforce.task import Task
+    from pcache.linux.descriptors import FdView
+    from pcache.model import Call
+    from pcache.timing import Timing
+
+    class Decider(Protocol):
+        """`pcache.memo.decide.Decider` as far as it is used here."""
+
+        @property
+        def last_miss(self) -> str: ...
+
+        def decide(self, call: Call, fds: FdView) -> Plan | None: ...
+
+        def unknown(self, argv: tuple[bytes, ...]) -> bool: ...
+
+        def unused(self, wall_ns: int) -> None: ...
+
+
+class Decisions:
+    """The decisions of one session; see `Supervisor` for the parameters."""
+
+    def __init__(
+        self,
+        spawned: Spawned,
+        interception: Interception,
+        decider: Decider | None,
+        missed: Call | None,
+        reporter: Reporter,
+        tick: Callable[[], None] | None,
+        timing: Timing,
+    ) -> None:
+        self.decided = 0
+        """Executions that were decided, the command itself included."""
+        self.active = True
+        """Whether executions are decided at all; else they run."""
+        self._listener = spawned.listener
+        self._killable = spawned.killable
+        self._root = spawned.pid
+        self._interception = interception
+        self._decider = decider
+        self._missed = missed
+        self._reporter = reporter
+        self._tick = tick
+        self._timing = timing
+        self._passing: set[int] = set()
+        """Tasks released from a stop: their next notification is the same call again."""
+
+    def let_pass(self, tid: int) -> None:
+        """The next notification of a task is not decided: it was."""
+        self._passing.add(tid)
+
+    def unused(self, plan: Plan) -> None:
+        """A hit came to nothing: its time was not saved."""
+        if self._decider is not None:
+            self._decider.unused(plan.wall_ns)
+
+    def decide(self, notification: Notification) -> Job | None:
+        """The job for a hit; None to let the program run."""
+        tid = notification.tid
+        if not self.active:
+            return None
+        if tid in self._passing:
+            self._passing.discard(tid)
+            return None
+        if self._tick is not None and self.decided:
+            # What programs looked at so far is seen to before this one can change it.
+            self._tick()
+        since = self._timing.now()
+        task = self._interception.read(notification, self._unknown)
+        self._timing.spent("call", since)
+        if task is None:
+            return None
+        job = None
+        try:
+            # Whether all this was read from one task is confirmed by the job, before any effect.
+            job = self._look_up(notification.id, task)
+        finally:
+            if job is None:
+                task.fds.close()
+        return job
+
+    def _unknown(self, argv: tuple[bytes, ...]) -> bool:
+        """Whether an execution with these arguments misses, and nobody wants to know more."""
+        if self._decider is None or self._reporter.hears_misses:
+            return False
+        if self._missed is not None and self._missed.argv == argv:
+            return False
+        unknown = self._decider.unknown(argv)
+        self.decided += unknown
+        return unknown
+
+    def _look_up(self, id: int, task: Task) -> Job | None:
+        began_ns = monotonic_ns()
+        self.decided += 1
+        if task.tid == self._root and self._missed is not None:
+            known, self._missed = self._missed == task.call, None
+            if known:
+                return None
+        if self._decider is None:
+            return None
+        plan = self._decider.decide(task.call, task.fds)
+        if plan is None:
+            self._reporter.missed(task)
+            return None
+        try:
+            task.check_inherited()
+        except Exception as error:
+            plan.abandon()
+            self.unused(plan)
+            self._reporter.came_to_nothing(task, plan, began_ns, str(error))
+            raise
+        return Job(self._listener, id, task, plan, self._killable, began_ns)
