@@ -73,16 +73,18 @@ def pcache() -> Iterator[str]:
             shutil.copytree(COMPILED, directory / "lib", dirs_exist_ok=True)
         compileall.compile_dir(directory / "lib", quiet=2)
         site = sysconfig.get_path("platlib")
-        launcher = directory / "pcache"
-        launcher.write_text(
-            f"#!{os.path.realpath('/usr/bin/python3')} -IS\n"
+        launcher, main = directory / "pcache", directory / "main.py"
+        main.write_text(
             "import sys\n"
             f"sys.path[:0] = [{str(directory / 'lib')!r}]\n"
             f"sys.path += [{site!r}, '/usr/lib/python3/dist-packages']\n"
             "from pcache.cli.main import launch\n"
             "launch()\n"
         )
-        launcher.chmod(0o755)
+        python = os.path.realpath("/usr/bin/python3")
+        paths = [f'-DPYTHON="{python}"', f'-DMAIN="{main}"']
+        source = CHECKOUT / "tools/launcher.c"
+        subprocess.run(["cc", "-O1", "-static", *paths, "-o", launcher, source], check=True)
         yield str(launcher)
 
 

@@ -13,6 +13,7 @@ from pcache.enforce.preflight import Forbidden, check_permitted
 from pcache.enforce.sandbox import DEFAULT, Sandbox
 from pcache.enforce.tracee import Gone
 from pcache.errors import EnvironmentProblem, Nested, Refused
+from pcache.linux.signal_sets import HIDDEN_BY_PYTHON, ignored_by_caller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ class Command:
 
 def execute(command: Command) -> None:
     """Become the command.  Returns only by raising OSError."""
-    # Python ignores these two at its start; the command gets what a shell would give it.
-    signals.restore((signals.PIPE, signals.XFSZ))
+    ignored = ignored_by_caller()
+    signals.restore(number for number in HIDDEN_BY_PYTHON if not ignored >> (number - 1) & 1)
     try:
         syscalls.execve(command.path, command.argv, command.env)
     except OSError as error:

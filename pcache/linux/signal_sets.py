@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 # Not from the module `signal`, whose enumerations take long to load.
 from _signal import (
     SIG_BLOCK,
@@ -39,6 +41,17 @@ _OF_THE_LIBRARY = 0b11 << 31
 UNUSUAL = ((1 << 64) - 1) & ~(HARMLESS_TO_IGNORE | _OF_THE_LIBRARY)
 """A program that finds one of these ignored or blocked may do something else than it usually does,
 and nothing in its call tells of it."""
+
+HIDDEN_BY_PYTHON = (SIGPIPE, SIGXFSZ)
+"""Signals that Python ignores from its start on, whatever it was given (pylifecycle.c,
+`init_signals`)."""
+
+
+def ignored_by_caller() -> int:
+    """Those of HIDDEN_BY_PYTHON that were ignored when this process was started, as the launcher
+    (tools/launcher.c) has seen; none where there was no launcher."""
+    hidden: int = sum(1 << (number - 1) for number in HIDDEN_BY_PYTHON)
+    return int(str(sys._xoptions.get("ignored", "0")), 16) & hidden
 
 
 def unusual_here() -> int:
