@@ -17,16 +17,7 @@ from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_ISREG
 from typing import NamedTuple
 
 from pcache.linux.stamps import is_coarse, latest_ns
-from pcache.memo.facts import (
-    ABSENT,
-    Facts,
-    content_value,
-    exists_value,
-    input_value,
-    listing_value,
-    names_value,
-    replaceable_path,
-)
+from pcache.memo.facts import Facts
 from pcache.model import Call, Fact, Key, Kind, Outcome, Output, Reason, Record, Uncacheable
 from pcache.observe import configured, pseudo
 from pcache.observe.accesses.context import Context
@@ -51,6 +42,15 @@ from pcache.store.blobs import Blobs
 from pcache.store.digests import DigestCache
 from pcache.store.digests import stamp as version_of
 from pcache.store.writers import has_writers
+from pcache.values import (
+    ABSENT,
+    content_value,
+    exists_value,
+    input_value,
+    listing_value,
+    names_value,
+    replaceable_path,
+)
 
 _STATES = frozenset(
     {Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.LINK, Kind.RESOLVES}

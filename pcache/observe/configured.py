@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from stat import S_IFREG
 
-from pcache.memo.facts import Facts, order_path, order_value, times_value
+from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
 from pcache.observe.executions import ATTRIBUTES, UNTOUCHED, Execution, Observation
 from pcache.settings.rules import CALLERS, ITSELF, Policy, Settings, matches
+from pcache.values import order_path, order_value, times_value
 
 
 def apply(execution: Execution, policy: Policy, facts: Facts) -> None:

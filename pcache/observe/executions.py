@@ -11,10 +11,10 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from pcache.memo.facts import narrowed_order
 from pcache.model import Key, Kind, Reason, Uncacheable
 from pcache.observe.captured import Snapshot
 from pcache.observe.events import Descriptor, Stamp
+from pcache.values import narrowed_order
 
 TIMED = (Kind.TIMES, Kind.LTIMES, Kind.ORDER)
 

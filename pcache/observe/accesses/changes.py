@@ -12,7 +12,6 @@ import struct
 import time
 from stat import S_IFIFO, S_IFMT, S_IFREG
 
-from pcache.memo.facts import ABSENT, OK, times_value
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context, Event, Handler, text
@@ -29,6 +28,7 @@ from pcache.observe.executions import (
     Observation,
 )
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
+from pcache.values import ABSENT, OK, times_value
 
 _NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.ERANGE, errno.EPERM})
 _NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})  # rmdir(2), rename(2): either may come

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import struct
 
-from pcache.memo.facts import ABSENT, error_value
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import LOOKUP_FAILED, Context, Event, Handler, text
 from pcache.observe.executions import CREATED, Execution
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
+from pcache.values import ABSENT, error_value
 
 _AF_UNIX, _AF_UNSPEC = 1, 0
 _SOCK_DGRAM, _SOCK_TYPE = 2, 0xF
