@@ -12,17 +12,15 @@ import os
 import time
 
 from pcache.codec import DamagedRow, pack, unpack
+from pcache.linux.files import make_private_file
 from pcache.linux.stamps import lasts
-from pcache.settings.rules import DEFAULT, Policy, Rule
-from pcache.store.files import make_private_file
+from pcache.settings.rules import DEFAULT, PACKED, PROJECT_FILE, Policy, Rule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.linux.user import User
 
-PROJECT_FILE = b".pcache.toml"
 _FORMAT = b"pcache config 4"
-_FIELDS = 9
 
 
 def user_file(user: User) -> bytes:
@@ -87,7 +85,7 @@ def _read(cache: bytes, stamps: list[bytes]) -> Policy | None:
             )
         if name != _FORMAT or key != pack(stamps):
             return None
-        rules = [_rule(fields[at : at + _FIELDS]) for at in range(0, len(fields), _FIELDS)]
+        rules = [Rule.unpack(fields[at : at + PACKED]) for at in range(0, len(fields), PACKED)]
         sandbox = tuple(unpack(allow)), tuple(unpack(deny))
     except (OSError, DamagedRow, ValueError):
         return None
@@ -95,54 +93,16 @@ def _read(cache: bytes, stamps: list[bytes]) -> Policy | None:
     return Policy(tuple(rules), limit, digest, compress == b"1", *sandbox, base)
 
 
-def _rule(fields: list[bytes]) -> Rule:
-    pattern, env, paths, extra, never, strict, order, failures, allow = fields
-    return Rule(
-        pattern,
-        tuple(unpack(env)),
-        tuple(unpack(paths)),
-        tuple(unpack(extra)),
-        never or None,
-        _flag(strict),
-        _flag(order),
-        _flag(failures),
-        tuple(unpack(allow)),
-    )
-
-
-def _flag(field: bytes) -> bool | None:
-    return field == b"1" if field else None
-
-
-def _field(flag: bool | None) -> bytes:
-    return b"" if flag is None else b"%d" % flag
-
-
-def pack_rule(rule: Rule) -> tuple[bytes, ...]:
-    """The fields that a rule is stored as."""
-    return (
-        rule.pattern,
-        pack(rule.ignore_env),
-        pack(rule.ignore_paths),
-        pack(rule.extra_inputs),
-        rule.never_cache or b"",
-        _field(rule.strict),
-        _field(rule.mtime_order),
-        _field(rule.cache_failures),
-        pack(rule.allow),
-    )
-
-
 def _write(cache: bytes, stamps: list[bytes], policy: Policy) -> None:
     """Keeps the compiled form; that it cannot be kept is no error."""
-    fields = [field for rule in policy.rules for field in pack_rule(rule)]
+    fields = [field for rule in policy.rules for field in rule.pack()]
     size = b"" if policy.max_size is None else b"%d" % policy.max_size
     new = cache + b".%d" % os.getpid()
     try:
         make_private_file(new)
         with open(new, "wb") as file:
             sandbox = pack(policy.allow), pack(policy.deny)
-            flag, base = _field(policy.compress), policy.base_dir
+            flag, base = b"%d" % policy.compress, policy.base_dir
             head = (_FORMAT, pack(stamps), size, flag, *sandbox, base, policy.digest)
             file.write(pack((*head, *fields)))
         os.rename(new, cache)

@@ -13,8 +13,7 @@ from pcache.codec import join
 from pcache.errors import ConfigError
 from pcache.settings import units
 from pcache.settings.base_dir import Base
-from pcache.settings.config import PROJECT_FILE, pack_rule
-from pcache.settings.rules import CALLERS, ITSELF, NO, Policy, Rule
+from pcache.settings.rules import CALLERS, ITSELF, NO, PROJECT_FILE, Policy, Rule
 
 _OF_THE_STORE = ("max_size", "compress")
 """Settings that no project may change."""
@@ -121,7 +120,7 @@ def _digest(rules: list[Rule], base_dir: bytes) -> bytes:
     if base_dir:
         fields = [b"base_dir"]
         rules = [rule.relative(Base(base_dir)) for rule in rules]
-    fields += [field for rule in rules for field in pack_rule(rule)]
+    fields += [field for rule in rules for field in rule.pack()]
     return xxh3_128_digest(join(fields)) if fields else b""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pcache.codec import pack, unpack
 from pcache.settings.base_dir import Base
 from pcache.settings.defaults import MTIME_ORDER, NEVER_CACHED, STRICT
 
@@ -9,8 +10,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+PROJECT_FILE = b".pcache.toml"
+"""Name of a project's configuration file."""
+
 NO, ITSELF, CALLERS = b"no", b"itself", b"callers"
 """Values of `never_cache`: cached; always run; always run, and so does whatever starts it."""
+
+PACKED = 9
+"""How many fields a rule is stored as."""
 
 _NEVER = frozenset(name for name, _ in NEVER_CACHED)
 _STRICT = {name: options for name, options, _ in STRICT}
@@ -73,9 +80,47 @@ class Rule:
             self.allow,
         )
 
+    @classmethod
+    def unpack(cls, fields: Sequence[bytes]) -> Rule:
+        """The rule that `pack` gave these fields for.  Raises DamagedRow, ValueError."""
+        pattern, env, paths, extra, never, strict, order, failures, allow = fields
+        return cls(
+            pattern,
+            tuple(unpack(env)),
+            tuple(unpack(paths)),
+            tuple(unpack(extra)),
+            never or None,
+            _flag(strict),
+            _flag(order),
+            _flag(failures),
+            tuple(unpack(allow)),
+        )
+
+    def pack(self) -> tuple[bytes, ...]:
+        """The PACKED fields that it is stored as."""
+        return (
+            self.pattern,
+            pack(self.ignore_env),
+            pack(self.ignore_paths),
+            pack(self.extra_inputs),
+            self.never_cache or b"",
+            _packed_flag(self.strict),
+            _packed_flag(self.mtime_order),
+            _packed_flag(self.cache_failures),
+            pack(self.allow),
+        )
+
     def concerns(self, executable: bytes) -> bool:
         name = executable if b"/" in self.pattern else executable.rpartition(b"/")[2]
         return matches(self.pattern, name)
+
+
+def _flag(field: bytes) -> bool | None:
+    return field == b"1" if field else None
+
+
+def _packed_flag(flag: bool | None) -> bytes:
+    return b"" if flag is None else b"%d" % flag
 
 
 class Settings:

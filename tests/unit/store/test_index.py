@@ -233,7 +233,7 @@ def test_noise_is_kept_out_of_the_stored_call(store: Store) -> None:
 WRITER = """
 import sys
 from pcache.store.index import Store
-from tests.unit.stores import make_record
+from tests.lib.stores import make_record
 part = int(sys.argv[2])
 with Store.open(sys.argv[1]) as store:
     for number in range(60):
