@@ -66,3 +66,11 @@ class StoreError(PcacheError):
 
 class DamagedBlob(StoreError):
     """A blob is missing or does not have the content its name promises."""
+
+
+class Malformed(Exception):
+    """A stored file has not the content that its name promises: for the store alone to handle."""
+
+
+class Unavailable(Exception):
+    """zstd is not installed, or lacks the memory or threads to work: handled by the store too."""

@@ -127,7 +127,7 @@ class Kind:
     LTIMES: Final = b"T"
     """The same without following a final symbolic link."""
     ORDER: Final = b"m"
-    """Several paths (`pcache.memo.facts.order_path`): which of them are newer than which, only for
+    """Several paths (`pcache.values.order_path`): which of them are newer than which, only for
     programs configured `mtime_order`."""
     FD: Final = b"f"
     """The path is a decimal descriptor number: its kind, as in `Call.fds`."""
@@ -151,7 +151,7 @@ Key = tuple[bytes, bytes]
 
 
 class Fact(_Record):
-    """A key with the value it had: see `pcache.memo.facts.Facts.evaluate` for its forms."""
+    """A key with the value it had: `pcache.values` has its forms."""
 
     __slots__ = ("kind", "path", "value")
 

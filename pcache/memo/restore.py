@@ -14,9 +14,9 @@ import os
 from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 
 from pcache.counters import Counters
+from pcache.linux.files import write_all
 from pcache.linux.stamps import fresh_ns
 from pcache.memo.staging import Staging, forget
-from pcache.store.blobs import write_all
 from pcache.store.digests import content_digest
 
 TYPE_CHECKING = False

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from stat import S_IFREG
 
-from pcache.memo.facts import Facts, order_path, order_value, times_value
+from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
 from pcache.observe.changes import ATTRIBUTES, UNTOUCHED
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.settings.rules import CALLERS, ITSELF, Policy, Settings, matches
+from pcache.values import order_path, order_value, times_value
 
 
 def apply(execution: Execution, policy: Policy, facts: Facts) -> None:

@@ -41,7 +41,7 @@ _UNREADABLE = 0xFFFF
 class Stamp:
     """The version of a file as the kernel saw it (struct stamp).
 
-    The names and meanings of os.stat_result, so that `pcache.memo.facts` makes values of it, and
+    The names and meanings of os.stat_result, so that `pcache.values` makes values of it, and
     what struct file and the super block add: `f_mode`, `magic`, `queried` (the next
     change is sure to show in its times), `writers` (somebody had it open for writing).
     """

@@ -11,13 +11,13 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from pcache.memo.facts import narrowed_order
 from pcache.model import Key, Kind, Reason, Uncacheable
 from pcache.observe.captured import Snapshot
 from pcache.observe.changes import ATTRIBUTES, CREATED, REMOVED, UNTOUCHED, Change
 from pcache.observe.events import Descriptor, Stamp
 from pcache.observe.evidence import text
 from pcache.observe.observations import Look, Observation
+from pcache.values import narrowed_order
 
 TIMED = (Kind.TIMES, Kind.LTIMES, Kind.ORDER)
 

@@ -23,7 +23,7 @@ from pcache.linux.filesystems import MAGICS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pcache.memo.facts import Stat
+    from pcache.values import Stat
 
 _VOLATILE = re.compile(
     rb"/proc/(?:\d+|self|thread-self)(?:/|$)"

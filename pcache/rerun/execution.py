@@ -8,13 +8,14 @@ import signal
 from pcache.counters import Counters
 from pcache.enforce import spawn, syscalls
 from pcache.linux.descriptors import OwnFds
-from pcache.memo.facts import ABSENT, Facts
+from pcache.memo.facts import Facts
 from pcache.model import Call, Fact, Kind, Outcome
 from pcache.rerun.comparison import files_difference, streams_difference
 from pcache.rerun.descriptors import CannotMake, Descriptors
 from pcache.rerun.scratch import Scratch
 from pcache.store.blobs import Blobs
 from pcache.store.digests import DigestCache
+from pcache.values import ABSENT
 
 _LEAST_SECONDS = 60.0
 _TIMES_AS_LONG = 20

@@ -5,8 +5,8 @@ Only what is stored and hashed is relative; everything else in pcache knows abso
 
 from __future__ import annotations
 
-from pcache.memo.facts import order_files, order_path
 from pcache.model import Kind, Outcome, Output
+from pcache.values import order_files, order_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import os
 import time
 
 from pcache.codec import DamagedRow, pack, unpack
+from pcache.linux.files import make_private_file
 from pcache.linux.stamps import lasts
 from pcache.settings.locations import project_file, user_file
 from pcache.settings.rule_fields import FIELDS, pack_flag, pack_rule, unpack_rule
 from pcache.settings.rules import DEFAULT, Policy
-from pcache.store.files import make_private_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

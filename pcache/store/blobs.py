@@ -16,10 +16,10 @@ import time
 
 from xxhash import xxh3_128_digest
 
-from pcache.errors import DamagedBlob, StoreError
-from pcache.store.files import make_private_directory
+from pcache.errors import DamagedBlob, Malformed, StoreError, Unavailable
+from pcache.linux.files import make_private_directory, reflink, write_all
 from pcache.store.lease import Lease
-from pcache.store.objects import COMPRESSED, Malformed, Object, Unavailable, hand_over, pieces
+from pcache.store.objects import COMPRESSED, Object, hand_over, pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,32 +38,6 @@ _PENDING = 32 << 20
 _AT_ONCE = 1 << 22
 """Bytes: larger contents are stored plainly and left for the collector to compress, so that nobody
 waits for that (10 ms) when a recording ends."""
-_CHUNK = 1 << 20
-# linux/fs.h: _IOW(0x94, 9, int).
-_FICLONE = 0x40049409
-
-
-def reflink(source: int, target: int) -> bool:
-    """Makes the empty file `target` share all blocks of `source`.  False if they cannot.
-
-    A clone is a private copy; a hard link into the store would let programs write to the store.
-    """
-    try:
-        fcntl.ioctl(target, _FICLONE, source)
-    except OSError as error:
-        # EOPNOTSUPP, ENOTTY, EINVAL, EXDEV, EPERM...: whatever it is, copying may still work; and
-        # out of space is found again by copying.
-        if error.errno == errno.EBADF:
-            raise
-        return False
-    return True
-
-
-def write_all(fd: int, data: bytes | memoryview) -> None:
-    """write(2) until all is written.  Raises OSError."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
 
 
 class Blobs:

@@ -13,7 +13,7 @@ from struct import error as struct_error
 
 from xxhash import xxh3_128
 
-from pcache.store.objects import Malformed, Unavailable
+from pcache.errors import Malformed, Unavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pcache.errors import StoreError
-from pcache.store.files import make_private_file
+from pcache.linux.files import make_private_file
 from pcache.store.sqlite import DatabaseError, connect
 
 TYPE_CHECKING = False

@@ -22,9 +22,10 @@ from struct import error as struct_error
 
 from xxhash import xxh3_64_digest, xxh3_128, xxh3_128_digest
 
+from pcache.linux.files import make_private_file
 from pcache.linux.filesystems import EXACT, LAGGING, MADE_UP, ORDINARY, devices, synchronise
 from pcache.linux.stamps import are_exact, is_coarse, lasts
-from pcache.store.files import Lock, make_private_file
+from pcache.store.locks import Lock
 from pcache.store.sqlite import DatabaseError, OperationalError, connect
 from pcache.store.writers import has_writers
 

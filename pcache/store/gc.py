@@ -7,17 +7,16 @@ session has put and not yet referred to is spared by its age (`pcache.store.leas
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 
 from pcache.codec import DamagedRow
 from pcache.errors import StoreError
-from pcache.store.files import RERUN, make_private_file
 from pcache.store.lease import oldest_lease_ns
+from pcache.store.locks import CollectorLock
 from pcache.store.records import call_environment, contents, unpack_outcome
 from pcache.store.totals import COLUMNS, Totals
-from pcache.store.workdirs import abandoned, remove
+from pcache.store.workdirs import RERUN, abandoned, remove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,13 +93,13 @@ class Collector:
 
     def run(self) -> Report:
         """Collects, and compresses what pays; waits for another collection to end first."""
-        with _Exclusive(self._store.directory, wait=True):
+        with CollectorLock(self._store.directory, wait=True):
             return self._run(compact=self._store.policy.compress)
 
     def run_unless_running(self) -> Report | None:
         """The same, but leaves it to another collection if there is one."""
         try:
-            with _Exclusive(self._store.directory, wait=False):
+            with CollectorLock(self._store.directory, wait=False):
                 return self._run(compact=False)
         except BlockingIOError:
             return None
@@ -337,27 +336,6 @@ def index_size(store: Store) -> int:
     number = store.database.number
     pages = number("PRAGMA page_count") - number("PRAGMA freelist_count")
     return pages * number("PRAGMA page_size")
-
-
-class _Exclusive:
-    """One collection at a time.  Entering raises BlockingIOError if it may not `wait`."""
-
-    def __init__(self, directory: bytes, wait: bool) -> None:
-        self._path = directory + b"/gc.lock"
-        self._how = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
-        self._fd = -1
-
-    def __enter__(self) -> None:
-        make_private_file(self._path)
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(self._fd, self._how)
-        except OSError:
-            os.close(self._fd)
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
 
 
 def _leave(path: bytes) -> None:

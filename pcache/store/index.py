@@ -13,14 +13,15 @@ import time
 from pcache.codec import DamagedRow, pack
 from pcache.counters import Counters
 from pcache.errors import DamagedBlob, StoreError
+from pcache.linux.files import make_private_directory
 from pcache.model import Call, Fact, PathSet, Uncacheable
 from pcache.settings.rules import DEFAULT
 from pcache.store.blobs import Blobs
 from pcache.store.database import DamagedIndex, Database
 from pcache.store.difference import difference
 from pcache.store.digests import DigestCache
-from pcache.store.files import Lock, make_private_directory
 from pcache.store.fingerprint import decode_keys, encoded_path_set, environment, strong_fingerprint
+from pcache.store.locks import Lock
 from pcache.store.records import (
     call_environment,
     pack_call,

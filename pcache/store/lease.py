@@ -11,7 +11,7 @@ import fcntl
 import os
 import time
 
-from pcache.store.files import make_private_directory
+from pcache.linux.files import make_private_directory
 
 _DIRECTORY = b"/sessions"
 

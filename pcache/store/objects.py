@@ -6,6 +6,8 @@ import os
 
 from xxhash import xxh3_128
 
+from pcache.errors import Malformed
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -17,14 +19,6 @@ COMPRESSED = b".zst"
 """What the names of compressed contents end in."""
 
 _CHUNK = 1 << 20
-
-
-class Malformed(Exception):
-    """A file has not the content that its name promises."""
-
-
-class Unavailable(Exception):
-    """zstd is not installed, or lacks the memory or threads to work."""
 
 
 class Object:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from xxhash import xxh3_128_digest
 
 from pcache.codec import DamagedRow, pack, pack_ints, unpack, unpack_ints
+from pcache.errors import Malformed, Unavailable
 from pcache.model import Call, Outcome, Output
-from pcache.store.objects import Malformed, Unavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pcache.store.files import make_private_file
+from pcache.linux.files import make_private_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

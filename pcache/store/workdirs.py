@@ -12,6 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+RERUN = b"/rerun"
+"""Below the store's directory: where records are executed again."""
+
 
 class WorkDirectory:
     """A new private directory, claimed until `release` or the end of the process.

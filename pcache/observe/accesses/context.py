@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from stat import S_IFLNK, S_IFMT, S_IFREG
 
-from pcache.memo.facts import ABSENT, OK, content_value, error_value, link_value
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.event import Event, Process
@@ -22,6 +21,7 @@ from pcache.observe.history import History
 from pcache.observe.names import Names
 from pcache.observe.observations import Look, Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
+from pcache.values import ABSENT, OK, content_value, error_value, link_value
 
 _PATH_MAX = 4096
 LOOKUP_FAILED = frozenset({errno.ENOENT, errno.ENOTDIR})

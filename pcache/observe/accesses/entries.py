@@ -7,7 +7,6 @@ import posixpath
 import re
 from stat import S_IFIFO, S_IFMT, S_IFREG
 
-from pcache.memo.facts import ABSENT, OK
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import NOT_EMPTY, Context
@@ -16,6 +15,7 @@ from pcache.observe.changes import CREATED, DT_DIR, DT_REG, REMOVED
 from pcache.observe.evidence import text
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
+from pcache.values import ABSENT, OK
 
 _AT_REMOVEDIR, _AT_SYMLINK_FOLLOW = 0x200, 0x400
 _RANDOM_LINK = re.compile(rb"Cu[0-9A-Za-z]{6}")  # lib/force-link.c of coreutils, as for ln -f

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 
-from pcache.memo.facts import ABSENT, error_value
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import LOOKUP_FAILED, Context
 from pcache.observe.accesses.event import Event, Handler
@@ -12,6 +11,7 @@ from pcache.observe.changes import CREATED
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
+from pcache.values import ABSENT, error_value
 
 _AF_UNIX, _AF_UNSPEC = 1, 0
 _SOCK_DGRAM, _SOCK_TYPE = 2, 0xF

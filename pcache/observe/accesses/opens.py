@@ -7,7 +7,6 @@ import os
 import struct
 from stat import S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 
-from pcache.memo.facts import ABSENT, OK, exists_value, link_value, replaceable_path, resolves_value
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
@@ -17,6 +16,7 @@ from pcache.observe.events import Body, Stamp
 from pcache.observe.evidence import text
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
+from pcache.values import ABSENT, OK, exists_value, link_value, replaceable_path, resolves_value
 
 _FMODE_WRITE, _FMODE_CREATED = 2, 0x100000  # include/linux/fs.h
 _O_ACCMODE, _O_CREAT, _O_EXCL, _O_TRUNC = 3, os.O_CREAT, os.O_EXCL, os.O_TRUNC

@@ -7,7 +7,6 @@ import posixpath
 import struct
 from stat import S_ISREG
 
-from pcache.memo.facts import OK
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
@@ -17,6 +16,7 @@ from pcache.observe.events import FAULT, TRUNCATED
 from pcache.observe.executions import Execution, PartOfListing
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
+from pcache.values import OK
 
 _AT_SYMLINK_NOFOLLOW = 0x100
 _FMODE_PATH = 0x4000  # include/linux/fs.h

@@ -8,7 +8,6 @@ import posixpath
 import stat
 import time
 
-from pcache.memo.facts import ABSENT, OK, times_value
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import NOT_EMPTY, Context
 from pcache.observe.accesses.event import Event, Handler
@@ -16,6 +15,7 @@ from pcache.observe.changes import CREATED, DT_DIR, DT_LNK, DT_REG, GIVEN, REMOV
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
+from pcache.values import ABSENT, OK, times_value
 
 _RENAME_NOREPLACE = 1
 _MOVED_LIMIT = 20_000  # entries of a directory that is renamed

@@ -7,13 +7,13 @@ import posixpath
 from stat import S_IFMT
 
 from pcache.linux.stamps import is_coarse
-from pcache.memo.facts import ABSENT
 from pcache.model import Kind, Reason
 from pcache.observe.changes import CREATED
 from pcache.observe.conditions.clock import GRAIN_NS, Clock
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
+from pcache.values import ABSENT
 
 
 def list_rest(execution: Execution, clock: Clock) -> None:

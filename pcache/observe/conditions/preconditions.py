@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from stat import S_ISREG
 
-from pcache.memo.facts import exists_value, replaceable_path
 from pcache.model import Fact, Key, Kind, Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.changes import ATTRIBUTES, MODIFIED, Change
@@ -14,6 +13,7 @@ from pcache.observe.conditions.values import Values
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
+from pcache.values import exists_value, replaceable_path
 
 _STATES = frozenset(
     {Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.LINK, Kind.RESOLVES}

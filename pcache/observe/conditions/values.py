@@ -8,7 +8,7 @@ import time
 from stat import S_IFDIR, S_IFMT, S_ISREG
 
 from pcache.linux.stamps import latest_ns
-from pcache.memo.facts import ABSENT, Facts, exists_value, input_value, listing_value, names_value
+from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
@@ -20,6 +20,7 @@ from pcache.observe.events import Stamp
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
+from pcache.values import ABSENT, exists_value, input_value, listing_value, names_value
 
 
 class Values:

@@ -9,7 +9,6 @@ import posixpath
 import time
 from typing import NamedTuple
 
-from pcache.memo.facts import content_value
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.captured import Snapshot
@@ -18,6 +17,7 @@ from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.events import Stamp
 from pcache.observe.observations import Observation
 from pcache.store.digests import DigestCache
+from pcache.values import content_value
 
 _EAGER_BYTES = 64 << 20
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xxhash import xxh3_128_digest
 
-from pcache.memo.facts import order_files
 from pcache.model import Call, Kind
+from pcache.values import order_files
 
 _SHORT = 8
 """Hexadecimal digits of a digest that are shown."""
@@ -65,7 +65,7 @@ def fact_name(kind: bytes, path: bytes) -> str:
 
 
 def value_text(kind: bytes, value: bytes) -> str:
-    """The value of a fact (`pcache.memo.facts` has the forms)."""
+    """The value of a fact (`pcache.values` has the forms)."""
     first, rest = value[:1], value[1:]
     if kind == Kind.FD:
         return _DESCRIPTORS.get(value, text(value))

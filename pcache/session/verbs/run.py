@@ -14,7 +14,7 @@ from pcache.counters import Counters
 from pcache.errors import Nested, PcacheError
 from pcache.linux.user import User
 from pcache.memo.decide import Decider
-from pcache.memo.facts import entries_of, listing_value, names_value, xattrs_value
+from pcache.memo.facts import entries_of, xattrs_value
 from pcache.model import Kind
 from pcache.session.steps.command import Command
 from pcache.session.steps.finish import NESTED, end, say, say_denied, say_timing, write_json
@@ -26,6 +26,7 @@ from pcache.session.steps.root_lookup import replay_root
 from pcache.store.digests import identity
 from pcache.store.index import Store
 from pcache.timing import Timing
+from pcache.values import listing_value, names_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from math import ceil
 from pcache.codec import DamagedRow
 from pcache.counters import Counters
 from pcache.errors import DamagedBlob
+from pcache.linux.files import make_private_directory
 from pcache.linux.user import User
 from pcache.memo.facts import Facts
 from pcache.model import Call, Digest, Fact, Key, Outcome
@@ -17,12 +18,11 @@ from pcache.rerun.execution import CannotRerun, Why, in_copy, rerun
 from pcache.session.steps.describe import call_text
 from pcache.session.steps.policy import session_policy
 from pcache.settings.rules import NO
-from pcache.store.files import RERUN, make_private_directory
 from pcache.store.fingerprint import weak_fingerprint
 from pcache.store.index import Store
 from pcache.store.inspect import Stored, stored
 from pcache.store.verify import Verifier
-from pcache.store.workdirs import abandoned, remove
+from pcache.store.workdirs import RERUN, abandoned, remove
 
 _DAMAGED = "it is damaged"
 _NEVER = "it is configured never to be cached"

@@ -14,10 +14,11 @@ from pcache.counters import Counters
 from pcache.linux.descriptors import FdView, OwnFds
 from pcache.linux.stamps import RACY_NS
 from pcache.memo.decide import Decider
-from pcache.memo.facts import Facts, replaceable_path
+from pcache.memo.facts import Facts
 from pcache.model import Call, Fact, Kind, Outcome, Output, Record
 from pcache.store.fingerprint import weak_fingerprint
 from pcache.store.index import NONDETERMINISTIC, STORED, Store
+from pcache.values import replaceable_path
 from tests.lib.stores import make_call
 
 

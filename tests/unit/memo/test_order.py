@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from itertools import combinations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pcache.counters import Counters
-from pcache.memo.facts import ABSENT, Facts, narrowed_order, order_files, order_path, order_value
+from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
 from pcache.observe.changes import CREATED
 from pcache.observe.configured import apply
@@ -19,51 +16,7 @@ from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.settings.rules import CALLERS, ITSELF, Policy, Rule
 from pcache.store.digests import DigestCache
-
-TIMES = st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=8)
-NAMES = [b"/%d" % number for number in range(8)]
-
-
-def relation(times: list[int], flags: list[bool]) -> list[bool]:
-    """What the fact is about: for each decisive file and each other one, whether that is newer."""
-    return [
-        other > time
-        for time, decisive in zip(times, flags, strict=True)
-        if decisive
-        for other in times
-    ]
-
-
-@given(TIMES, st.lists(st.integers(0, 5), min_size=8, max_size=8))
-def test_values_are_equal_exactly_if_the_order_is(
-    files: list[tuple[int, bool]], others: list[int]
-) -> None:
-    times, flags = [time for time, _ in files], [flag for _, flag in files]
-    other = others[: len(times)]
-    same = relation(times, flags) == relation(other, flags)
-    assert (order_value(times, flags) == order_value(other, flags)) == same
-
-
-@given(TIMES, st.sets(st.sampled_from(NAMES)))
-def test_narrowing_is_as_if_only_those_had_been_looked_at(
-    files: list[tuple[int, bool]], kept: set[bytes]
-) -> None:
-    times, flags = [time for time, _ in files], [flag for _, flag in files]
-    names = NAMES[: len(files)]
-    path, value = order_path(zip(names, flags, strict=True)), order_value(times, flags)
-    rest = [entry for entry in zip(names, flags, times, strict=True) if entry[0] in kept]
-    narrowed = narrowed_order(path, value, kept.__contains__)
-    if len(rest) < 2 or not any(flag for _, flag, _ in rest):
-        assert narrowed is None
-    else:
-        expected = order_path((name, flag) for name, flag, _ in rest)
-        flags = [flag for _, flag, _ in rest]
-        assert narrowed == (expected, order_value([time for _, _, time in rest], flags))
-
-
-@given(st.lists(st.tuples(st.binary(max_size=20), st.booleans())))
-def test_paths_come_back(files: list[tuple[bytes, bool]]) -> None:
-    assert order_files(order_path(files)) == files
+from pcache.values import ABSENT, order_path
 
 
 def test_evaluation(tmp_path: Path) -> None:
@@ -146,8 +99,3 @@ def test_times_of_a_directory_that_was_changed_are_no_inputs() -> None:
         made.change(b"/d/new", changed, CREATED)
         made.observe_times([((Kind.TIMES, b"/d"), Observation(100, b"/d", b"t1"))])
         assert len(made.inputs) == expected
-
-
-def test_pairs_of_equal_files() -> None:
-    for one, other in combinations(((1, 1), (1, 2), (2, 1)), 2):
-        assert order_value(one, (True, True)) != order_value(other, (True, True))

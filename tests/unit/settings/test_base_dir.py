@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcache.counters import Counters
-from pcache.memo.facts import order_files, order_path, replaceable_path, resolves_value
 from pcache.model import Fact, Kind, Outcome, Output, Record
 from pcache.observe.relocation import BaseDirSearch
 from pcache.settings.base_dir import Base
@@ -17,6 +16,7 @@ from pcache.settings.rules import Policy
 from pcache.store.blobs import Blobs
 from pcache.store.fingerprint import weak_fingerprint
 from pcache.store.index import Store
+from pcache.values import order_files, order_path, replaceable_path, resolves_value
 from tests.lib.stores import make_call
 
 ONE, OTHER = Base(b"/home/me/one"), Base(b"/srv/another")

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pcache.errors import DamagedBlob, StoreError
+from pcache.linux.files import reflink
 from pcache.store import blobs as module
 from pcache.store.blobs import SMALL
 from pcache.store.index import Store
@@ -282,7 +283,7 @@ def test_reflink_refuses_politely(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     fd = os.open(tmp_path / "f", os.O_RDWR | os.O_CREAT)
     try:
-        assert not module.reflink(reading, fd)
+        assert not reflink(reading, fd)
     finally:
         for each in (reading, writing, fd):
             os.close(each)

@@ -17,7 +17,7 @@ import zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pcache.errors import DamagedBlob
+from pcache.errors import DamagedBlob, Malformed
 from pcache.linux.descriptors import OwnFds
 from pcache.memo import restore
 from pcache.model import Outcome, Output
@@ -28,7 +28,6 @@ from pcache.store.compression import PIECE, Compressed, compress, in_pieces
 from pcache.store.gc import Collector
 from pcache.store.index import Store
 from pcache.store.inspect import statistics
-from pcache.store.objects import Malformed
 from pcache.store.verify import Verifier
 from tests.conftest import CHECKOUT
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pcache.memo.facts import listing_value
 from pcache.model import Kind, Reason
+from pcache.values import listing_value
 from tests.lib.recorder import Buffer, Lab, Ref, call
 
 pytestmark = pytest.mark.root

@@ -1,12 +1,13 @@
-"""The files of a store: private whatever the umask, and one lock for setting things up."""
+"""Files: made private whatever the umask, written whole, cloned."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 
-RERUN = b"/rerun"
-"""Below the store's directory: where records are executed again."""
+# linux/fs.h: _IOW(0x94, 9, int).
+_FICLONE = 0x40049409
 
 
 def make_private_directory(path: bytes) -> None:
@@ -35,21 +36,24 @@ def make_private_file(path: bytes) -> None:
         os.close(fd)
 
 
-class Lock:
-    """`with Lock(directory):` one process at a time makes or sets aside a database.
+def reflink(source: int, target: int) -> bool:
+    """Makes the empty file `target` share all blocks of `source`.  False if they cannot.
 
-    Switching a database to WAL is not something that SQLite waits for others with.
-    Raises OSError.
+    A clone is a private copy; a hard link into the store would let programs write to the store.
     """
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError as error:
+        # EOPNOTSUPP, ENOTTY, EINVAL, EXDEV, EPERM...: whatever it is, copying may still work; and
+        # out of space is found again by copying.
+        if error.errno == errno.EBADF:
+            raise
+        return False
+    return True
 
-    def __init__(self, directory: bytes) -> None:
-        self._path = directory + b"/lock"
-        self._fd = -1
 
-    def __enter__(self) -> None:
-        make_private_file(self._path)
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """write(2) until all is written.  Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

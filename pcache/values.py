@@ -1,0 +1,223 @@
+"""Values of facts: what can be observed about a path, in bytes that are compared as they are.
+
+Forms of values (numbers in octal where they are permission bits, else decimal):
+
+| value | of which kinds | meaning |
+| --- | --- | --- |
+| `-` | all | nothing there: ENOENT |
+| `!N` | all | looking fails with another errno N |
+| `fMODE:DIGEST` | content | regular file and its content (16 raw bytes) |
+| `fMODE:!N` | content | regular file that we may not read (EACCES, EPERM) |
+| `fMODE:UID:GID` | existence | regular file |
+| `dMODE` | content | directory |
+| `dMODE:UID:GID` | existence | directory |
+| `lTARGET` | nofollow kinds | symbolic link |
+| `lLENGTH` | LINK | symbolic link with a target of that many bytes |
+| `pMODE`, `sMODE` | content, existence | fifo, socket |
+| `cMODE:MAJ:MIN`, `bMODE:MAJ:MIN` | content, existence | device |
+| `LDIGEST` | LISTING | names and types in a directory |
+| `LDIGEST` | NAMES | names in a directory |
+| `ok` | those that `model.Kind` says it of | |
+| `tNS UID GID N` | TIMES, LTIMES | modification time, owner, number of names (1 for a directory) |
+| `mN N ...` | ORDER | for each file, how many of the decisive times are earlier than its own |
+| `XNAMES` | XATTRS, LXATTRS | names of extended attributes, each ended by NUL |
+| numbers | TRAIT | processors, groups, or the nice value |
+| a path | BASE | |
+| as in `Call.fds` | FD | kind of the descriptor |
+| `iOFFSET:DIGEST` | INPUT | offset and whole content of the regular file |
+
+`pcache.memo.facts` makes them of what is there now, the recorder of what its probes saw.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from _bisect import bisect_left
+from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK
+
+from xxhash import xxh3_128_digest
+
+from pcache.codec import join
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Protocol
+
+    from pcache.model import Digest
+
+    class Stat(Protocol):
+        """What values are made of: an os.stat_result, or the same numbers from elsewhere."""
+
+        @property
+        def st_mode(self) -> int: ...
+        @property
+        def st_uid(self) -> int: ...
+        @property
+        def st_gid(self) -> int: ...
+        @property
+        def st_nlink(self) -> int: ...
+        @property
+        def st_size(self) -> int: ...
+        @property
+        def st_rdev(self) -> int: ...
+        @property
+        def st_mtime_ns(self) -> int: ...
+
+
+ABSENT = b"-"
+OK = b"ok"
+
+_LETTERS = {S_IFIFO: b"p", S_IFSOCK: b"s", S_IFCHR: b"c", S_IFBLK: b"b"}
+
+
+def error_value(number: int | None) -> bytes:
+    """Value of a fact when looking failed with this errno."""
+    if number == errno.ENOENT:
+        return ABSENT  # ENOTDIR is another message to most programs
+    return b"!%d" % (number or 0)
+
+
+def content_value(st: Stat, content: bytes) -> bytes:
+    """Value of CONTENT or LCONTENT.
+
+    `content` is the digest of a regular file, the target of a symbolic link, else ignored.
+    """
+    kind = S_IFMT(st.st_mode)
+    if kind == S_IFREG:
+        return b"f%o:%b" % (st.st_mode & 0o7777, content)
+    if kind == S_IFDIR:
+        return b"d%o" % (st.st_mode & 0o7777)
+    if kind == S_IFLNK:
+        return b"l" + content
+    return _special_value(st)
+
+
+def unreadable_value(st: Stat, number: int) -> bytes:
+    """Value of CONTENT for a regular file that cannot be opened: errno EACCES or EPERM."""
+    return b"f%o:!%d" % (st.st_mode & 0o7777, number)
+
+
+def exists_value(st: Stat, target: bytes = b"") -> bytes:
+    """Value of EXISTS or LEXISTS; `target` is that of a symbolic link."""
+    kind = S_IFMT(st.st_mode)
+    if kind == S_IFREG:
+        return b"f%o:%d:%d" % (st.st_mode & 0o7777, st.st_uid, st.st_gid)
+    if kind == S_IFDIR:
+        return b"d%o:%d:%d" % (st.st_mode & 0o7777, st.st_uid, st.st_gid)
+    if kind == S_IFLNK:
+        return b"l" + target
+    return _special_value(st)
+
+
+def link_value(st: Stat) -> bytes:
+    """Value of LINK for a symbolic link."""
+    return b"l%d" % st.st_size
+
+
+def _special_value(st: Stat) -> bytes:
+    kind = S_IFMT(st.st_mode)
+    letter = _LETTERS[kind]
+    if kind in (S_IFCHR, S_IFBLK):
+        device = st.st_rdev
+        return b"%b%o:%d:%d" % (letter, st.st_mode & 0o7777, os.major(device), os.minor(device))
+    return b"%b%o" % (letter, st.st_mode & 0o7777)
+
+
+def times_value(st: Stat) -> bytes:
+    """Value of TIMES: who publishes times shows owners and numbers of names too (ls -l, tar)."""
+    names = 1 if S_IFMT(st.st_mode) == S_IFDIR else st.st_nlink
+    return b"t%d %d %d %d" % (st.st_mtime_ns, st.st_uid, st.st_gid, names)
+
+
+def listing_value(entries: Iterable[tuple[bytes, int]]) -> bytes:
+    """Value of LISTING: (name, d_type as in getdents64(2)) pairs, with or without `.` and `..`."""
+    ordered = sorted({(name, kind) for name, kind in entries if name not in (b".", b"..")})
+    fields: list[bytes] = []
+    for name, kind in ordered:
+        fields += (name, b"%d" % kind)
+    return b"L" + xxh3_128_digest(join(fields))
+
+
+def names_value(names: Iterable[bytes]) -> bytes:
+    """Value of NAMES, with or without `.` and `..`."""
+    return b"L" + xxh3_128_digest(join(sorted(set(names) - {b".", b".."})))
+
+
+def no_directory_value(value: bytes) -> bytes:
+    """Value of NOT_DIRECTORY or LNOT_DIRECTORY, from that of EXISTS or LEXISTS."""
+    if value == error_value(errno.ENOTDIR):
+        return OK
+    return value if value[:1] in (b"-", b"!", b"d") else OK
+
+
+def resolves_value(exists: bytes, name: bytes) -> bytes:
+    """Value of RESOLVES: that of EXISTS, and the canonical name."""
+    return exists + b">" + name
+
+
+def input_value(offset: int, digest: Digest) -> bytes:
+    """Value of INPUT: an inherited regular file read from `offset` on."""
+    return b"i%d:%b" % (offset, digest)
+
+
+def replaceable_path(mode: int, path: bytes) -> bytes:
+    """The path of a REPLACEABLE fact: `mode` is what the created file ends up with."""
+    return b"%o:%b" % (mode, path)
+
+
+def replaceable_value(mode: int, st: Stat, uid: int, target: bytes = b"") -> bytes:
+    """Value of REPLACEABLE for something that is there (lstat); `uid` is the call's user.
+
+    For an absent path it is OK in an existing directory, else ABSENT.
+    """
+    if st.st_mode == S_IFREG | mode and st.st_nlink == 1 and st.st_uid == uid:
+        return OK
+    return exists_value(st, target)
+
+
+def order_path(files: Iterable[tuple[bytes, bool]]) -> bytes:
+    """The path of an ORDER fact: files, and whether it matters which others are newer than it."""
+    return b"".join(
+        [b"%d%b%b" % (len(path), b"+" if decisive else b":", path) for path, decisive in files]
+    )
+
+
+def order_files(path: bytes) -> list[tuple[bytes, bool]]:
+    """What was given to `order_path`."""
+    files = []
+    at = 0
+    while at < len(path):
+        end = at
+        while path[end : end + 1].isdigit():
+            end += 1
+        after = end + 1 + int(path[at:end])
+        files.append((path[end + 1 : after], path[end : end + 1] == b"+"))
+        at = after
+    return files
+
+
+def order_value(times: Sequence[int], decisive: Sequence[bool]) -> bytes:
+    """Value of ORDER for files with these modification times.
+
+    One file is newer than a decisive one exactly if its number is the larger.
+    """
+    marks = sorted({time for time, flag in zip(times, decisive, strict=True) if flag})
+    return b"m" + b" ".join([b"%d" % bisect_left(marks, time) for time in times])
+
+
+def narrowed_order(
+    path: bytes, value: bytes, keep: Callable[[bytes], bool]
+) -> tuple[bytes, bytes] | None:
+    """Path and value of an ORDER fact about some of its files only; None if nothing is left."""
+    numbers = [int(number) for number in value[1:].split()]
+    kept = [
+        (file, flag, number)
+        for (file, flag), number in zip(order_files(path), numbers, strict=True)
+        if keep(file)
+    ]
+    if len(kept) < 2 or not any(flag for _, flag, _ in kept):
+        return None
+    narrowed = order_path((file, flag) for file, flag, _ in kept)
+    return narrowed, order_value([n for _, _, n in kept], [flag for _, flag, _ in kept])
