@@ -246,7 +246,7 @@ def test_a_killed_replay_leaves_no_trace(tmp_path: Path, tree: Path) -> None:
     code = (
         "import sys, os, signal\n"
         "from pathlib import Path\n"
-        "from tests.unit.test_restore import file, plan\n"
+        "from tests.unit.memo.test_restore import file, plan\n"
         "from pcache.store.index import Store\n"
         "tree = Path(sys.argv[2])\n"
         "store = Store.open(sys.argv[1])\n"
@@ -312,7 +312,7 @@ def test_a_directory_that_may_not_be_written_to(as_user, user_dir: Path) -> None
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from tests.unit.test_restore import file, plan\n"
+        "from tests.unit.memo.test_restore import file, plan\n"
         "from pcache.model import Output\n"
         "from pcache.store.index import Store\n"
         "tree = Path(sys.argv[1])\n"

@@ -204,7 +204,7 @@ import os, sys, time
 from pcache.counters import Counters
 from pcache.store.index import Store
 from pcache.store.gc import Collector
-from tests.unit.test_gc import record
+from tests.unit.store.test_gc import record
 directory, what = os.fsencode(sys.argv[1]), sys.argv[2]
 end = time.monotonic() + 4
 rounds = 0

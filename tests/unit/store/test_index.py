@@ -233,7 +233,7 @@ def test_noise_is_kept_out_of_the_stored_call(store: Store) -> None:
 WRITER = """
 import sys
 from pcache.store.index import Store
-from tests.unit.stores import make_record
+from tests.lib.stores import make_record
 part = int(sys.argv[2])
 with Store.open(sys.argv[1]) as store:
     for number in range(60):
@@ -272,7 +272,7 @@ def test_a_killed_writer_leaves_whole_records(tmp_path: Path) -> None:
         writer = python(code, str(directory), "7")
         index = directory / "index.db"
         while not index.exists():
-            pass
+            assert writer.poll() is None
         try:
             writer.wait(generator.uniform(0.05, 0.25))
         except subprocess.TimeoutExpired:
