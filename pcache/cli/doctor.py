@@ -20,6 +20,8 @@ what was found; below a line that is not ok, the one command that mends it.  Run
 
 options:
   -q, --quiet  print only what is not ok
+  --prepare    check nothing, but make now what the first command after an installation or on
+               another kernel would make: compile the probes, build the filters (root)
   -h, --help   this text
 
 exit status: 0 nothing failed (warnings aside), 1 a check failed, 2 wrong usage
@@ -27,9 +29,10 @@ exit status: 0 nothing failed (warnings aside), 1 a check failed, 2 wrong usage
 examples:
   pcache doctor
   sudo pcache doctor --quiet
+  sudo pcache doctor --prepare
 """
 
-_SPEC = {"-q": "quiet", "--quiet": "quiet"}
+_SPEC = {"-q": "quiet", "--quiet": "quiet", "--prepare": "prepare"}
 
 
 def run(args: list[str]) -> int:
@@ -37,6 +40,8 @@ def run(args: list[str]) -> int:
     options, rest = parse(args, _SPEC)
     if rest:
         raise UsageError(f"doctor takes no argument: {rest[0]!r}")
+    if options.get("prepare"):
+        return _prepare(bool(options.get("quiet")))
     failed = 0
     for check in checks.all_checks():
         result = check.probe()
@@ -48,3 +53,14 @@ def run(args: list[str]) -> int:
         if result.remedy:
             sys.stdout.write(f"      mend it: {result.remedy}\n")
     return 1 if failed else 0
+
+
+def _prepare(quiet: bool) -> int:
+    from pcache.session.verbs.prepare import prepare
+
+    made, problems = prepare()
+    if made and not quiet:
+        sys.stdout.write(f"prepared for the first command: {made} files\n")
+    for problem in problems:
+        sys.stdout.write(f"not prepared for the first command, which will try again: {problem}\n")
+    return 1 if problems else 0

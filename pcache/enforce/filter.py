@@ -175,14 +175,21 @@ def passing(exceptions: Sequence[Passing], program: bytes) -> bytes:
 
 
 def recall(directory: bytes, name: bytes) -> bytes:
-    """What `keep` wrote; empty where there is nothing, or nothing to be trusted."""
-    privileged = os.getuid() == 0
-    path = os.path.join(ROOT_CACHE if privileged else directory, name)
+    """What `keep` wrote; empty where there is nothing, or nothing to be trusted.
+
+    What root has kept serves everybody who has none of his own.
+    """
+    own = b"" if os.getuid() == 0 else _content(os.path.join(directory, name))
+    return own or _content(os.path.join(ROOT_CACHE, name), of_root=True)
+
+
+def _content(path: bytes, of_root: bool = False) -> bytes:
+    """Of a small file; empty without one, or one that others than root could have written."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb", buffering=0) as file:
             status = os.fstat(fd)
-            if privileged and (status.st_uid != 0 or status.st_mode & _WRITABLE_BY_OTHERS):
+            if of_root and (status.st_uid != 0 or status.st_mode & _WRITABLE_BY_OTHERS):
                 return b""
             return file.readall()
     except OSError:

@@ -101,6 +101,21 @@ class Image:
         return cls(maps, programs)
 
 
+def source_text() -> str:
+    """bpf/recorder.bpf.c with the files that it includes in place: BCC makes programs of functions
+    and rewrites uses of maps in the main file only."""
+    import re
+
+    source = bpf_dir()
+
+    def content(name: str) -> str:
+        with open(os.path.join(source, name), encoding="ascii") as file:
+            return f'#line 1 "{name}"\n{file.read()}'
+
+    includes = re.compile(r'^#include "([^"]+)"$', re.MULTILINE)
+    return includes.sub(lambda line: content(line[1]), content("recorder.bpf.c"))
+
+
 def compile_image() -> Image:
     """Compiles bpf/recorder.bpf.c for the running kernel.
 
@@ -112,11 +127,9 @@ def compile_image() -> Image:
     # Read by BCC when it is imported; with this stub no kernel headers are needed.
     os.environ["BCC_KERNEL_SOURCE"] = os.path.join(source, "stub")
     bcc = import_bcc()
-    with open(os.path.join(source, "recorder.bpf.c"), encoding="ascii") as file:
-        text = file.read()
+    text = source_text()
     flags = [
         *compiler_flags(),
-        f"-I{source}",
         "-Wno-unused-function",
         "-Werror=implicit-function-declaration",
     ]
@@ -167,16 +180,14 @@ def image_key() -> str:
     state = xxhash.xxh3_128()
     source = bpf_dir()
     here = os.path.dirname(os.path.abspath(__file__))
-    stub = os.path.join(source, "stub", "include", "linux")
-    for path in (
-        VMLINUX,
-        os.path.join(source, "recorder.bpf.c"),
-        os.path.join(source, "layout.h"),
-        os.path.join(stub, "types.h"),
-        *(os.path.join(here, name) for name in _SOURCES),
-    ):
+    ours = sorted(
+        os.path.join(folder, name) for folder, _, names in os.walk(source) for name in names
+    )
+    for path in (VMLINUX, *ours, *(os.path.join(here, name) for name in _SOURCES)):
         with open(path, "rb") as file:
-            state.update(file.read())
+            content = file.read()
+        state.update(b"%d " % len(content))  # text may move from one file to the next
+        state.update(content)
     return state.hexdigest()
 
 

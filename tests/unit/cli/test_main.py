@@ -65,7 +65,7 @@ def test_verbs_keep_the_protocol(pcache: str, verb: str) -> None:
         (["xyzzy"], "no verb 'xyzzy'", "`pcache help` lists the verbs"),
         (["help", "xyzzy"], "no verb 'xyzzy'", "`pcache help` lists the verbs"),
         (["-q", "trace"], "unknown option -q", "after the verb"),
-        (["doctor", "--wrong"], "unknown option --wrong", "known options: -h --help -q --quiet"),
+        (["doctor", "--wrong"], "unknown option --wrong", "-h --help --prepare -q --quiet"),
         (["doctor", "--quiet=1"], "takes no value", "`pcache help doctor` explains its options"),
         (["doctor", "make"], "doctor takes no argument: 'make'", "`pcache help doctor`"),
     ],

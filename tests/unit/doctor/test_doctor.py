@@ -11,6 +11,7 @@ from pcache.cli import doctor
 from pcache.doctor import checks
 from pcache.doctor.result import REPLAY, TRACE, Check, Result
 from pcache.errors import EnvironmentProblem
+from pcache.probes.program import CACHE_DIR
 from tests.conftest import Run
 
 
@@ -78,3 +79,52 @@ def test_under_sudo_the_store_is_the_persons(
     )
     assert "fail" not in done.stdout.decode()
     assert not os.path.exists(f"{ordinary_user.pw_dir}/.cache/pcache")
+
+
+# What is made before
+
+
+def on_an_empty_cache(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run where root has kept nothing yet, nor does afterwards."""
+    cover = f'mkdir -p {CACHE_DIR} && mount -t tmpfs none {CACHE_DIR} && exec "$@"'
+    return subprocess.run(
+        ["unshare", "--mount", "sh", "-c", cover, "sh", *command],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.root
+def test_prepared_once(pcache: str) -> None:
+    again = f"{pcache} doctor --prepare && {pcache} doctor --prepare && ls -l {CACHE_DIR}"
+    done = on_an_empty_cache("sh", "-c", f"umask 77; {again}")
+    first, *listing = done.stdout.splitlines()
+    assert (done.returncode, first) == (0, "prepared for the first command: 6 files"), done
+    names = sorted(line.split()[-1].partition("-")[0] for line in listing[1:])
+    assert names == [*["filter"] * 4, "recorder", "startup"]
+    assert all(line.startswith("-rw-r--r-- 1 root root ") for line in listing[1:])
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [("bpf", ": the recorder "), ("seccomp", ": cannot build the seccomp filter")],
+)
+def test_what_cannot_be_prepared_is_told_in_one_line(pcache: str, call: str, problem: str) -> None:
+    deny = (
+        "import errno, os, sys, pyseccomp as p\n"
+        "rules = p.SyscallFilter(p.ALLOW)\n"
+        "rules.add_rule(p.ERRNO(errno.EPERM), sys.argv[1])\n"
+        "rules.load()\n"
+        "os.execv(sys.argv[2], sys.argv[2:])\n"
+    )
+    words = [sys.executable, "-c", deny, call, pcache, "doctor", "--prepare"]
+    done = on_an_empty_cache(*words)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("not prepared")]
+    assert done.returncode == 1, done
+    assert len(lines) == 1 and problem in lines[0]
+
+
+def test_only_root_prepares(pcache: str, as_user: Run) -> None:
+    done = as_user([pcache, "doctor", "--prepare"])
+    assert (done.returncode, done.stdout) == (125, b"")
+    assert b"sudo pcache doctor --prepare" in done.stderr

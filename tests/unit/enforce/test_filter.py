@@ -91,6 +91,25 @@ def test_root_takes_only_what_is_roots(tmp_path: Path) -> None:
     assert filter.load(Entry.rules, bytes(told)) == program
 
 
+@pytest.mark.root
+def test_what_root_keeps_serves_everybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, own = tmp_path / "kept", tmp_path / "own"
+    for place in (kept, own):
+        place.mkdir()
+    monkeypatch.setattr(filter, "ROOT_CACHE", bytes(kept))
+    program = filter.load(Entry.rules, bytes(own))
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    monkeypatch.setattr(filter, "build", lambda rules: b"built now")
+    assert filter.load(Entry.rules, bytes(own)) == program
+    (own / "own").write_bytes(b"one's own goes first")
+    (kept / "own").write_bytes(b"root's")
+    assert filter.recall(bytes(own), b"own") == b"one's own goes first"
+    [stored] = kept.glob("filter-*")
+    os.chown(stored, 1000, 0)
+    assert filter.load(Entry.rules, bytes(own)) == b"built now"
+    assert list(own.glob("filter-*"))
+
+
 def test_one_stop_for_each_start(lab: Lab) -> None:
     """Later calls of the loader and of malloc(3) pass."""
     result = lab.run(["sh", "-c", "/bin/true; /bin/ls; /usr/bin/perl -e 1; :"], "entry")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 
@@ -13,8 +14,7 @@ from pcache.probes.resources import bpf_dir
 
 with open(f"{bpf_dir()}/layout.h", encoding="ascii") as file:
     HEADER = file.read()
-with open(f"{bpf_dir()}/recorder.bpf.c", encoding="ascii") as file:
-    SOURCE = file.read()
+SOURCE = program.source_text()
 
 _SIZES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "s64": "q"}
 
@@ -139,6 +139,12 @@ def test_limits() -> None:
         int(defined["INHERITED"]),
         int(defined["SCAN_FDS"]),
     ) == (tree._INHERITED, tree._SCANNED)
+
+
+def test_every_source_is_part_of_the_program() -> None:
+    files = {name for name in os.listdir(bpf_dir()) if name.endswith((".c", ".h"))}
+    assert set(re.findall(r'^#line 1 "([^"]+)"$', SOURCE, re.MULTILINE)) == files
+    assert "#include" not in SOURCE
 
 
 def test_counters() -> None:

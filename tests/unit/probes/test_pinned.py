@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,6 +134,23 @@ def test_key_covers_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     before = image_key()
     monkeypatch.setattr(program, "_SOURCES", program._SOURCES[:-1])
     assert image_key() != before
+
+
+def test_key_covers_every_file_of_the_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pcache.probes import program
+
+    copy = tmp_path / "bpf"
+    shutil.copytree(program.bpf_dir(), copy)
+    monkeypatch.setattr(program, "bpf_dir", lambda: str(copy))
+    files = [path for path in copy.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    keys = {image_key()}
+    for path in files:
+        path.write_bytes(path.read_bytes() + b"\n")
+        keys.add(image_key())
+    assert len(keys) == len(files) + 1
 
 
 def test_a_killed_session_leaves_nothing_to_the_next(bpffs: str) -> None:

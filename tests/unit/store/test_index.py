@@ -272,7 +272,7 @@ def test_a_killed_writer_leaves_whole_records(tmp_path: Path) -> None:
         writer = python(code, str(directory), "7")
         index = directory / "index.db"
         while not index.exists():
-            pass
+            assert writer.poll() is None
         try:
             writer.wait(generator.uniform(0.05, 0.25))
         except subprocess.TimeoutExpired:

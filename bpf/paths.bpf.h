@@ -1,0 +1,127 @@
+/* System calls on paths and on open files: what they look at, open and change. */
+
+/* The descriptor that the path /proc/self/fd/N at `path` names, or -1.  C libraries change modes and
+ * times through such paths. */
+static __always_inline int self_fd(u8 *path) {
+  u64 w[3];
+  int fd = 0, digits = 0;
+  bpf_probe_read_kernel(w, sizeof(w), path);
+  if (w[0] != 0x65732f636f72702fULL || (w[1] & 0xffffffffffffULL) != 0x2f64662f666cULL) return -1;
+#pragma unroll
+  for (int i = 14; i < 19; i++) {
+    u8 c = ((u8 *)w)[i];
+    if (c < '0' || c > '9') break;
+    fd = fd * 10 + c - '0';
+    digits++;
+  }
+  return digits ? fd : -1;
+}
+
+int handle_path(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  if ((s->event.nr == NR_EXECVE || s->event.nr == NR_EXECVEAT) && ret == 0) return 0; /* on_exec has it */
+  int n = 0, relative = 1, on_fd = c->fd != 0;
+  u64 f = 0;
+  if (!on_fd && c->dir && (int)ARG(c->dir) >= 0) { /* AT_EMPTY_PATH, or a null path */
+    u8 first = 0;
+    if (bpf_probe_read_user(&first, 1, (void *)ARG(c->path)) && ARG(c->path)) count_fault(s);
+    else on_fd = !first;
+  }
+  if (on_fd) {
+    f = fd_file(task, ARG(c->fd ? c->fd : c->dir));
+    if (f && (c->flags & CALL_STAT)) {
+      struct process *p = get_process();
+      u32 mode = 0;
+      RD(mode, f + O_FILE_MODE);
+      if (!p || (!(mode & FMODE_PATH) && inherited(s, p, f) < 0)) return 0;
+    }
+  }
+  if (c->args) add_args(s, c->args);
+  s->path_size = 0;
+  if (f) {
+    add_file(s, f, SECTION_STAT2);
+  } else if (c->path) {
+    u32 at = *(volatile u32 *)&s->used & (BUFFER - 1);
+    n = add_string(s, ARG(c->path), SECTION_PATH, 0);
+    s->path_size = n ? (n > 0 ? n : 0) : 1; /* Linux 6.1 returns 0 for an empty string */
+    if (n > 1) relative = s->buffer[at + 4] != '/';
+    if (relative) {
+      queue_base(s, task, c->dir ? ARG(c->dir) : AT_FDCWD, SECTION_BASE);
+    } else if (!(c->flags & CALL_READONLY) && !c->path2) {
+      int fd = self_fd(s->buffer + at + 4);
+      if (fd >= 0) f = fd_file(task, fd);
+      if (f) {
+        *(volatile u32 *)&s->used = at;
+        add_file(s, f, SECTION_STAT2);
+      }
+    }
+  }
+  tail(ctx, TAIL_RESULT);
+  return 0;
+}
+/* A call may have written its result over its own path: what is there now is another one. */
+static __always_inline void refuse_overlap(struct scratch *s, struct call *c, s64 ret) {
+  u64 from = ARG(c->out), path = ARG(c->path), size = c->form == FORM_LINK ? ret : 256;
+  if (c->form != FORM_STAT && c->form != FORM_STATX && c->form != FORM_LINK) return;
+  if (c->form == FORM_STAT) size = 144;
+  if (c->path && from < path + s->path_size && path < from + size) count_fault(s);
+}
+/* Second half of handle_path: second path, results, and whether to tell it at all. */
+int tail_result(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  if (c->path2) {
+    u32 at = *(volatile u32 *)&s->used & (BUFFER - 1);
+    int n = add_string(s, ARG(c->path2), SECTION_PATH2, 0);
+    if (n <= 1 || s->buffer[at + 4] != '/') queue_base(s, task, c->dir2 ? ARG(c->dir2) : AT_FDCWD, SECTION_BASE2);
+  }
+  if (ret >= 0) {
+    refuse_overlap(s, c, ret);
+    if (c->form == FORM_STAT) add_stat(s, ARG(c->out), 0);
+    else if (c->form == FORM_STATX) add_stat(s, ARG(c->out), 1);
+    else if (c->form == FORM_LINK) add_user(s, ARG(c->out), ret);
+    else if (c->form == FORM_TIMES && ARG(c->out)) add_user(s, ARG(c->out), 32);
+  }
+  if (((c->flags & CALL_READONLY) || ret < 0) && repeated(s)) return 0;
+  FINISH(ctx, s);
+}
+
+int handle_open(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  int readonly = 1, relative = 1, n;
+  if (c->args) add_args(s, c->args);
+  if (c->form == FORM_HOW) add_user(s, ARG(c->out), 24);
+  u32 at = s->used & (BUFFER - 1);
+  n = add_string(s, ARG(c->path), SECTION_PATH, 0);
+  if (n > 1) relative = s->buffer[at + 4] != '/';
+  if (ret >= 0) {
+    u64 f = fd_file(task, ret);
+    if (f) {
+      struct stamp *t = add_stamp(s, f, SECTION_STAT);
+      queue_file(s, f, SECTION_FILE);
+      if (t && (t->f_mode & (FMODE_WRITE | FMODE_CREATED))) readonly = 0;
+    }
+  }
+  if (relative) queue_base(s, task, c->dir ? ARG(c->dir) : AT_FDCWD, SECTION_BASE);
+  if (readonly && repeated(s)) return 0;
+  FINISH(ctx, s);
+}
+
+/* Changes made through a descriptor. */
+int handle_fd(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  struct process *p = get_process();
+  if (!p) return 0;
+  u64 f = fd_file(task, ARG(c->fd));
+  if (!f) return 0;
+  if ((c->flags & CALL_INHERITED) && !s->event.err) p->writes++;
+  if ((c->flags & CALL_INHERITED) && (!(c->flags & CALL_SUCCESS) || s->event.err) && inherited(s, p, f) < 0)
+    return 0;
+  if (c->flags & CALL_LOCK) {
+    int asks = s->event.nr == NR_FCNTL && (s->arg[1] == F_GETLK || s->arg[1] == F_OFD_GETLK);
+    if (s->event.err ? s->event.err != EAGAIN && s->event.err != EACCES : !asks) return 0;
+    if (asks && !s->event.err) add_user(s, s->arg[2], 2); /* struct flock.l_type */
+  }
+  add_args(s, c->args);
+  add_file(s, f, SECTION_STAT2);
+  FINISH(ctx, s);
+}

@@ -1,0 +1,195 @@
+/* Bytes: what is read from and written to descriptors that an image was handed. */
+
+/* Bytes from user memory, after the event of the call they belong to. */
+int handle_write(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  if (s->event.type == EVENT_CALL) {
+    struct process *p = get_process();
+    if (!p) return 0;
+    u64 f = fd_file(task, ARG(c->fd));
+    int named = s->event.nr == NR_SENDTO && s->arg[4]; /* a datagram to somebody else's socket */
+    if (ret > 0) p->writes++;
+    if (!f || (!named && inherited(s, p, f) < 0)) return 0;
+    add_args(s, c->args);
+    if (is_null(add_open(s, f, SECTION_STAT2))) return 0;
+    output(s);
+    if (ret <= 0) return 0;
+    s->event.type = EVENT_DATA; s->from = ARG(c->out); s->length = ret; s->done = 0;
+  }
+#pragma clang loop unroll(disable)
+  for (int i = 0; i < CHUNKS; i++) {
+    u64 done = s->done, left = s->length - done;
+    if (done >= s->length) return 0;
+    s->event.aux = done;
+    if (left >= PIECE) {
+      output_piece(s, s->from + done);
+      s->done = done + PIECE;
+      continue;
+    }
+    u64 n = left > CHUNK ? CHUNK : left;
+    BARRIER(n);
+    if (n > CHUNK) return 0;
+    if (bpf_probe_read_user(s->buffer, n, (void *)(s->from + done))) count_fault(s);
+    s->used = n;
+    output(s);
+    s->done = done + n;
+  }
+  tail(ctx, HANDLER_WRITE);
+  s->event.flags |= FLAG_TRUNCATED; s->used = 0;
+  output(s);
+  return 0;
+}
+int handle_writev(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  if (s->event.type == EVENT_CALL) {
+    struct process *p = get_process();
+    if (!p) return 0;
+    u64 f = fd_file(task, ARG(c->fd));
+    if (ret > 0) p->writes++;
+    if (!f || inherited(s, p, f) < 0) return 0;
+    add_args(s, c->args);
+    if (is_null(add_open(s, f, SECTION_STAT2))) return 0;
+    output(s);
+    if (ret <= 0) return 0;
+    s->event.type = EVENT_DATA;
+    s->vector = ARG(c->out); s->vectors = ARG(c->out + 1);
+    s->length = 0; s->done = 0; s->total = 0;
+  }
+#pragma clang loop unroll(disable)
+  for (int i = 0; i < CHUNKS; i++) {
+    u64 total = s->total;
+    if (total >= (u64)ret) return 0;
+    if (s->done >= s->length) { /* next struct iovec { base, len } */
+      u64 v[2] = {};
+      if (!s->vectors) goto cut;
+      if (bpf_probe_read_user(v, 16, (void *)s->vector)) goto cut;
+      s->vector += 16; s->vectors--;
+      s->from = v[0]; s->length = v[1]; s->done = 0;
+      if (!v[1]) continue; /* else its bytes now: UIO_MAXIOV (1024) pieces fit into 33 instances */
+    }
+    u64 left = s->length - s->done;
+    if (left > ret - total) left = ret - total;
+    s->event.aux = total;
+    if (left >= PIECE) {
+      output_piece(s, s->from + s->done);
+      s->done += PIECE; s->total = total + PIECE;
+      continue;
+    }
+    u64 n = left > CHUNK ? CHUNK : left;
+    BARRIER(n);
+    if (n > CHUNK) return 0;
+    if (bpf_probe_read_user(s->buffer, n, (void *)(s->from + s->done))) count_fault(s);
+    s->used = n;
+    output(s);
+    s->done += n; s->total = total + n;
+  }
+  tail(ctx, HANDLER_WRITEV);
+cut:
+  s->event.flags |= FLAG_TRUNCATED; s->used = 0;
+  output(s);
+  return 0;
+}
+/* A directory listing: the event, then its bytes through handle_write's loop. */
+int handle_list(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  u64 f = fd_file(task, ARG(c->fd));
+  if (!f) return 0;
+  add_file(s, f, SECTION_STAT);
+  if (ret > 0) {
+    s->next = TAIL_DATA;
+    s->from = ARG(c->out); s->length = ret; s->done = 0;
+  }
+  FINISH(ctx, s);
+}
+int tail_data(struct bpf_raw_tracepoint_args *ctx) {
+  struct scratch *s = get_scratch();
+  if (!s) return 0;
+  s->event.type = EVENT_DATA;
+  tail(ctx, HANDLER_WRITE);
+  return 0;
+}
+
+/* Reads from inherited descriptors: of regular files each one (the offset they leave matters), of
+ * others the first. */
+int handle_read(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  struct process *p = get_process();
+  if (!p || ret < 0) return 0;
+  u64 f = fd_file(task, ARG(c->fd));
+  if (!f) return 0;
+  int fd = inherited(s, p, f);
+  if (fd < 0) return 0;
+  u64 inode = 0, bit = 1ULL << (fd & 63);
+  u16 mode = 0;
+  RD(inode, f + O_FILE_INODE);
+  RD(mode, inode + O_INODE_MODE);
+  if ((mode & 0170000) != 0100000) {
+    if (p->seen_reads & bit) return 0;
+    p->seen_reads |= bit;
+  }
+  add_file(s, f, SECTION_STAT2);
+  FINISH(ctx, s);
+}
+
+/* sendfile, splice, tee, copy_file_range, vmsplice with an inherited descriptor at either end: the
+ * bytes never pass through user memory. */
+int handle_copy(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  struct process *p = get_process();
+  if (!p || ret <= 0) return 0;
+  p->writes++;
+  u64 to = fd_file(task, ARG(c->fd)), from = c->fd2 ? fd_file(task, ARG(c->fd2)) : 0;
+  if (!to || (inherited(s, p, to) < 0 && (!from || inherited(s, p, from) < 0))) return 0;
+  add_args(s, c->args);
+  add_handle(s, to, SECTION_HANDLE);
+  add_stamp(s, to, SECTION_STAT);
+  if (from) {
+    add_handle(s, from, SECTION_HANDLE2);
+    add_stamp(s, from, SECTION_STAT2);
+    queue_file(s, from, SECTION_FILE2);
+  }
+  if (c->out && ARG(c->out)) add_user(s, ARG(c->out), 8);
+  FINISH(ctx, s);
+}
+
+/* Shared writable mappings of files, and any mapping of an inherited file. */
+int handle_mmap(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  if (s->event.err || (s->arg[3] & 0x20)) return 0; /* MAP_ANONYMOUS */
+  struct process *p = get_process();
+  u64 f = fd_file(task, s->arg[4]);
+  if (!p || !f) return 0;
+  if (!((s->arg[3] & 1) && (s->arg[2] & 2)) && inherited(s, p, f) < 0) return 0; /* MAP_SHARED, PROT_WRITE */
+  add_args(s, c->args);
+  add_file(s, f, SECTION_STAT2);
+  FINISH(ctx, s);
+}
+
+/* sendmsg, recvmsg: with control data (descriptors, credentials), to a named socket, or on an
+ * inherited one. */
+int handle_message(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  struct process *p = get_process();
+  u64 control = 0, name = 0, f = fd_file(task, ARG(c->fd));
+  if (!p || ret < 0 || !f) return 0;
+  int unread = bpf_probe_read_user(&control, 8, (void *)(ARG(c->out) + 40)); /* msghdr.msg_controllen */
+  if (s->event.nr == NR_SENDMSG) unread |= bpf_probe_read_user(&name, 8, (void *)ARG(c->out)); /* msg_name */
+  if (!unread && !control && !name && inherited(s, p, f) < 0) return 0;
+  if (unread) count_fault(s);
+  add_args(s, c->args);
+  add_open(s, f, SECTION_STAT2);
+  output(s);
+  return 0;
+}
+
+int handle_seek(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  struct process *p = get_process();
+  if (!p || ret < 0 || (s->arg[1] == 0 && s->arg[2] == 1)) return 0; /* SEEK_CUR by 0 only asks */
+  u64 f = fd_file(task, ARG(c->fd));
+  if (!f || inherited(s, p, f) < 0) return 0;
+  add_args(s, c->args);
+  add_open(s, f, SECTION_STAT2);
+  output(s);
+  return 0;
+}
