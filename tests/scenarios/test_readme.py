@@ -1,4 +1,5 @@
-"""Every shell example in README.md, executed: in its order, by an ordinary user, in one project."""
+"""Every shell example in README.md and docs/manual.md, executed: in their order, by an ordinary
+user, in one project."""
 
 from __future__ import annotations
 
@@ -13,11 +14,14 @@ from pcache.settings.configfile import compile_files
 from pcache.settings.rules import Rule
 from tests.conftest import CHECKOUT, Run
 
-README = (CHECKOUT / "README.md").read_text()
-BLOCKS: list[str] = re.findall(r"^```sh\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+PAGES = [(CHECKOUT / name).read_text() for name in ("README.md", "docs/manual.md")]
+TEXT_OF_ALL = "".join(PAGES)
+BLOCKS: list[str] = re.findall(r"^```sh\n(.*?)^```$", TEXT_OF_ALL, flags=re.MULTILINE | re.DOTALL)
 CONFIGURATIONS: list[str] = re.findall(
-    r"^```toml\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL
+    r"^```toml\n(.*?)^```$", TEXT_OF_ALL, flags=re.MULTILINE | re.DOTALL
 )
+SHOWN: list[str] = re.findall(r"^```text\n.*?^```$", TEXT_OF_ALL, flags=re.MULTILINE | re.DOTALL)
+"""What is there to be looked at: transcripts and files of other tools."""
 TARGETS = re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), flags=re.MULTILINE)
 IN_THE_CLONE = ("make demo\n", "make test\n", "make uninstall\n")
 """Blocks that are about this repository's own Makefile."""
@@ -36,9 +40,17 @@ MAIN = (
 TEXT = 'const char *text = "hello";\n'
 
 
-def test_every_fence_is_a_known_kind() -> None:
-    fences = re.findall(r"^```(.*)$", README.replace("```toml", "```sh"), flags=re.MULTILINE)
-    assert fences == ["sh", ""] * (len(BLOCKS) + len(CONFIGURATIONS))
+@pytest.mark.parametrize("page", PAGES, ids=["README", "manual"])
+def test_every_fence_is_a_known_kind(page: str) -> None:
+    fences = re.findall(r"^```(.*)$", page, flags=re.MULTILINE)
+    assert set(fences[::2]) <= {"sh", "toml", "text"}
+    assert fences[1::2] == [""] * (len(fences) // 2)
+    assert len(fences) % 2 == 0
+
+
+def test_every_example_is_found() -> None:
+    fences = re.findall(r"^```(.*)$", TEXT_OF_ALL, flags=re.MULTILINE)
+    assert len(fences) == 2 * (len(BLOCKS) + len(CONFIGURATIONS) + len(SHOWN))
     assert len(BLOCKS) >= 8
 
 
@@ -59,7 +71,7 @@ def test_configurations_are_valid(tmp_path: Path) -> None:
 def test_targets_exist() -> None:
     mentioned = [block.split()[1] for block in BLOCKS if block in IN_THE_CLONE]
     assert mentioned == ["demo", "test", "uninstall"]
-    mentioned += re.findall(r"`make ([a-z-]+)`", README)
+    mentioned += re.findall(r"`make ([a-z-]+)`", TEXT_OF_ALL)
     assert set(mentioned) - {"clean"} <= set(TARGETS)
     for target in mentioned:
         done = subprocess.run(
@@ -71,7 +83,10 @@ def test_targets_exist() -> None:
 def test_verbs_and_variables_exist() -> None:
     known = "".join(path.read_text() for path in (CHECKOUT / "pcache").rglob("*.py"))
     known += (CHECKOUT / "tools/install").read_text()
-    for name in re.findall(r"^\| `([A-Z_]+)` \|", README, flags=re.MULTILINE):
+    known += (CHECKOUT / "Makefile").read_text() + (CHECKOUT / "vagrant/stock-kernel").read_text()
+    rows = re.findall(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \|", TEXT_OF_ALL, flags=re.MULTILINE)
+    assert rows
+    for name in re.findall(r"`([A-Z_]+)`", " ".join(rows)):
         assert name in known
 
 
@@ -87,6 +102,6 @@ def test_examples_work(as_user: Run, user_dir: Path) -> None:
         done = as_user(["sh", "-eux", "-c", block], cwd=user_dir)
         assert done.returncode == 0, (block, done.stdout, done.stderr)
         assert b"pcache: internal error" not in done.stderr, done.stderr
-        if "replay" in block:
+        if "replay" in block or "run make" in block:
             hello = as_user([str(user_dir / "hello")])
             assert (hello.returncode, hello.stdout) == (0, b"hello\n"), (block, done.stderr)
