@@ -28,12 +28,12 @@ examples:
   sudo pcache doctor --quiet
 """
 
-_SPEC = {"-q": "quiet", "--quiet": "quiet"}
+OPTIONS = {"-q": "quiet", "--quiet": "quiet"}
 
 
 def run(args: list[str]) -> int:
     """Probe everything and print it; 1 if a check failed."""
-    options, rest = parse(args, _SPEC)
+    options, rest = parse(args, OPTIONS)
     if rest:
         raise UsageError(f"doctor takes no argument: {rest[0]!r}")
     failed = 0
