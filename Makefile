@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 STOCK_TESTS ?= tests/unit/probes tests/unit/observe
 
-.PHONY: help install dev demo test test-slow test-stock-kernel lint bench bench-reference bench-full uninstall clean
+.PHONY: help install dev demo test test-slow test-stock-kernel lint bench bench-reference bench-full wheel sdist deb uninstall clean
 
 help:
 	@echo 'make demo       install what is missing, then trace and replay the build of a real C project'
@@ -20,6 +20,7 @@ help:
 	@echo 'make bench      what recording costs and replay saves, in a few minutes'
 	@echo 'make bench-reference  all that has a goal, for bench/reference/, in 20 minutes'
 	@echo 'make bench-full all workloads, tools and phases, in some hours'
+	@echo 'make wheel sdist deb  what is handed out of a release, in dist/'
 	@echo 'make uninstall  take back what was put outside of this directory'
 	@echo 'make clean      remove what was made inside of this directory'
 
@@ -62,9 +63,16 @@ bench-reference: dev
 	$(PYTHON) -m bench run --install --plan reference \
 	    --json bench/reference/$$version.json $(BENCH_ARGS)
 
+# What is handed out of a release.
+wheel sdist: dev
+	$(PYTHON) -m hatchling build --target $@
+
+deb:
+	@tools/deb
+
 uninstall:
 	@tools/uninstall
 
 clean:
-	rm -rf .venv build demo-work .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist demo-work .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* System calls: which are told, and those of which only the arguments matter. */
 
 #define NR_BRK 12

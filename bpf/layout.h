@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Event layout, shared with pcache/observe/events.py (tests/unit/test_layout.py compares them).
  *
  * A ring record is `struct event`, then sections of { u16 kind, u16 length, bytes }.  What varies

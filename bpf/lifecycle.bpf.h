@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Processes: where they come from, what a new image is handed, signals and the end. */
 
 int on_newtask(struct bpf_raw_tracepoint_args *ctx) {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* System calls on paths and on open files: what they look at, open and change. */
 
 /* The descriptor that the path /proc/self/fd/N at `path` names, or -1.  C libraries change modes and

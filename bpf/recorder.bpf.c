@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Recorder: what every process of one tree does to files, streams and its surroundings.
  *
  * Five raw tracepoints.  System calls are taken at sys_exit, where the arguments are still in

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Accesses that an image told already are not told again. */
 
 static __always_inline u64 mix(u64 h, u64 v) {

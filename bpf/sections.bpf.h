@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* The sections of an event: strings, arguments, stamps, handles (see layout.h). */
 
 static __always_inline void section(struct scratch *s, u32 at, u32 kind, u32 length) {

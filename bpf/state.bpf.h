@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* What the recorder keeps: per process, per CPU while a call is told, and for user space; how an
  * event begins and leaves. */
 

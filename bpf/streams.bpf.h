@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Bytes: what is read from and written to descriptors that an image was handed. */
 
 /* Bytes from user memory, after the event of the call they belong to. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Open files and directories by their paths.  Walks are queued by the handlers and carried out by
  * tail_walk just before output. */
 

@@ -1,1 +1,1 @@
-"""One verb a file: each has SUMMARY, HELP and run(args)."""
+"""One verb a file: each has SUMMARY, HELP, OPTIONS (for `options.parse`) and run(args)."""

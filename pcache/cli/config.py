@@ -62,10 +62,12 @@ example:
   pcache config show
 """
 
+OPTIONS: dict[str, str] = {}
+
 
 def run(args: list[str]) -> int:
     """Run the verb; the exit status."""
-    _, rest = parse(args, {})
+    _, rest = parse(args, OPTIONS)
     if rest != ["show"]:
         raise UsageError("config does one thing: show", "usage: pcache config show")
     from pcache.linux.user import User

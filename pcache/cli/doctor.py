@@ -32,12 +32,12 @@ examples:
   sudo pcache doctor --prepare
 """
 
-_SPEC = {"-q": "quiet", "--quiet": "quiet", "--prepare": "prepare"}
+OPTIONS = {"-q": "quiet", "--quiet": "quiet", "--prepare": "prepare"}
 
 
 def run(args: list[str]) -> int:
     """Probe everything and print it; 1 if a check failed."""
-    options, rest = parse(args, _SPEC)
+    options, rest = parse(args, OPTIONS)
     if rest:
         raise UsageError(f"doctor takes no argument: {rest[0]!r}")
     if options.get("prepare"):

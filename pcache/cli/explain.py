@@ -34,10 +34,12 @@ examples:
   pcache explain sh build.sh
 """
 
+OPTIONS: dict[str, str] = {}
+
 
 def run(args: list[str]) -> int:
     """Run the verb; the exit status."""
-    _, words = parse(args, {})
+    _, words = parse(args, OPTIONS)
     if not words:
         raise UsageError("no command to explain", "usage: pcache explain COMMAND [ARG...]")
     from pcache.linux.user import User

@@ -36,7 +36,7 @@ examples:
   pcache gc --older-than 30d --dry-run
 """
 
-_OPTIONS = {
+OPTIONS = {
     "--max-size": "max-size=",
     "--older-than": "older-than=",
     "--dry-run": "dry-run",
@@ -47,7 +47,7 @@ _OPTIONS = {
 
 def run(args: list[str]) -> int:
     """Run the verb; the exit status."""
-    options, rest = parse(args, _OPTIONS)
+    options, rest = parse(args, OPTIONS)
     if rest:
         raise UsageError(f"gc takes no argument: {rest[0]!r}")
     from pcache.linux.user import User

@@ -30,6 +30,8 @@ VERBS = {
 
 USAGE = "usage: pcache VERB [OPTION...] [COMMAND [ARG...]]"
 
+TITLE = "Automatic memoization of unmodified programs: what did not change does not run again."
+
 EPILOG = """\
 options:
   -h, --help     this text; `pcache help VERB` explains a verb
@@ -151,8 +153,7 @@ def _help(args: list[str]) -> int:
         return _print(_load(args[0]).HELP)
     width = max(map(len, VERBS))
     verbs = "".join(f"  {name:<{width}}  {summary}\n" for name, summary in VERBS.items())
-    title = "Automatic memoization of unmodified programs: what did not change does not run again."
-    return _print(f"{USAGE}\n\n{title}\n\nverbs:\n{verbs}\n{EPILOG}")
+    return _print(f"{USAGE}\n\n{TITLE}\n\nverbs:\n{verbs}\n{EPILOG}")
 
 
 def _print(text: str) -> int:

@@ -57,7 +57,7 @@ examples:
   sudo pcache replay --check make -j4
 """.replace("{sandbox}", SANDBOX_HELP)
 
-_OPTIONS = {
+OPTIONS = {
     "-q": "quiet",
     "--quiet": "quiet",
     "-v": "verbose",
@@ -73,7 +73,7 @@ _PLACES = ("entry", "execve")
 
 def run(args: list[str]) -> int:
     """Run the verb; the exit status."""
-    options, command = parse(args, _OPTIONS)
+    options, command = parse(args, OPTIONS)
     if not command:
         raise UsageError(
             "no command to replay", "usage: pcache replay [OPTION...] COMMAND [ARG...]"

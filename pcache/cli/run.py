@@ -41,7 +41,7 @@ examples:
   sudo pcache run --explain sh build.sh
 """.replace("{sandbox}", SANDBOX_HELP)
 
-_OPTIONS = {
+OPTIONS = {
     "-q": "quiet",
     "--quiet": "quiet",
     "--explain": "explain",
@@ -55,7 +55,7 @@ _OPTIONS = {
 
 def run(args: list[str]) -> int:
     """Run the verb; the exit status."""
-    options, command = parse(args, _OPTIONS)
+    options, command = parse(args, OPTIONS)
     if not command:
         raise UsageError("no command to run", "usage: sudo pcache run [OPTION...] COMMAND [ARG...]")
     words = [os.fsencode(word) for word in command]

@@ -27,10 +27,12 @@ example:
   pcache stats
 """
 
+OPTIONS = {"--json": "json"}
+
 
 def run(args: list[str]) -> int:
     """Run the verb; the exit status."""
-    options, rest = parse(args, {"--json": "json"})
+    options, rest = parse(args, OPTIONS)
     if rest:
         raise UsageError(f"stats takes no argument: {rest[0]!r}")
     from pcache.linux.user import User

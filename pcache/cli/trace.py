@@ -40,7 +40,7 @@ examples:
   sudo pcache trace --explain sh build.sh
 """.replace("{sandbox}", SANDBOX_HELP)
 
-_OPTIONS = {
+OPTIONS = {
     "-q": "quiet",
     "--quiet": "quiet",
     "--explain": "explain",
@@ -54,7 +54,7 @@ _OPTIONS = {
 
 def run(args: list[str]) -> int:
     """Run the verb; the exit status."""
-    options, command = parse(args, _OPTIONS)
+    options, command = parse(args, OPTIONS)
     if not command:
         raise UsageError(
             "no command to trace", "usage: sudo pcache trace [OPTION...] COMMAND [ARG...]"

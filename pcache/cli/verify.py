@@ -42,12 +42,12 @@ examples:
   pcache verify --rerun 5%
 """
 
-_OPTIONS = {"--rerun": "rerun=", "-q": "quiet", "--quiet": "quiet"}
+OPTIONS = {"--rerun": "rerun=", "-q": "quiet", "--quiet": "quiet"}
 
 
 def run(args: list[str]) -> int:
     """Run the verb; the exit status."""
-    options, rest = parse(args, _OPTIONS)
+    options, rest = parse(args, OPTIONS)
     if rest:
         raise UsageError(f"verify takes no argument: {rest[0]!r}")
     share = _share(str(options["rerun"])) if "rerun" in options else 0.0

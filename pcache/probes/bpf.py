@@ -13,6 +13,9 @@ _MAP_UPDATE_BATCH = 26
 MAP_TYPE_ARRAY_OF_MAPS, MAP_TYPE_RINGBUF = 12, 27
 PROG_TYPE_RAW_TRACEPOINT = 17
 _ATTR_SIZE = 128
+# As the SPDX headers in bpf/ have it, in the spelling that the kernel knows and takes for one that
+# opens the helpers under GPL to a program (include/linux/license.h).
+_LICENSE = b"Dual MIT/GPL"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -110,7 +113,7 @@ def map_update_batch(fd: int, keys: bytes, values: bytes, count: int) -> None:
 def prog_load(instructions: bytes, name: bytes) -> int:
     """A raw tracepoint program's descriptor.  The verifier's refusal is an OSError."""
     code = ctypes.create_string_buffer(instructions, len(instructions))
-    license_ = ctypes.create_string_buffer(b"GPL")
+    license_ = ctypes.create_string_buffer(_LICENSE)
     return _bpf(
         _PROG_LOAD,
         struct.pack(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pcache import __version__
+from pcache.reference.__main__ import FILES
 from tests.conftest import CHECKOUT, SUDO, Run, open_directory
 
 
@@ -77,6 +78,16 @@ def test_the_analysis_of_events_is_compiled(prefix: Path, launcher: str) -> None
     assert done.stdout.startswith(f"{prefix}/lib/pcache/pcache/observe/tree.cpython-")
 
 
+def test_man_page_and_completions_are_installed(launcher: str, prefix: Path) -> None:
+    files = {str(path.relative_to(prefix / "share")) for path in prefix.glob("share/*/*/*")}
+    assert files == set(FILES)
+    done = subprocess.run(
+        ["man", "--manpath", prefix / "share/man", "--where", "pcache"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == f"{prefix}/share/man/man1/pcache.1\n"
+
+
 def test_nothing_missing_means_nothing_done(launcher: str, prefix: Path) -> None:
     before = os.stat(launcher).st_ino
     assert tool("install", prefix, "run") == ""
@@ -92,7 +103,8 @@ def test_lost_launcher_comes_back(launcher: str, prefix: Path) -> None:
 def test_uninstall_leaves_nothing(launcher: str, prefix: Path) -> None:
     printed = tool("uninstall", prefix)
     assert f"removed {launcher}" in printed
-    assert list((prefix / "bin").iterdir()) == list((prefix / "lib").iterdir()) == []
+    assert [path for path in prefix.rglob("*") if not path.is_dir()] == []
+    assert list((prefix / "lib").iterdir()) == []
     tool("uninstall", prefix)
 
 
@@ -100,9 +112,13 @@ def test_uninstall_spares_what_is_not_ours(prefix: Path) -> None:
     (prefix / "bin").mkdir()
     (prefix / "bin/pcache").write_text("#!/bin/sh\n")
     (prefix / "lib/pcache").mkdir(parents=True)
+    page = prefix / "share/man/man1/pcache.1"
+    page.parent.mkdir(parents=True)
+    page.write_text(".TH OTHER 1\n")
     tool("uninstall", prefix)
     assert (prefix / "bin/pcache").exists()
     assert (prefix / "lib/pcache").exists()
+    assert page.exists()
 
 
 def test_unknown_part_is_refused(prefix: Path) -> None:

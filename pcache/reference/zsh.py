@@ -1,0 +1,84 @@
+"""Completion for zsh."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pcache.reference.helptext import Option, Verb
+from pcache.reference.helptext import verbs as all_verbs
+
+_FRAME = """\
+#compdef pcache
+# Made by pcache.reference of the texts of --help.
+
+local curcontext=$curcontext state line
+local -A opt_args
+local -a verbs
+verbs=(
+@VERBS@
+    'help:explain a verb'
+)
+
+_arguments -C \\
+    '(- *)'{-h,--help}'[list the verbs]' \\
+    '(- *)'{-V,--version}'[print the version]' \\
+    '1:verb:->verb' \\
+    '*::argument:->argument' && return 0
+
+case $state in
+verb) _describe verb verbs ;;
+argument)
+    curcontext=${curcontext%:*}-$line[1]:
+    case $line[1] in
+@CASES@
+    help) _describe verb verbs ;;
+    esac
+    ;;
+esac
+"""
+
+
+def script() -> str:
+    """A function to be loaded from a directory of $fpath, where its name is _pcache."""
+    verbs = all_verbs()
+    names = "\n".join(f"    {_quoted(f'{verb.name}:{verb.summary}')}" for verb in verbs)
+    cases = "\n".join(line for verb in verbs for line in _case(verb))
+    return _FRAME.replace("@VERBS@", names).replace("@CASES@", cases)
+
+
+def _case(verb: Verb) -> Iterator[str]:
+    specs = [_spec(option) for option in verb.options]
+    if verb.runs_command:
+        specs += ["'(-)1:command:_command_names -e'", "'*::arguments:_normal'"]
+    elif verb.words:
+        specs.append(_quoted(f"1:what:({' '.join(verb.words)})"))
+    yield f"    {verb.name})"
+    yield "        _arguments -S \\"
+    yield " \\\n".join(f"            {spec}" for spec in specs)
+    yield "        ;;"
+
+
+def _spec(option: Option) -> str:
+    """One option as _arguments wants it: '(-q --quiet)'{-q,--quiet}'[no summary]'."""
+    excluded = "- *" if "--help" in option.names else " ".join(option.names)
+    # A long option takes its value after = or as the next word, a short one directly or as that.
+    names = [
+        name + (("=" if name.startswith("--") else "+") if option.argument else "")
+        for name in option.names
+    ]
+    spelled = f"{{{','.join(names)}}}" if len(names) > 1 else names[0]
+    summary = option.summary.replace("[", r"\[").replace("]", r"\]")
+    value = f":{option.argument}:{_action(option)}" if option.argument else ""
+    return f"'({excluded})'{spelled}{_quoted(f'[{summary}]{value}')}"
+
+
+def _action(option: Option) -> str:
+    if option.argument == "FILE":
+        return "_files"
+    if option.argument == "LIST":
+        return f"_values -s , feature {' '.join(option.choices)}"
+    return f"({' '.join(option.choices)})" if option.choices else ""
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
