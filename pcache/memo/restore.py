@@ -181,8 +181,8 @@ class Plan:
         data = blobs.small(digest)
         if data is not None:
             self._data = data
-        elif self._afford(blobs.object_size(digest)):
-            self._data = blobs.read_object(digest)
+        elif self._afford(blobs.objects.size(digest)):
+            self._data = blobs.objects.read(digest)
         else:
             self._data_later = True
 
@@ -197,7 +197,7 @@ class Plan:
         self._place(output.path)
         blobs = self._store.blobs
         data = blobs.small(output.content)
-        size = blobs.object_size(output.content) if data is None else len(data)
+        size = blobs.objects.size(output.content) if data is None else len(data)
         if self._afford(size + _PER_FILE):
             self._stage(output, data)
         else:
@@ -233,7 +233,7 @@ class Plan:
                 if there is None or not self._is_still(output, there):
                     self._stage(output, data)
             if self._data_later:
-                self._data = self._store.blobs.read_object(self.outcome.data)
+                self._data = self._store.blobs.objects.read(self.outcome.data)
             self._go_on()
         except BaseException:
             self.abandon()
@@ -256,7 +256,7 @@ class Plan:
         staged = self._staging.new(self._place(output.path))
         self._staged[output.path] = staged
         if data is None:
-            size = self._store.blobs.copy_object(output.content, staged.fd, self._go_on)
+            size = self._store.blobs.objects.copy_to(output.content, staged.fd, self._go_on)
         else:
             write_all(staged.fd, data)
             size = len(data)

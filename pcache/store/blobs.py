@@ -19,12 +19,10 @@ from xxhash import xxh3_128_digest
 from pcache.errors import DamagedBlob, Malformed, StoreError, Unavailable
 from pcache.linux.files import make_private_directory, reflink, write_all
 from pcache.store.lease import Lease
-from pcache.store.objects import COMPRESSED, Object, hand_over, pieces
+from pcache.store.objects import Object, Objects, hand_over, pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from pcache.counters import Counters
     from pcache.model import Digest
     from pcache.store.database import Database
@@ -48,7 +46,9 @@ class Blobs:
     ) -> None:
         """`compress`: whether contents that are put may be compressed."""
         self._compress = compress
-        self._objects = directory + b"/objects"
+        self.objects = Objects(directory + b"/objects", counters)
+        """Contents that are files; reading them needs no database, and any thread may."""
+        self._directory = directory
         self._temporary = directory + b"/tmp"
         self._database = database
         self._counters = counters
@@ -111,41 +111,29 @@ class Blobs:
 
     def has(self, digest: Digest) -> bool:
         """Whether a content is there (not whether it is undamaged)."""
-        return self._row(digest) is not None or self._is_there(digest)
+        return self._row(digest) is not None or self.objects.has(digest)
 
     def get_bytes(self, digest: Digest) -> bytes:
         """The content.  Raises DamagedBlob if it is missing or not what its name promises."""
         data = self.small(digest)
-        return self.read_object(digest) if data is None else data
+        return self.objects.read(digest) if data is None else data
 
     def small(self, digest: Digest) -> bytes | None:
         """A content that is a row; None for one that is an object.  Raises DamagedBlob."""
         data = self._row(digest)
         if data is not None and xxh3_128_digest(data) != digest:
-            raise self._damaged(digest)
+            raise self.objects.damaged(digest)
         return data
-
-    def object_size(self, digest: Digest) -> int:
-        """Bytes of a content that is an object.  Raises DamagedBlob."""
-        with self._open_object(digest) as content:
-            return content.size
-
-    def read_object(self, digest: Digest) -> bytes:
-        """`get_bytes` of an object, without the database: any thread may call it."""
-        parts: list[bytes] = []
-        with self._open_object(digest) as content:
-            self._copy(content, digest, lambda piece: parts.append(bytes(piece)))
-        return b"".join(parts)
 
     def open(self, digest: Digest) -> int:
         """A descriptor to read the verified content from.  Raises DamagedBlob."""
         data = self.small(digest)
         if data is None:
-            with self._open_object(digest) as content:
+            with self.objects.open(digest) as content:
                 if content.is_plain:
-                    self._copy(content, digest, None)
+                    self.objects.copy(content, digest, None)
                     return fcntl.fcntl(content.fd, fcntl.F_DUPFD_CLOEXEC, 3)
-            data = self.read_object(digest)
+            data = self.objects.read(digest)
         fd = os.memfd_create("pcache-blob", os.MFD_CLOEXEC)
         try:
             write_all(fd, data)
@@ -163,40 +151,17 @@ class Blobs:
         """
         data = self.small(digest)
         if data is None:
-            return self.copy_object(digest, target)
+            return self.objects.copy_to(digest, target)
         write_all(target, data)
         return len(data)
-
-    def copy_object(
-        self, digest: Digest, target: int, check: Callable[[], None] | None = None
-    ) -> int:
-        """`copy_to` of an object, without the database: any thread may call it.
-
-        `check` is called for each piece that is copied, and may raise to end it.
-        """
-
-        def write(piece: bytes | memoryview) -> None:
-            if check is not None:
-                check()
-            write_all(target, piece)
-
-        with self._open_object(digest) as content:
-            shared = content.is_plain and reflink(content.fd, target)
-            return self._copy(content, digest, None if shared else write)
 
     def verify(self, digest: Digest) -> int:
         """Reads a content, and gives its size.  Raises DamagedBlob."""
         data = self.small(digest)
         if data is not None:
             return len(data)
-        with self._open_object(digest) as content:
-            return self._copy(content, digest, None)
-
-    def paths(self, digest: Digest) -> tuple[bytes, bytes]:
-        """Where a content may be as a file: the plain form and the compressed one."""
-        name = digest.hex().encode()
-        path = b"%b/%b/%b" % (self._objects, name[:2], name[2:])
-        return path, path + COMPRESSED
+        with self.objects.open(digest) as content:
+            return self.objects.copy(content, digest, None)
 
     def compact(self, digest: Digest) -> bool:
         """Compresses a content that is stored plainly if that pays; whether it did.
@@ -205,7 +170,7 @@ class Blobs:
         """
         from pcache.store.compression import compress, pays, promises
 
-        plain, path = self.paths(digest)
+        plain, path = self.objects.paths(digest)
         try:
             with Object(plain) as content, _Temporary(self._next_temporary()) as temporary:
                 # Where blocks can be shared, the plain form may cost nothing, now or when restored.
@@ -224,23 +189,10 @@ class Blobs:
             return False
         return True
 
-    def objects(self) -> Iterator[tuple[Digest, int]]:
-        """Digest of each content that is a file, and the size of that file in bytes.  One that is
-        there in both forms comes twice."""
-        for directory in os.listdir(self._objects):
-            with os.scandir(self._objects + b"/" + directory) as entries:
-                for entry in entries:
-                    try:
-                        name = entry.name.removesuffix(COMPRESSED)
-                        digest = bytes.fromhex(os.fsdecode(directory + name))
-                        yield digest, entry.stat().st_size
-                    except (FileNotFoundError, ValueError):
-                        continue  # taken away meanwhile, or none of ours
-
     def _hold(self) -> Lease:
         if self._lease is None:
             try:
-                self._lease = Lease(os.path.dirname(self._objects))
+                self._lease = Lease(self._directory)
             except OSError as error:
                 raise _cannot_write(error) from error
         return self._lease
@@ -290,7 +242,7 @@ class Blobs:
                 # It shrank.
                 return self.put_bytes(os.pread(temporary.fd, SMALL, 0))
             if not self._keep(digest):
-                self._publish(temporary, self.paths(digest)[0], size)
+                self._publish(temporary, self.objects.paths(digest)[0], size)
         return digest
 
     def _keep(self, digest: Digest) -> bool:
@@ -301,23 +253,20 @@ class Blobs:
             self._put_row(digest, data)
             return True
         try:
-            with self._open_object(digest) as content:
+            with self.objects.open(digest) as content:
                 content.verify(digest)
                 return content.refresh()
         except (OSError, DamagedBlob, Malformed, Unavailable):
             return False
 
-    def _is_there(self, digest: Digest) -> bool:
-        return any(map(os.path.exists, self.paths(digest)))
-
     def _put_object(self, digest: Digest, data: bytes | memoryview) -> None:
         """Writes a new content, or one in place of a damaged one: that is plain, as the plain form
         is the one that counts."""
-        plain, path = self.paths(digest)
+        plain, path = self.objects.paths(digest)
         try:
             with _Temporary(self._next_temporary()) as temporary:
                 size = 0
-                if self._compress and len(data) <= _AT_ONCE and not self._is_there(digest):
+                if self._compress and len(data) <= _AT_ONCE and not self.objects.has(digest):
                     size = _write_compressed(data, temporary)
                 if not size:
                     os.ftruncate(temporary.fd, 0)
@@ -351,42 +300,6 @@ class Blobs:
         row = self._database.row("SELECT data FROM blobs WHERE digest = ?", (digest,))
         return None if row is None else row[0]
 
-    def _open_object(self, digest: Digest) -> Object:
-        plain, path = self.paths(digest)
-        try:
-            try:
-                return Object(plain)
-            except FileNotFoundError:
-                return Object(path)
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
-                raise
-            raise _missing(digest, error) from error
-        except Malformed as error:
-            raise self._damaged(digest) from error
-
-    def _copy(
-        self,
-        content: Object,
-        digest: Digest,
-        write: Callable[[bytes | memoryview], None] | None,
-    ) -> int:
-        """`Object.copy`, raising DamagedBlob."""
-        try:
-            return content.copy(digest, write)
-        except Malformed as error:
-            raise self._damaged(digest) from error
-        except Unavailable as error:
-            text = f"a stored content cannot be decompressed ({digest.hex()}: {error})"
-            raise DamagedBlob(text, _REMEDY) from error
-
-    def _damaged(self, digest: Digest) -> DamagedBlob:
-        self._counters.inc("blobs damaged")
-        return DamagedBlob(f"a stored content is damaged ({digest.hex()})", _REMEDY)
-
-
-_REMEDY = "recording the command again replaces it"
-
 
 class _Temporary:
     """A new private file that is removed unless it was renamed."""
@@ -412,11 +325,6 @@ class _Temporary:
         os.close(self.fd)
         if self._path:
             os.unlink(self._path)
-
-
-def _missing(digest: Digest, error: OSError) -> DamagedBlob:
-    text = f"a stored content is missing ({digest.hex()}: {error.strerror})"
-    return DamagedBlob(text, _REMEDY)
 
 
 def _cannot_write(error: OSError) -> StoreError:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _ERRORS = (DatabaseError, UnicodeDecodeError)
 """UnicodeDecodeError: SQLite has put the name of something damaged into its message."""
 
+SCHEMA = 2
+"""PRAGMA user_version of an index: raise it with every change of its tables or of what their rows
+mean."""
+
 BUSY_S = 10.0
 """How long to wait for another process's transaction, in seconds."""
 

@@ -111,7 +111,7 @@ class Collector:
             # Before anything is read: what a session that has ended by then put is referred to.
             lease = oldest_lease_ns(self._store.directory)
             fresh = (began if lease is None else min(began, lease)) - _SLACK_NS
-            for digest, size in self._store.blobs.objects():
+            for digest, size in self._store.blobs.objects.all():
                 self._files[digest] = self._files.get(digest, 0) + _occupied(size)
             records = self._read()
             unused = self._unused(fresh)
@@ -257,7 +257,7 @@ class Collector:
                     self._report.blobs += gone is not None
 
     def _old_files(self, digest: Digest, before: int) -> list[bytes]:
-        return [path for path in self._store.blobs.paths(digest) if _is_old(path, before)]
+        return [path for path in self._store.blobs.objects.paths(digest) if _is_old(path, before)]
 
     def _put_times(self) -> dict[Digest, int]:
         rows = self._database.rows("SELECT digest, put FROM blobs")
@@ -301,7 +301,7 @@ class Collector:
             if database.number("PRAGMA freelist_count") == free:
                 break  # an index made before it could shrink
         database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
-        occupied = sum(_occupied(size) for _, size in self._store.blobs.objects())
+        occupied = sum(_occupied(size) for _, size in self._store.blobs.objects.all())
         self._report.size_after = occupied + index_size(self._store)
         totals = Totals(self._store.directory)
         self._store.add_totals()

@@ -10,24 +10,18 @@ from __future__ import annotations
 import os
 import time
 
-from pcache.codec import DamagedRow, pack
+from pcache.codec import DamagedRow
 from pcache.counters import Counters
-from pcache.errors import DamagedBlob, StoreError
+from pcache.errors import StoreError
 from pcache.linux.files import make_private_directory
 from pcache.model import Call, Fact, PathSet, Uncacheable
 from pcache.settings.rules import DEFAULT
 from pcache.store.blobs import Blobs
-from pcache.store.database import DamagedIndex, Database
-from pcache.store.difference import difference
+from pcache.store.database import SCHEMA, Database
 from pcache.store.digests import DigestCache
-from pcache.store.fingerprint import decode_keys, encoded_path_set, environment, strong_fingerprint
-from pcache.store.locks import Lock
+from pcache.store.fingerprint import decode_keys, strong_fingerprint
 from pcache.store.records import (
     call_environment,
-    pack_call,
-    pack_keys,
-    pack_outcome,
-    pack_values,
     unpack_call,
     unpack_keys,
     unpack_outcome,
@@ -42,48 +36,15 @@ if TYPE_CHECKING:
 
     from pcache.model import Digest, Key, Outcome, Record
     from pcache.settings.rules import Policy
-
-SCHEMA = 2
-"""PRAGMA user_version: raise it with every change of the tables or of what rows mean."""
-
-STORED, KNOWN, NONDETERMINISTIC = "stored", "known", "nondeterministic"
-"""What `Store.add` answers."""
+    from pcache.store.record_writer import RecordWriter
 
 _BEYOND = b"\xff" * 17
 """After the beginning of a weak fingerprint: more than any goes on with."""
 
 _FEW = 8
-_ENVIRONMENTS_LIMIT = 64
 _PATH_SETS_LIMIT = 64
 _TOUCH_NS = 3600 * 10**9
 """Uses are noted to the hour, so that a replay that hits has nothing to write."""
-
-_TABLES = """
-CREATE TABLE calls (
-    weak BLOB PRIMARY KEY, call BLOB NOT NULL, seen INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE path_sets (
-    digest BLOB PRIMARY KEY, keys BLOB NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE lookups (
-    weak BLOB NOT NULL, path_set BLOB NOT NULL, latest BLOB NOT NULL, used INTEGER NOT NULL,
-    PRIMARY KEY (weak, path_set)
-) WITHOUT ROWID;
-CREATE TABLE outcomes (
-    strong BLOB PRIMARY KEY, weak BLOB NOT NULL, path_set BLOB NOT NULL, facts BLOB NOT NULL,
-    outcome BLOB NOT NULL, used INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE withdrawn (
-    strong BLOB PRIMARY KEY, weak BLOB NOT NULL, what TEXT NOT NULL, seen INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE uncacheable (
-    weak BLOB NOT NULL, reason TEXT NOT NULL, evidence TEXT NOT NULL, seen INTEGER NOT NULL,
-    PRIMARY KEY (weak, reason, evidence)
-) WITHOUT ROWID;
-CREATE TABLE blobs (
-    digest BLOB PRIMARY KEY, data BLOB NOT NULL, put INTEGER NOT NULL
-) WITHOUT ROWID;
-"""
 
 
 class Store:
@@ -107,9 +68,7 @@ class Store:
         self.blobs = Blobs(directory, database, counters, policy.compress)
         self._database = database
         self._digests: DigestCache | None = None
-        self._environments: dict[tuple[int, tuple[bytes, ...], bytes, tuple[bytes, ...]], Digest]
-        self._environments = {}
-        """Rollbacks so far, environment, directory, names ignored -> digest of what was put."""
+        self._writer: RecordWriter | None = None
         self._path_sets: dict[Digest, PathSet] = {}
         """Those read last: many calls of one program have the same."""
         self._ahead: tuple[bytes, list[tuple[bytes, ...]]] | None = None
@@ -141,7 +100,9 @@ class Store:
         try:
             _prepare_directory(path, create)
             if mend:
-                _mend(path)
+                from pcache.store.setup import mend as set_aside
+
+                set_aside(path)
             database = _open_database(path)
         except OSError as error:
             raise StoreError(
@@ -314,88 +275,30 @@ class Store:
         ]
 
     def add(self, record: Record) -> str:
-        """Stores a record whose blobs are stored already.
-
-        "stored": it is new (or replaces a damaged one); "known": it was there; "nondeterministic":
-        one with the same inputs and another effect was there, or had been: neither is kept, and
-        what differed is.
-        """
-        values: dict[tuple[bytes, bytes], bytes] = {}
-        for fact in record.facts:
-            if values.setdefault((fact.kind, fact.path), fact.value) != fact.value:
-                raise StoreError(f"contradictory facts about {os.fsdecode(fact.path)}")
-        outcome, base = record.outcome, self.policy.base
-        if base is not None:
-            values = {
-                base.hide_key(key): base.hide_value(key[0], value) for key, value in values.items()
-            }
-            outcome = base.hide_outcome(outcome)
-        paths, encoded = encoded_path_set(values)
-        ordered = [values[key] for key in paths.keys]
-        strong = strong_fingerprint(record.weak, paths.digest, ordered)
-        now = time.time_ns()
-        if not self._database.in_transaction:
-            self.blobs.flush()
-        with self._database:
-            self._add_call(record.call, record.weak, now)
-            self._database.change("DELETE FROM uncacheable WHERE weak = ?", (record.weak,))
-            answer = self._compare(strong, outcome)
-            if isinstance(answer, str):
-                self._withdraw(strong, record.weak, answer, now)
-                self.counters.inc("records non-deterministic")
-                return NONDETERMINISTIC
-            self._add_path_set(paths.digest, encoded)
-            if answer is None:
-                self._database.change(
-                    "INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?)",
-                    (
-                        strong,
-                        record.weak,
-                        paths.digest,
-                        pack_values(strong, ordered),
-                        pack_outcome(strong, outcome),
-                        now,
-                    ),
-                )
-            else:
-                # Told apart from a record that nobody uses, so that the collector spares it.
-                self._database.change(
-                    "UPDATE outcomes SET used = ? WHERE strong = ?", (now, strong)
-                )
-            self._database.change(
-                "INSERT OR REPLACE INTO lookups VALUES (?, ?, ?, ?)",
-                (record.weak, paths.digest, strong, now),
-            )
-        self.counters.inc("records known" if answer else "records stored")
-        return KNOWN if answer else STORED
+        """Stores a record whose blobs are stored already: `RecordWriter.add`."""
+        return self._record_writer().add(record)
 
     def add_uncacheable(self, call: Call, weak: Digest, reasons: Iterable[Uncacheable]) -> None:
         """Notes why an execution may not be stored, in place of what was noted before."""
-        now = time.time_ns()
-        with self._database:
-            self._add_call(call, weak, now)
-            self._database.change("DELETE FROM uncacheable WHERE weak = ?", (weak,))
-            for reason in reasons:
-                self._database.change(
-                    "INSERT OR REPLACE INTO uncacheable VALUES (?, ?, ?, ?)",
-                    (weak, reason.reason, reason.evidence, now),
-                )
+        self._record_writer().add_uncacheable(call, weak, reasons)
+
+    def quarantine(self, weak: Digest, what: str) -> None:
+        """Withdraws all outcomes of a call: one was seen to differ (`what`) from what a run over
+        the same inputs does."""
+        self._record_writer().quarantine(weak, what)
+
+    def _record_writer(self) -> RecordWriter:
+        if self._writer is None:
+            from pcache.store.record_writer import RecordWriter
+
+            self._writer = RecordWriter(self.blobs, self._database, self.counters, self.policy)
+        return self._writer
 
     def touch(self, strong: Digest) -> None:
         """Notes that an outcome was used; written when the store is closed."""
         now = time.time_ns()
         if now - self._used.get(strong, 0) > _TOUCH_NS:
             self._touched[strong] = now
-
-    def quarantine(self, weak: Digest, what: str) -> None:
-        """Withdraws all outcomes of a call: one was seen to differ (`what`) from what a run over
-        the same inputs does."""
-        now = time.time_ns()
-        with self._database:
-            for (strong,) in self._database.rows(
-                "SELECT strong FROM outcomes WHERE weak = ?", (weak,)
-            ):
-                self._withdraw(strong, weak, what, now)
 
     def _note_touched(self) -> None:
         if not self._touched:
@@ -411,59 +314,6 @@ class Store:
                     (now, strong),
                 )
         self._touched.clear()
-
-    def _compare(self, strong: Digest, outcome: Outcome) -> bool | str | None:
-        """How a new outcome relates to what is stored under its fingerprint: None if nothing
-        (undamaged) is, True if the same, a text with what differs if it contradicts it."""
-        what = self.withdrawn(strong)
-        if what is not None:
-            return what
-        row = self._database.row("SELECT outcome, facts FROM outcomes WHERE strong = ?", (strong,))
-        if row is None:
-            return None
-        try:
-            unpack_values(strong, row[1])
-            return difference(unpack_outcome(strong, row[0]), outcome, self.blobs) or True
-        except (DamagedRow, DamagedBlob):
-            return None
-
-    def _withdraw(self, strong: Digest, weak: Digest, what: str, now: int) -> None:
-        self._database.change("DELETE FROM outcomes WHERE strong = ?", (strong,))
-        self._database.change(
-            "INSERT OR REPLACE INTO withdrawn VALUES (?, ?, ?, ?)", (strong, weak, what, now)
-        )
-
-    def _add_call(self, call: Call, weak: Digest, now: int) -> None:
-        packed = pack_call(call, self._put_environment(call))
-        row = self._database.row("SELECT call, seen FROM calls WHERE weak = ?", (weak,))
-        if row is None or row[0] != packed or now - int(row[1]) > _TOUCH_NS:
-            self._database.change(
-                "INSERT OR REPLACE INTO calls VALUES (?, ?, ?)", (weak, packed, now)
-            )
-
-    def _put_environment(self, call: Call) -> Digest:
-        """Stores the environment of a call; the same one only once, as nothing that was put goes
-        before the store is closed."""
-        ignored = self.policy.settings(call.executable).ignore_env
-        key = (self._database.rollbacks, call.env, call.cwd, ignored)
-        digest = self._environments.get(key)
-        if digest is None:
-            if len(self._environments) >= _ENVIRONMENTS_LIMIT:
-                self._environments.clear()
-            digest = self.blobs.put_bytes(pack(environment(call.env, call.cwd, ignored)))
-            self._environments[key] = digest
-        return digest
-
-    def _add_path_set(self, digest: Digest, encoded: bytes) -> None:
-        row = self._database.row("SELECT keys FROM path_sets WHERE digest = ?", (digest,))
-        try:
-            if row is not None:
-                unpack_keys(digest, row[0])
-                return
-        except DamagedRow:
-            pass
-        keys = pack_keys(encoded, self.policy.compress)
-        self._database.change("INSERT OR REPLACE INTO path_sets VALUES (?, ?)", (digest, keys))
 
 
 def _prepare_directory(path: bytes, create: bool) -> None:
@@ -493,8 +343,9 @@ def _open_database(path: bytes) -> Database:
     try:
         version = database.number("PRAGMA user_version")
         if version == 0:
-            with Lock(path):
-                version = database.number("PRAGMA user_version") or _make_tables(database)
+            from pcache.store.setup import make_index
+
+            version = make_index(path, database)
         if version != SCHEMA:
             raise StoreError(
                 f"the store {os.fsdecode(path)} was written by another version of pcache"
@@ -507,50 +358,3 @@ def _open_database(path: bytes) -> Database:
         database.close()
         raise
     return database
-
-
-def _make_tables(database: Database) -> int:
-    # Only an empty database takes this; it lets the file shrink when records are removed.
-    database.change("PRAGMA auto_vacuum = INCREMENTAL")
-    database.change("PRAGMA journal_mode = WAL")
-    with database:
-        for statement in _TABLES.split(";")[:-1]:
-            database.change(statement)
-        database.change(f"PRAGMA user_version = {SCHEMA}")
-    return SCHEMA
-
-
-def _mend(path: bytes) -> None:
-    """Sets a damaged index aside.  One process at a time; a second finds the new, sound one."""
-    index = path + b"/index.db"
-    with Lock(path):
-        if _is_sound(index):
-            return
-        number = 1
-        while os.path.lexists(b"%b.damaged-%d" % (index, number)):
-            number += 1
-        for suffix in (b"-wal", b"-shm", b""):
-            try:
-                os.rename(index + suffix, b"%b.damaged-%d%b" % (index, number, suffix))
-            except FileNotFoundError:
-                continue
-
-
-def _is_sound(index: bytes) -> bool:
-    try:
-        database = Database(index)
-    except DamagedIndex:
-        return False
-    try:
-        if database.number("PRAGMA user_version") == 0:
-            return True
-        tables = database.number(
-            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-        )
-        return tables == _TABLES.count("CREATE TABLE") and not database.number(
-            "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"
-        )
-    except DamagedIndex:
-        return False
-    finally:
-        database.close()

@@ -68,12 +68,12 @@ def statistics(store: Store) -> dict[str, int]:
     used = Totals(store.directory).total() or {}
     rows = count("SELECT coalesce(sum(length(data)), 0) FROM blobs")
     files: dict[Digest, int] = {}
-    for digest, size in store.blobs.objects():
+    for digest, size in store.blobs.objects.all():
         files[digest] = files.get(digest, 0) + size
     original = 0
     for digest in files:
         try:
-            original += store.blobs.object_size(digest)
+            original += store.blobs.objects.size(digest)
         except DamagedBlob:
             continue  # or collected meanwhile
     return {

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from xxhash import xxh3_128
 
-from pcache.errors import Malformed
+from pcache.errors import DamagedBlob, Malformed, Unavailable
+from pcache.linux.files import reflink, write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from pcache.counters import Counters
     from pcache.model import Digest
     from pcache.store.compression import Compressed
 
@@ -74,6 +77,107 @@ class Object:
 
     def __exit__(self, *_: object) -> None:
         os.close(self.fd)
+
+
+class Objects:
+    """The contents of one store that are files.  Any thread may read them."""
+
+    def __init__(self, directory: bytes, counters: Counters) -> None:
+        self.directory = directory
+        self._counters = counters
+
+    def paths(self, digest: Digest) -> tuple[bytes, bytes]:
+        """Where a content may be as a file: the plain form and the compressed one."""
+        name = digest.hex().encode()
+        path = b"%b/%b/%b" % (self.directory, name[:2], name[2:])
+        return path, path + COMPRESSED
+
+    def has(self, digest: Digest) -> bool:
+        """Whether there is a file for a content."""
+        return any(map(os.path.exists, self.paths(digest)))
+
+    def size(self, digest: Digest) -> int:
+        """Bytes of a content.  Raises DamagedBlob."""
+        with self.open(digest) as content:
+            return content.size
+
+    def read(self, digest: Digest) -> bytes:
+        """The content, verified.  Raises DamagedBlob."""
+        parts: list[bytes] = []
+        with self.open(digest) as content:
+            self.copy(content, digest, lambda piece: parts.append(bytes(piece)))
+        return b"".join(parts)
+
+    def copy_to(self, digest: Digest, target: int, check: Callable[[], None] | None = None) -> int:
+        """Writes the verified content to an empty file, as `Blobs.copy_to` does.
+
+        `check` is called for each piece that is copied, and may raise to end it.
+        """
+
+        def write(piece: bytes | memoryview) -> None:
+            if check is not None:
+                check()
+            write_all(target, piece)
+
+        with self.open(digest) as content:
+            shared = content.is_plain and reflink(content.fd, target)
+            return self.copy(content, digest, None if shared else write)
+
+    def all(self) -> Iterator[tuple[Digest, int]]:
+        """Digest of each content that is a file, and the size of that file in bytes.  One that is
+        there in both forms comes twice."""
+        for directory in os.listdir(self.directory):
+            with os.scandir(self.directory + b"/" + directory) as entries:
+                for entry in entries:
+                    try:
+                        name = entry.name.removesuffix(COMPRESSED)
+                        digest = bytes.fromhex(os.fsdecode(directory + name))
+                        yield digest, entry.stat().st_size
+                    except (FileNotFoundError, ValueError):
+                        continue  # taken away meanwhile, or none of ours
+
+    def open(self, digest: Digest) -> Object:
+        """A content, open for reading.  Raises DamagedBlob; OSError for want of descriptors."""
+        plain, path = self.paths(digest)
+        try:
+            try:
+                return Object(plain)
+            except FileNotFoundError:
+                return Object(path)
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise
+            raise _missing(digest, error) from error
+        except Malformed as error:
+            raise self.damaged(digest) from error
+
+    def copy(
+        self,
+        content: Object,
+        digest: Digest,
+        write: Callable[[bytes | memoryview], None] | None,
+    ) -> int:
+        """`Object.copy`, raising DamagedBlob."""
+        try:
+            return content.copy(digest, write)
+        except Malformed as error:
+            raise self.damaged(digest) from error
+        except Unavailable as error:
+            text = f"a stored content cannot be decompressed ({digest.hex()}: {error})"
+            raise DamagedBlob(text, _REMEDY) from error
+
+    def damaged(self, digest: Digest) -> DamagedBlob:
+        """The error to raise, counted."""
+        self._counters.inc("blobs damaged")
+        return DamagedBlob(f"a stored content is damaged ({digest.hex()})", _REMEDY)
+
+
+_REMEDY = "recording the command again replaces it"
+
+
+def _missing(digest: Digest, error: OSError) -> DamagedBlob:
+    text = f"a stored content is missing ({digest.hex()}: {error.strerror})"
+    return DamagedBlob(text, _REMEDY)
 
 
 def pieces(fd: int) -> Iterator[memoryview]:

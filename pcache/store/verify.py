@@ -55,7 +55,7 @@ class Verifier:
 
     def _check_contents(self) -> None:
         rows = self._store.database.rows("SELECT digest FROM blobs")
-        objects = [digest for digest, _ in self._store.blobs.objects()]
+        objects = [digest for digest, _ in self._store.blobs.objects.all()]
         for digest in (*[digest for (digest,) in rows], *objects):
             try:
                 size = self._store.blobs.verify(digest)

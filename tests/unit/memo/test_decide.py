@@ -17,7 +17,8 @@ from pcache.memo.decide import Decider
 from pcache.memo.facts import Facts
 from pcache.model import Call, Fact, Kind, Outcome, Output, Record
 from pcache.store.fingerprint import weak_fingerprint
-from pcache.store.index import NONDETERMINISTIC, STORED, Store
+from pcache.store.index import Store
+from pcache.store.record_writer import NONDETERMINISTIC, STORED
 from pcache.values import replaceable_path
 from tests.lib.stores import make_call
 

@@ -93,7 +93,7 @@ def test_what_pays_is_compressed_and_comes_back(
     assert digest == xxhash.xxh3_128_digest(TEXT)
     assert blobs.has(digest)
     assert blobs.get_bytes(digest) == TEXT
-    assert blobs.object_size(digest) == blobs.verify(digest) == len(TEXT)
+    assert blobs.objects.size(digest) == blobs.verify(digest) == len(TEXT)
     assert blobs.copy_to(digest, target) == len(TEXT)
     assert os.pread(target, len(TEXT) + 1, 0) == TEXT
     with open(blobs.open(digest), "rb") as file:

@@ -21,7 +21,8 @@ from pcache.settings.rules import Policy
 from pcache.store import records
 from pcache.store.database import DamagedIndex
 from pcache.store.fingerprint import path_set, strong_fingerprint
-from pcache.store.index import KNOWN, NONDETERMINISTIC, STORED, Store
+from pcache.store.index import Store
+from pcache.store.record_writer import KNOWN, NONDETERMINISTIC, STORED
 from pcache.store.verify import Verifier
 from tests.lib.stores import make_call, make_record
 
