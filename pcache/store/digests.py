@@ -4,10 +4,12 @@ A file whose (device, inode, size, mtime, ctime) are as before has the content i
 exception: a change within the clock's grain of the last one leaves the times as they were.  So a
 digest is only remembered when the last change was well before the file was read (git calls younger
 entries "racily clean"), or where every change after a look at the times shows in them; and only
-when nobody had the file open for writing, as far as that can be known.
+when nobody had the file open for writing, as far as that can be known: on overlays it cannot.
 
-Losing the cache costs time and nothing else, therefore no failure of its database is ever reported:
-it is set up afresh, or done without.
+Times without fractions of a second are those of the image that a file system was made from, or of
+one that keeps no others.  Two images made alike (mke2fs -d, mksquashfs, an ISO 9660 made anew) have
+the same inodes, sizes and times on the same device, one after the other: there, what is remembered
+is remembered of one mount.
 """
 
 from __future__ import annotations
@@ -17,22 +19,27 @@ import os
 import time
 from _operator import attrgetter
 from stat import S_IFREG
-from struct import Struct
-from struct import error as struct_error
 
 from xxhash import xxh3_64_digest, xxh3_128, xxh3_128_digest
 
-from pcache.linux.files import make_private_file
-from pcache.linux.filesystems import EXACT, LAGGING, MADE_UP, ORDINARY, devices, synchronise
+from pcache.linux.filesystems import (
+    EXACT,
+    LAGGING,
+    MADE_UP,
+    ORDINARY,
+    OVERLAY,
+    devices,
+    is_on_overlay,
+    mount_number,
+    synchronise,
+)
 from pcache.linux.stamps import are_exact, is_coarse, lasts
-from pcache.store.locks import Lock
-from pcache.store.sqlite import DatabaseError, OperationalError, connect
+from pcache.store.digest_table import DigestTable, Version
 from pcache.store.writers import has_writers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from sqlite3 import Connection
 
     from pcache.counters import Counters
     from pcache.model import Digest
@@ -42,19 +49,15 @@ CHUNK = 1 << 20
 
 _SMALL = 1 << 16
 _PSEUDO_LIMIT = 16 << 20
-_PENDING_LIMIT = 4096
-_SCHEMA = 2
-_DIGEST = 16
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _EMPTY = xxh3_128_digest(b"")
-_INODE = Struct("=QQ")
-_STAMP = Struct("=Qqq")
 
 
 identity = attrgetter("st_mode", "st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
 """Of an os.stat_result: `stamp` with the type and permissions."""
 
 
-def stamp(st: os.stat_result) -> tuple[int, int, int, int, int]:
+def stamp(st: os.stat_result) -> Version:
     """What tells one state of a file from another: (dev, ino, size, mtime_ns, ctime_ns)."""
     return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns
 
@@ -99,15 +102,16 @@ class DigestCache:
     """
 
     def __init__(self, path: bytes | None, counters: Counters) -> None:
-        self._path = path
+        self._table = DigestTable(path)
         self._counters = counters
         self.values: dict[tuple[object, ...], bytes] = {}
         """What `pcache.memo.facts` found out of files and directories that are settled, by
         `identity` and what else it depends on."""
-        self._connection: Connection | None = None
-        self._memory: dict[tuple[int, int, int, int, int], Digest] = {}
-        self._pending: list[tuple[bytes, bytes, Digest]] = []
+        self._memory: dict[Version, Digest] = {}
+        """By `stamp`; of times without fractions, in the form of `_of_mount`."""
         self._devices: dict[int, int] = {}
+        self._overlays = False
+        self._boot: bytes | None = None
         self._buffer: bytearray | None = None
 
     def file_digest(self, file: bytes | int, st: os.stat_result) -> Digest:
@@ -122,21 +126,24 @@ class DigestCache:
             synchronise(file)
             if stamp(os.fstat(file) if isinstance(file, int) else os.stat(file)) != key:
                 raise OSError(errno.ESTALE, "its status had not been asked for of late")
-        digest = self._remembered(key)
+        known = self._of_mount(file, key) if is_coarse(st.st_ctime_ns) else key
+        digest = None if known is None else self._remembered(known)
         if digest is not None:
             return digest
         if isinstance(file, int):
-            return self._hash(file, st, key, None)
+            return self._hash(file, st, known, None)
         # O_NONBLOCK: by the time it is opened, a path may have become a fifo.
         fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
         try:
-            return self._hash(fd, st, key, has_writers(fd))
+            return self._hash(fd, st, known, has_writers(fd))
         finally:
             os.close(fd)
 
     def remembered(self, st: os.stat_result) -> Digest | None:
         """The same without reading the file; None if that is not known."""
-        return None if self._kind(st.st_dev) == LAGGING else self._remembered(stamp(st))
+        if self._kind(st.st_dev) == LAGGING or is_coarse(st.st_ctime_ns):
+            return None
+        return self._remembered(stamp(st))
 
     def settled(self, st: os.stat_result) -> bool:
         """Whether a file has the content it was last found to have for as long as stat(2) says the
@@ -150,19 +157,37 @@ class DigestCache:
         """The same for the entries of a directory that was read at `read_ns` (time.time_ns)."""
         return lasts(st.st_ctime_ns, read_ns) and self._kind(st.st_dev) == EXACT
 
-    def _remembered(self, key: tuple[int, int, int, int, int]) -> Digest | None:
-        digest = self.remembered_version(key)
+    def _remembered(self, key: Version) -> Digest | None:
+        digest = self._known(key)
         if digest is not None:
             self._counters.inc("digests remembered")
         return digest
 
-    def remembered_version(self, version: tuple[int, int, int, int, int]) -> Digest | None:
+    def remembered_version(self, version: Version) -> Digest | None:
         """The same for a state that may be gone by now, in the form of `stamp`."""
+        return None if is_coarse(version[4]) else self._known(version)
+
+    def _of_mount(self, file: bytes | int, version: Version) -> Version | None:
+        """A version with a number of the mount in place of its device; None if that cannot be."""
+        number = mount_number(file)
+        if number is None:
+            return None
+        if self._boot is None:
+            with open(_BOOT_ID, "rb", buffering=0) as boot:
+                self._boot = boot.readall()
+        mount = xxh3_64_digest(b"%b%d" % (self._boot, number))
+        return int.from_bytes(mount, "little"), *version[1:]
+
+    def _known(self, version: Version) -> Digest | None:
         if not version[2]:
             # Elsewhere it may be made up by a file system that is not known to.
             return _EMPTY if self._kind(version[0]) == EXACT else None
         digest = self._memory.get(version)
-        return self._stored(version) if digest is None else digest
+        if digest is None:
+            digest = self._table.find(version)
+            if digest is not None:
+                self._memory[version] = digest
+        return digest
 
     def remember(
         self, st: os.stat_result, digest: Digest, read_ns: int, writers: bool | None
@@ -173,40 +198,30 @@ class DigestCache:
         In between came, in that order, `has_writers`, the time `read_ns` (time.time_ns), and
         reading all of it.
         """
-        if self._is_sure(st, read_ns, writers) and self._kind(st.st_dev) != MADE_UP:
+        kind = self._kind(st.st_dev)
+        if is_coarse(st.st_ctime_ns) or self._overlays or kind == MADE_UP:
+            return
+        if self._is_sure(st, read_ns, writers):
             self._keep(stamp(st), digest)
 
     def flush(self) -> None:
         """Writes what was learnt.  Failing to is no error."""
-        if not self._pending:
-            return
-        pending, self._pending = self._pending, []
-        connection = self._open()
-        if connection is None:
-            return
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", pending)
-            connection.execute("COMMIT")
-        except DatabaseError as error:
-            self._fail(connection, error)
+        self._table.flush()
 
     def close(self) -> None:
         """Flushes, and closes the database."""
-        self.flush()
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
-        self._path = None
+        self._table.close()
 
     def _hash(
         self,
         fd: int,
         st: os.stat_result,
-        key: tuple[int, int, int, int, int],
+        known: Version | None,
         writers: bool | None,
     ) -> Digest:
-        """`writers`: whether anybody had it open for writing, after `st` was looked at."""
+        """`known`: what to remember it by.  `writers`: whether anybody had it open for writing,
+        after `st` was looked at."""
+        key = stamp(st)
         if st.st_mode & 0o170000 != S_IFREG:
             raise OSError(errno.EINVAL, "not a regular file")
         if self._kind(st.st_dev) == MADE_UP:
@@ -226,8 +241,9 @@ class DigestCache:
             synchronise(fd)
         if size != st.st_size or stamp(os.fstat(fd)) != key:
             raise OSError(errno.ESTALE, "changed while it was read")
-        if size and self._is_sure(st, now, writers):
-            self._keep(key, digest)
+        hidden = self._overlays and is_on_overlay(fd)
+        if known is not None and size and not hidden and self._is_sure(st, now, writers):
+            self._keep(known, digest)
         return digest
 
     def _is_sure(self, st: os.stat_result, read_ns: int, writers: bool | None) -> bool:
@@ -264,111 +280,9 @@ class DigestCache:
         """Of the files of a device; something may have been mounted since another was met."""
         if device not in self._devices:
             self._devices = {device: ORDINARY, **devices()}
+            self._overlays = OVERLAY in self._devices.values()
         return self._devices[device]
 
-    def _keep(self, key: tuple[int, int, int, int, int], digest: Digest) -> None:
+    def _keep(self, key: Version, digest: Digest) -> None:
         self._memory[key] = digest
-        if self._path is None:
-            return
-        try:
-            row = (_INODE.pack(key[0], key[1]), _STAMP.pack(*key[2:]), _sealed(key, digest))
-        except struct_error:
-            return  # Times centuries away do not fit.
-        self._pending.append(row)
-        if len(self._pending) >= _PENDING_LIMIT:
-            self.flush()
-
-    def _stored(self, key: tuple[int, int, int, int, int]) -> Digest | None:
-        connection = self._connection
-        if connection is None:
-            connection = self._open()
-            if connection is None:
-                return None
-        try:
-            row = connection.execute(
-                "SELECT digest FROM digests WHERE inode = ? AND stamp = ?",
-                (_INODE.pack(key[0], key[1]), _STAMP.pack(*key[2:])),
-            ).fetchone()
-        except struct_error:
-            return None
-        except DatabaseError as error:
-            self._fail(connection, error)
-            return None
-        if row is None:
-            return None
-        digest: Digest = row[0][:_DIGEST]
-        if row[0] != _sealed(key, digest):
-            return None
-        self._memory[key] = digest
-        return digest
-
-    def _open(self) -> Connection | None:
-        if self._connection is None and self._path is not None:
-            path = self._path
-            try:
-                self._connection = _connect(path)
-            except OperationalError:
-                self._path = None
-            except DatabaseError:
-                self._mend(path)
-            except OSError:
-                self._path = None
-        return self._connection
-
-    def _mend(self, path: bytes) -> None:
-        """Sets up an empty database in place of one that is damaged."""
-        try:
-            for suffix in (b"", b"-wal", b"-shm"):
-                try:
-                    os.unlink(path + suffix)
-                except FileNotFoundError:
-                    continue
-            self._connection = _connect(path)
-        except (DatabaseError, OSError):
-            self._path = None
-
-    def _fail(self, connection: Connection, error: DatabaseError) -> None:
-        """After an error: does without the database, or, if it is damaged, starts it afresh."""
-        connection.close()
-        self._connection = None
-        path, self._path = self._path, None
-        if path is not None and not isinstance(error, OperationalError):
-            self._path = path
-            self._mend(path)
-
-
-def _sealed(key: tuple[int, int, int, int, int], digest: Digest) -> bytes:
-    """A digest with a checksum that ties it to its key: SQLite has none of its own."""
-    return digest + xxh3_64_digest(b"%d %d %d %d %d " % key + digest)
-
-
-def _connect(path: bytes) -> Connection:
-    make_private_file(path)
-    connection = connect(path, timeout=2.0, isolation_level=None)
-    try:
-        if _version(connection) != _SCHEMA:
-            with Lock(os.path.dirname(path)):
-                if _version(connection) != _SCHEMA:
-                    _set_up(connection)
-        connection.execute("PRAGMA synchronous = OFF")
-    except (DatabaseError, OSError):
-        connection.close()
-        raise
-    return connection
-
-
-def _version(connection: Connection) -> int:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
-
-
-def _set_up(connection: Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute("DROP TABLE IF EXISTS digests")
-    connection.execute(
-        "CREATE TABLE digests (inode BLOB PRIMARY KEY, stamp BLOB NOT NULL,"
-        " digest BLOB NOT NULL) WITHOUT ROWID"
-    )
-    connection.execute(f"PRAGMA user_version = {_SCHEMA}")
-    connection.execute("COMMIT")
+        self._table.put(key, digest)
