@@ -12,6 +12,15 @@ import pytest
 from pcache import __version__
 from tests.conftest import CHECKOUT, SUDO, Run, open_directory
 
+pytestmark = pytest.mark.alone  # what is built lies in the checkout, once
+
+
+@pytest.fixture(scope="module", autouse=True)
+def current_environment() -> None:
+    """An installation makes an outdated .venv anew: not while tests run in it."""
+    checked = subprocess.run([CHECKOUT / "tools/install", "--check"], check=False)
+    assert checked.returncode == 0, ".venv is outdated: make dev"
+
 
 @pytest.fixture
 def prefix() -> Iterator[Path]:
