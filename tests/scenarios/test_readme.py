@@ -13,6 +13,8 @@ from pcache.settings.configfile import compile_files
 from pcache.settings.rules import Rule
 from tests.conftest import CHECKOUT, Run
 
+pytestmark = pytest.mark.system_files
+
 README = (CHECKOUT / "README.md").read_text()
 BLOCKS: list[str] = re.findall(r"^```sh\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
 CONFIGURATIONS: list[str] = re.findall(

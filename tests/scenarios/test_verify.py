@@ -20,7 +20,7 @@ from tests.lib.falsify import falsify
 from tests.lib.launch import Launcher, Result, Stdio
 from tests.lib.tree import Snapshot
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 BUILD = """\
 set -e
