@@ -34,7 +34,7 @@ def tool(name: str, prefix: Path, *args: str) -> str:
     done = subprocess.run(
         [CHECKOUT / "tools" / name, *args], env=env, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
 
@@ -86,6 +86,11 @@ def test_the_analysis_of_events_is_compiled(prefix: Path, launcher: str) -> None
     assert done.stdout.startswith(f"{prefix}/lib/pcache/pcache/observe/tree.cpython-")
 
 
+def test_the_first_command_is_prepared(launcher: str) -> None:
+    done = subprocess.run([*SUDO, launcher, "doctor", "--prepare"], capture_output=True, check=True)
+    assert done.stdout == done.stderr == b""  # nothing was left to do
+
+
 def test_nothing_missing_means_nothing_done(launcher: str, prefix: Path) -> None:
     before = os.stat(launcher).st_ino
     assert tool("install", prefix, "run") == ""
@@ -123,7 +128,7 @@ def test_unknown_part_is_refused(prefix: Path) -> None:
 
 
 def test_system_without_apt_is_told_what_to_do(prefix: Path, tmp_path: Path) -> None:
-    for name in ("bash", "id", "dirname", "cat", "sudo"):
+    for name in ("bash", "id", "dirname", "cat", "mkdir", "sudo"):
         (tmp_path / name).symlink_to(f"/usr/bin/{name}")
     env = {"PREFIX": str(prefix), "PATH": str(tmp_path)}
     done = subprocess.run(
