@@ -36,11 +36,11 @@ demo:
 	@$(PYTHON) -B -m demo.run
 
 test: dev lint
-	$(PYTHON) -m pytest -m 'not slow' $(PYTEST_ARGS)
+	@tools/test $(PYTEST_ARGS)
 
 test-slow: dev
 	@tools/install run slow
-	$(PYTHON) -m pytest -m slow $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest -m slow $(PYTEST_ARGS)
 
 # As root.  Others than the recorder's: STOCK_TESTS='tests/unit tests/scenarios/test_run.py'.
 test-stock-kernel: dev
@@ -48,8 +48,8 @@ test-stock-kernel: dev
 	vagrant/stock-kernel .venv/bin/python -m pytest -W ignore $(STOCK_TESTS) $(PYTEST_ARGS)
 
 lint: dev
-	$(PYTHON) -m ruff check .
-	$(PYTHON) -m mypy
+	@tools/step ruff $(PYTHON) -m ruff check .
+	@tools/step mypy $(PYTHON) -m mypy
 
 bench: dev
 	$(PYTHON) -m bench run --install $(BENCH_ARGS)

@@ -19,10 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from demo.person import Person, demo_person, give_back
-from demo.source import Project, prepare
+from demo.source import LOG, Project, prepare
 
 WORK = Path(__file__).resolve().parent.parent / "demo-work"
 PCACHE = shutil.which("pcache") or "pcache"
+_LAST_LINES = 20
 EDIT = "\nconst int edited_by_the_demo = 1;\n"
 
 Tree = dict[str, tuple[int, str]]
@@ -106,14 +107,18 @@ class Demo:
 
     def _measure(self, title: str, shown: list[str], command: list[str]) -> Build:
         """Run `command`, which is what a person would type as `shown`."""
-        self.console.print(f"[bold]$ {' '.join(shown)}", highlight=False)
+        self.console.print(f"[bold]$ {' '.join(shown)}", highlight=False, end=" ")
         self.report.unlink(missing_ok=True)
         start = time.monotonic()
         done = self._run(command)
         seconds = time.monotonic() - start
         if done.returncode:
-            self.console.print(done.stderr.decode(errors="replace"), style="red")
-            raise SystemExit(f"that ended with status {done.returncode}")
+            LOG.parent.mkdir(exist_ok=True)
+            LOG.write_bytes(done.stdout + done.stderr)
+            last = done.stderr.decode(errors="replace").splitlines()[-_LAST_LINES:]
+            self.console.print("", *last, sep="\n", style="red", markup=False)
+            raise SystemExit(f"that ended with status {done.returncode}; its output is in {LOG}")
+        self.console.print(f"... {seconds:.1f} s", highlight=False)
         counters = json.loads(self.report.read_text())["counters"] if self.report.exists() else {}
         tree = snapshot(self.project.directory)
         return Build(title, seconds, done.returncode, done.stdout, done.stderr, tree, counters)

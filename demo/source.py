@@ -6,11 +6,14 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 PACKAGE = "lua5.4"
 FALLBACK = Path(__file__).with_name("fallback")
+LOG = Path(__file__).resolve().parent.parent / "build/demo.log"
+"""What apt and a build that failed have printed."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ def prepare(downloads: Path, build: Path) -> Project:
         unpack = ["tar", "--extract", "--no-same-owner", "--directory", str(build)]
         subprocess.run([*unpack, "--file", str(archive)], check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        print(f"no source package of {PACKAGE} ({error}): building the bundled program instead")
+        print(f"no source package of {PACKAGE} ({error}; see {LOG})")
+        print("building the bundled program instead")
         shutil.rmtree(build)
         shutil.copytree(FALLBACK, build)
         return Project("concordance (bundled)", build, (), "src/report.c")
@@ -81,11 +85,14 @@ def _fetch(package: str, downloads: Path) -> None:
         # As root apt would drop to a user who may not enter this directory.
         "--option=APT::Sandbox::User=root",
     ]
-    print(f"fetching the source of {package}")
-    subprocess.run(["apt-get", *options, "update"], check=True)
-    subprocess.run(
-        ["apt-get", *options, "source", "--download-only", package], check=True, cwd=downloads
-    )
+    print(f"fetching the source of {package}", end=" ... ", flush=True)
+    start = time.monotonic()
+    LOG.parent.mkdir(exist_ok=True)
+    with open(LOG, "wb") as log:
+        for words in (["update"], ["source", "--download-only", package]):
+            command = ["apt-get", *options, *words]
+            subprocess.run(command, check=True, cwd=downloads, stdout=log, stderr=log)
+    print(f"{time.monotonic() - start:.1f} s")
     shutil.rmtree(apt)
 
 

@@ -16,7 +16,7 @@ from tests.lib import edits
 from tests.lib.launch import Launcher
 from tests.scenarios.conftest import PLAIN_ENV
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 
 @dataclass(frozen=True)

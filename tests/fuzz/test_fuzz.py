@@ -13,7 +13,7 @@ from tests.fuzz.twins import Twins
 from tests.lib.launch import Launcher
 from tests.scenarios.conftest import PLAIN_ENV
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 EVENTS = 8
 RATE = 0.9

@@ -94,6 +94,11 @@ class Launcher:
         self._as_root = as_root
         self._user = user
 
+    def after(self, prefix: Sequence[str]) -> Launcher:
+        """The same, with something before everything else."""
+        user = (*prefix, *self._user)
+        return Launcher(self.pcache, self._scratch, as_root=self._as_root, user=user)
+
     def plain(
         self, command: Sequence[str], cwd: Path, env: Mapping[str, str], stdio: Stdio
     ) -> Result:

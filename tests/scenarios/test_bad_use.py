@@ -19,7 +19,7 @@ from tests.lib.launch import Result, Stdio
 from tests.lib.scenario import ROOT_HIT, Expect
 from tests.lib.scripts import script
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 COMMAND = ("sh", "-c", "seq 3000 >out; cat in; echo err >&2; exit 5")
 PRINTED = (5, b"in\n", b"err\n")

@@ -12,7 +12,7 @@ from tests.lib.differential import SETTLE_SECONDS, Bench
 from tests.lib.launch import Result, Stdio
 from tests.lib.tree import Snapshot
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 MAKEFILE = """\
 objects = a.o b.o

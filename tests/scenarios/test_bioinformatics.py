@@ -13,7 +13,7 @@ from tests.lib.edits import Edit, append, touch, write
 from tests.lib.scenario import Scenario, only, step
 from tests.lib.scripts import script
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 TUTORIAL = Path("/usr/share/doc/hmmer/examples/tutorial")
 PIPELINE = """\

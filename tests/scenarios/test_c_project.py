@@ -9,7 +9,7 @@ import pytest
 from tests.lib.edits import append, chmod, copy, delete, link, rename, replace, touch, write
 from tests.lib.scenario import ROOT_HIT, Expect, Scenario, only, step
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 MAKEFILE = """\
 CC = gcc

@@ -18,7 +18,7 @@ from tests.lib.edits import write
 from tests.lib.falsify import falsify
 from tests.lib.launch import Launcher, Result, Stdio
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 MAKEFILE = """\
 all: hello

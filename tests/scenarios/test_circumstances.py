@@ -8,7 +8,7 @@ from tests.conftest import SUDO
 from tests.lib.differential import Bench
 from tests.lib.launch import Launcher, Result, Stdio
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 USUAL = "ulimit -S -n 1000; ulimit -S -c 0; exec"
 

@@ -17,7 +17,7 @@ from tests.lib.scenario import only, step
 from tests.lib.scripts import script
 from tests.scenarios.conftest import PLAIN_ENV
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 _IMAGE_BYTES = 320 << 20
 """What mkfs.xfs asks for at least."""

@@ -13,6 +13,15 @@ from pcache import __version__
 from pcache.reference.__main__ import FILES
 from tests.conftest import CHECKOUT, SUDO, Run, open_directory
 
+pytestmark = pytest.mark.alone  # what is built lies in the checkout, once
+
+
+@pytest.fixture(scope="module", autouse=True)
+def current_environment() -> None:
+    """An installation makes an outdated .venv anew: not while tests run in it."""
+    checked = subprocess.run([CHECKOUT / "tools/install", "--check"], check=False)
+    assert checked.returncode == 0, ".venv is outdated: make dev"
+
 
 @pytest.fixture
 def prefix() -> Iterator[Path]:
@@ -26,7 +35,7 @@ def tool(name: str, prefix: Path, *args: str) -> str:
     done = subprocess.run(
         [CHECKOUT / "tools" / name, *args], env=env, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
 
@@ -88,6 +97,11 @@ def test_man_page_and_completions_are_installed(launcher: str, prefix: Path) -> 
     assert done.stdout == f"{prefix}/share/man/man1/pcache.1\n"
 
 
+def test_the_first_command_is_prepared(launcher: str) -> None:
+    done = subprocess.run([*SUDO, launcher, "doctor", "--prepare"], capture_output=True, check=True)
+    assert done.stdout == done.stderr == b""  # nothing was left to do
+
+
 def test_nothing_missing_means_nothing_done(launcher: str, prefix: Path) -> None:
     before = os.stat(launcher).st_ino
     assert tool("install", prefix, "run") == ""
@@ -130,7 +144,7 @@ def test_unknown_part_is_refused(prefix: Path) -> None:
 
 
 def test_system_without_apt_is_told_what_to_do(prefix: Path, tmp_path: Path) -> None:
-    for name in ("bash", "id", "dirname", "cat", "sudo"):
+    for name in ("bash", "id", "dirname", "cat", "mkdir", "sudo"):
         (tmp_path / name).symlink_to(f"/usr/bin/{name}")
     env = {"PREFIX": str(prefix), "PATH": str(tmp_path)}
     done = subprocess.run(

@@ -19,7 +19,7 @@ from tests.lib.edits import write
 from tests.lib.launch import MODES, Stdio
 from tests.lib.tree import Snapshot
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 ROUNDS = 16
 SEED = 20

@@ -19,7 +19,7 @@ from tests.conftest import CHECKOUT
 from tests.lib.edits import Edit, append, delete, run, touch, write
 from tests.lib.scenario import Expect, Scenario, Step, only, step
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 SOURCES = Path(os.environ.get("PCACHE_TEST_SOURCES", CHECKOUT / "demo-work" / "sources"))
 

@@ -12,7 +12,7 @@ from tests.lib.edits import Edit, append, delete, touch, write
 from tests.lib.launch import Stdio
 from tests.lib.scenario import ROOT_HIT, Expect, Scenario, Step, step
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 MAKEFILE = """\
 CC = gcc

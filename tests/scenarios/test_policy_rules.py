@@ -10,7 +10,7 @@ from tests.lib.edits import Edit, append, chmod, delete, touch, write
 from tests.lib.scenario import ROOT_HIT, Expect, Scenario, only, step
 from tests.lib.scripts import script
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 Check = Callable[[Scenario], None]
 NOT_AS_A_WHOLE = Expect(root=False)

@@ -14,6 +14,8 @@ from pcache.settings.configfile import compile_files
 from pcache.settings.rules import Rule
 from tests.conftest import CHECKOUT, Run
 
+pytestmark = pytest.mark.system_files
+
 PAGES = [(CHECKOUT / name).read_text() for name in ("README.md", "docs/manual.md")]
 TEXT_OF_ALL = "".join(PAGES)
 BLOCKS: list[str] = re.findall(r"^```sh\n(.*?)^```$", TEXT_OF_ALL, flags=re.MULTILINE | re.DOTALL)

@@ -11,7 +11,7 @@ from tests.lib.differential import SETTLE_SECONDS, Bench
 from tests.lib.launch import Stdio
 from tests.lib.scripts import script
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 
 def test_events_and_the_time_after_the_command_are_counted(bench: Bench) -> None:

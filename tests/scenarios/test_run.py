@@ -9,7 +9,7 @@ import pytest
 from tests.lib.differential import SETTLE_SECONDS, Bench
 from tests.lib.launch import Result, Stdio
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 SCRIPT = "cat a\nsort b >sorted\ncat sorted c\n"
 

@@ -18,7 +18,12 @@ from tests.lib.differential import SETTLE_SECONDS, Bench
 from tests.lib.launch import Result, Stdio
 from tests.lib.tree import Snapshot
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(3000)]
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.system_files,
+    pytest.mark.slow,
+    pytest.mark.timeout(3000),
+]
 
 WORKLOADS = [
     "lua",

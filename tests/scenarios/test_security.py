@@ -11,6 +11,8 @@ import xxhash
 
 from tests.conftest import Run
 
+pytestmark = pytest.mark.system_files
+
 SETRESUID, SETRESGID, SETGROUPS = 117, 119, 116
 PRETEND = b"".join(
     struct.pack("=HBBI", *instruction)

@@ -11,7 +11,7 @@ from tests.lib.launch import Stdio
 from tests.lib.scenario import Scenario, only, step
 from tests.lib.scripts import script
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 STATUSES = [0, 1, 2, 3, 7, 42, 63, 64, 99, 100, 125, 126, 127, 128, 129, 137, 143, 200, 254, 255]
 

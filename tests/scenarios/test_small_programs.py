@@ -11,7 +11,7 @@ from tests.lib.launch import Stdio
 from tests.lib.scenario import ROOT_HIT, Expect, Scenario, only, step
 from tests.lib.scripts import script
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 TEXTS = (write("a", "pear\napple\nfig\n"), write("b", "kiwi\nlime\n"))
 

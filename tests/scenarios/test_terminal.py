@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import open_directory
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 VERBS = {
     "plain": [],

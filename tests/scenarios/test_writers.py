@@ -11,7 +11,7 @@ import pytest
 from tests.lib.differential import SETTLE_SECONDS, Bench
 from tests.lib.launch import Stdio
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 _LARGE = 65 << 20
 """Above `_EAGER_BYTES` of pcache/observe/conditions/versions.py."""

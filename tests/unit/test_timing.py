@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 import time
 
+import pytest
+
 from pcache.timing import PHASES, UNTIMED, Timing
+
+pytestmark = pytest.mark.alone
 
 
 def test_phases_add_up() -> None:

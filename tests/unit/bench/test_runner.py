@@ -15,6 +15,8 @@ from bench.runner import Runner, Selection
 from bench.tools import Place, Tool
 from tests.unit.bench.lab import SCRIPT, TOML, workload
 
+pytestmark = pytest.mark.system_files
+
 MASKED = TOML.replace("[verify]", '[verify]\nignore = ["out/noise"]')
 
 

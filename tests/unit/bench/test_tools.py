@@ -10,6 +10,8 @@ from bench import tools
 from bench.tools import Place, Tool
 from tests.unit.bench.lab import workload
 
+pytestmark = pytest.mark.system_files
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:

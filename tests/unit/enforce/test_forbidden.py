@@ -15,6 +15,8 @@ from pcache.probes.program import CACHE_DIR
 from tests.unit.enforce.lab import PYTHON, Lab
 from tests.unit.enforce.records import Records
 
+pytestmark = pytest.mark.system_files
+
 DENY = f"""
 import errno, os, sys
 sys.path.append({sysconfig.get_path("platlib")!r})

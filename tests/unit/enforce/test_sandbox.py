@@ -16,6 +16,8 @@ from pcache.errors import UsageError
 from tests.conftest import open_directory
 from tests.unit.enforce.lab import PYTHON, Lab
 
+pytestmark = pytest.mark.system_files
+
 IO_URING = (
     "import ctypes\n"
     "libc = ctypes.CDLL(None, use_errno=True)\n"

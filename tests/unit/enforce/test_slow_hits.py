@@ -14,6 +14,8 @@ import pytest
 from tests.unit.enforce.lab import PYTHON, Lab, wait_for
 from tests.unit.enforce.records import Records
 
+pytestmark = pytest.mark.alone  # how long it takes is asserted
+
 SLOW_MS = 600
 MEGABYTES = 300
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.unit.enforce.lab import DEADLY, PYTHON, Lab
 
+pytestmark = pytest.mark.system_files
+
 METHODS = [
     "fork",
     "vfork",

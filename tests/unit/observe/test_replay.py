@@ -18,7 +18,7 @@ import pytest
 from tests.conftest import CHECKOUT
 from tests.lib.recorder import PLAIN_ENV
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 Change = Callable[[Path], object]
 

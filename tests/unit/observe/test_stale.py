@@ -15,7 +15,7 @@ import pytest
 
 from tests.unit.observe.test_replay import pcache, run, state
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 
 class Case(NamedTuple):

@@ -19,6 +19,8 @@ from pcache.session.verbs.explain import Explanation
 from pcache.store.fingerprint import weak_fingerprint
 from pcache.store.index import Store
 
+pytestmark = pytest.mark.system_files
+
 
 class Bench:
     """A store, and `true in` with two inputs."""
