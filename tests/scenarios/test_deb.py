@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -87,13 +88,14 @@ def test_package_is_installed_used_and_removed(shell: Shell, debian: Path) -> No
         "printf 'int main(void) { return 0; }\\n' >main.c\n"
         "printf 'main: main.c\\n\\tgcc -o main main.c\\n' >Makefile\n"
         "pcache trace make; sha256sum main; rm main\n"
-        "pcache replay make; sha256sum main; ./main"
+        "pcache replay --json /root/counters make; sha256sum main; ./main"
     )
     assert made.returncode == 0, made.stderr
     command, first, *again = made.stdout.splitlines()
     assert command == "gcc -o main main.c"
     assert again == [command, first]
-    assert "hit" in made.stderr
+    counters = json.loads((debian / "root/counters").read_text())
+    assert (counters["hits"], counters["misses"]) == (1, 0)
 
     gone = shell("dpkg --purge pcache")
     assert (gone.returncode, gone.stderr) == (0, "")
@@ -104,7 +106,8 @@ def test_package_is_installed_used_and_removed(shell: Shell, debian: Path) -> No
 
 def test_package_is_installed_where_nothing_can_be_compiled(shell: Shell) -> None:
     done = shell(
-        "unshare --mount sh -ec 'mount -t tmpfs none /sys; dpkg --install /root/pcache_*.deb'"
+        "unshare --mount --propagation unchanged"
+        " sh -ec 'mount -t tmpfs none /sys; dpkg --install /root/pcache_*.deb'"
     )
     assert done.returncode == 0, done.stderr
     assert "the first recording will try" in done.stdout
