@@ -6,6 +6,7 @@ record it and once for it to be brought back: both runs must be what plain ones 
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import shutil
 import signal
@@ -15,7 +16,7 @@ import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -45,9 +46,12 @@ class Case:
     does not.  within: what surrounds the second run, a text for sh whose "$@" is the command;
     recorded_within: the first one.  env and recorded_env likewise.  stdin, stdout: see Stdio.
     user: an ordinary one, whose files the directory holds and whose groups are those named (of the
-    second run; the first has those of the account).  modes: only these.  needs: programs.
-    expect: "hit" if the second run must be one.  expect_wrong: why the case fails at present, in
-    the modes of wrong_in.  unequal: whether change must make a difference (to plain runs too).
+    second run; the first has those of the account).  ignore: patterns of paths that no two plain
+    runs leave alike.  modes: only these.  needs: programs.  expect: "hit" if the second run must be
+    one.  expect_wrong: why the case fails at present, in the modes of wrong_in.
+
+    Scripts and command find OWNER (user:group of the directory) and PCACHE in the environment; in
+    env and recorded_env, $HERE is the directory.
     """
 
     kind: str
@@ -66,6 +70,7 @@ class Case:
     stdout: str = "pipe"
     user: bool = False
     groups: str = ""
+    ignore: Sequence[str] = ()
     modes: Sequence[str] = MODES
     needs: Sequence[str] = ()
     expect: str = "any"
@@ -117,16 +122,12 @@ class Trial:
         """Raises pytest's failure with all deviations."""
         case = self._case
         first, second = self._launchers()
-        record, bring_back = (
-            (first.run, second.run) if self._mode == "run" else (first.trace, second.replay)
-        )
-        options = () if self._mode == "run" else ("-v",)
         try:
             want = self._both(first.plain, second.plain)
-            got = self._both(
-                lambda *words: record(*words),
-                lambda *words: bring_back(*words, options or ("-q",)),
-            )
+            if self._mode == "run":
+                got = self._both(first.run, second.run)
+            else:
+                got = self._both(first.trace, second.replay)
         finally:
             self._clean()
         faults = [
@@ -137,8 +138,9 @@ class Trial:
         if case.expect == "hit" and not self._hit(got[1].result):
             faults.append("second: no hit")
         if faults:
-            said = [run.result.own for run in got]
-            lines = [f"{case.kind}: {case.why}", *faults, "it said:", *said]
+            counters = {name: count for name, count in got[1].result.counters.items() if count}
+            said = [run.result.own for run in got if run.result.own]
+            lines = [f"{case.kind}: {case.why}", *faults, f"second: {counters}", *said]
             pytest.fail("\n".join(lines), pytrace=False)
 
     def _hit(self, result: Result) -> bool:
@@ -213,7 +215,9 @@ class Trial:
     def _env(self, more: Mapping[str, str]) -> dict[str, str]:
         owner = ":".join(map(str, self._bench.owner or (0, 0)))
         own = {"PCACHE": self._bench.launcher.pcache, "OWNER": owner}
-        return {**self._bench.env, **own, **more}
+        here = str(self._bench.directory)
+        given = {name: value.replace("$HERE", here) for name, value in more.items()}
+        return {**self._bench.env, **own, **given}
 
     def _observe(
         self, start: Callable[..., Result], title: str, env: Mapping[str, str]
@@ -229,7 +233,10 @@ class Trial:
         result = start(words, directory, self._env(env), stdio)
         look = self._script(case.look, must=False) if case.look else ""
         tree = Snapshot.take(directory, self._start_ns, began_ns, closely=True)
-        return Observed(replace(result), tree, look)
+        for pattern in case.ignore:
+            for name in fnmatch.filter(tree.nodes, pattern):
+                del tree.nodes[name]
+        return Observed(result, tree, look)
 
 
 def _mounted_below(directory: Path) -> list[str]:
