@@ -54,17 +54,20 @@ class Bench:
                     os.chown(os.path.join(top, name), *self.owner, follow_symlinks=False)
 
 
-class _Run:
-    """A result together with the directory afterwards."""
+class Observed:
+    """A result together with the directory afterwards; look: what else was looked at printed."""
 
-    def __init__(self, result: Result, tree: Snapshot) -> None:
+    def __init__(self, result: Result, tree: Snapshot, look: str = "") -> None:
         self.result = result
         self.tree = tree
+        self.look = look
 
-    def faults(self, other: _Run) -> list[str]:
+    def faults(self, other: Observed) -> list[str]:
         """How `other` deviates from this plain run."""
         mine, theirs = self.result, other.result
         faults = []
+        if self.look != other.look:
+            faults.append(f"look: {_short(other.look)}, plainly {_short(self.look)}")
         for name in ("status", "stdout", "stderr"):
             want, got = getattr(mine, name), getattr(theirs, name)
             if want != got:
@@ -165,11 +168,11 @@ class Differential:
 
     # ---- the three kinds of run ----
 
-    def _plain(self) -> _Run:
+    def _plain(self) -> Observed:
         return self._run(self._bench.launcher.plain)
 
     def _record(
-        self, title: str, start: Path, plain: _Run, options: tuple[str, ...] = ("-q",)
+        self, title: str, start: Path, plain: Observed, options: tuple[str, ...] = ("-q",)
     ) -> Result:
         self._bench.states.restore(start)
         time.sleep(SETTLE_SECONDS)
@@ -180,7 +183,7 @@ class Differential:
             self._faults.append((title, "events lost"))
         return run.result
 
-    def _retrace(self, start: Path, plain: _Run) -> None:
+    def _retrace(self, start: Path, plain: Observed) -> None:
         """The same thing twice is the same records."""
         counters = self._record("second trace", start, plain, ("-q", "--explain")).counters
         allowed = {"records stored": self._scenario.retraced, "records non-deterministic": 0}
@@ -188,7 +191,7 @@ class Differential:
             if counters[name] > limit:
                 self._faults.append(("second trace", f"{counters[name]} {name}"))
 
-    def _quietly(self, title: str, mode: str, start: Path, plain: _Run) -> None:
+    def _quietly(self, title: str, mode: str, start: Path, plain: Observed) -> None:
         """Nothing on stderr but what the command writes there."""
         self._bench.states.restore(start)
         run = self._run(self._bench.launcher.replay, ("-q", f"--intercept={mode}"))
@@ -197,7 +200,7 @@ class Differential:
             self._faults.append((title, run.result.own))
 
     def _replay(
-        self, title: str, mode: str, start: Path | None, plain: _Run, expect: Expect
+        self, title: str, mode: str, start: Path | None, plain: Observed, expect: Expect
     ) -> None:
         """Telling its decisions.  Without a start the directory is taken as it is."""
         title = f"{title} ({mode})"
@@ -210,15 +213,15 @@ class Differential:
         if faults and not self._decisions:
             self._decisions = f"({title})\n{run.result.own}"
 
-    def _run(self, start: object, options: tuple[str, ...] = ()) -> _Run:
+    def _run(self, start: object, options: tuple[str, ...] = ()) -> Observed:
         time.sleep(_TICK_NS * 2 / 1e9)
         began = time.time_ns() - _TICK_NS
         words = (self._command, self._cwd, self._env, self._scenario.stdio)
         result = start(*words, options) if options else start(*words)  # type: ignore[operator]
         masks = self._scenario.masks
-        return _Run(result, Snapshot.take(self._bench.directory, self._start_ns, began, masks))
+        return Observed(result, Snapshot.take(self._bench.directory, self._start_ns, began, masks))
 
-    def _compare(self, title: str, plain: _Run, run: _Run) -> None:
+    def _compare(self, title: str, plain: Observed, run: Observed) -> None:
         faults = plain.faults(run)
         if "internal error" in run.result.own:
             faults.append(run.result.own)

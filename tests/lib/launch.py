@@ -99,6 +99,19 @@ class Launcher:
         user = (*prefix, *self._user)
         return Launcher(self.pcache, self._scratch, as_root=self._as_root, user=user)
 
+    def within(self, text: str, groups: Sequence[str] = ()) -> Launcher:
+        """One whose commands are the "$@" of a text for sh.
+
+        groups: options in place of setpriv's --init-groups, for another user.
+        """
+        user = [
+            word
+            for before in self._user
+            for word in (groups if before == "--init-groups" else (before,))
+        ]
+        user += ["sh", "-c", text, "sh"]
+        return Launcher(self.pcache, self._scratch, as_root=self._as_root, user=user)
+
     def plain(
         self, command: Sequence[str], cwd: Path, env: Mapping[str, str], stdio: Stdio
     ) -> Result:

@@ -24,6 +24,10 @@ class Node(NamedTuple):
     """All names of the same file inside the directory, if there are several."""
     mtime: int | str
     """In nanoseconds if it was there before or set explicitly; else which run gave it."""
+    attributes: tuple[tuple[str, bytes], ...]
+    """Extended ones, access control lists among them."""
+    blocks: int
+    """Of a regular file, in 512 bytes."""
 
 
 _KINDS = {
@@ -50,12 +54,15 @@ class Snapshot:
         start_ns: int,
         began_ns: int,
         masks: Mapping[str, str] = MappingProxyType({}),
+        *,
+        closely: bool = False,
     ) -> Snapshot:
         """The present state, after a run that began at `began_ns` (realtime).
 
         Of what runs since `start_ns` changed, the exact time is left to chance.  A directory's
         own time is left out: it tells of temporary files, not of results.  masks: pattern of the
-        lines to leave out, by file name, for what differs with every plain run.
+        lines to leave out, by file name, for what differs with every plain run.  closely: with
+        extended attributes and the space that files take.
         """
         found = [(path, os.lstat(path)) for path in _walk(directory)]
         names: dict[tuple[int, int], list[str]] = {}
@@ -80,6 +87,8 @@ class Snapshot:
                 _content(path, form, status, masks.get(name)),
                 tuple(same) if len(same) > 1 else (),
                 mtime,
+                _attributes(path) if closely else (),
+                status.st_blocks if closely and form == stat.S_IFREG else 0,
             )
         return cls(nodes)
 
@@ -114,6 +123,11 @@ def _content(path: str, form: int, status: os.stat_result, mask: str | None) -> 
     if form == stat.S_IFLNK:
         return os.readlink(path)
     return str(status.st_rdev)
+
+
+def _attributes(path: str) -> tuple[tuple[str, bytes], ...]:
+    names = sorted(os.listxattr(path, follow_symlinks=False))
+    return tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in names)
 
 
 class States:
