@@ -447,18 +447,27 @@ done:
 #define NR_FCNTL 72
 #define F_GETLK 5
 #define F_OFD_GETLK 36
+#define EBADF 9
 #define EAGAIN 11
-#define EACCES 13
+#define EFAULT 14
+#define EINVAL 22
+#define ESPIPE 29
+#define SIGBUS 7
 #define NR_SENDTO 44
 #define NR_SENDMSG 46
 #define NR_EXECVE 59
 #define NR_ARCH_PRCTL 158
 #define NR_EXECVEAT 322
 #define LIMIT_STACK 3 /* RLIMIT_STACK, asm-generic/resource.h */
-/* EIO, ENFILE, EMFILE, EFBIG, ENOSPC, EDQUOT: about the state of the machine, which no precondition
- * covers. */
-static __always_inline int is_shortage(s64 ret) {
-  return ret == -5 || ret == -23 || ret == -24 || ret == -27 || ret == -28 || ret == -122;
+/* EIO, ENFILE, EMFILE, ETXTBSY, EFBIG, ENOSPC, ENOLCK, ENOBUFS, ESTALE, EDQUOT: about the state of the
+ * machine, which no precondition covers.  ENOMEM is, but for questions about what is mapped (mremap, msync,
+ * mincore, madvise, munlock, munlockall); EAGAIN where it is no question of who has read or written (mlock
+ * and its like, clone, fork, vfork, execve, timer_create, clone3). */
+static __always_inline int is_shortage(u32 nr, s64 ret) {
+  if (ret == -12) return !(nr >= 25 && nr <= 28) && nr != 150 && nr != 152;
+  if (ret == -11) return (nr >= 56 && nr <= 59) || nr == 149 || nr == 151 || nr == 222 || nr == 325 || nr == 435;
+  return ret == -5 || ret == -23 || ret == -24 || ret == -26 || ret == -27 || ret == -28 || ret == -37 ||
+         ret == -105 || ret == -116 || ret == -122;
 }
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
   struct process *p = get_process();
@@ -487,7 +496,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
       output(s);
     }
   }
-  if (is_shortage(ret)) {
+  if (is_shortage(nr, ret)) {
     if (p->flags & PROCESS_SHORTAGE) return 0; /* told once per image */
     begin(s, p, EVENT_SHORTAGE, nr, ret);
     p->flags |= PROCESS_SHORTAGE;
@@ -650,11 +659,12 @@ int handle_fd(struct bpf_raw_tracepoint_args *ctx) {
   u64 f = fd_file(task, ARG(c->fd));
   if (!f) return 0;
   if ((c->flags & CALL_INHERITED) && !s->event.err) p->writes++;
-  if ((c->flags & CALL_INHERITED) && (!(c->flags & CALL_SUCCESS) || s->event.err) && inherited(s, p, f) < 0)
-    return 0;
+  int told = s->event.err ? c->flags & CALL_FAILURE : c->flags & CALL_SUCCESS;
+  if ((c->flags & CALL_INHERITED) && !told && inherited(s, p, f) < 0) return 0;
   if (c->flags & CALL_LOCK) {
     int asks = s->event.nr == NR_FCNTL && (s->arg[1] == F_GETLK || s->arg[1] == F_OFD_GETLK);
-    if (s->event.err ? s->event.err != EAGAIN && s->event.err != EACCES : !asks) return 0;
+    u32 e = s->event.err; /* EBADF, EINVAL, EFAULT: of the program's own making */
+    if (e ? e == EBADF || e == EINVAL || e == EFAULT : !asks) return 0;
     if (asks && !s->event.err) add_user(s, s->arg[2], 2); /* struct flock.l_type */
   }
   add_args(s, c->args);
@@ -776,7 +786,7 @@ int tail_data(struct bpf_raw_tracepoint_args *ctx) {
 int handle_read(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   struct process *p = get_process();
-  if (!p || ret < 0) return 0;
+  if (!p) return 0;
   u64 f = fd_file(task, ARG(c->fd));
   if (!f) return 0;
   int fd = inherited(s, p, f);
@@ -798,7 +808,7 @@ int handle_read(struct bpf_raw_tracepoint_args *ctx) {
 int handle_copy(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   struct process *p = get_process();
-  if (!p || ret <= 0) return 0;
+  if (!p || (ret <= 0 && ret != -EAGAIN)) return 0; /* else they fall back on read and write */
   p->writes++;
   u64 to = fd_file(task, ARG(c->fd)), from = c->fd2 ? fd_file(task, ARG(c->fd2)) : 0;
   if (!to || (inherited(s, p, to) < 0 && (!from || inherited(s, p, from) < 0))) return 0;
@@ -817,11 +827,12 @@ int handle_copy(struct bpf_raw_tracepoint_args *ctx) {
 /* Shared writable mappings of files, and any mapping of an inherited file. */
 int handle_mmap(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
-  if (s->event.err || (s->arg[3] & 0x20)) return 0; /* MAP_ANONYMOUS */
+  if (s->arg[3] & 0x20) return 0; /* MAP_ANONYMOUS */
   struct process *p = get_process();
   u64 f = fd_file(task, s->arg[4]);
   if (!p || !f) return 0;
-  if (!((s->arg[3] & 1) && (s->arg[2] & 2)) && inherited(s, p, f) < 0) return 0; /* MAP_SHARED, PROT_WRITE */
+  int shared = (s->arg[3] & 1) && (s->arg[2] & 2) && !s->event.err; /* MAP_SHARED, PROT_WRITE */
+  if (!shared && inherited(s, p, f) < 0) return 0;
   add_args(s, c->args);
   add_file(s, f, SECTION_STAT2);
   FINISH(ctx, s);
@@ -833,7 +844,7 @@ int handle_message(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   struct process *p = get_process();
   u64 control = 0, name = 0, f = fd_file(task, ARG(c->fd));
-  if (!p || ret < 0 || !f) return 0;
+  if (!p || !f || (ret < 0 && inherited(s, p, f) < 0)) return 0;
   int unread = bpf_probe_read_user(&control, 8, (void *)(ARG(c->out) + 40)); /* msghdr.msg_controllen */
   if (s->event.nr == NR_SENDMSG) unread |= bpf_probe_read_user(&name, 8, (void *)ARG(c->out)); /* msg_name */
   if (!unread && !control && !name && inherited(s, p, f) < 0) return 0;
@@ -847,7 +858,8 @@ int handle_message(struct bpf_raw_tracepoint_args *ctx) {
 int handle_seek(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   struct process *p = get_process();
-  if (!p || ret < 0 || (s->arg[1] == 0 && s->arg[2] == 1)) return 0; /* SEEK_CUR by 0 only asks */
+  if (!p || (ret < 0 && ret != -ESPIPE)) return 0;
+  if (ret >= 0 && s->arg[1] == 0 && s->arg[2] == 1) return 0; /* SEEK_CUR by 0 only asks */
   u64 f = fd_file(task, ARG(c->fd));
   if (!f || inherited(s, p, f) < 0) return 0;
   add_args(s, c->args);
@@ -884,13 +896,20 @@ int on_newtask(struct bpf_raw_tracepoint_args *ctx) {
  * behalf of a terminal (hang-up, interrupt, quit, stop) or of the whole machine (kill). */
 int on_signal(struct bpf_raw_tracepoint_args *ctx) {
   u64 info = ctx->args[1], task = ctx->args[2];
-  int sig = ctx->args[0], code = 0;
+  int sig = ctx->args[0], code = 0, own = get_process() != 0;
   u32 tgid = 0;
-  if (ctx->args[4] == 1 || get_process()) return 0; /* TRACE_SIGNAL_IGNORED */
+  if (ctx->args[4] == 1) return 0; /* TRACE_SIGNAL_IGNORED */
   RD(tgid, task + O_TASK_TGID);
+  if (own) { /* no page: the file has become shorter, the disk full or broken; of its own memory 1, BUS_ADRALN */
+    if (sig != SIGBUS || info <= 1) return 0;
+    RD(code, info + O_SIGINFO_CODE);
+    if (code < 2 || code == 128) return 0; /* by kill(2) and its like, or SI_KERNEL */
+  }
   struct process *p = processes.lookup(&tgid);
   if (!p) return 0;
-  if (info > 1) {
+  if (own) {
+    info = 0;
+  } else if (info > 1) {
     RD(code, info + O_SIGINFO_CODE);
     if (code > 0 || (code <= -2 && code >= -5)) return 0; /* SI_KERNEL; SI_TIMER to SI_SIGIO */
   } else if (info == 1 && sig != 1 && sig != 2 && sig != 3 && sig != 9 && sig != 20) {

@@ -22,6 +22,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `mN N ...` | ORDER | for each file, how many of the decisive times are earlier than its own |
 | `XNAMES` | XATTRS, LXATTRS | names of extended attributes, each ended by NUL |
 | numbers | TRAIT | processors, groups, or the nice value |
+| `p...` | PERMISSION | see `pcache.linux.permissions` |
 | a path | BASE | |
 | as in `Call.fds` | FD | kind of the descriptor |
 | `iOFFSET:DIGEST` | INPUT | offset and whole content of the regular file |
@@ -491,6 +492,10 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.ORDER: Facts._order,
     Kind.XATTRS: Facts._xattrs,
     Kind.LXATTRS: Facts._lxattrs,
+    Kind.READABLE: lambda _, path: _granted(path, os.R_OK),
+    Kind.WRITABLE: lambda _, path: _granted(path, os.W_OK),
+    Kind.EXECUTABLE: lambda _, path: _granted(path, os.X_OK),
+    Kind.PERMISSION: lambda _, path: permission_value(path),
     Kind.TRAIT: Facts._trait,
     Kind.FD: Facts._fd,
     Kind.INPUT: Facts._input,
@@ -507,6 +512,19 @@ def xattrs_value(path: bytes | int, *, follow: bool) -> bytes:
             return error_value(error.errno)
         names = []
     return b"X" + b"".join([name + b"\0" for name in names])
+
+
+def permission_value(path: bytes) -> bytes:
+    """Value of PERMISSION now."""
+    # Loads ctypes: for the few programs that were refused something.
+    from pcache.linux.permissions import Permission
+
+    return bytes(Permission(path))
+
+
+def _granted(path: bytes, right: int) -> bytes:
+    """Value of READABLE, WRITABLE or EXECUTABLE."""
+    return OK if os.access(path, right, effective_ids=True) else permission_value(path)
 
 
 def _no_directory(value: bytes) -> bytes:

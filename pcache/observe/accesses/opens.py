@@ -46,7 +46,10 @@ class Opens:
         if body.err:
             follow = not flags & os.O_NOFOLLOW and not (flags & _O_CREAT and flags & _O_EXCL)
             directory = bool(flags & os.O_DIRECTORY)
-            self.context.failed(event, path, follow=follow, directory=directory)
+            if not (path == b"/dev/tty" and body.err == errno.ENXIO):  # see _refuse_terminal
+                self.context.failed(
+                    event, path, follow=follow, directory=directory, wanted=_rights(flags)
+                )
             if flags & _O_CREAT and body.err == errno.ENOENT:
                 self.context.not_made(event, path)
             return
@@ -213,6 +216,12 @@ class Opens:
             name,
             value=OK if same else exists_value(stamp),
         )
+
+
+def _rights(flags: int) -> int:
+    """What an open with these flags has to be granted, as for access(2)."""
+    rights = (os.R_OK, os.W_OK, os.R_OK | os.W_OK, os.R_OK | os.W_OK)[flags & _O_ACCMODE]
+    return rights | os.W_OK if flags & _O_TRUNC else rights
 
 
 def _only_tries(flags: int) -> bool:
