@@ -447,6 +447,7 @@ done:
 #define NR_FCNTL 72
 #define F_GETLK 5
 #define F_OFD_GETLK 36
+#define EINTR 4
 #define EBADF 9
 #define EAGAIN 11
 #define EFAULT 14
@@ -505,7 +506,10 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
   }
   struct call *c = get_call(nr);
   if (!c || !c->handler) return 0;
-  if (ret <= -512 && ret >= -516) return 0; /* -ERESTART*: the call will be made again */
+  if (ret <= -512 && ret >= -516) { /* -ERESTART*: it will be made again, or have ended with EINTR */
+    if (!(c->flags & CALL_LOCK) && c->handler != HANDLER_READ) return 0;
+    ret = -EINTR;
+  }
   begin(s, p, EVENT_CALL, nr, ret);
   s->event.aux = p->writes;
   s->arg[0] = r[7]; s->arg[1] = r[6]; s->arg[2] = r[5]; s->arg[3] = r[0]; s->arg[4] = r[2]; s->arg[5] = r[1];
