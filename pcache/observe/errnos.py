@@ -59,7 +59,7 @@ _ROWS: tuple[tuple[str, dict[str, str]], ...] = (
                 EOVERFLOW ESTALE ETIMEDOUT ETXTBSY""",
         },
     ),
-    # A socket cannot be opened; of devices and fifos somebody else decides.
+    # Only of a socket, which cannot be opened; of devices and fifos somebody else decides.
     (_OPENING, {STATE: "ENXIO", CALL: "E2BIG", TRANSIENT: "ENODEV EXDEV"}),
     ("rmdir unlinkat rename renameat renameat2", {STATE: "ENOTEMPTY"}),
     ("rename renameat renameat2 link linkat", {PERMISSION: "EXDEV"}),

@@ -7,7 +7,7 @@ import os
 import posixpath
 import time
 from collections.abc import Callable
-from stat import S_IFLNK, S_IFMT, S_IFREG
+from stat import S_IFLNK, S_IFMT, S_IFREG, S_ISSOCK
 
 from pcache.linux.permissions import Permission
 from pcache.memo.facts import ABSENT, OK, content_value, error_value, link_value
@@ -166,8 +166,7 @@ class Context:
     ) -> None:
         """A call on one or two paths failed: whatever made it fail must still be so.
 
-        `directory`: it wanted a directory there.  `wanted`: what access(2) would be asked for the
-        rights that it needed of an existing file.
+        `directory`: it wanted a directory there.  `wanted`: as for `refusals.explains`.
         """
         body = event.body
         number, call = body.err, SYSCALL_NAMES[body.nr]
@@ -182,7 +181,7 @@ class Context:
         why = cause(call, number)
         if why == PERMISSION:
             self._refused(event, paths, follow=follow, wanted=wanted)
-        elif why == TRANSIENT:
+        elif why == TRANSIENT or (number == errno.ENXIO and not _is_socket(paths[0])):
             self._transient(event, paths)
         elif why != CALL:
             for path in paths:
@@ -383,6 +382,14 @@ class Context:
                     change.was = was
         if how in (CREATED, REMOVED, REPLACED):
             self.names.forget(name)
+
+
+def _is_socket(path: bytes) -> bool:
+    """Whether it is one, which nobody can open."""
+    try:
+        return S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _failure(event: Event, paths: tuple[bytes, ...]) -> str:

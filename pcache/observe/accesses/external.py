@@ -131,7 +131,7 @@ class External:
         call = SYSCALL_NAMES[body.nr]
         number = body.args[2] if call in ("tgkill", "rt_tgsigqueueinfo") else body.args[1]
         if body.err:
-            known = pid in self.context.pids or pid > _PID_MAX_LIMIT
+            known = abs(pid) in self.context.pids or pid > _PID_MAX_LIMIT
             if not known and cause(call, body.err) == REASON:
                 # Whether such a process runs is no business of the tree, but it has asked.
                 event.execution.problem_throughout(Reason.SIGNAL_OUTSIDE, f"look for process {pid}")

@@ -12,6 +12,7 @@ from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.accesses.refusals import OWNER
 from pcache.observe.changes import CREATED, DT_REG, MODIFIED, REPLACED
 from pcache.observe.events import Body, Stamp
 from pcache.observe.evidence import text
@@ -219,8 +220,10 @@ class Opens:
 
 
 def _rights(flags: int) -> int:
-    """What an open with these flags has to be granted, as for access(2)."""
+    """What an open with these flags has to be granted: see `refusals.explains`."""
     rights = (os.R_OK, os.W_OK, os.R_OK | os.W_OK, os.R_OK | os.W_OK)[flags & _O_ACCMODE]
+    if flags & os.O_NOATIME:
+        rights |= OWNER
     return rights | os.W_OK if flags & _O_TRUNC else rights
 
 

@@ -22,11 +22,13 @@ _NAMING = frozenset(
     )
 )
 _OWNERS = frozenset(
-    (
-        *("chmod", "fchmod", "fchmodat", "fchmodat2", "utime", "utimes", "futimesat", "utimensat"),
-        *("chown", "lchown", "fchown", "fchownat"),
-    )
+    ("chmod", "fchmod", "fchmodat", "fchmodat2", "utime", "utimes", "futimesat", "utimensat")
 )
+_ROOTS = frozenset(("chown", "lchown", "fchown", "fchownat", *_MAKING_NODES))
+"""What users may not do even with what is their own."""
+OWNER = 8
+"""Beside the rights of access(2): it has to be its owner."""
+_RIGHTS = OWNER - 1
 _TOLD_BY_PLACE = frozenset(
     {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY, errno.ENODATA, errno.ERANGE, errno.E2BIG}
 )
@@ -36,14 +38,14 @@ _TOLD_BY_PLACE = frozenset(
 def explains(call: str, number: int, found: Permission, uid: int, wanted: int) -> bool:
     """Whether a call of the user `uid` must fail with this errno where that is found.
 
-    `wanted`: rights (R_OK, W_OK) it needs of an existing file.
+    `wanted`: rights (R_OK, W_OK, X_OK, OWNER) it needs of an existing file.
     """
     if number == errno.EROFS:
         return found.read_only
     if number == errno.EACCES:
         return _denied(call, found, wanted)
     if number == errno.EPERM:
-        return _not_permitted(call, found, uid)
+        return _not_permitted(call, found, uid, wanted)
     return number in _TOLD_BY_PLACE
 
 
@@ -63,19 +65,18 @@ def _denied(call: str, found: Permission, wanted: int) -> bool:
     if call in _OPENING and not found.exists:
         return found.parent.refuses(WRITE | SEARCH)
     if call in _OPENING:
-        return found.target.refuses(wanted) or found.target.refuses_device()
+        return found.target.refuses(wanted & _RIGHTS) or found.target.refuses_device()
     if call in _ACCESS:
-        return found.target.refuses(wanted)
+        return found.target.refuses(wanted & _RIGHTS)
     if call == "chdir":
         return found.target.refuses(SEARCH)
     right = READ if "getxattr" in call else WRITE
     return found.target.refuses(right)
 
 
-def _not_permitted(call: str, found: Permission, uid: int) -> bool:
-    if found.fixed:
+def _not_permitted(call: str, found: Permission, uid: int, wanted: int) -> bool:
+    if found.fixed or (uid != 0 and call in _ROOTS):
         return True
     if call in _NAMING:
-        device = call in _MAKING_NODES and uid != 0
-        return found.sticky(uid) or device or (call in _LINKING and found.target.is_directory)
-    return call in _OWNERS and uid not in (0, found.target.uid)
+        return found.sticky(uid) or (call in _LINKING and found.target.is_directory)
+    return (call in _OWNERS or bool(wanted & OWNER)) and uid not in (0, found.target.uid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import resource
+import socket
 import subprocess
 from pathlib import Path
 
@@ -132,6 +133,17 @@ def test_refused_for_no_reason_that_is_seen(lab: Lab, work: Path) -> None:
     assert root.reasons == {Reason.TRANSIENT: "unlink /proc/version: Operation not permitted"}
     (work / "d").mkdir()
     assert not lab.calls(call("link", "d", "e"), cwd=work).root.reasons  # never of a directory
+
+
+def test_a_fifo_that_nobody_reads(lab: Lab, work: Path) -> None:
+    os.mkfifo(work / "fifo")
+    writing = os.O_WRONLY | os.O_NONBLOCK
+    root = lab.calls(call("open", "fifo", writing), cwd=work).root
+    assert root.reasons[Reason.TRANSIENT].startswith("open ")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(work / "s"))
+        root = lab.calls(call("open", "s", writing), cwd=work).root
+    assert root.fact(Kind.EXISTS, work / "s") is not None
 
 
 def test_what_was_granted(lab: Lab, work: Path) -> None:
