@@ -5,18 +5,28 @@
 #define NR_FCNTL 72
 #define F_GETLK 5
 #define F_OFD_GETLK 36
+#define EINTR 4
+#define EBADF 9
 #define EAGAIN 11
-#define EACCES 13
+#define EFAULT 14
+#define EINVAL 22
+#define ESPIPE 29
+#define SIGBUS 7
 #define NR_SENDTO 44
 #define NR_SENDMSG 46
 #define NR_EXECVE 59
 #define NR_ARCH_PRCTL 158
 #define NR_EXECVEAT 322
 #define LIMIT_STACK 3 /* RLIMIT_STACK, asm-generic/resource.h */
-/* EIO, ENFILE, EMFILE, EFBIG, ENOSPC, EDQUOT: about the state of the machine, which no precondition
- * covers. */
-static __always_inline int is_shortage(s64 ret) {
-  return ret == -5 || ret == -23 || ret == -24 || ret == -27 || ret == -28 || ret == -122;
+/* EIO, ENFILE, EMFILE, ETXTBSY, EFBIG, ENOSPC, ENOLCK, ENOBUFS, ESTALE, EDQUOT: about the state of the
+ * machine, which no precondition covers.  ENOMEM is, but for questions about what is mapped (mremap, msync,
+ * mincore, madvise, munlock, munlockall); EAGAIN where it is no question of who has read or written (mlock
+ * and its like, clone, fork, vfork, execve, timer_create, clone3). */
+static __always_inline int is_shortage(u32 nr, s64 ret) {
+  if (ret == -12) return !(nr >= 25 && nr <= 28) && nr != 150 && nr != 152;
+  if (ret == -11) return (nr >= 56 && nr <= 59) || nr == 149 || nr == 151 || nr == 222 || nr == 325 || nr == 435;
+  return ret == -5 || ret == -23 || ret == -24 || ret == -26 || ret == -27 || ret == -28 || ret == -37 ||
+         ret == -105 || ret == -116 || ret == -122;
 }
 int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
   struct process *p = get_process();
@@ -45,7 +55,7 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
       output(s);
     }
   }
-  if (is_shortage(ret)) {
+  if (is_shortage(nr, ret)) {
     if (p->flags & PROCESS_SHORTAGE) return 0; /* told once per image */
     begin(s, p, EVENT_SHORTAGE, nr, ret);
     p->flags |= PROCESS_SHORTAGE;
@@ -54,7 +64,10 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
   }
   struct call *c = get_call(nr);
   if (!c || !c->handler) return 0;
-  if (ret <= -512 && ret >= -516) return 0; /* -ERESTART*: the call will be made again */
+  if (ret <= -512 && ret >= -516) { /* -ERESTART*: it will be made again, or have ended with EINTR */
+    if (!(c->flags & CALL_LOCK) && c->handler != HANDLER_READ) return 0;
+    ret = -EINTR;
+  }
   begin(s, p, EVENT_CALL, nr, ret);
   s->event.aux = p->writes;
   s->arg[0] = r[7]; s->arg[1] = r[6]; s->arg[2] = r[5]; s->arg[3] = r[0]; s->arg[4] = r[2]; s->arg[5] = r[1];

@@ -20,7 +20,8 @@ enum event_type {
   EVENT_FOREIGN = 8,  /* a 32-bit or x32 system call */
   EVENT_ENTRY = 9,    /* an image whose first system call is not one of a C library's start-up */
   EVENT_SHORTAGE = 10, /* a call that failed for want of disk, descriptors or limits */
-  EVENT_SIGNAL = 11,  /* a signal from outside the tree: ret = its number, aux = sender's tgid */
+  EVENT_SIGNAL = 11,  /* a signal from outside the tree: ret = its number, aux = sender's tgid; or for a
+                       * mapped page that cannot be had: aux = its own tgid */
 };
 
 enum section_kind {
@@ -110,6 +111,7 @@ enum call_flags {
   CALL_INHERITED = 4, /* only when the descriptor was inherited at exec */
   CALL_SUCCESS = 8,   /* or when it succeeded */
   CALL_LOCK = 16,     /* only a lock that somebody else holds, or the question for one */
+  CALL_FAILURE = 32,  /* of CALL_INHERITED: or when it failed */
 };
 
 enum call_form {

@@ -28,13 +28,20 @@ int on_newtask(struct bpf_raw_tracepoint_args *ctx) {
  * behalf of a terminal (hang-up, interrupt, quit, stop) or of the whole machine (kill). */
 int on_signal(struct bpf_raw_tracepoint_args *ctx) {
   u64 info = ctx->args[1], task = ctx->args[2];
-  int sig = ctx->args[0], code = 0;
+  int sig = ctx->args[0], code = 0, own = get_process() != 0;
   u32 tgid = 0;
-  if (ctx->args[4] == 1 || get_process()) return 0; /* TRACE_SIGNAL_IGNORED */
+  if (ctx->args[4] == 1) return 0; /* TRACE_SIGNAL_IGNORED */
   RD(tgid, task + O_TASK_TGID);
+  if (own) { /* no page: the file has become shorter, the disk full or broken; of its own memory 1, BUS_ADRALN */
+    if (sig != SIGBUS || info <= 1) return 0;
+    RD(code, info + O_SIGINFO_CODE);
+    if (code < 2 || code == 128) return 0; /* by kill(2) and its like, or SI_KERNEL */
+  }
   struct process *p = processes.lookup(&tgid);
   if (!p) return 0;
-  if (info > 1) {
+  if (own) {
+    info = 0;
+  } else if (info > 1) {
     RD(code, info + O_SIGINFO_CODE);
     if (code > 0 || (code <= -2 && code >= -5)) return 0; /* SI_KERNEL; SI_TIMER to SI_SIGIO */
   } else if (info == 1 && sig != 1 && sig != 2 && sig != 3 && sig != 9 && sig != 20) {

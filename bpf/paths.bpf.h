@@ -115,11 +115,12 @@ int handle_fd(struct bpf_raw_tracepoint_args *ctx) {
   u64 f = fd_file(task, ARG(c->fd));
   if (!f) return 0;
   if ((c->flags & CALL_INHERITED) && !s->event.err) p->writes++;
-  if ((c->flags & CALL_INHERITED) && (!(c->flags & CALL_SUCCESS) || s->event.err) && inherited(s, p, f) < 0)
-    return 0;
+  int told = s->event.err ? c->flags & CALL_FAILURE : c->flags & CALL_SUCCESS;
+  if ((c->flags & CALL_INHERITED) && !told && inherited(s, p, f) < 0) return 0;
   if (c->flags & CALL_LOCK) {
     int asks = s->event.nr == NR_FCNTL && (s->arg[1] == F_GETLK || s->arg[1] == F_OFD_GETLK);
-    if (s->event.err ? s->event.err != EAGAIN && s->event.err != EACCES : !asks) return 0;
+    u32 e = s->event.err; /* EBADF, EINVAL, EFAULT: of the program's own making */
+    if (e ? e == EBADF || e == EINVAL || e == EFAULT : !asks) return 0;
     if (asks && !s->event.err) add_user(s, s->arg[2], 2); /* struct flock.l_type */
   }
   add_args(s, c->args);

@@ -115,7 +115,7 @@ int tail_data(struct bpf_raw_tracepoint_args *ctx) {
 int handle_read(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   struct process *p = get_process();
-  if (!p || ret < 0) return 0;
+  if (!p) return 0;
   u64 f = fd_file(task, ARG(c->fd));
   if (!f) return 0;
   int fd = inherited(s, p, f);
@@ -137,7 +137,7 @@ int handle_read(struct bpf_raw_tracepoint_args *ctx) {
 int handle_copy(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   struct process *p = get_process();
-  if (!p || ret <= 0) return 0;
+  if (!p || (ret <= 0 && ret != -EAGAIN)) return 0; /* else they fall back on read and write */
   p->writes++;
   u64 to = fd_file(task, ARG(c->fd)), from = c->fd2 ? fd_file(task, ARG(c->fd2)) : 0;
   if (!to || (inherited(s, p, to) < 0 && (!from || inherited(s, p, from) < 0))) return 0;
@@ -156,11 +156,12 @@ int handle_copy(struct bpf_raw_tracepoint_args *ctx) {
 /* Shared writable mappings of files, and any mapping of an inherited file. */
 int handle_mmap(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
-  if (s->event.err || (s->arg[3] & 0x20)) return 0; /* MAP_ANONYMOUS */
+  if (s->arg[3] & 0x20) return 0; /* MAP_ANONYMOUS */
   struct process *p = get_process();
   u64 f = fd_file(task, s->arg[4]);
   if (!p || !f) return 0;
-  if (!((s->arg[3] & 1) && (s->arg[2] & 2)) && inherited(s, p, f) < 0) return 0; /* MAP_SHARED, PROT_WRITE */
+  int shared = (s->arg[3] & 1) && (s->arg[2] & 2) && !s->event.err; /* MAP_SHARED, PROT_WRITE */
+  if (!shared && inherited(s, p, f) < 0) return 0;
   add_args(s, c->args);
   add_file(s, f, SECTION_STAT2);
   FINISH(ctx, s);
@@ -172,7 +173,7 @@ int handle_message(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   struct process *p = get_process();
   u64 control = 0, name = 0, f = fd_file(task, ARG(c->fd));
-  if (!p || ret < 0 || !f) return 0;
+  if (!p || !f || (ret < 0 && inherited(s, p, f) < 0)) return 0;
   int unread = bpf_probe_read_user(&control, 8, (void *)(ARG(c->out) + 40)); /* msghdr.msg_controllen */
   if (s->event.nr == NR_SENDMSG) unread |= bpf_probe_read_user(&name, 8, (void *)ARG(c->out)); /* msg_name */
   if (!unread && !control && !name && inherited(s, p, f) < 0) return 0;
@@ -186,7 +187,8 @@ int handle_message(struct bpf_raw_tracepoint_args *ctx) {
 int handle_seek(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   struct process *p = get_process();
-  if (!p || ret < 0 || (s->arg[1] == 0 && s->arg[2] == 1)) return 0; /* SEEK_CUR by 0 only asks */
+  if (!p || (ret < 0 && ret != -ESPIPE)) return 0;
+  if (ret >= 0 && s->arg[1] == 0 && s->arg[2] == 1) return 0; /* SEEK_CUR by 0 only asks */
   u64 f = fd_file(task, ARG(c->fd));
   if (!f || inherited(s, p, f) < 0) return 0;
   add_args(s, c->args);

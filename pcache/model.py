@@ -138,6 +138,16 @@ class Kind:
     """The names of the extended attributes, following links."""
     LXATTRS: Final = b"Y"
     """The same without following a final symbolic link."""
+    READABLE: Final = b"4"
+    """b"ok" if the effective user may read it, following links, whatever grants that: mode, groups,
+    access control list; else the value of PERMISSION."""
+    WRITABLE: Final = b"2"
+    """The same for writing, which takes a mount and a file that can be written to."""
+    EXECUTABLE: Final = b"1"
+    """The same for executing or searching, which takes a mount that lets files be executed."""
+    PERMISSION: Final = b"p"
+    """All that the kernel goes by when it refuses something that is there, or to make something:
+    see `pcache.linux.permissions.Permission`."""
     BASE: Final = b"B"
     """The path is `base`: where `base_dir` is, of executions that would do something else if it
     were somewhere else."""
@@ -262,6 +272,7 @@ class Reason:
     CONFIGURED: Final = "configured off"
     PRIVATE_TEMPORARY: Final = "works on a temporary file of its caller"
     SHORTAGE: Final = "ran out of disk space or another resource"
+    TRANSIENT: Final = "failed for a reason that may pass"
     UNSUPPORTED: Final = "operation that cannot be restored"
 
 

@@ -22,6 +22,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `mN N ...` | ORDER | for each file, how many of the decisive times are earlier than its own |
 | `XNAMES` | XATTRS, LXATTRS | names of extended attributes, each ended by NUL |
 | numbers | TRAIT | processors, groups, or the nice value |
+| `p...` | PERMISSION | see `pcache.linux.permissions` |
 | a path | BASE | |
 | as in `Call.fds` | FD | kind of the descriptor |
 | `iOFFSET:DIGEST` | INPUT | offset and whole content of the regular file |

@@ -1,9 +1,9 @@
 """What a program was handed down although no call tells of it: is it what the command was given?
 
-Limits, the personality and capabilities change what a program does, but its call is the same; and
-so do ignored and blocked signals, which must be the usual ones for the command too.  The recorder
-does not keep programs for which the tree had changed one of them (observe/accesses/inherited.py);
-this is the same rule for replays.
+Limits, groups, the personality and capabilities change what a program does, but its call is the
+same; and so do ignored and blocked signals, which must be the usual ones for the command too.  The
+recorder does not keep programs for which the tree had changed one of them
+(observe/accesses/inherited.py); this is the same rule for replays.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pcache.linux import limits
 from pcache.linux.signal_sets import UNUSUAL
 
 _STATUS_FIELDS = (b"\nCapBnd:", b"\nCapAmb:", b"\nCapInh:")
+_GROUPS = b"\nGroups:"
 _BLOCKED, _IGNORED = b"\nSigBlk:\t", b"\nSigIgn:\t"
 _ENOUGH = 1 << 16  # none of these files is longer
 _ADDR_NO_RANDOMIZE = 0x40000
@@ -25,6 +26,7 @@ class Inherited:
 
     _limits = b""
     _fields: tuple[bytes, ...] = ()
+    _groups = b""
     _personality = 0
 
     @classmethod
@@ -37,6 +39,8 @@ class Inherited:
             cls._learn()
         if tuple(_line(status, name) for name in _STATUS_FIELDS) != cls._fields:
             return "other capabilities"
+        if _line(status, _GROUPS) != cls._groups:
+            return "other groups"
         if (_mask(status, _IGNORED) | _mask(status, _BLOCKED)) & UNUSUAL:
             return "signals ignored or blocked"
         theirs = _read(directory + b"limits")
@@ -51,6 +55,7 @@ class Inherited:
     def _learn(cls) -> None:
         status = _read(b"/proc/self/status")
         cls._fields = tuple(_line(status, name) for name in _STATUS_FIELDS)
+        cls._groups = _line(status, _GROUPS)  # in ascending order: groups_sort(), kernel/groups.c
         # Not from /proc/self, which is closed to a root that acts as somebody else.
         cls._personality = syscalls.personality()
         cls._limits = _read(b"/proc/self/limits")

@@ -3,6 +3,12 @@ handed down that no call tells of."""
 
 from __future__ import annotations
 
+from pcache.linux.descriptors import numbers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 # asm-generic/resource.h
 CPU, FSIZE, DATA, STACK, CORE, RSS, NPROC, NOFILE, MEMLOCK, AS = range(10)
 NONE = 1 << 64
@@ -58,10 +64,12 @@ def trait_value(name: bytes, pid: int) -> bytes:
     return b"%d" % limits[int(name.removeprefix(_TRAIT))]
 
 
-def tag(personality: int) -> bytes:
+def tag(personality: int, groups: Iterable[int]) -> bytes:
     """What `Policy.within` is to be given: equal for sessions whose commands are handed the same.
 
-    `personality`: see personality(2).  Raises OSError.
+    `personality`: see personality(2).  `groups`: the group of the command (which counts as one of
+    them or not, depending on who made the process, and always grants the same) and the
+    supplementary ones.  Raises OSError.
     """
     limits = given()
     parts = [b"%d" % limits[number] for number in _TOLD]
@@ -76,6 +84,7 @@ def tag(personality: int) -> bytes:
         # None inherited and none out of bounds, which is how users begin, goes without saying.
         if mask and not (name == _CAPABILITIES[1] and mask & (mask + 1) == 0):
             parts.append(name + b"%x" % mask)
+    parts.append(b"groups " + numbers(set(groups)))
     return b"limits " + b" ".join(parts)
 
 

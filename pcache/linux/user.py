@@ -103,6 +103,8 @@ class User:
             umask = _umask_of(_parent(sudo_pid))
         home = env.get(b"HOME") or home
         groups = tuple(os.getgrouplist(name, gid)) if name else (gid,)
+        if sudo_pid is not None:
+            groups = _groups_of_caller(sudo_pid, uid, groups)
         return cls(uid, gid, groups, name or str(uid), home, env, umask, sudo_pid)
 
     def become(self) -> None:
@@ -202,6 +204,19 @@ def _umask_of(pid: int) -> int | None:
         return int(_status_field(pid, b"Umask"), 8)
     except (OSError, ValueError):
         return None
+
+
+def _groups_of_caller(sudo_pid: int, uid: int, account: tuple[int, ...]) -> tuple[int, ...]:
+    """The supplementary groups of who started sudo, as far as the account has them: a shell has
+    those of the time of its login, and none that newgrp(1) gave it is given to anybody here."""
+    try:
+        caller = _parent(sudo_pid)
+        if _status_field(caller, b"Uid").split()[:2] != [b"%d" % uid] * 2:
+            return account
+        held = {int(group) for group in _status_field(caller, b"Groups").split()}
+    except OSError:
+        return account
+    return tuple(group for group in account if group in held)
 
 
 def _nearest_sudo(uid: int) -> int | None:

@@ -307,6 +307,10 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.ORDER: Facts._order,
     Kind.XATTRS: Facts._xattrs,
     Kind.LXATTRS: Facts._lxattrs,
+    Kind.READABLE: lambda _, path: _granted(path, os.R_OK),
+    Kind.WRITABLE: lambda _, path: _granted(path, os.W_OK),
+    Kind.EXECUTABLE: lambda _, path: _granted(path, os.X_OK),
+    Kind.PERMISSION: lambda _, path: permission_value(path),
     Kind.TRAIT: Facts._trait,
     Kind.FD: Facts._fd,
     Kind.INPUT: Facts._input,
@@ -323,6 +327,19 @@ def xattrs_value(path: bytes | int, *, follow: bool) -> bytes:
             return error_value(error.errno)
         names = []
     return b"X" + b"".join([name + b"\0" for name in names])
+
+
+def permission_value(path: bytes) -> bytes:
+    """Value of PERMISSION now."""
+    # Loads ctypes: for the few programs that were refused something.
+    from pcache.linux.permissions import Permission
+
+    return bytes(Permission(path))
+
+
+def _granted(path: bytes, right: int) -> bytes:
+    """Value of READABLE, WRITABLE or EXECUTABLE."""
+    return OK if os.access(path, right, effective_ids=True) else permission_value(path)
 
 
 def _absence(path: bytes, error: OSError) -> bytes:

@@ -19,6 +19,12 @@ _PREFIXED = Kind.REPLACEABLE  # its path is MODE:PATH
 _HOW = {b"-": REMOVED, b"m": ATTRIBUTES}
 _OF_DESCRIPTORS = (Kind.FD, Kind.INPUT)
 _NAMELESS = (Kind.TRAIT, Kind.BASE)
+_FOLLOWING = frozenset(
+    (
+        *(Kind.CONTENT, Kind.EXISTS, Kind.NOT_DIRECTORY, Kind.XATTRS),
+        *(Kind.READABLE, Kind.WRITABLE, Kind.EXECUTABLE),
+    )
+)
 _OF_ENTRIES = (Kind.LISTING, Kind.NAMES)
 
 
@@ -62,7 +68,7 @@ class Replayed:
                 self._depend_on_times(execution, fact, names)
                 continue
             path = fact.path.partition(b":")[2] if fact.kind == _PREFIXED else fact.path
-            follow = fact.kind in (Kind.CONTENT, Kind.EXISTS, Kind.NOT_DIRECTORY, Kind.XATTRS)
+            follow = fact.kind in _FOLLOWING
             name = b"" if fact.kind in _NAMELESS else names.canonical(path, follow=follow)
             observation = Observation(self.began, name, fact.value, opened=True)
             if fact.kind in _OF_ENTRIES and fact.value.startswith(b"L"):

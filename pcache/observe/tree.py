@@ -25,6 +25,7 @@ from pcache.observe.observations import Observation
 from pcache.observe.replayed import Replayed
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.settings.rules import DEFAULT, Policy
+from pcache.values import OK
 
 # Limits of bpf/recorder.bpf.c: INHERITED and SCAN_FDS.
 _INHERITED, _SCANNED = 32, 256
@@ -129,6 +130,9 @@ class Tree:
                 execution.problem_throughout(Reason.SHORTAGE, evidence)
             elif kind == events.ENTRY:
                 self._late_entry(execution, _nr)
+            elif kind == events.SIGNAL and aux == tgid:
+                evidence = f"signal {ret}: a page of a file that cannot be had"
+                execution.problem_throughout(Reason.SHORTAGE, evidence)
             elif kind == events.SIGNAL and aux != os.getpid():
                 evidence = f"process {tgid} by signal {ret} of process {aux}"
                 execution.problem_throughout(Reason.KILLED_OUTSIDE, evidence)
@@ -228,6 +232,8 @@ class Tree:
         for path in self._interpreters_of(execution, body, is_script):
             name = self.accesses.context.names.canonical(path, follow=True)
             execution.observe((Kind.CONTENT, path), Observation(started, name, opened=True))
+            if parent is not None:
+                parent.observe((Kind.EXECUTABLE, path), Observation(started, name, OK))
         if parent is not None:
             # The caller depends on what its path led to, whether or not it looked before.
             name = self.accesses.context.names.canonical(execution.filename, follow=True)
@@ -236,6 +242,9 @@ class Tree:
                 parent.observe(
                     (Kind.CONTENT, execution.filename),
                     Observation(started, name, stamp=stamp, opened=True),
+                )
+                parent.observe(
+                    (Kind.EXECUTABLE, execution.filename), Observation(started, name, OK)
                 )
 
     def _interpreters_of(

@@ -11,7 +11,7 @@ import struct
 from pcache.probes.syscall_table import NUMBERS
 
 ARGS, PATH, OPEN, FD, WRITE, WRITEV, READ, COPY, MMAP, LIST, MESSAGE, SEEK = range(1, 13)
-READONLY, STAT, INHERITED, SUCCESS, LOCK = 1, 2, 4, 8, 16
+READONLY, STAT, INHERITED, SUCCESS, LOCK, FAILURE = 1, 2, 4, 8, 16, 32
 LINK, STRUCT_STAT, STRUCT_STATX, TIMES, ADDRESS, HOW, LIMIT = range(1, 8)
 
 _FORMAT = struct.Struct("=12B")
@@ -92,8 +92,8 @@ def _table() -> dict[str, bytes]:
         "utimes": _call(PATH, path=1),
         "futimesat": _call(PATH, path=2, dir=1),
         "utimensat": _call(PATH, path=2, dir=1, out=3, form=TIMES, args=(4,)),
-        "ftruncate": _call(FD, fd=1, args=(2,), flags=INHERITED),
-        "fallocate": _call(FD, fd=1, args=(2, 3, 4), flags=INHERITED),
+        "ftruncate": _call(FD, fd=1, args=(2,), flags=INHERITED | FAILURE),
+        "fallocate": _call(FD, fd=1, args=(2, 3, 4), flags=INHERITED | FAILURE),
         # inherited descriptors
         "mmap": _call(MMAP, args=(3, 4)),
         "ioctl": _call(FD, fd=1, args=(2,), flags=INHERITED | SUCCESS),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+
 import pytest
 
 from tests.conftest import SUDO
@@ -79,3 +82,26 @@ def test_a_hit_that_cannot_be_applied_is_none(bench: Bench) -> None:
     assert (done.counters["misses"], done.counters["miss: not applied"]) == (2, 1)
     assert done.counters["milliseconds skipped"] == 0
     assert "pcache: run   sh -c echo said   signals ignored or blocked\n" in done.own
+
+
+def test_other_groups(bench: Bench) -> None:
+    """Which files open, and what else is permitted, depends on them."""
+    command = ("sh", "-c", "cat f 2>/dev/null || echo denied")
+    nobody = "exec setpriv --reuid 65534 --regid 65534"
+    with_group = under(bench, f"{nobody} --groups 7")
+    without = under(bench, f"{nobody} --clear-groups")
+    for path in (bench.directory.parent, bench.directory, bench.store):
+        os.chown(path, 65534, 65534)
+    file = bench.directory / "f"
+    file.write_text("text\n")
+    file.chmod(0o640)
+    os.chown(file, 0, 7)
+    name = pwd.getpwuid(65534).pw_name
+    env = {**bench.env, "HOME": pwd.getpwuid(65534).pw_dir, "USER": name, "LOGNAME": name}
+    arguments = (command, bench.directory, env, Stdio())
+    # Recorded on behalf of an account that is in no other group.
+    sudo = {**env, "SUDO_UID": "65534", "SUDO_GID": "65534"}
+    recorded = bench.launcher.trace(command, bench.directory, sudo, Stdio())
+    assert recorded.stdout == b"denied\n"
+    assert without.replay(*arguments).counters["hits"] == 1
+    assert with_group.replay(*arguments).stdout == b"text\n"

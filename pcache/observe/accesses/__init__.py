@@ -7,10 +7,12 @@ chunks, or a reason why the execution cannot be kept.
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from stat import S_ISDIR
 
 from pcache.model import Key, Reason
+from pcache.observe import errnos
 from pcache.observe.accesses.attributes import Attributes
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.entries import Entries
@@ -35,6 +37,7 @@ _LOOKING = frozenset(
     )
 )
 
+_WITHOUT_PATHS = frozenset(NUMBERS[name] for name in errnos.WITHOUT_PATHS)
 _INCOMPLETE = (
     (LOST, "events of the process were lost"),
     (FAULT, "unreadable argument"),
@@ -101,6 +104,11 @@ class Accesses:
             event.execution.problem_throughout(
                 Reason.UNSUPPORTED, f"{SYSCALL_NAMES[body.nr]} below a removed directory"
             )
+        if body.err and body.nr in _WITHOUT_PATHS:
+            call = SYSCALL_NAMES[body.nr]
+            if errnos.cause(call, body.err) == errnos.TRANSIENT:
+                what = f"{call}: {os.strerror(body.err)}"
+                event.execution.problem_throughout(Reason.TRANSIENT, what)
         handler = self._handlers[body.nr]
         if body.handle is None and body.nr in _LOOKING and not (body.flags or body.homeless):
             context.gather()

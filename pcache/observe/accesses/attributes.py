@@ -65,6 +65,8 @@ class Attributes:
         path = None
         if body.handle is not None:
             name = body.file
+            if body.err:
+                self.context.failed_by_descriptor(event)
             if body.err or body.deleted:
                 return
             if name is None:
@@ -98,7 +100,9 @@ class Attributes:
     def _owner(self, event: Event) -> None:
         body = event.body
         if body.err:
-            if body.path is not None:
+            if body.handle is not None:
+                self.context.failed_by_descriptor(event)
+            elif body.path is not None:
                 self.context.failed(event, body.path, follow=True)
             return
         wanted = [number & 0xFFFFFFFF for number in body.args[:2]]

@@ -7,13 +7,16 @@ import os
 import posixpath
 import time
 from collections.abc import Callable
-from stat import S_IFLNK, S_IFMT, S_IFREG
+from stat import S_IFLNK, S_IFMT, S_IFREG, S_ISSOCK
 
+from pcache.linux.permissions import Permission
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.event import Event, Process
+from pcache.observe.accesses.refusals import crosses_mounts, explains
 from pcache.observe.captured import CapturedFiles
 from pcache.observe.changes import ATTRIBUTES, CREATED, REMOVED, REPLACED
+from pcache.observe.errnos import CALL, CONTENT, LOOK, PERMISSION, TRANSIENT, cause
 from pcache.observe.events import FAULT, TRUNCATED, Stamp
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
@@ -31,7 +34,6 @@ _OF_THE_SYSTEM = (
     *(b"/usr/share/locale/", b"/usr/share/zoneinfo/"),
 )
 """What the C library opens for every program: its times matter only if a program asks for them."""
-_ABOUT_THE_CALL = frozenset({errno.EINTR, errno.EFAULT, errno.EMFILE, errno.ENFILE, errno.ENOSYS})
 
 
 class Context:
@@ -154,40 +156,115 @@ class Context:
         else:
             self.observe(event, kind, path, name, value=content_value(stamp, b""))
 
-    def failed(self, event: Event, path: bytes, *, follow: bool, directory: bool = False) -> None:
-        """A call on a path failed: whatever made it fail must still be so.
+    def failed(
+        self,
+        event: Event,
+        *paths: bytes,
+        follow: bool,
+        directory: bool = False,
+        wanted: int = 0,
+    ) -> None:
+        """A call on one or two paths failed: whatever made it fail must still be so.
 
-        `directory`: it wanted a directory there.
+        `directory`: it wanted a directory there.  `wanted`: as for `refusals.explains`.
         """
-        number = event.body.err
-        if not event.body.raw_path and event.body.handle is None:
+        body = event.body
+        number, call = body.err, SYSCALL_NAMES[body.nr]
+        if body.raw_path == b"" and body.handle is None:
             return  # an empty path fails wherever one is
-        if number in _ABOUT_THE_CALL:
-            return  # about the call, not the path
         if directory and number == errno.ENOTDIR:
             kind = Kind.NOT_DIRECTORY if follow else Kind.LNOT_DIRECTORY
-            name = self.names.canonical(path, follow=follow)
-            if not self.ignored(event, path, name):
-                self.observe(event, kind, path, name, value=OK)
+            name = self.names.canonical(paths[0], follow=follow)
+            if not self.ignored(event, paths[0], name):
+                self.observe(event, kind, paths[0], name, value=OK)
             return
+        why = cause(call, number)
+        if why == PERMISSION:
+            self._refused(event, paths, follow=follow, wanted=wanted)
+        elif why == TRANSIENT or (number == errno.ENXIO and not _is_socket(paths[0])):
+            self._transient(event, paths)
+        elif why != CALL:
+            for path in paths:
+                self._failed_look(event, path, why, follow=follow, alone=len(paths) == 1)
+
+    def _failed_look(
+        self, event: Event, path: bytes, why: str, *, follow: bool, alone: bool
+    ) -> None:
+        """What is at a path made a call fail; `alone`: it had no other path."""
+        number = event.body.err
         # Where nothing was found there was no link to follow, though one may be there by now.
-        reached = number not in LOOKUP_FAILED and number != errno.ELOOP
-        name = self.names.canonical(path, follow=follow and reached)
+        name = self.names.canonical(path, follow=follow and why != LOOK)
         if self.ignored(event, path, name):
             return
         # Of a call with two paths either may be the missing one, and ENOTDIR may be about the last
         # component of the path as well as about one before it: the file system tells.
-        unclear = event.body.raw_path2 is not None or number == errno.ENOTDIR
+        unclear = not alone or number == errno.ENOTDIR
         if number in LOOKUP_FAILED and not (unclear and os.path.lexists(path)):
             kind = Kind.CONTENT if follow else Kind.LCONTENT
             self.observe(event, kind, path, name, value=error_value(number))
-        elif number == errno.EEXIST:
+        elif number in (errno.EEXIST, errno.EADDRINUSE):
             self.observe(event, Kind.PRESENT, path, name, value=OK)
-        elif number == errno.ELOOP and follow and event.body.raw_path2 is None:
+        elif why == LOOK and number == errno.ENAMETOOLONG and alone:
+            kind = Kind.CONTENT if follow else Kind.LCONTENT
+            self.observe(event, kind, path, name, value=error_value(number))
+        elif number == errno.ELOOP and follow and alone:
             self.observe(event, Kind.CONTENT, path, name, value=error_value(number))
+        elif why == CONTENT:
+            self.observe(event, Kind.CONTENT, path, name, opened=True)
         else:
             kind = Kind.EXISTS if follow else Kind.LEXISTS
             self.observe(event, kind, path, name)
+
+    def failed_by_descriptor(self, event: Event) -> None:
+        """The same for a call on an open file."""
+        body = event.body
+        if body.file is not None and not body.deleted:
+            self.failed(event, body.file, follow=True)
+        elif cause(SYSCALL_NAMES[body.nr], body.err) in (PERMISSION, TRANSIENT):
+            self._transient(event, ())
+
+    def _refused(
+        self, event: Event, paths: tuple[bytes, ...], *, follow: bool, wanted: int
+    ) -> None:
+        """The kernel permits a call or not by what it finds: that is the fact, if it explains the
+        failure; then it does not matter whether it was found a moment later."""
+        self.not_only_looking()
+        number, call = event.body.err, SYSCALL_NAMES[event.body.nr]
+        found, names = [], []
+        explained = False
+        for path in paths:
+            permission = Permission(path)
+            found.append(permission)
+            name = self.names.canonical(path, follow=follow)
+            if self.ignored(event, path, name):
+                continue
+            way = permission.target if follow else permission.itself
+            key = (Kind.PERMISSION, path)
+            value = bytes(permission)
+            if number == way.error == errno.EACCES:
+                key = (Kind.CONTENT if follow else Kind.LCONTENT, path)
+                value = error_value(number)  # on the way there is what may not be searched
+                explained = True
+            elif not permission.exists:
+                parent = posixpath.dirname(path.rstrip(b"/")) or b"/"
+                name = self.names.canonical(parent, follow=True)
+            observation = Observation(event.ts, name, value)
+            observation.looked = time.monotonic_ns()
+            event.execution.observe(key, observation)
+            names.append(name)
+            explained |= explains(call, number, permission, event.execution.uid, wanted)
+        if number == errno.EXDEV and len(found) > 1:
+            explained = crosses_mounts(*found, linking=call.startswith("link"))
+        for at in event.execution.chain() if names and not explained else ():
+            if any(at.determined(name, event.ts) for name in names):
+                break  # what it made is found in the same state again
+            at.problem(Reason.TRANSIENT, _failure(event, paths))
+
+    def _transient(self, event: Event, paths: tuple[bytes, ...]) -> None:
+        self.not_only_looking()
+        names = [self.names.canonical(path, follow=True) for path in paths]
+        if not names or not all(map(pseudo.ignored, names)):
+            event.execution.problem_throughout(Reason.TRANSIENT, _failure(event, paths))
 
     def parent_exists(self, event: Event, path: bytes) -> None:
         parent = posixpath.dirname(path.rstrip(b"/")) or b"/"
@@ -305,6 +382,20 @@ class Context:
                     change.was = was
         if how in (CREATED, REMOVED, REPLACED):
             self.names.forget(name)
+
+
+def _is_socket(path: bytes) -> bool:
+    """Whether it is one, which nobody can open."""
+    try:
+        return S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _failure(event: Event, paths: tuple[bytes, ...]) -> str:
+    """The call that failed and how, for people."""
+    words = [SYSCALL_NAMES[event.body.nr], *map(text, paths)]
+    return f"{' '.join(words)}: {os.strerror(event.body.err)}"
 
 
 def _conflict(one: Execution, other: Execution, name: bytes) -> None:

@@ -67,9 +67,8 @@ class Entries:
         if path is None:
             return
         if body.err:
-            self.context.failed(event, path, follow=False)
-            if is_link and body.path is not None:
-                self.context.failed(event, body.path, follow=False)
+            also = (body.path,) if is_link and body.path is not None else ()
+            self.context.failed(event, *also, path, follow=False)
             if body.err == errno.ENOENT:
                 self.context.not_made(event, path)
             return

@@ -5,13 +5,14 @@ from __future__ import annotations
 import struct
 
 from pcache.model import Kind, Reason
-from pcache.observe.accesses.context import LOOKUP_FAILED, Context
+from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.changes import CREATED
+from pcache.observe.errnos import LOOK, PERMISSION, REASON, cause
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
-from pcache.values import ABSENT, error_value
+from pcache.values import ABSENT
 
 _AF_UNIX, _AF_UNSPEC = 1, 0
 _SOCK_DGRAM, _SOCK_TYPE = 2, 0xF
@@ -45,6 +46,7 @@ _IPC_MAKING = "shmget semget msgget"
 _IPC_USING = "shmat shmctl semop semtimedop semctl msgsnd msgrcv msgctl"
 _IPC_PRIVATE = 0
 
+_PID_MAX_LIMIT = 1 << 22  # linux/threads.h
 _UNAME = tuple(b"/proc/sys/kernel/" + name for name in (b"hostname", b"osrelease", b"version"))
 """Where the answer of uname(2) can be seen again."""
 
@@ -74,10 +76,7 @@ class External:
         ]
 
     def _message(self, event: Event) -> None:
-        if not event.body.err:
-            event.execution.problem_throughout(
-                Reason.DESCRIPTOR_PASSING, SYSCALL_NAMES[event.body.nr]
-            )
+        event.execution.problem_throughout(Reason.DESCRIPTOR_PASSING, SYSCALL_NAMES[event.body.nr])
 
     def _socket(self, event: Event) -> None:
         family = event.body.args[0]
@@ -107,8 +106,10 @@ class External:
                     event.execution.problem_throughout(Reason.NETWORK, where)
                 self.context.observe(event, Kind.LEXISTS, path, name, value=ABSENT)
                 self.context.change(event, name, CREATED)
-        elif body.err in LOOKUP_FAILED:
-            self.context.observe(event, Kind.CONTENT, path, name, value=error_value(body.err))
+            else:
+                self.context.failed(event, path, follow=False)
+        elif cause(SYSCALL_NAMES[body.nr], body.err) in (LOOK, PERMISSION):
+            self.context.failed(event, path, follow=True)
         else:
             self.context.connections += 1
             for execution in event.execution.chain():
@@ -130,7 +131,8 @@ class External:
         call = SYSCALL_NAMES[body.nr]
         number = body.args[2] if call in ("tgkill", "rt_tgsigqueueinfo") else body.args[1]
         if body.err:
-            if number == 0 and pid not in self.context.pids:
+            known = abs(pid) in self.context.pids or pid > _PID_MAX_LIMIT
+            if not known and cause(call, body.err) == REASON:
                 # Whether such a process runs is no business of the tree, but it has asked.
                 event.execution.problem_throughout(Reason.SIGNAL_OUTSIDE, f"look for process {pid}")
             return
@@ -145,7 +147,7 @@ class External:
 
     def _make_ipc(self, event: Event) -> None:
         name, body = SYSCALL_NAMES[event.body.nr], event.body
-        if body.err:
+        if body.err and cause(name, body.err) != REASON:
             return
         if body.args[0] == _IPC_PRIVATE:
             self._private_ipc.add((name[:3], event.ret))
@@ -155,7 +157,9 @@ class External:
     def _use_ipc(self, event: Event) -> None:
         """Through an identifier, which need not come from a call of the tree."""
         name, body = SYSCALL_NAMES[event.body.nr], event.body
-        if not body.err and (name[:3], body.args[0] & 0xFFFFFFFF) not in self._private_ipc:
+        if body.err and cause(name, body.err) != REASON:
+            return
+        if (name[:3], body.args[0] & 0xFFFFFFFF) not in self._private_ipc:
             event.execution.problem_throughout(Reason.SHARED_MEMORY, name)
 
     def _uname(self, event: Event) -> None:

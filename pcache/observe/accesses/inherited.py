@@ -8,6 +8,7 @@ depends on nothing by it: its own record begins before.
 
 from __future__ import annotations
 
+import os
 import struct
 
 from pcache.linux import limits
@@ -15,6 +16,7 @@ from pcache.linux.descriptors import OwnFds
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.errnos import REASON, cause
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
@@ -47,9 +49,18 @@ class Inherited:
     def _hand_down(event: Event, evidence: str) -> None:
         event.process.handed_down.append((Reason.UNSUPPORTED, evidence))
 
+    @staticmethod
+    def _refused(event: Event) -> None:
+        """Hard limits and other processes, which no fact holds, decided."""
+        call, number = SYSCALL_NAMES[event.body.nr], event.body.err
+        if cause(call, number) == REASON:
+            evidence = f"{call}: {os.strerror(number)}"
+            event.execution.problem_throughout(Reason.UNSUPPORTED, evidence)
+
     def _limit(self, event: Event) -> None:
         body = event.body
         if body.err:
+            self._refused(event)
             return
         number = body.args[-1] & 0xFFFFFFFF
         own = len(body.args) == 1 or body.args[0] & 0xFFFFFFFF in _own(event)
@@ -92,6 +103,7 @@ class Inherited:
     def _set_traits(self, event: Event) -> None:
         body = event.body
         if body.err:
+            self._refused(event)
             return
         call = SYSCALL_NAMES[body.nr]
         concerned = [event.process]
@@ -104,6 +116,7 @@ class Inherited:
     def _ask_traits(self, event: Event) -> None:
         """What it was handed down is an input of those that were handed it."""
         if event.body.err:
+            self._refused(event)
             return
         call = SYSCALL_NAMES[event.body.nr]
         if call != "getgroups" and not _about_itself(event):

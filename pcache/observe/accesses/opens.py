@@ -11,6 +11,7 @@ from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.accesses.refusals import OWNER
 from pcache.observe.changes import CREATED, DT_REG, MODIFIED, REPLACED
 from pcache.observe.events import Body, Stamp
 from pcache.observe.evidence import text
@@ -46,7 +47,10 @@ class Opens:
         if body.err:
             follow = not flags & os.O_NOFOLLOW and not (flags & _O_CREAT and flags & _O_EXCL)
             directory = bool(flags & os.O_DIRECTORY)
-            self.context.failed(event, path, follow=follow, directory=directory)
+            if not (path == b"/dev/tty" and body.err == errno.ENXIO):  # see _refuse_terminal
+                self.context.failed(
+                    event, path, follow=follow, directory=directory, wanted=_rights(flags)
+                )
             if flags & _O_CREAT and body.err == errno.ENOENT:
                 self.context.not_made(event, path)
             return
@@ -213,6 +217,14 @@ class Opens:
             name,
             value=OK if same else exists_value(stamp),
         )
+
+
+def _rights(flags: int) -> int:
+    """What an open with these flags has to be granted: see `refusals.explains`."""
+    rights = (os.R_OK, os.W_OK, os.R_OK | os.W_OK, os.R_OK | os.W_OK)[flags & _O_ACCMODE]
+    if flags & os.O_NOATIME:
+        rights |= OWNER
+    return rights | os.W_OK if flags & _O_TRUNC else rights
 
 
 def _only_tries(flags: int) -> bool:

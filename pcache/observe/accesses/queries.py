@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import posixpath
 import struct
 from stat import S_ISREG
@@ -19,6 +20,7 @@ from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import OK
 
 _AT_SYMLINK_NOFOLLOW = 0x100
+_GRANTED = {os.R_OK: Kind.READABLE, os.W_OK: Kind.WRITABLE, os.X_OK: Kind.EXECUTABLE}
 _FMODE_PATH = 0x4000  # include/linux/fs.h
 
 _Listing = tuple[int, PartOfListing]
@@ -123,19 +125,25 @@ class Queries:
         nofollow = SYSCALL_NAMES[body.nr] == "faccessat2" and body.args[1] & _AT_SYMLINK_NOFOLLOW
         if not nofollow:
             self._streams.look(event, path)
+        rights = body.args[0] if "access" in SYSCALL_NAMES[body.nr] else 0
         if body.err:
-            self.context.failed(event, path, follow=not nofollow)
+            self.context.failed(event, path, follow=not nofollow, wanted=rights)
             return
         name = self.context.names.canonical(path, follow=not nofollow)
         if not self.context.ignored(event, path, name):
             kind = Kind.LEXISTS if nofollow else Kind.EXISTS
             self.context.observe(event, kind, path, name)
+            for right, granted in _GRANTED.items():
+                if rights & right:
+                    self.context.observe(event, granted, path, name, value=OK)
 
     def _chdir(self, event: Event) -> None:
         """The event's base is the directory after the call: the one before is remembered."""
         body, process = event.body, event.process
         if body.err:
-            if body.path is not None:
+            if body.raw_path is None:
+                self.context.failed_by_descriptor(event)
+            elif body.path is not None:
                 self.context.failed(event, body.path, follow=True, directory=True)
             return
         before = process.cwd
@@ -160,6 +168,8 @@ class Queries:
     def _list(self, event: Event) -> None:
         body = event.body
         name = body.file
+        if body.err:
+            self.context.failed_by_descriptor(event)
         if body.err or body.handle is None:
             return
         if name is None:

@@ -36,8 +36,7 @@ class Renames:
         if source is None or target is None:
             return
         if body.err:
-            self.context.failed(event, source, follow=False)
-            self.context.failed(event, target, follow=False)
+            self.context.failed(event, source, target, follow=False)
             if body.err == errno.ENOENT:
                 self.context.not_made(event, target)
             elif body.err in NOT_EMPTY:

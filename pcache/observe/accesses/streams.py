@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import posixpath
 import struct
@@ -15,6 +14,7 @@ from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.changes import MODIFIED
+from pcache.observe.errnos import DESCRIPTOR, cause
 from pcache.observe.events import FAULT, TRUNCATED, Body, Descriptor, Handle, Stamp
 from pcache.observe.evidence import text
 from pcache.observe.executions import Chunk, Execution
@@ -96,11 +96,11 @@ class Streams:
             event.execution.problem_throughout(Reason.NETWORK, "sendto a named socket")
         if body.err:
             for execution, fd in inheritors:
-                if body.err not in (errno.EINTR, errno.EAGAIN):
-                    execution.problem(
-                        Reason.UNOBSERVABLE_WRITE,
-                        f"{call} to descriptor {fd} failed: {os.strerror(body.err)}",
-                    )
+                # EAGAIN too, and EINTR: who has not read yet is no input.
+                execution.problem(
+                    Reason.UNOBSERVABLE_WRITE,
+                    f"{call} to descriptor {fd} failed: {os.strerror(body.err)}",
+                )
             return
         if call.startswith("pwrite"):
             for execution, fd in inheritors:
@@ -174,6 +174,11 @@ class Streams:
             return
         for execution, fd in self._inheritors(event, handle, stamp, writing=False):
             self._depend_on_fd(event, execution, fd)
+            if body.err:
+                if cause(SYSCALL_NAMES[body.nr], body.err) != DESCRIPTOR:
+                    what = f"descriptor {fd}: {os.strerror(body.err)}"
+                    execution.problem(Reason.FOREIGN_INPUT, what)
+                continue
             if pseudo.is_null(stamp):
                 continue
             if S_IFMT(stamp.st_mode) != S_IFREG:
@@ -202,7 +207,11 @@ class Streams:
         """ftruncate, fallocate, lseek of an inherited descriptor."""
         body = event.body
         call = SYSCALL_NAMES[body.nr]
+        if body.err and call != "lseek":
+            self.context.failed_by_descriptor(event)
         if body.err or body.handle is None:
+            if call == "lseek":
+                self.inherited_read(event, moved=False)
             return
         writable = bool(body.stamp2 and body.stamp2.f_mode & _FMODE_WRITE)
         if call == "lseek" and not writable:
@@ -238,6 +247,11 @@ class Streams:
         """Bytes moved inside the kernel: read again from the file they came from."""
         body = event.body
         targets = self._inheritors(event, body.handle, body.stamp, writing=True)
+        if body.err:
+            for execution, fd in targets:
+                what = f"{SYSCALL_NAMES[body.nr]} to descriptor {fd}: {os.strerror(body.err)}"
+                execution.problem(Reason.UNOBSERVABLE_WRITE, what)
+            targets = []
         if targets and not (body.stamp is not None and pseudo.is_null(body.stamp)):
             offset = None if self._at_offset(body) else self._copy_again(event)
             for execution, fd in targets:
@@ -283,7 +297,9 @@ class Streams:
     def _map(self, event: Event) -> None:
         body = event.body
         protection, flags = body.args[0], body.args[1]
-        if flags & 1 and protection & 2:  # MAP_SHARED, PROT_WRITE
+        if body.err:
+            self.inherited_read(event, moved=False)
+        elif flags & 1 and protection & 2:  # MAP_SHARED, PROT_WRITE
             for execution, fd in self._inheritors(event, body.handle, body.stamp2, writing=True):
                 execution.problem(Reason.UNOBSERVABLE_WRITE, f"shared mapping of descriptor {fd}")
             if body.file is not None and not body.deleted:

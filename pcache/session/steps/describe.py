@@ -10,6 +10,7 @@ from pcache.values import order_files
 _SHORT = 8
 """Hexadecimal digits of a digest that are shown."""
 
+_OF_PERMISSION = (Kind.PERMISSION, Kind.READABLE, Kind.WRITABLE, Kind.EXECUTABLE)
 _TYPES = {b"p": "fifo", b"s": "socket", b"c": "character device", b"b": "block device"}
 _DESCRIPTORS = {
     b"closed": "closed",
@@ -23,6 +24,9 @@ _DESCRIPTORS = {
 }
 _OK = {
     Kind.PRESENT: "there",
+    Kind.READABLE: "may be read",
+    Kind.WRITABLE: "may be written to",
+    Kind.EXECUTABLE: "may be executed or searched",
     Kind.NOT_LINK: "no symbolic link",
     Kind.DIRECTORY: "a directory",
     Kind.NOT_DIRECTORY: "no directory",
@@ -60,6 +64,10 @@ def fact_name(kind: bytes, path: bytes) -> str:
         Kind.LTIMES: ", its modification time",
         Kind.XATTRS: ", its extended attributes",
         Kind.LXATTRS: ", its extended attributes",
+        Kind.READABLE: ", whether it may be read",
+        Kind.WRITABLE: ", whether it may be written to",
+        Kind.EXECUTABLE: ", whether it may be executed",
+        Kind.PERMISSION: ", what is permitted there",
     }.get(kind, "")
     return text(path) + what
 
@@ -71,6 +79,8 @@ def value_text(kind: bytes, value: bytes) -> str:
         return _DESCRIPTORS.get(value, text(value))
     if kind in (Kind.TRAIT, Kind.BASE):
         return text(value)
+    if kind in _OF_PERMISSION and value != b"ok":
+        return text(rest)
     if first == b"X":
         return ", ".join(text(name) for name in rest.split(b"\0")[:-1]) or "none"
     if value == b"ok":

@@ -21,12 +21,12 @@ def session_policy(
     """The policy for commands that this process starts in `cwd`, for a user, and their sandbox:
     the one that was asked for, where nothing was asked the configured one, None for the default.
 
-    Limits and the like become part of every call.  Inside the session all programs have the same:
-    what the command changes of them makes uncacheable (observe/accesses/inherited.py), and prevents
-    hits (enforce/inherited.py).  Raises ConfigError, and UsageError for a sandbox that makes no
-    sense.
+    Limits, groups and the like become part of every call.  Inside the session all programs have the
+    same: what the command changes of them makes uncacheable (observe/accesses/inherited.py), and
+    prevents hits (enforce/inherited.py).  Raises ConfigError, and UsageError for a sandbox that
+    makes no sense.
     """
-    tag = limits.tag(_personality() & ~_ADDR_NO_RANDOMIZE)
+    tag = limits.tag(_personality() & ~_ADDR_NO_RANDOMIZE, (user.gid, *user.groups))
     policy = config.load(user, cwd).within(tag)
     if policy.allow or policy.deny:
         from pcache.enforce.sandbox import DEFAULT

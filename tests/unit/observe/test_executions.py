@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pcache.linux import limits
+from pcache.memo.facts import permission_value
 from pcache.model import Kind, Reason
 from tests.lib.recorder import PLAIN_ENV, Lab, Strings, call
 
@@ -53,7 +54,8 @@ def test_failed_exec(lab: Lab, work: Path) -> None:
         call("execve", "none", Strings(b"x"), 0),
         cwd=work,
     ).root
-    assert root.fact(Kind.EXISTS, work / "plain") == b"f644:0:0"
+    plain = os.fsencode(work / "plain")
+    assert root.fact(Kind.PERMISSION, plain) == permission_value(plain)
     assert root.content(work / "none") == b"-"
 
 

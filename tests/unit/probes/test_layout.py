@@ -98,7 +98,7 @@ def test_call() -> None:
 @pytest.mark.parametrize(
     "prefix, kind, names",
     [
-        ("CALL_", "call_flags", ("READONLY", "STAT", "INHERITED", "SUCCESS", "LOCK")),
+        ("CALL_", "call_flags", ("READONLY", "STAT", "INHERITED", "SUCCESS", "LOCK", "FAILURE")),
         (
             "HANDLER_",
             "handler",
