@@ -11,7 +11,7 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from pcache.memo.facts import narrowed_order
+from pcache.memo.facts import narrowed_order, not_newer_files, not_newer_path
 from pcache.model import Key, Kind, Reason, Uncacheable
 from pcache.observe.captured import Snapshot
 from pcache.observe.changes import ATTRIBUTES, CREATED, REMOVED, UNTOUCHED, Change
@@ -19,7 +19,8 @@ from pcache.observe.events import Descriptor, Stamp
 from pcache.observe.evidence import text
 from pcache.observe.observations import Look, Observation
 
-TIMED = (Kind.TIMES, Kind.LTIMES, Kind.ORDER)
+TIMED = (Kind.TIMES, Kind.LTIMES, Kind.ORDER, Kind.NOT_NEWER)
+_OF_DESCRIPTORS = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES)
 
 PartOfListing = tuple[int, bytes]
 """Open file description and name of a directory."""
@@ -230,6 +231,12 @@ class Execution:
                 if left is None:
                     continue
                 key, noted = (kind, left[0]), Observation(ts, b"", left[1])
+            elif kind == Kind.NOT_NEWER:
+                latest, files = not_newer_files(path)
+                kept = [file for file in files if self._time_is_theirs(ts, file)]
+                if not kept:
+                    continue
+                key = (kind, not_newer_path(latest, kept))
             elif self.times_are_ours(noted.name, ts) or entered.get(noted.name, ts) < ts:
                 continue
             known = self.inputs.get(key)
@@ -259,7 +266,7 @@ class Execution:
         inputs, first = parent.inputs, parent._first
         timed = []
         for key, observation in self.inputs.items():
-            if key[0] in (Kind.FD, Kind.INPUT):
+            if key[0] in _OF_DESCRIPTORS:
                 continue  # about descriptors: each execution has its own
             if key[0] in TIMED:
                 timed.append((key, observation))
