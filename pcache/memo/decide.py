@@ -93,7 +93,7 @@ class Decider:
 
     def _look_up(self, call: Call, fds: FdView) -> tuple[Plan | None, str]:
         store = self._store
-        if store.policy.settings(call.executable).never_cache != NO:
+        if store.policy.settings(call.executable, call.argv).never(call.argv) != NO:
             self._why = "configured off"
             return None, "configured off"
         timing = self._counters.timing

@@ -217,23 +217,19 @@ class Execution:
 
     def observe_times(self, observed: Iterable[tuple[Key, Observation]]) -> None:
         """Notes observations of kinds TIMED, unless this subtree had itself set the times."""
-        entered: dict[bytes, int] = {}
-        for name, change in self.changes.items():
-            directory = posixpath.dirname(name)
-            entered[directory] = min(change.first, entered.get(directory, change.first))
-
+        entered = self.entered()
         for (kind, path), observation in observed:
             ts = observation.ts
             key, noted = (kind, path), observation
             if kind == Kind.ORDER:
-                theirs = partial(self._time_is_theirs, ts)
+                theirs = partial(self._time_is_theirs, ts, entered)
                 left = narrowed_order(path, observation.value or b"", theirs)
                 if left is None:
                     continue
                 key, noted = (kind, left[0]), Observation(ts, b"", left[1])
             elif kind == Kind.NOT_NEWER:
                 latest, files = not_newer_files(path)
-                kept = [file for file in files if self._time_is_theirs(ts, file)]
+                kept = [file for file in files if self._time_is_theirs(ts, entered, file)]
                 if not kept:
                     continue
                 key = (kind, not_newer_path(latest, kept))
@@ -243,8 +239,18 @@ class Execution:
             if known is None or ts < known.ts:
                 self.inputs[key] = noted
 
-    def _time_is_theirs(self, ts: int, name: bytes) -> bool:
-        return not self.times_are_ours(name, ts)
+    def _time_is_theirs(self, ts: int, entered: dict[bytes, int], name: bytes) -> bool:
+        return not self.times_are_ours(name, ts) and entered.get(name, ts) >= ts
+
+    def entered(self) -> dict[bytes, int]:
+        """Directories in which it made or removed something, and since when: their times are its
+        own from then on."""
+        entered: dict[bytes, int] = {}
+        for name, change in self.changes.items():
+            if change.first_how != ATTRIBUTES or change.content_last:
+                directory = posixpath.dirname(name)
+                entered[directory] = min(change.first, entered.get(directory, change.first))
+        return entered
 
     def made_and_removed(self, name: bytes) -> bool:
         """Whether it made something of that name where nothing was, and removed it."""

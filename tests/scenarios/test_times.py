@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.lib.differential import Bench
-from tests.lib.edits import Edit, delete, run, write
+from tests.lib.edits import Edit, delete, run, touch, write
 from tests.lib.launch import Stdio
 from tests.lib.scenario import Expect, Scenario, step
 
@@ -150,3 +150,45 @@ def test_touched_directory(bench: Bench) -> None:
     os.utime(bench.directory / "d", (1000, 1000))
     bench.launcher.replay(("touch", "d"), bench.directory, bench.env, Stdio(), ("-v",))
     assert time.time() - os.stat(bench.directory / "d").st_mtime < 5
+
+
+def test_ages_are_those_of_now(bench: Bench) -> None:
+    command = ("find", ".", "-name", "f", "-newermt", "-3 seconds")
+    write("f", "")(bench.directory)
+    rest = (bench.directory, bench.env, Stdio())
+    bench.launcher.trace(command, *rest, ("-q",))
+    os.utime(bench.directory / "f", (1000, 1000))
+    assert bench.launcher.replay(command, *rest, ("-v",)).stdout == b""
+
+
+def test_directory_as_a_source(check: Callable[[Scenario], None]) -> None:
+    setup = (write("Makefile", "list: data\n\tls data >list\n"), write("data/a", ""))
+    steps = (
+        step("nothing to be done", built=True, expect=Expect(root=False)),
+        step("still nothing", built=True),
+        step("a name added", write("data/b", ""), built=True, expect=Expect(root=False)),
+        step("the directory touched", touch("data"), built=True, expect=Expect(root=False)),
+        step("another file touched", touch("data/a"), built=True),
+    )
+    check(Scenario("directory", ("make",), setup, steps, retrace=False))
+
+
+TOOL = """\
+#!/usr/bin/python3 -IS
+import os
+newer = os.stat("i").st_mtime > os.stat("o").st_mtime
+print("newer" if newer else "older")
+"""
+
+
+@pytest.mark.parametrize("command", [("./tool",), ("python3", "-IS", "tool")])
+def test_script_that_compares(command: tuple[str, ...], check: Callable[[Scenario], None]) -> None:
+    """Scripts are named as other programs are."""
+    rule = write(".pcache.toml", "[program.tool]\nmtime_order = true\n")
+    setup = (rule, write("tool", TOOL, 0o755), write("i", ""), write("o", ""))
+    steps = (
+        step("another order", dated("i", 1000), dated("o", 2000), expect=Expect(root=False)),
+        step("the same order", dated("i", 4000), dated("o", 3000)),
+    )
+    times = (dated("i", 2000), dated("o", 1000))
+    check(Scenario("script", command, (*setup, *times), steps))
