@@ -129,6 +129,11 @@ class Kind:
     ORDER: Final = b"m"
     """Several paths (`pcache.values.order_path`): which of them are newer than which, only for
     programs configured `mtime_order`."""
+    NOT_NEWER: Final = b"O"
+    """`NS:` and several paths as of ORDER: b"ok" if none of them is newer than that time, which
+    is the earliest of the times that outputs are given because other outputs hold them."""
+    INPUT_TIMES: Final = b"M"
+    """TIMES of the regular file behind a decimal descriptor number, as of INPUT."""
     FD: Final = b"f"
     """The path is a decimal descriptor number: its kind, as in `Call.fds`."""
     TRAIT: Final = b"P"
@@ -181,17 +186,37 @@ class PathSet(_Record):
         self.keys = keys
 
 
+FRESH, NOW = -1, -2
+"""In place of a modification time in ns: one of the moment in which the output is put in place."""
+_SHARED = -3
+UNITS_NS = (1, 1_000, 1_000_000_000)
+"""What times are rounded down to by programs that copy them."""
+
+
+def shared_time(group: int, unit: int) -> int:
+    """In place of a modification time in ns: a fresh one that all outputs of a group have in
+    common, rounded down to one of UNITS_NS (its index)."""
+    return _SHARED - group * len(UNITS_NS) - unit
+
+
+def shared_group(mtime_ns: int) -> tuple[int, int] | None:
+    """The group and unit of `shared_time`; None of any other time."""
+    if mtime_ns > _SHARED:
+        return None
+    return divmod(_SHARED - mtime_ns, len(UNITS_NS))
+
+
 class Output(_Record):
     """One postcondition: the state a path has at the end of the execution because of it.
 
     kind: b"f" regular file, b"d" directory, b"l" symbolic link, b"h" hard link, b"p" fifo,
-    b"-" deleted, b"m" only mode or times changed (mtime_ns -1: they stay).
+    b"-" deleted, b"m" only mode or times changed (mtime_ns FRESH: they stay).
     """
 
     __slots__ = ("kind", "path", "mode", "content", "mtime_ns")
 
     def __init__(
-        self, kind: bytes, path: bytes, mode: int = 0, content: bytes = b"", mtime_ns: int = -1
+        self, kind: bytes, path: bytes, mode: int = 0, content: bytes = b"", mtime_ns: int = FRESH
     ) -> None:
         self.kind = kind
         self.path = path
@@ -201,7 +226,8 @@ class Output(_Record):
         self.content = content
         """Blob digest of a regular file; target of a symbolic link; other path of a hard link."""
         self.mtime_ns = mtime_ns
-        """Modification time if the program set one explicitly (utimensat); -1: a fresh one."""
+        """Modification time if the program set one explicitly (utimensat), or another output holds
+        it; else FRESH, NOW (of b"m"), or what `shared_time` says."""
 
 
 class Outcome(_Record):

@@ -19,6 +19,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `LDIGEST` | NAMES | names in a directory |
 | `ok` | those that `model.Kind` says it of | |
 | `tNS UID GID N` | TIMES, LTIMES | modification time, owner, number of names (1 for a directory) |
+| `tNS UID GID N` | INPUT_TIMES | the same |
 | `mN N ...` | ORDER | for each file, how many of the decisive times are earlier than its own |
 | `XNAMES` | XATTRS, LXATTRS | names of extended attributes, each ended by NUL |
 | numbers | TRAIT | processors, groups, or the nice value |
@@ -206,6 +207,23 @@ def order_value(times: Sequence[int], decisive: Sequence[bool]) -> bytes:
     """
     marks = sorted({time for time, flag in zip(times, decisive, strict=True) if flag})
     return b"m" + b" ".join([b"%d" % bisect_left(marks, time) for time in times])
+
+
+def not_newer_path(mtime_ns: int, files: Iterable[bytes]) -> bytes:
+    """The path of a NOT_NEWER fact."""
+    return b"%d:%b" % (mtime_ns, order_path((file, False) for file in files))
+
+
+def not_newer_files(path: bytes) -> tuple[int, list[bytes]]:
+    """What was given to `not_newer_path`."""
+    number, _, files = path.partition(b":")
+    return int(number), [file for file, _ in order_files(files)]
+
+
+def not_newer_value(mtime_ns: int, times: Iterable[int]) -> bytes:
+    """Value of NOT_NEWER for files with these modification times."""
+    latest = max(times, default=0)
+    return OK if latest <= mtime_ns else b"t%d" % latest
 
 
 def narrowed_order(

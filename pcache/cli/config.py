@@ -50,8 +50,10 @@ settings of a program:
   cache_failures  whether executions that fail are recorded (default true)
   allow           "network", "io_uring", "ptrace": what it may use though the sandbox denies it
 
-A program is the executable that runs: for a script, its interpreter.  What was recorded under other
-program settings is not replayed (and is found again when they are as they were).
+A program is the executable that runs, and what it interprets: a script by its base name or by its
+path as it is given, a Python module, a Java class (`allow` goes by the executable alone).  What was
+recorded under other program settings is not replayed (and is found again when they are as they
+were).
 
 options:
   -h, --help   this text
@@ -104,6 +106,9 @@ def _defaults() -> Iterator[str]:
         yield f"*: variable {name.decode()} counts in part   default: {reason}"
     for name, reason in defaults.NEVER_CACHED:
         yield f'{name.decode()}: never_cache = "itself"   default: {reason}'
+    for name, options, reason in defaults.AGES:
+        given = f" with {b' '.join(options).decode()}" if options else ""
+        yield f'{name.decode()}{given}: never_cache = "itself"   default: {reason}'
     for name, options, reason in defaults.STRICT:
         given = f" with {b' '.join(options).decode()}" if options else ""
         yield f"{name.decode()}{given}: strict = true   default: {reason}"

@@ -93,7 +93,7 @@ class Decider:
 
     def _look_up(self, call: Call, fds: FdView) -> tuple[Plan | None, str]:
         store = self._store
-        if store.policy.settings(call.executable).never_cache != NO:
+        if store.policy.settings(call.executable, call.argv).never(call.argv) != NO:
             self._why = "configured off"
             return None, "configured off"
         timing = self._counters.timing
@@ -176,7 +176,7 @@ def _text(error: OSError) -> str:
 
 
 def _name(kind: bytes, path: bytes) -> str:
-    if kind == Kind.ORDER:
+    if kind in (Kind.ORDER, Kind.NOT_NEWER):
         return "which files are newer than which"
     if kind == Kind.REPLACEABLE:
         path = path.partition(b":")[2]
@@ -185,7 +185,7 @@ def _name(kind: bytes, path: bytes) -> str:
         return "where base_dir is"
     if kind == Kind.TRAIT:
         return f"the process's {text}"
-    return f"descriptor {text}" if kind in (Kind.FD, Kind.INPUT) else text
+    return f"descriptor {text}" if kind in (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES) else text
 
 
 def _changes(store: Store, weak: Digest, paths: PathSet, now: dict[Key, bytes]) -> str:

@@ -20,6 +20,8 @@ from pcache.values import (
     listing_value,
     names_value,
     no_directory_value,
+    not_newer_files,
+    not_newer_value,
     order_files,
     order_value,
     replaceable_value,
@@ -256,6 +258,13 @@ class Facts:
             return error_value(error.errno)
         return order_value(times, [decisive for _, decisive in files])
 
+    def _not_newer(self, path: bytes) -> bytes:
+        mtime_ns, files = not_newer_files(path)
+        try:
+            return not_newer_value(mtime_ns, [os.stat(file).st_mtime_ns for file in files])
+        except OSError as error:
+            return error_value(error.errno)
+
     def _xattrs(self, path: bytes) -> bytes:
         return xattrs_value(path, follow=True)
 
@@ -278,6 +287,12 @@ class Facts:
         except OSError as error:
             return error_value(error.errno)
         return input_value(offset, self._digests.file_digest(fd, st))
+
+    def _input_times(self, path: bytes) -> bytes:
+        try:
+            return times_value(os.fstat(self._view().get(int(path))))
+        except OSError as error:
+            return error_value(error.errno)
 
     def _view(self) -> FdView:
         if self._fds is None:
@@ -305,6 +320,8 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.TIMES: Facts._times,
     Kind.LTIMES: Facts._ltimes,
     Kind.ORDER: Facts._order,
+    Kind.NOT_NEWER: Facts._not_newer,
+    Kind.INPUT_TIMES: Facts._input_times,
     Kind.XATTRS: Facts._xattrs,
     Kind.LXATTRS: Facts._lxattrs,
     Kind.READABLE: lambda _, path: _granted(path, os.R_OK),

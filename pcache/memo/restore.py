@@ -17,6 +17,7 @@ from pcache.counters import Counters
 from pcache.linux.files import write_all
 from pcache.linux.stamps import fresh_ns
 from pcache.memo.staging import Staging, forget
+from pcache.model import FRESH, UNITS_NS, shared_group
 from pcache.store.digests import content_digest
 
 TYPE_CHECKING = False
@@ -70,6 +71,8 @@ class Plan:
         self._gone = {output.path for output in outcome.outputs if output.kind != b"d"}
         self._undo: list[tuple[Callable[..., object], tuple[object, ...]]] = []
         self._aside: list[bytes] = []
+        self._shared: dict[int, int] = {}
+        """Times that outputs have in common, by group."""
 
     @property
     def status(self) -> int:
@@ -315,16 +318,16 @@ class Plan:
     def _put_file(self, output: Output) -> None:
         staged = self._staged.get(output.path)
         if staged is None:
-            _set_time(output.path, output.mtime_ns)
+            self._set_time(output)
             return
         # The order of the outputs' times is the recorded one, not that of staging.
-        staged.set_time(output.mtime_ns)
+        staged.set_time(self._time(output.mtime_ns))
         self._put(output.path, staged.publish)
 
     def _put_symlink(self, output: Output) -> None:
         if _mode(output.path) != S_IFLNK or os.readlink(output.path) != output.content:
             self._put(output.path, lambda path: os.symlink(output.content, path))
-        _set_time(output.path, output.mtime_ns)
+        self._set_time(output)
 
     def _put_fifo(self, output: Output) -> None:
         def make(path: bytes) -> None:
@@ -400,16 +403,31 @@ class Plan:
         before = os.stat(output.path)
         self._undo.append((os.chmod, (output.path, before.st_mode & 0o7777)))
         os.chmod(output.path, output.mode)
-        if output.mtime_ns >= 0:
-            _set_time(output.path, output.mtime_ns)
+        if output.mtime_ns != FRESH:
+            self._set_time(output)
 
     def _finish_directory(self, output: Output) -> None:
         st = os.lstat(output.path)
         if st.st_mode & 0o7777 != output.mode:
             os.chmod(output.path, output.mode)
             self._undo.append((os.chmod, (output.path, st.st_mode & 0o7777)))
-        if output.mtime_ns >= 0:
-            _set_time(output.path, output.mtime_ns)
+        if output.mtime_ns != FRESH:
+            self._set_time(output)
+
+    def _set_time(self, output: Output) -> None:
+        mtime_ns = self._time(output.mtime_ns)
+        os.utime(output.path, ns=(mtime_ns, mtime_ns), follow_symlinks=False)
+
+    def _time(self, mtime_ns: int) -> int:
+        """What an output's time is to be."""
+        shared = shared_group(mtime_ns)
+        if shared is not None:
+            group, unit = shared
+            if group not in self._shared:
+                self._shared[group] = fresh_ns()
+            mtime_ns = self._shared[group]
+            return mtime_ns // UNITS_NS[unit] * UNITS_NS[unit]
+        return mtime_ns if mtime_ns >= 0 else fresh_ns()
 
     def _set_offset(self, fd: int, offset: int) -> None:
         before = os.lseek(fd, 0, os.SEEK_CUR)
@@ -450,9 +468,3 @@ def _mode(path: bytes, permissions: bool = False) -> int | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return mode if permissions else S_IFMT(mode)
-
-
-def _set_time(path: bytes, mtime_ns: int) -> None:
-    if mtime_ns < 0:
-        mtime_ns = fresh_ns()
-    os.utime(path, ns=(mtime_ns, mtime_ns), follow_symlinks=False)

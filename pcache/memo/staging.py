@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 
-from pcache.linux.stamps import fresh_ns
-
 _NAMELESS_LIMIT = 200
 """How many nameless files may be held open at once: well below the usual limit of 1024."""
 
@@ -39,10 +37,8 @@ class Staged:
             self.fd = -1
 
     def set_time(self, mtime_ns: int) -> None:
-        """Sets the modification time; -1: to now."""
+        """Sets the modification time."""
         file = self.fd if self.fd >= 0 else self._name
-        if mtime_ns < 0:
-            mtime_ns = fresh_ns()
         os.utime(file, ns=(mtime_ns, mtime_ns))
 
     def publish(self, path: bytes) -> None:

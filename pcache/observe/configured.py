@@ -6,7 +6,7 @@ observations before they are handed up.
 
 from __future__ import annotations
 
-from stat import S_IFREG
+from stat import S_IFDIR, S_IFMT, S_IFREG
 
 from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
@@ -20,9 +20,10 @@ from pcache.values import order_path, order_value, times_value
 
 def apply(execution: Execution, policy: Policy, facts: Facts) -> None:
     """Adds, removes and refuses what the rules for its program say."""
-    settings = policy.settings(execution.executable)
+    argv = execution.argv()
+    settings = policy.settings(execution.executable, argv)
     if execution.looks and not execution.replayed:
-        if settings.strict(execution.argv()):
+        if settings.strict(argv):
             _depend_on_times(execution)
         if settings.mtime_order:
             _depend_on_order(execution)
@@ -35,14 +36,14 @@ def apply(execution: Execution, policy: Policy, facts: Facts) -> None:
             execution.problem(Reason.INPUT_CHANGED, f"extra input {path!r}: {error.strerror}")
             continue
         execution.observe((Kind.CONTENT, path), Observation(execution.image, path, value))
-    _refuse(execution, settings)
+    _refuse(execution, settings, settings.never(argv))
 
 
-def _refuse(execution: Execution, settings: Settings) -> None:
+def _refuse(execution: Execution, settings: Settings, never: bytes) -> None:
     evidence = f"never_cache of {text(execution.executable)}"
-    if settings.never_cache == ITSELF:
+    if never == ITSELF:
         execution.problem(Reason.CONFIGURED, evidence)
-    elif settings.never_cache == CALLERS:
+    elif never == CALLERS:
         execution.problem_throughout(Reason.CONFIGURED, evidence)
     elif execution.status and not settings.cache_failures:
         execution.problem(Reason.CONFIGURED, f"it failed with wait status {execution.status:#x}")
@@ -76,15 +77,23 @@ def _depend_on_order(execution: Execution) -> None:
     date shows by its sources: make looked at them, and nobody read them.  Where there is such an
     unread file, it is not known whose source it is, so every file is taken for a target; where
     there is none (after `make clean`), everything that was there was a source, and was used.
+    Directories may be sources as well; they are read by being listed, and say nothing about that.
     """
     assert execution.looks is not None
     times: dict[bytes, int] = {}
+    files: set[bytes] = set()
+    entered = execution.entered()
     for ts, name, stamp in execution.looks.values():
-        if stamp.st_mode & 0o170000 == S_IFREG and not execution.times_are_ours(name, ts):
+        form = S_IFMT(stamp.st_mode)
+        if form == S_IFDIR and entered.get(name, ts) < ts:
+            continue
+        if form in (S_IFREG, S_IFDIR) and not execution.times_are_ours(name, ts):
             times.setdefault(name, stamp.st_mtime_ns)
+            if form == S_IFREG:
+                files.add(name)
     remade = {name for name in times if _is_remade(execution, name)}
     read = {observation.name for observation in execution.inputs.values() if observation.opened}
-    decisive = remade if times.keys() <= read | remade else times.keys()
+    decisive = remade if files <= read | remade else times.keys()
     names = sorted(times)
     flags = [name in decisive for name in names]
     value = order_value([times[name] for name in names], flags)

@@ -17,9 +17,10 @@ from pcache.observe.changes import ATTRIBUTES, CREATED, REMOVED, UNTOUCHED, Chan
 from pcache.observe.events import Descriptor, Stamp
 from pcache.observe.evidence import text
 from pcache.observe.observations import Look, Observation
-from pcache.values import narrowed_order
+from pcache.values import narrowed_order, not_newer_files, not_newer_path
 
-TIMED = (Kind.TIMES, Kind.LTIMES, Kind.ORDER)
+TIMED = (Kind.TIMES, Kind.LTIMES, Kind.ORDER, Kind.NOT_NEWER)
+_OF_DESCRIPTORS = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES)
 
 PartOfListing = tuple[int, bytes]
 """Open file description and name of a directory."""
@@ -216,28 +217,40 @@ class Execution:
 
     def observe_times(self, observed: Iterable[tuple[Key, Observation]]) -> None:
         """Notes observations of kinds TIMED, unless this subtree had itself set the times."""
-        entered: dict[bytes, int] = {}
-        for name, change in self.changes.items():
-            directory = posixpath.dirname(name)
-            entered[directory] = min(change.first, entered.get(directory, change.first))
-
+        entered = self.entered()
         for (kind, path), observation in observed:
             ts = observation.ts
             key, noted = (kind, path), observation
             if kind == Kind.ORDER:
-                theirs = partial(self._time_is_theirs, ts)
+                theirs = partial(self._time_is_theirs, ts, entered)
                 left = narrowed_order(path, observation.value or b"", theirs)
                 if left is None:
                     continue
                 key, noted = (kind, left[0]), Observation(ts, b"", left[1])
+            elif kind == Kind.NOT_NEWER:
+                latest, files = not_newer_files(path)
+                kept = [file for file in files if self._time_is_theirs(ts, entered, file)]
+                if not kept:
+                    continue
+                key = (kind, not_newer_path(latest, kept))
             elif self.times_are_ours(noted.name, ts) or entered.get(noted.name, ts) < ts:
                 continue
             known = self.inputs.get(key)
             if known is None or ts < known.ts:
                 self.inputs[key] = noted
 
-    def _time_is_theirs(self, ts: int, name: bytes) -> bool:
-        return not self.times_are_ours(name, ts)
+    def _time_is_theirs(self, ts: int, entered: dict[bytes, int], name: bytes) -> bool:
+        return not self.times_are_ours(name, ts) and entered.get(name, ts) >= ts
+
+    def entered(self) -> dict[bytes, int]:
+        """Directories in which it made or removed something, and since when: their times are its
+        own from then on."""
+        entered: dict[bytes, int] = {}
+        for name, change in self.changes.items():
+            if change.first_how != ATTRIBUTES or change.content_last:
+                directory = posixpath.dirname(name)
+                entered[directory] = min(change.first, entered.get(directory, change.first))
+        return entered
 
     def made_and_removed(self, name: bytes) -> bool:
         """Whether it made something of that name where nothing was, and removed it."""
@@ -259,7 +272,7 @@ class Execution:
         inputs, first = parent.inputs, parent._first
         timed = []
         for key, observation in self.inputs.items():
-            if key[0] in (Kind.FD, Kind.INPUT):
+            if key[0] in _OF_DESCRIPTORS:
                 continue  # about descriptors: each execution has its own
             if key[0] in TIMED:
                 timed.append((key, observation))

@@ -6,10 +6,11 @@ in the record that was replayed: they enter the executions that contain it as if
 
 from __future__ import annotations
 
-from pcache.model import Fact, Kind, Outcome, Output, Reason
+from pcache.model import FRESH, Fact, Kind, Outcome, Output, Reason
+from pcache.model import NOW as TOUCHED
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
-from pcache.observe.changes import ATTRIBUTES, CREATED, GIVEN, REMOVED, REPLACED, UNTOUCHED
+from pcache.observe.changes import ATTRIBUTES, CREATED, GIVEN, NOW, REMOVED, REPLACED, UNTOUCHED
 from pcache.observe.evidence import text
 from pcache.observe.executions import TIMED, Chunk, Execution
 from pcache.observe.names import Names
@@ -17,7 +18,8 @@ from pcache.observe.observations import Observation
 
 _PREFIXED = Kind.REPLACEABLE  # its path is MODE:PATH
 _HOW = {b"-": REMOVED, b"m": ATTRIBUTES}
-_OF_DESCRIPTORS = (Kind.FD, Kind.INPUT)
+_TIMES = {FRESH: UNTOUCHED, TOUCHED: NOW}
+_OF_DESCRIPTORS = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES)
 _NAMELESS = (Kind.TRAIT, Kind.BASE)
 _FOLLOWING = frozenset(
     (
@@ -89,7 +91,7 @@ class Replayed:
             self._change(output, context)
             for at in execution.chain():
                 change = at.changes[output.path]
-                change.times = GIVEN if output.mtime_ns >= 0 else UNTOUCHED
+                change.times = _TIMES.get(output.mtime_ns, GIVEN)
                 if change.first == self.ended:
                     change.was = self.existed.get(output.path, 0)
         at_byte = self.offset
@@ -125,7 +127,7 @@ class Replayed:
 
     def _depend_on_times(self, execution: Execution, fact: Fact, names: Names) -> None:
         name = b""
-        if fact.kind != Kind.ORDER:
+        if fact.kind in (Kind.TIMES, Kind.LTIMES):
             name = names.canonical(fact.path, follow=fact.kind == Kind.TIMES)
         observation = Observation(self.began, name, fact.value)
         execution.observe_times([((fact.kind, fact.path), observation)])
@@ -137,7 +139,7 @@ class Replayed:
             same = at.descriptors.get(file)
             if same is None:
                 continue
-            if fact.kind == Kind.INPUT:
+            if fact.kind in (Kind.INPUT, Kind.INPUT_TIMES):
                 at.problem(Reason.FOREIGN_INPUT, f"descriptor {fd}, read by a replayed execution")
             elif same[0].fd not in (1, 2):
                 key = (Kind.FD, b"%d" % same[0].fd)

@@ -117,6 +117,9 @@ class Tree:
             elif kind == events.ARGS:
                 execution.arguments += record[events.HEADER.size :]
                 execution.argv_size = ret
+                argv = execution.argv()
+                if self._policy.settings(execution.executable, argv).watched:
+                    execution.looks = execution.looks or {}
                 if flags:
                     execution.problem_throughout(Reason.EVENTS_LOST, "argv or environment")
             elif kind == events.FDS:
@@ -192,8 +195,6 @@ class Tree:
         execution.executable = body.file or b""
         execution.executable_stamp = body.stamp
         self.executions.append(execution)
-        if self._policy.settings(execution.executable).watched:
-            execution.looks = {}
         # A relative path is meant from the directory at the time of the call: SECTION_BASE is both
         # that and the new image's working directory.
         execution.filename = body.path or b""

@@ -78,7 +78,7 @@ def rerun(call: Call, facts: list[Fact], outcome: Outcome, folder: bytes, blobs:
 def in_copy(fact: Fact, outcome: Outcome) -> bool:
     """Whether a fact has to hold in the copy only: it is about descriptors, which are made for
     it, or about what its own outputs may have changed, which are not there."""
-    if fact.kind in (Kind.FD, Kind.INPUT):
+    if fact.kind in (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES):
         return True
     if fact.kind in (Kind.LISTING, Kind.NAMES):
         return any(os.path.dirname(output.path) == fact.path for output in outcome.outputs)

@@ -6,7 +6,7 @@ Only what is stored and hashed is relative; everything else in pcache knows abso
 from __future__ import annotations
 
 from pcache.model import Kind, Outcome, Output
-from pcache.values import order_files, order_path
+from pcache.values import not_newer_files, not_newer_path, order_files, order_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ def _keyed(key: Key, change: Callable[[bytes], bytes]) -> Key:
         return kind, mode + colon + change(path)
     if kind == Kind.ORDER:
         return kind, order_path((change(file), flag) for file, flag in order_files(path))
+    if kind == Kind.NOT_NEWER:
+        mtime_ns, files = not_newer_files(path)
+        return kind, not_newer_path(mtime_ns, map(change, files))
     return kind, change(path)
 
 

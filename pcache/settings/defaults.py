@@ -85,6 +85,23 @@ NEVER_CACHED: tuple[tuple[bytes, str], ...] = (
 """(base name, reason) of programs that always run.  What starts them is cached all the same: time
 and chance are no inputs anywhere else either, and else no `configure` would ever be skipped."""
 
+AGES: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
+    (
+        b"find",
+        (
+            *(b"-mtime", b"-mmin", b"-atime", b"-amin", b"-ctime", b"-cmin", b"-used"),
+            *(b"-newerat", b"-newerBt", b"-newerct", b"-newermt"),
+        ),
+        "compares times with the present one",
+    ),
+    (b"touch", (b"-d", b"--date"), "may be given a time relative to the present one"),
+    (b"tmpreaper", (), "removes what is old"),
+    (b"tmpwatch", (), "removes what is old"),
+    (b"logrotate", (), "goes by the age of files"),
+)
+"""(base name, options, reason): these programs always run when given one of the options (or in any
+case if there is none), unless its value is a date and nothing else."""
+
 STRICT: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
     (b"tar", (), "writes modification times into archives"),
     (b"zip", (), "writes modification times into archives"),
@@ -118,6 +135,14 @@ STRICT: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
     (b"diff", (b"-u", b"-c", b"-U", b"-C", b"--unified", b"--context"), "prints file times"),
     (b"du", (b"--time",), "prints modification times"),
     (b"pr", (), "prints the modification time"),
+    (b"git", (), "compares modification times with those in its index"),
+    (b"waf", (), "remembers modification times"),
+    (b"scons", (), "remembers modification times"),
+    (b"go", (), "remembers modification times"),
+    (b"org.gradle.launcher.GradleMain", (), "Gradle: remembers modification times"),
+    (b"org.gradle.wrapper.GradleWrapperMain", (), "Gradle: remembers modification times"),
+    (b"hg", (), "compares modification times with those in its dirstate"),
+    (b"svn", (), "compares modification times with those of its database"),
 )
 """(base name, options, reason): for these programs, when given one of the options (or always if
 there is none), the modification times of what they look at are inputs too."""
@@ -127,5 +152,10 @@ MTIME_ORDER: tuple[tuple[bytes, str], ...] = (
     (b"gmake", "decides by which file is newer"),
     (b"ninja", "decides by which file is newer"),
     (b"samu", "decides by which file is newer"),
+    (b"rake", "decides by which file is newer"),
+    (b"snakemake", "decides by which file is newer"),
+    (b"cargo", "decides by which file is newer"),
+    (b"org.codehaus.plexus.classworlds.launcher.Launcher", "Maven: decides by what is newer"),
+    (b"org.apache.tools.ant.launch.Launcher", "Ant: decides by which file is newer"),
 )
 """(base name, reason) of programs for which it is an input which file is newer than which."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pcache.settings.base_dir import Base
-from pcache.settings.defaults import MTIME_ORDER, NEVER_CACHED, STRICT
+from pcache.settings.defaults import AGES, MTIME_ORDER, NEVER_CACHED, STRICT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ NO, ITSELF, CALLERS = b"no", b"itself", b"callers"
 
 _NEVER = frozenset(name for name, _ in NEVER_CACHED)
 _STRICT = {name: options for name, options, _ in STRICT}
+_AGES = {name: options for name, options, _ in AGES}
 _ORDERED = frozenset(name for name, _ in MTIME_ORDER)
 
 
@@ -45,7 +46,8 @@ class Rule:
         allow: tuple[bytes, ...] = (),
     ) -> None:
         self.pattern = pattern
-        """Glob for the base name of the executable, or, with a slash, for its canonical path."""
+        """Glob for the base name of the executable, or, with a slash, for its canonical path; or
+        for the base name or path of the script that it interprets, or its module."""
         self.ignore_env = ignore_env
         """Names of variables; a final `*` stands for any ending."""
         self.ignore_paths = ignore_paths
@@ -73,15 +75,16 @@ class Rule:
             self.allow,
         )
 
-    def concerns(self, executable: bytes) -> bool:
-        name = executable if b"/" in self.pattern else executable.rpartition(b"/")[2]
+    def concerns(self, program: bytes) -> bool:
+        name = program if b"/" in self.pattern else program.rpartition(b"/")[2]
         return matches(self.pattern, name)
 
 
 class Settings:
-    """What holds for one program."""
+    """What holds for one program, and the script that it interprets (empty: none)."""
 
     __slots__ = (
+        "_ages",
         "_strict",
         "allow",
         "cache_failures",
@@ -92,20 +95,28 @@ class Settings:
         "never_cache",
     )
 
-    def __init__(self, executable: bytes, rules: tuple[Rule, ...]) -> None:
-        name = executable.rpartition(b"/")[2]
-        self.never_cache = ITSELF if name in _NEVER else NO
-        self.mtime_order = name in _ORDERED
+    def __init__(self, executable: bytes, rules: tuple[Rule, ...], script: bytes = b"") -> None:
+        programs = (executable, script) if script else (executable,)
+        self.never_cache = NO
+        self.mtime_order = False
         self.cache_failures = True
         self._strict: bool | tuple[bytes, ...] = False
-        if name in _STRICT:
-            self._strict = _STRICT[name] or True
+        self._ages: tuple[bytes, ...] | None = None
+        """Options that make it go by the age of files; None if nothing does."""
+        for program in programs:
+            name = program.rpartition(b"/")[2]
+            if name in _NEVER:
+                self.never_cache = ITSELF
+            if name in _STRICT:
+                self._strict = _STRICT[name] or True
+            self._ages = _AGES.get(name, self._ages)
+            self.mtime_order |= name in _ORDERED
         self.ignore_env: tuple[bytes, ...] = ()
         self.ignore_paths: tuple[bytes, ...] = ()
         self.extra_inputs: tuple[bytes, ...] = ()
         self.allow: tuple[bytes, ...] = ()
         for rule in rules:
-            if rule.concerns(executable):
+            if any(map(rule.concerns, programs)):
                 self._add(rule)
 
     def _add(self, rule: Rule) -> None:
@@ -115,13 +126,22 @@ class Settings:
         self.extra_inputs += rule.extra_inputs
         self.allow += rule.allow
         if rule.never_cache is not None:
-            self.never_cache = rule.never_cache
+            self.never_cache, self._ages = rule.never_cache, None
         if rule.strict is not None:
             self._strict = rule.strict
         if rule.mtime_order is not None:
             self.mtime_order = rule.mtime_order
         if rule.cache_failures is not None:
             self.cache_failures = rule.cache_failures
+
+    def never(self, argv: Sequence[bytes]) -> bytes:
+        """`never_cache`, which may depend on the arguments."""
+        if self.never_cache != NO or self._ages is None:
+            return self.never_cache
+        goes_by_age = not self._ages or any(
+            not _is_date(value) for option in self._ages for value in _values(option, argv[1:])
+        )
+        return ITSELF if goes_by_age else NO
 
     @property
     def watched(self) -> bool:
@@ -144,6 +164,66 @@ def _is_given(option: bytes, arguments: Sequence[bytes]) -> bool:
         return any(word.startswith(option) for word in arguments)
     letter = option[1:]
     return any(word[:1] == b"-" and word[:2] != b"--" and letter in word for word in arguments)
+
+
+def _values(option: bytes, arguments: Sequence[bytes]) -> list[bytes]:
+    """The values that an option is given."""
+    values = []
+    for word, following in zip(arguments, (*arguments[1:], b""), strict=True):
+        if option.startswith(b"--"):
+            name, given, value = word.partition(b"=")
+            if len(name) > 2 and option.startswith(name):
+                values.append(value if given else following)
+        elif len(option) > 2:
+            if word == option:
+                values.append(following)
+        elif word[:1] == b"-" and word[:2] != b"--" and option[1:] in word:
+            values.append(word.partition(option[1:])[2] or following)
+    return values
+
+
+def _is_date(value: bytes) -> bool:
+    """Whether a date(1) string always says the same: YYYY-MM-DD..., YYYYMMDD... or @SECONDS."""
+    if value[:1] == b"@":
+        return value[1:].replace(b".", b"").isdigit()
+    if value.strip(b"0123456789-/:. TZ") or not value[:4].isdigit():
+        return False
+    return value[4:5] in (b"-", b"/") or (len(value) >= 8 and value[:8].isdigit())
+
+
+_INTERPRETERS = frozenset(
+    (
+        *(b"sh", b"bash", b"dash", b"zsh", b"ksh", b"python", b"pypy", b"perl", b"ruby"),
+        *(b"node", b"nodejs", b"php", b"lua", b"tclsh", b"java"),
+    )
+)
+_WITH_VALUE = {
+    b"python": (b"-W", b"-X"),
+    b"perl": (b"-I",),
+    b"ruby": (b"-I", b"-r", b"-C"),
+    b"java": (b"-cp", b"-classpath", b"--class-path", b"-p", b"--module-path"),
+}
+
+
+def script_of(executable: bytes, argv: Sequence[bytes]) -> bytes:
+    """What an interpreter interprets: the path of a script as it is given, the name of a module or
+    class; empty for other programs, and for code among the arguments."""
+    name = executable.rpartition(b"/")[2].rstrip(b"0123456789.-")
+    if name not in _INTERPRETERS:
+        return b""
+    skip = False
+    for at, word in enumerate(argv[1:], 2):
+        if skip:
+            skip = False
+        elif word[:1] != b"-" or word == b"-":
+            return word
+        elif name == b"python" and word[:2] != b"--" and word[-1:] in (b"m", b"c"):
+            return argv[at] if word[-1:] == b"m" and at < len(argv) else b""
+        elif word in (b"-c", b"-e", b"-E"):
+            return b""
+        else:
+            skip = word in _WITH_VALUE.get(name, ())
+    return b""
 
 
 def matches(pattern: bytes, text: bytes) -> bool:
@@ -194,7 +274,7 @@ class Policy:
         self.base_dir = base_dir
         """The directory that paths are stored relative to (canonical), or empty."""
         self.base = Base(base_dir) if base_dir else None
-        self._settings: dict[bytes, Settings] = {}
+        self._settings: dict[tuple[bytes, bytes], Settings] = {}
 
     def within(self, tag: bytes) -> Policy:
         """The same rules for a session under a sandbox: `pcache.enforce.sandbox.Sandbox.tag`."""
@@ -210,11 +290,13 @@ class Policy:
             self.base_dir,
         )
 
-    def settings(self, executable: bytes) -> Settings:
-        """What holds for a program, by canonical path."""
-        found = self._settings.get(executable)
+    def settings(self, executable: bytes, argv: Sequence[bytes] = ()) -> Settings:
+        """What holds for a program, by canonical path, and for its script."""
+        script = script_of(executable, argv)
+        found = self._settings.get((executable, script))
         if found is None:
-            found = self._settings[executable] = Settings(executable, self.rules)
+            found = Settings(executable, self.rules, script)
+            self._settings[executable, script] = found
         return found
 
 

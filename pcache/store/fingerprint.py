@@ -118,7 +118,7 @@ def _arguments_field(argv: tuple[bytes, ...], base: Base | None) -> bytes:
 
 def weak_fingerprint(call: Call, policy: Policy = DEFAULT) -> Digest:
     """Digest of the call: the first phase of a lookup."""
-    ignored = policy.settings(call.executable).ignore_env
+    ignored = policy.settings(call.executable, call.argv).ignore_env
     base = policy.base
     executable, cwd = _hidden((call.executable, call.cwd), base)
     return arguments_digest(call.argv, base) + xxh3_128_digest(

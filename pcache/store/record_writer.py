@@ -161,7 +161,7 @@ class RecordWriter:
     def _put_environment(self, call: Call) -> Digest:
         """Stores the environment of a call; the same one only once, as nothing that was put goes
         before the store is closed."""
-        ignored = self._policy.settings(call.executable).ignore_env
+        ignored = self._policy.settings(call.executable, call.argv).ignore_env
         key = (self._database.rollbacks, call.env, call.cwd, ignored)
         digest = self._environments.get(key)
         if digest is None:

@@ -65,6 +65,8 @@ class Context:
         """Names of files whose stamps say nothing -> magic of their file system."""
         self.made_up_written: set[int] = set()
         """Of such file systems, those to which the tree wrote."""
+        self.mtimes: set[int] = set()
+        """Modification times in ns that were seen."""
         self.modifying: dict[tuple[int, bytes], tuple[int, int]] = {}
         """(tgid, name) of a file opened to be modified -> Event.writes and time at that moment."""
         self.accepted: list[Execution] = []
@@ -128,7 +130,9 @@ class Context:
         if self.gathered is not None:
             self.gathered.append((key, name, value, stamp, opened))
         observation = Observation(event.ts, name, value, stamp, opened)
-        if value is None and stamp is None:
+        if stamp is not None:
+            self.mtimes.add(stamp.st_mtime_ns)
+        elif value is None:
             self._look_up_early(key, observation)
         event.execution.observe(key, observation)
 
@@ -152,9 +156,9 @@ class Context:
             self.made_up[name] = stamp.magic
             self.observe(event, kind, path, name)
         elif form == S_IFLNK:
-            self.observe(event, Kind.LINK, path, name, value=link_value(stamp))
+            self.observe(event, Kind.LINK, path, name, value=link_value(stamp), stamp=stamp)
         else:
-            self.observe(event, kind, path, name, value=content_value(stamp, b""))
+            self.observe(event, kind, path, name, value=content_value(stamp, b""), stamp=stamp)
 
     def failed(
         self,

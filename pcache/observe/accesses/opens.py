@@ -72,12 +72,12 @@ class Opens:
         elif form == S_IFDIR and path != name:
             # Names relative to it will be told from where it is, not from how it was reached.
             value = resolves_value(exists_value(stamp), name)
-            self.context.observe(event, Kind.RESOLVES, path, name, value=value)
+            self.context.observe(event, Kind.RESOLVES, path, name, value=value, stamp=stamp)
         elif form == S_IFLNK:
-            self.context.observe(event, Kind.LINK, path, name, value=link_value(stamp))
+            self.context.observe(event, Kind.LINK, path, name, value=link_value(stamp), stamp=stamp)
         elif form == S_IFDIR or flags & _O_PATH:
             kind = Kind.LEXISTS if flags & os.O_NOFOLLOW else Kind.EXISTS
-            self.context.observe(event, kind, path, name, value=exists_value(stamp))
+            self.context.observe(event, kind, path, name, value=exists_value(stamp), stamp=stamp)
         elif form == S_IFREG:
             self._open_regular(event, path, name, stamp, flags, mode)
         elif form == S_IFIFO:

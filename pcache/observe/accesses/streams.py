@@ -194,14 +194,14 @@ class Streams:
                     execution.problem(Reason.INPUT_CHANGED, what)
                 execution.offsets[fd] = handle.pos
 
-    @staticmethod
-    def _depend_on_input(event: Event, execution: Execution, fd: int, stamp: Stamp) -> None:
+    def _depend_on_input(self, event: Event, execution: Execution, fd: int, stamp: Stamp) -> None:
         name = event.body.file
         key = (Kind.INPUT, b"%d" % fd)
         if name is None or event.body.deleted:
             execution.problem(Reason.INPUT_CHANGED, f"descriptor {fd}: a deleted file")
         elif key not in execution.inputs:
             execution.inputs[key] = Observation(event.ts, name, stamp=stamp, opened=True)
+            self.context.mtimes.add(stamp.st_mtime_ns)
 
     def _inherited_change(self, event: Event) -> None:
         """ftruncate, fallocate, lseek of an inherited descriptor."""

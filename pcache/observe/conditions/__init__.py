@@ -22,6 +22,7 @@ from pcache.observe.conditions.listings import list_rest
 from pcache.observe.conditions.outputs import Outputs
 from pcache.observe.conditions.preconditions import Preconditions
 from pcache.observe.conditions.settling import Settling
+from pcache.observe.conditions.times import KeptTimes
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.conditions.values import Values
 from pcache.observe.conditions.versions import Versions
@@ -62,6 +63,7 @@ class Conditions:
         self._values = Values(self._versions, facts, context, clock)
         self._preconditions = Preconditions(self._values, context)
         self._outputs = Outputs(digests, blobs, context, clock)
+        self._times = KeptTimes(blobs, context)
         self._settling = Settling(self._versions, context, clock)
         self._results: dict[Execution, Record | Uncacheable] = {}
         """Of executions that have ended and are not settled yet."""
@@ -84,6 +86,8 @@ class Conditions:
                 self._results[execution] = self._record(execution)
             except Unknowable as unknowable:
                 self._results[execution] = unknowable.uncacheable
+        elif not execution.replayed:
+            self._times.note(execution)
         mark_conflicts(execution)
         for child in execution.children:
             child.release()
@@ -101,8 +105,8 @@ class Conditions:
 
     def _record(self, execution: Execution) -> Record:
         call = call_of(execution)
+        outcome = self._times.apply(execution, *self._outputs.outcome(execution))
         facts = self._preconditions.of(execution)
-        outcome = self._outputs.outcome(execution)
         if self._base_search is not None and self._base_search.shows(facts, outcome):
             assert execution.end is not None  # capture() is told of ended ones only
             bound = Fact(*base_dir.KEY, self._policy.base_dir)

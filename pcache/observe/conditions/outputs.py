@@ -8,7 +8,8 @@ from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 from typing import NamedTuple
 
 from pcache.linux.stamps import is_coarse
-from pcache.model import Outcome, Output, Reason
+from pcache.model import FRESH, Outcome, Output, Reason
+from pcache.model import NOW as TOUCHED
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
 from pcache.observe.captured import CapturedFile, Snapshot
@@ -31,6 +32,7 @@ class _Taken(NamedTuple):
     output: Output
     at: int
     snapshot: Snapshot | None
+    mtime_ns: int
 
 
 class Outputs:
@@ -46,20 +48,22 @@ class Outputs:
         self._taken: dict[tuple[bytes, int, int, int, bytes], _Taken] = {}
         """By name, changes and older name."""
 
-    def outcome(self, execution: Execution) -> Outcome:
-        """Of an execution that has ended.  Raises Unknowable."""
+    def outcome(self, execution: Execution) -> tuple[Outcome, dict[bytes, int]]:
+        """Of an execution that has ended, and the modification times of its outputs that are
+        there, by path.  Raises Unknowable."""
         outputs = []
+        mtimes: dict[bytes, int] = {}
         for name, change in execution.changes.items():
             if name in execution.ignored:
                 continue
-            output = self._output(execution, name, change)
+            output = self._output(execution, name, change, mtimes)
             if output is not None:
                 outputs.append((change.last, len(name), output))
         # Of equal times (a moved tree) the shorter name is the directory.
         outputs.sort(key=lambda item: item[:2])
         chunks, data = stored_streams(self._blobs, execution.chunks)
         assert execution.end is not None
-        return Outcome(
+        outcome = Outcome(
             execution.status,
             tuple(output for _, _, output in outputs),
             chunks,
@@ -68,8 +72,11 @@ class Outputs:
             execution.end - execution.image,
             execution.cpu_ns,
         )
+        return outcome, mtimes
 
-    def _output(self, execution: Execution, name: bytes, change: Change) -> Output | None:
+    def _output(
+        self, execution: Execution, name: bytes, change: Change, mtimes: dict[bytes, int]
+    ) -> Output | None:
         if pseudo.ignored(name):
             return None
         if change.last_how == REMOVED:
@@ -85,12 +92,13 @@ class Outputs:
         if taken is None:
             if self._history.last(name) > change.last:
                 raise Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
-            output, snapshot = self._take(execution, name, change, older)
-            taken = self._taken[key] = _Taken(output, time.monotonic_ns(), snapshot)
+            output, snapshot, mtime = self._take(execution, name, change, older)
+            taken = self._taken[key] = _Taken(output, time.monotonic_ns(), snapshot, mtime)
         if taken.snapshot is None:
             execution.output_checks.append((name, change.last, taken.at))
         else:
             execution.captured_outputs.append((taken.snapshot, name, change.last))
+        mtimes[name] = taken.mtime_ns
         return taken.output
 
     def _is_as_before(self, name: bytes, before: Stamp, opened: int) -> bool:
@@ -106,17 +114,18 @@ class Outputs:
 
     def _take(
         self, execution: Execution, name: bytes, change: Change, older: bytes
-    ) -> tuple[Output, Snapshot | None]:
-        """What was left at a name, and how it was looked at if not there; `older`: another name of
-        the same file, which was there before it."""
+    ) -> tuple[Output, Snapshot | None, int]:
+        """What was left at a name, how it was looked at if not there, and its modification time;
+        `older`: another name of the same file, which was there before it."""
         file = self._captured.at(name)
         if file is not None and change.content_last and name not in self._context.hard_links:
-            return self._take_captured(execution, name, change, file)
+            captured, snapshot = self._take_captured(execution, name, change, file)
+            return captured, snapshot, snapshot.status.st_mtime_ns
         try:
             now = os.lstat(name)
         except OSError as error:
             raise Unknowable(Reason.OUTPUT_OVERWRITTEN, name) from error
-        return self._take_named(execution, name, change, now, older), None
+        return self._take_named(execution, name, change, now, older), None, now.st_mtime_ns
 
     def _take_captured(
         self, execution: Execution, name: bytes, change: Change, file: CapturedFile
@@ -138,7 +147,7 @@ class Outputs:
         if late or _written(after) != _written(now):
             raise Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
         self._digests.remember(after, digest, began, writers)
-        mtime = now.st_mtime_ns if change.times == GIVEN else -1
+        mtime = now.st_mtime_ns if change.times == GIVEN else FRESH
         output = Output(b"f", name, now.st_mode & 0o7777, digest, mtime)
         return output, Snapshot(file, after, taken)
 
@@ -151,9 +160,11 @@ class Outputs:
         older: bytes,
     ) -> Output:
         form, mode = S_IFMT(now.st_mode), now.st_mode & 0o7777
-        mtime = now.st_mtime_ns if change.times == GIVEN else -1
+        mtime = now.st_mtime_ns if change.times == GIVEN else FRESH
         if form == S_IFDIR:
-            return Output(b"d" if change.content_last else b"m", name, mode, b"", mtime)
+            if change.content_last:
+                return Output(b"d", name, mode, b"", mtime)
+            return Output(b"m", name, mode, b"", TOUCHED if change.times == NOW else mtime)
         assert execution.end is not None
         _refuse_coarse(name, now)
         if self._clock.is_after(now.st_ctime_ns, execution.end):

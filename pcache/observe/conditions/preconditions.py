@@ -54,6 +54,7 @@ class Preconditions:
             if (
                 change is not None
                 and stamp is not None
+                and observation.value is None
                 and not observation.opened
                 and change.first_how not in (ATTRIBUTES, MODIFIED)
                 and kind in (Kind.CONTENT, Kind.LCONTENT)
@@ -119,7 +120,12 @@ def _refuse_own_stream(execution: Execution) -> None:
     }
     for (kind, path), observation in execution.inputs.items() if written else ():
         stamp = observation.stamp
-        if stamp is not None and kind != Kind.INPUT and stamp.st_ino in written:
+        if (
+            stamp is not None
+            and S_ISREG(stamp.st_mode)
+            and kind != Kind.INPUT
+            and stamp.st_ino in written
+        ):
             raise Unknowable(Reason.UNSUPPORTED, path + b", which it also writes to")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xxhash import xxh3_128_digest
 
 from pcache.model import Call, Kind
-from pcache.values import order_files
+from pcache.values import not_newer_files, order_files
 
 _SHORT = 8
 """Hexadecimal digits of a digest that are shown."""
@@ -49,9 +49,11 @@ def fact_name(kind: bytes, path: bytes) -> str:
     """What a fact is about."""
     if kind == Kind.ORDER:
         return f"which of {len(order_files(path))} files are newer than which"
+    if kind == Kind.NOT_NEWER:
+        return f"how old {len(not_newer_files(path)[1])} files are"
     if kind == Kind.REPLACEABLE:
         path = path.partition(b":")[2]
-    if kind in (Kind.FD, Kind.INPUT):
+    if kind in (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES):
         return f"descriptor {text(path)}"
     if kind == Kind.BASE:
         return "where base_dir is"

@@ -53,7 +53,7 @@ class Explanation:
     def _explain(self, call: Call) -> None:
         weak = weak_fingerprint(call, self._store.policy)
         self._say("")  # the verdict is put here
-        if self._store.policy.settings(call.executable).never_cache != NO:
+        if self._store.policy.settings(call.executable, call.argv).never(call.argv) != NO:
             self.lines[0] = f"miss: {call_text(call)}   configured off"
             self._say(f"{text(call.executable)} is configured never to be cached", 1)
             self._say("`pcache config show` says where", 1)

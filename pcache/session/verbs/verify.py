@@ -126,7 +126,7 @@ class _Sample:
         policy = self._store.policy
         if (call.uid, call.gid) != (os.geteuid(), os.getegid()):
             raise CannotRerun(Why.USER, f"{call.uid}:{call.gid}")
-        if policy.settings(call.executable).never_cache != NO:
+        if policy.settings(call.executable, call.argv).never(call.argv) != NO:
             raise CannotRerun(_NEVER)
         if weak_fingerprint(call, policy) != weak:
             raise CannotRerun(Why.SETTINGS)

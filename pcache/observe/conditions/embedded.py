@@ -1,0 +1,234 @@
+"""Finds modification times in contents, in the encodings that programs write them in.
+
+Times are few and contents are large, so that the search is one of whole pieces by C functions
+(8 ms a MB): of numbers the three or four most significant bytes are compared first, by a bit for
+each of eight groups of times; of texts their shape, once all digits are alike.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+
+LARGEST = 64 << 20
+"""Bytes: larger contents are not searched, and count as holding every time."""
+
+_PIECE = 1 << 17
+_OVERLAP = 32
+"""Bytes: more than any encoding is long."""
+_SECOND_NS = 1_000_000_000
+_EARLY = 1 << 27
+"""Seconds: the encodings of times before (in 1974) are short or mostly zeros."""
+_FILETIME = 11_644_473_600
+"""Seconds from 1601, where Windows and 7z count from, to 1970."""
+_DOS_YEARS = range(1980, 2108)
+_ALIKE = bytes.maketrans(b"123456789/.", b"000000000--")
+_MARK = b"\0" + b"\1" * 255
+_SHAPES = (b"00000000", b"00:00:00", b"0000-00-00")
+_LENGTHS = tuple(range(8, 13))
+"""Of texts."""
+_BEGINNING = 3
+
+_NONE: frozenset[int] = frozenset()
+_Times = set[int]
+_Patterns = dict[bytes, _Times]
+
+
+class _Numbers:
+    """Binary encodings whose `depth` most significant bytes are not all zeros."""
+
+    def __init__(self, depth: int) -> None:
+        self._groups = [bytearray(256) for _ in range(depth)]
+        self._little: dict[int, _Patterns] = {}
+        self._big: dict[int, _Patterns] = {}
+        self._loose: dict[int, _Patterns] = {}
+
+    def add(self, number: int, ns: int) -> None:
+        big = self._mark(number)
+        self._big.setdefault(len(big), {}).setdefault(big, set()).add(ns)
+        self._little.setdefault(len(big), {}).setdefault(big[::-1], set()).add(ns)
+
+    def add_loose(self, number: int, ns: int) -> None:
+        """One that does not tell the second, with its least significant byte first."""
+        big = self._mark(number)
+        self._loose.setdefault(len(big), {}).setdefault(big[::-1], set()).add(ns)
+
+    def _mark(self, number: int) -> bytes:
+        big = number.to_bytes((number.bit_length() + 7) // 8, "big")
+        bit = 1 << ((big[0] * 5 + big[1]) & 7)
+        for groups, byte in zip(self._groups, big, strict=False):
+            groups[byte] |= bit
+        return big
+
+    def find(self, data: bytes, exact: _Times, loose: _Times) -> None:
+        if not self._big:
+            return
+        size = len(data)
+        first, *others = [
+            int.from_bytes(data.translate(bytes(groups)), "little") for groups in self._groups
+        ]
+        little = big = first
+        for at, other in enumerate(others):
+            little &= other << 8 * (at + 1)
+            big &= other >> 8 * (at + 1)
+        marks = little | big
+        if not marks:
+            return
+        marked = marks.to_bytes(size, "little").translate(_MARK)
+        at = marked.find(b"\1")
+        while at >= 0:
+            for length, patterns in self._little.items():
+                exact |= patterns.get(data[max(at + 1 - length, 0) : at + 1], _NONE)
+            for length, patterns in self._loose.items():
+                loose |= patterns.get(data[max(at + 1 - length, 0) : at + 1], _NONE)
+            for length, patterns in self._big.items():
+                exact |= patterns.get(data[at : at + length], _NONE)
+            at = marked.find(b"\1", at + 1)
+
+
+class EmbeddedTimes:
+    """Times to look for, in ns."""
+
+    def __init__(self) -> None:
+        self._known: set[int] = set()
+        self._zones: set[bytes] = set()
+        self._short, self._long = _Numbers(3), _Numbers(4)
+        self._seconds: _Patterns = {}
+        self._fractions: _Patterns = {}
+        self._loose: _Patterns = {}
+        """Texts that do not tell the day, or the second."""
+        self._beginnings: set[bytes] = set()
+        """How all these begin."""
+        self._early: _Patterns = {}
+        """Encodings that are looked for one by one."""
+
+    def add(self, times_ns: set[int]) -> None:
+        """More times to look for."""
+        for ns in times_ns - self._known:
+            self._known.add(ns)
+            if 0 <= ns < 1 << 62:
+                self._add(ns)
+
+    def add_zone(self, zone: bytes) -> None:
+        """Local times are those of this value of TZ too."""
+        if zone not in self._zones:
+            self._zones.add(zone)
+            for ns in self._known:
+                self._add_local(ns)
+
+    def _add(self, ns: int) -> None:
+        seconds, fraction = divmod(ns, _SECOND_NS)
+        for text in (b"%d" % seconds, b"%o" % seconds):
+            if seconds >= _EARLY:
+                self._add_text(self._seconds, text, ns)
+            else:
+                self._early.setdefault(text, set()).add(ns)
+        if seconds < _EARLY:
+            for form in ("<I", ">I"):
+                self._early.setdefault(struct.pack(form, seconds), set()).add(ns)
+        else:
+            self._short.add(seconds, ns)
+        if fraction:
+            self._add_text(self._fractions, b"%09d" % fraction, ns)
+        if ns >= _SECOND_NS:
+            (double,) = struct.unpack("<Q", struct.pack("<d", ns / _SECOND_NS))
+            filetime = _FILETIME * 10_000_000 + ns // 100
+            for number in (ns, ns // 1000, ns // 1_000_000, double, filetime):
+                self._long.add(number, ns)
+        self._add_local(ns)
+
+    def _add_text(self, texts: _Patterns, text: bytes, ns: int) -> None:
+        texts.setdefault(text, set()).add(ns)
+        self._beginnings.add(text[:_BEGINNING])
+
+    def _add_local(self, ns: int) -> None:
+        seconds = ns // _SECOND_NS
+        for at in self._local(seconds):
+            date = b"%04d-%02d-%02d" % at[:3]
+            digits = date.replace(b"-", b"")
+            texts = [date, date.replace(b"-", b"/"), date.replace(b"-", b"."), digits]
+            texts += [b"%02d:%02d:%02d" % at[3:6], digits[2:] + b"%02d%02d" % at[3:5]]
+            for text in texts:
+                self._add_text(self._loose, text, ns)
+        # Of zip archives: local, and to two seconds, be they rounded up (Info-ZIP) or down.
+        for even in {seconds & ~1, (seconds + 1) & ~1}:
+            for year, month, day, hour, minute, second in self._local(even):
+                if year in _DOS_YEARS:
+                    number = (year - 1980) << 25 | month << 21 | day << 16
+                    number |= hour << 11 | minute << 5 | second >> 1
+                    self._short.add_loose(number, ns)
+
+    def _local(self, seconds: int) -> set[tuple[int, ...]]:
+        """Year, month, day, hour, minute and second, in all time zones."""
+        times = {time.gmtime(seconds)[:6], time.localtime(seconds)[:6]}
+        return times | {_localtime(seconds, zone) for zone in self._zones}
+
+    def find(self, data: bytes) -> tuple[set[int], set[int]]:
+        """Which of the times are in a content, and which may be, going by the day or the time of
+        day alone."""
+        exact: _Times = set()
+        loose: _Times = set()
+        if not self._known:
+            return exact, loose
+        for start in range(0, max(len(data) - _OVERLAP, 1), _PIECE):
+            piece = data[start : start + _PIECE + _OVERLAP]
+            self._short.find(piece, exact, loose)
+            self._long.find(piece, exact, loose)
+            self._find_texts(piece, exact, loose)
+        for pattern, times in self._early.items():
+            if _has_early(data, pattern):
+                exact |= times
+        return exact, loose | exact
+
+    def _find_texts(self, data: bytes, exact: _Times, loose: _Times) -> None:
+        alike = data.translate(_ALIKE)
+        for shape in _SHAPES:
+            at = alike.find(shape)
+            while at >= 0:
+                if data[at : at + _BEGINNING] in self._beginnings:
+                    for length in _LENGTHS:
+                        text = data[at : at + length]
+                        exact |= self._fractions.get(text, _NONE)
+                        times = self._seconds.get(text)
+                        if times is not None:
+                            exact |= _with_fraction(times, data, at + length)
+                        loose |= self._loose.get(text, _NONE)
+                at = alike.find(shape, at + 1)
+
+
+def _with_fraction(times: _Times, data: bytes, end: int) -> _Times:
+    """Those of some times in the same second that fit what follows after the seconds, if all nine
+    digits do."""
+    digits = data[end : end + 10].lstrip(b".")[:9]
+    if len(digits) < 9 or not digits.isdigit():
+        return times
+    return {ns for ns in times if ns % _SECOND_NS == int(digits)}
+
+
+def _has_early(data: bytes, pattern: bytes) -> bool:
+    """Digits only as a whole number, and not among others."""
+    at = data.find(pattern)
+    if not pattern.isdigit():
+        return at >= 0
+    while at >= 0:
+        around = data[max(at - 1, 0) : at] + data[at + len(pattern) : at + len(pattern) + 1]
+        if not any(chr(byte).isdigit() for byte in around):
+            return True
+        at = data.find(pattern, at + 1)
+    return False
+
+
+def _localtime(seconds: int, zone: bytes) -> tuple[int, ...]:
+    """The first six numbers of localtime(3) in another zone."""
+    before = os.environb.get(b"TZ")
+    os.environb[b"TZ"] = zone
+    try:
+        time.tzset()
+        return time.localtime(seconds)[:6]
+    finally:
+        if before is None:
+            del os.environb[b"TZ"]
+        else:
+            os.environb[b"TZ"] = before
+        time.tzset()

@@ -1,0 +1,264 @@
+"""Modification times that outputs have taken or hold: those of inputs are facts, those of other
+outputs must come back with them.
+
+What was done with a time is told by its result alone: a file that was given the time of another
+one, or a content that has it in it.
+"""
+
+from __future__ import annotations
+
+import os
+from stat import S_ISREG
+
+from pcache.model import (
+    FRESH,
+    NOW,
+    UNITS_NS,
+    Key,
+    Kind,
+    Outcome,
+    Output,
+    Reason,
+    shared_time,
+)
+from pcache.observe.accesses.context import Context
+from pcache.observe.conditions.embedded import LARGEST, EmbeddedTimes
+from pcache.observe.conditions.unknowable import Unknowable
+from pcache.observe.evidence import text
+from pcache.observe.executions import Chunk, Execution
+from pcache.observe.observations import Observation
+from pcache.store.blobs import Blobs
+from pcache.values import not_newer_path, not_newer_value, times_value
+
+_SECOND_NS = 1_000_000_000
+_MICROSECOND_NS = 1_000
+_OF_A_PATH = {
+    Kind.CONTENT: Kind.TIMES,
+    Kind.EXISTS: Kind.TIMES,
+    Kind.RESOLVES: Kind.TIMES,
+    Kind.LCONTENT: Kind.LTIMES,
+    Kind.LEXISTS: Kind.LTIMES,
+    Kind.LINK: Kind.LTIMES,
+    Kind.INPUT: Kind.INPUT_TIMES,
+}
+"""Kinds of what was looked at -> kinds of its times."""
+_GIT_INDEX = b"DIRC"
+"""gitformat-index(5); the number of entries follows after the version."""
+
+
+class _Found:
+    """Times that are in contents: to the second at least, and also going by day or hour alone."""
+
+    def __init__(self, exact: set[int], loose: set[int], everything: bool = False) -> None:
+        self.exact = exact
+        self.loose = loose
+        self.everything = everything
+        """It is too large to be searched."""
+
+    def add(self, other: _Found) -> None:
+        self.exact |= other.exact
+        self.loose |= other.loose
+        self.everything |= other.everything
+
+
+class KeptTimes:
+    """Those of one recording; each content is searched once."""
+
+    def __init__(self, blobs: Blobs, context: Context) -> None:
+        self._blobs = blobs
+        self._context = context
+        self._embedded = EmbeddedTimes()
+        self._searched: dict[bytes, tuple[int, _Found]] = {}
+        """Digest -> when what it was looked for in was last changed, and what was found."""
+
+    def apply(self, execution: Execution, outcome: Outcome, mtimes: dict[bytes, int]) -> Outcome:
+        """The outcome with the times that its outputs have to have, and the facts that go with it
+        noted down.  `mtimes`: what the outputs' times were.  Raises Unknowable."""
+        self._prepare(execution, set(mtimes.values()))
+        found = _Found(set(), set())
+        holder = b""
+        fresh = {
+            output.path: mtimes[output.path]
+            for output in outcome.outputs
+            if output.path in mtimes and _is_fresh(output)
+        }
+        times = set(fresh.values())
+        for output in outcome.outputs:
+            if output.kind == b"f":
+                held = self._find(output.content, execution.changes[output.path].content_last)
+                found.add(held)
+                if held.everything or (held.exact & times) - {mtimes[output.path]}:
+                    holder = holder or output.path
+        if outcome.data and execution.end is not None:
+            held = self._find(outcome.data, execution.end)
+            found.add(held)
+            if held.everything or held.exact & times:
+                holder = holder or b"its output"
+        given = {output.mtime_ns for output in outcome.outputs if output.mtime_ns >= 0}
+        self._depend(execution, found, given, {ns // _SECOND_NS for ns in times})
+        if holder:
+            if fresh:
+                self._guard(execution, min(fresh.values()), holder)
+            return _timed(outcome, fresh)
+        return _shared(outcome, fresh, self._input_times(execution)) if given and fresh else outcome
+
+    def note(self, execution: Execution) -> None:
+        """The same for one without a record, whose caller may use what it has written."""
+        data = _written(execution.chunks)
+        if data is None or data:
+            self._prepare(execution, set())
+            found = _Found(set(), set(), data is None)
+            if data is not None:
+                found.exact, found.loose = self._embedded.find(data)
+            self._depend(execution, found, set(), set())
+
+    def _prepare(self, execution: Execution, more: set[int]) -> None:
+        self._embedded.add(self._context.mtimes | more)
+        environment = bytes(execution.arguments[execution.argv_size :])
+        at = (b"\0" + environment).find(b"\0TZ=")
+        if at >= 0:
+            self._embedded.add_zone(environment[at + 3 :].partition(b"\0")[0])
+
+    def _find(self, digest: bytes, changed: int) -> _Found:
+        """Times in a content that was last changed then (CLOCK_MONOTONIC ns): only what had been
+        looked at before can be in it."""
+        known = self._searched.get(digest)
+        if known is not None and known[0] >= changed:
+            return known[1]
+        data = self._blobs.small(digest)
+        if data is None:
+            if self._blobs.objects.size(digest) > LARGEST:
+                return _Found(set(), set(), True)
+            data = self._blobs.objects.read(digest)
+        if data.startswith(_GIT_INDEX) and any(data[8:12]):
+            evidence = "git's index, which holds inode numbers"
+            raise Unknowable(Reason.UNSUPPORTED, evidence)
+        found = _Found(*self._embedded.find(data))
+        self._searched[digest] = (changed, found)
+        return found
+
+    def _depend(
+        self, execution: Execution, found: _Found, given_ns: set[int], made: set[int]
+    ) -> None:
+        """Of the inputs whose times were found or given, these are facts.
+
+        `made`: the seconds in which outputs were changed.  Directories such as /tmp often are in
+        the same ones.
+        """
+        if not (found.loose or given_ns or found.everything):
+            return
+        observed: list[tuple[Key, Observation]] = []
+        for (kind, path), observation in execution.inputs.items():
+            stamp, times = observation.stamp, _OF_A_PATH.get(kind)
+            if stamp is None or times is None:
+                continue
+            ns = stamp.st_mtime_ns
+            if S_ISREG(stamp.st_mode):
+                held = found.everything or ns in found.loose
+            else:
+                held = ns in found.exact and ns // _SECOND_NS not in made
+            if held or any(_is_copy(one, ns) for one in given_ns):
+                noted = Observation(observation.ts, observation.name, times_value(stamp))
+                observed.append(((times, path), noted))
+        if observed:
+            execution.observe_times(observed)
+
+    def _input_times(self, execution: Execution) -> set[int]:
+        return {
+            observation.stamp.st_mtime_ns
+            for observation in execution.inputs.values()
+            if observation.stamp is not None
+        }
+
+    def _guard(self, execution: Execution, earliest: int, holder: bytes) -> None:
+        """What is older than the outputs must be so when they get the times they had: else who
+        compares them would do something else than after a plain run."""
+        times: dict[bytes, int] = {}
+        for (kind, path), observation in execution.inputs.items():
+            if kind not in (Kind.CONTENT, Kind.LCONTENT):
+                continue
+            mtime = _mtime_of(path, observation)
+            if mtime is not None and not execution.times_are_ours(observation.name, observation.ts):
+                times[path] = mtime
+                if mtime > earliest:
+                    evidence = f"{text(holder)} holds times of outputs, and {text(path)} is newer"
+                    raise Unknowable(Reason.UNSUPPORTED, evidence)
+        if times:
+            key = Kind.NOT_NEWER, not_newer_path(earliest, sorted(times))
+            value = not_newer_value(earliest, times.values())
+            execution.inputs[key] = Observation(execution.image, b"", value)
+
+
+def _is_copy(given_ns: int, ns: int) -> bool:
+    """Whether a time may have been made of another one, in the precision that it has."""
+    near = _SECOND_NS if given_ns % _SECOND_NS == 0 else _MICROSECOND_NS
+    return abs(given_ns - ns) <= near
+
+
+def _is_fresh(output: Output) -> bool:
+    if output.kind == b"m":
+        return output.mtime_ns == NOW
+    return output.mtime_ns == FRESH
+
+
+def _shared(outcome: Outcome, fresh: dict[bytes, int], inputs: set[int]) -> Outcome:
+    """With one time for an output and those that were given the time of it."""
+    sources = [
+        {ns // unit * unit: path for path, ns in reversed(fresh.items())} for unit in UNITS_NS
+    ]
+    groups: dict[bytes, int] = {}
+    times: dict[bytes, int] = {}
+    for output in outcome.outputs:
+        if output.mtime_ns < 0 or output.mtime_ns in inputs:
+            continue
+        for unit, paths in enumerate(sources):
+            source = paths.get(output.mtime_ns)
+            if source is not None:
+                group = groups.setdefault(source, len(groups))
+                times[source] = shared_time(group, 0)
+                times[output.path] = shared_time(group, unit)
+                break
+    return _timed(outcome, times) if times else outcome
+
+
+def _timed(outcome: Outcome, times: dict[bytes, int]) -> Outcome:
+    outputs = [
+        Output(
+            output.kind,
+            output.path,
+            output.mode,
+            output.content,
+            times.get(output.path, output.mtime_ns),
+        )
+        for output in outcome.outputs
+    ]
+    return Outcome(
+        outcome.status,
+        tuple(outputs),
+        outcome.chunks,
+        outcome.data,
+        outcome.offsets,
+        outcome.wall_ns,
+        outcome.cpu_ns,
+    )
+
+
+def _mtime_of(path: bytes, observation: Observation) -> int | None:
+    """When an input was last changed; None of what is no regular file.  Raises Unknowable."""
+    stamp, value = observation.stamp, observation.value
+    if stamp is not None:
+        return stamp.st_mtime_ns if S_ISREG(stamp.st_mode) else None
+    if value is not None and not value.startswith(b"f"):
+        return None
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise Unknowable(Reason.INPUT_CHANGED, path) from error
+    return status.st_mtime_ns if S_ISREG(status.st_mode) else None
+
+
+def _written(chunks: list[Chunk]) -> bytes | None:
+    """All bytes of the streams; None if they are too many."""
+    if sum(chunk.length for chunk in chunks) > LARGEST:
+        return None
+    return b"".join([os.pread(chunk.source, chunk.length, chunk.offset) for chunk in chunks])

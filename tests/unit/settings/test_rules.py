@@ -1,0 +1,70 @@
+"""Which rules concern a program, going by its executable and its arguments."""
+
+from __future__ import annotations
+
+import pytest
+
+from pcache.settings.rules import ITSELF, NO, Policy, Rule, Settings, script_of
+
+
+@pytest.mark.parametrize(
+    ("argv", "script"),
+    [
+        ("/usr/bin/python3.11 /usr/bin/snakemake -n", b"/usr/bin/snakemake"),
+        ("python3 -IS tool.py a", b"tool.py"),
+        ("python3 -W ignore tool.py", b"tool.py"),
+        ("python3 -m snakemake -n", b"snakemake"),
+        ("python3 -Im snakemake", b"snakemake"),
+        ("python3 -m", b""),
+        ("python3 -c pass tool.py", b""),
+        ("python3", b""),
+        ("perl -w -I lib x.pl", b"x.pl"),
+        ("perl -e 1 x.pl", b""),
+        ("ruby3.1 /usr/bin/rake", b"/usr/bin/rake"),
+        ("sh -c ls", b""),
+        ("java -cp a.jar org.x.Main y", b"org.x.Main"),
+        ("cat tool.py", b""),
+    ],
+)
+def test_script(argv: str, script: bytes) -> None:
+    words = argv.encode().split()
+    assert script_of(words[0], words) == script
+
+
+def test_rules_for_scripts() -> None:
+    policy = Policy((Rule(b"tool*", strict=True), Rule(b"*/x/run", never_cache=ITSELF)))
+    python = b"/usr/bin/python3"
+    assert policy.settings(python, (b"python3", b"/opt/tool.py")).strict(())
+    assert policy.settings(python, (b"python3", b"-m", b"tool")).strict(())
+    assert not policy.settings(python, (b"python3", b"other")).watched
+    assert policy.settings(b"/bin/sh", (b"sh", b"/x/run")).never(()) == ITSELF
+    assert policy.settings(python, (b"python3", b"/usr/bin/snakemake")).mtime_order
+    assert policy.settings(b"/usr/bin/ruby", (b"ruby", b"rake")).mtime_order
+
+
+@pytest.mark.parametrize(
+    ("command", "never"),
+    [
+        ("find|.|-mtime|+3", ITSELF),
+        ("find|.|-newermt|-3 seconds", ITSELF),
+        ("find|.|-newermt|now", ITSELF),
+        ("find|.|-newermt|2001-02-03", NO),
+        ("find|.|-newermt|@5", NO),
+        ("find|.|-newer|file", NO),
+        ("touch|-d|1 hour ago|f", ITSELF),
+        ("touch|--date=yesterday|f", ITSELF),
+        ("touch|--da|10:00|f", ITSELF),
+        ("touch|-cd1000|f", ITSELF),
+        ("touch|-d2001-02-03 04:05|f", NO),
+        ("touch|-r|d|f", NO),
+        ("tmpreaper|7d|/tmp", ITSELF),
+        ("ls|-d|now", NO),
+    ],
+)
+def test_ages(command: str, never: bytes) -> None:
+    words = command.encode().split(b"|")
+    assert Settings(b"/usr/bin/" + words[0], ()).never(words) == never
+
+
+def test_ages_are_switched_off() -> None:
+    assert Settings(b"/bin/tmpreaper", (Rule(b"tmpreaper", never_cache=NO),)).never(()) == NO
