@@ -129,6 +129,60 @@ def test_damaged_index(prepared: Bench, damage: str) -> None:
         assert "index" in result.own + retraced.own
 
 
+def damage_index(index: Path, how: str) -> None:
+    with closing(sqlite3.connect(index)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.execute("PRAGMA journal_mode = DELETE")
+        if how == "no table":
+            database.execute("DROP TABLE outcomes")
+            database.commit()
+    data = bytearray(index.read_bytes())
+    if how == "no database":
+        data[:] = b"no database" * 999
+    elif how == "cut":
+        del data[len(data) // 2 :]
+    elif how == "bad pages":
+        for page in range(4096, len(data), 4096):
+            data[page : page + 100] = b"\xee" * 100
+    index.write_bytes(data)
+
+
+@pytest.mark.parametrize("verb", ["trace", "run"])
+@pytest.mark.parametrize("how", ["no database", "cut", "no table", "bad pages"])
+def test_recording_sets_a_damaged_index_aside(prepared: Bench, verb: str, how: str) -> None:
+    """At once where it is seen to be damaged before anything was recorded, else in the end."""
+    trace(prepared)
+    store = prepared.store / "pcache"
+    damage_index(store / "index.db", how)
+    said = ""
+    for _ in range(2):
+        missed = replay(prepared)
+        assert ended(missed) == PRINTED
+        assert not list(store.glob("*.damaged-*"))
+    for _ in range(2):
+        (prepared.directory / "out").unlink()
+        record = getattr(prepared.launcher, verb)
+        recorded = record(COMMAND, prepared.directory, prepared.env, Stdio(), ())
+        assert ended(recorded) == PRINTED
+        said += recorded.own
+    assert said.count("index.db.damaged-1, a new one begins") == 1
+    assert (store / "index.db.damaged-1").exists()
+    hit = replay(prepared, "-v")
+    assert ended(hit) == PRINTED
+    assert ROOT_HIT.faults(hit) == []
+    assert "damaged" not in hit.own
+
+
+def test_a_check_leaves_a_damaged_index_alone(prepared: Bench) -> None:
+    trace(prepared)
+    store = prepared.store / "pcache"
+    for how in ("no table", "no database"):
+        damage_index(store / "index.db", how)
+        for _ in range(2):
+            assert ended(replay(prepared, "--check")) == PRINTED
+    assert not list(store.glob("*.damaged-*"))
+
+
 def test_unreadable_digests_are_only_slower(prepared: Bench) -> None:
     trace(prepared)
     (prepared.store / "pcache/digests.db").write_bytes(b"no database" * 999)

@@ -35,6 +35,11 @@ class Probes:
             self._thread = Thread(target=self._load, name="pcache-load", daemon=True)
             self._thread.start()
 
+    @property
+    def started(self) -> bool:
+        """Whether it is being loaded, or was."""
+        return self._thread is not None
+
     def wait(self) -> None:
         """Until it is there or has failed."""
         if self._thread is not None:

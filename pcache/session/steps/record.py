@@ -16,6 +16,7 @@ from pcache.linux.user import User
 from pcache.session.steps.finish import say
 from pcache.session.steps.load_probes import Probes
 from pcache.session.steps.privilege import act_as, act_as_root
+from pcache.store.database import DamagedIndex
 from pcache.store.index import Store
 
 TYPE_CHECKING = False
@@ -74,6 +75,8 @@ class RecordedCommand:
         self._root = 0
         self._recording: Recording
         self._analysis: Analysis | None = None
+        self.damaged_index = False
+        """Whether the index was found damaged: it should be set aside."""
 
     def load(self) -> None:
         """Loads the probes.  Raises PrivilegeError, EnvironmentProblem or StoreError."""
@@ -123,6 +126,7 @@ class RecordedCommand:
             self._timing.spent("analysis", since)
         except PcacheError as error:
             self._recording.failure = str(error)
+            self.damaged_index |= isinstance(error, DamagedIndex)
         except Exception as error:  # a bug of ours must not end the command's run
             if "PCACHE_DEBUG" in os.environ:
                 from traceback import print_exc
@@ -180,6 +184,7 @@ class RecordedCommand:
             self._store.close()
             self._timing.spent("closing", since)
         except (PcacheError, OSError) as error:
+            self.damaged_index |= isinstance(error, DamagedIndex)
             if self._recording.failure:
                 return  # one message is enough: a full disk fails more than once
             message = error if isinstance(error, PcacheError) else StoreError(str(error))
@@ -195,6 +200,7 @@ class RecordedCommand:
         try:
             collect_if_over(self._store)
         except StoreError as error:
+            self.damaged_index |= isinstance(error, DamagedIndex)
             say(error.report())
 
     def _explain(self, verdict: str, execution: Execution) -> None:

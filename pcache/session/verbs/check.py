@@ -38,6 +38,8 @@ class Check(Run):
     Raises CommandNotFound, CommandNotExecutable, and PrivilegeError without root.
     """
 
+    stores = False
+
     def __init__(self, words: list[bytes], options: Options, probes: Probes) -> None:
         if User.current().uid != 0:
             raise PrivilegeError(

@@ -12,20 +12,16 @@ from stat import S_IFMT, S_IFREG
 
 from pcache.counters import Counters
 from pcache.errors import Nested, PcacheError
-from pcache.linux.user import User
 from pcache.memo.decide import Decider
 from pcache.memo.facts import entries_of, xattrs_value
 from pcache.model import Kind
-from pcache.session.steps.command import Command
 from pcache.session.steps.finish import NESTED, end, say, say_denied, say_timing, write_json
-from pcache.session.steps.load_probes import Probes
-from pcache.session.steps.policy import session_policy
-from pcache.session.steps.privilege import act_as, act_as_root, become
-from pcache.session.steps.record import Options, RecordedCommand
+from pcache.session.steps.privilege import act_as_root
+from pcache.session.steps.record import RecordedCommand
+from pcache.session.steps.recording_verb import RecordingVerb
 from pcache.session.steps.root_lookup import replay_root
 from pcache.store.digests import identity
 from pcache.store.index import Store
-from pcache.timing import Timing
 from pcache.values import listing_value, names_value
 
 TYPE_CHECKING = False
@@ -40,34 +36,25 @@ _ARGUMENTS = 64
 _ARGUMENT_BYTES = 1 << 20  # hashed in 0.1 ms
 
 
-class Run:
+class Run(RecordingVerb):
     """One `pcache run` of one command.  Raises CommandNotFound, CommandNotExecutable."""
-
-    def __init__(self, words: list[bytes], options: Options, probes: Probes) -> None:
-        self._options = options
-        self._probes = probes
-        self._counters = Counters(Timing(options.timing))
-        self._timing = self._counters.timing
-        since = self._timing.now()
-        self._user = User.invoking(options.as_root)
-        act_as(self._user)
-        self._sandbox = options.sandbox
-        self._command = Command(words, self._user, self._sandbox)
-        self._timing.spent("command", since)
 
     def run(self) -> int:
         """The command's exit status.  Dies by the command's signal if it did."""
-        since = self._timing.now()
         try:
-            policy, self._sandbox = session_policy(self._user, self._command.cwd, self._sandbox)
-            store = Store.open(self._user.store_dir, counters=self._counters, policy=policy)
+            store, policy = self._open_store()
+            decider = self._decider(store)
+            tell = self._tell_root if self._options.explain else None
+            status = replay_root(self._command, decider, tell, self._timing)
+            if self.stores and decider.damaged_index:
+                store.close()
+                self._set_index_aside()
+                directory = self._user.store_dir
+                store = Store.open(directory, counters=self._counters, policy=policy)
+                decider = self._decider(store)
         except PcacheError as error:
             say(error.report())
             return self._plainly("the command runs without pcache")
-        decider = self._decider(store)
-        self._timing.spent("store", since)
-        tell = self._tell_root if self._options.explain else None
-        status = replay_root(self._command, decider, tell, self._timing)
         if status is None:
             status = self._recorded(store, policy, decider)
         else:
@@ -120,22 +107,17 @@ class Run:
         except PcacheError as error:
             say(error.report())
             return self._plainly("the command runs without pcache")
-        recorded.finish()
+        self._finish(recorded, decider)
         if not self._options.quiet:
             say_denied(denied)
         return status
 
     def _plainly(self, consequence: str) -> int:
-        from pcache.enforce import spawn
-
         self._probes.close()
         if consequence:
             say(f"pcache: {consequence}")
         write_json(self._options.json, None, self._counters)
-        become(self._user)
-        if self._sandbox is not None:
-            spawn.confine(self._sandbox, self._user.store_dir)
-        spawn.execute(self._command.to_execute())
+        self._become_command()
         return 125
 
     # ---- what the user sees ----

@@ -6,54 +6,25 @@ import contextlib
 import os
 import select
 
-from pcache.counters import Counters
-from pcache.enforce import signals, spawn, syscalls
+from pcache.enforce import signals, syscalls
 from pcache.errors import Nested, PcacheError
-from pcache.linux.user import User
-from pcache.session.steps.command import Command
 from pcache.session.steps.finish import NESTED, end, say, say_denied, say_timing, write_json
-from pcache.session.steps.load_probes import Probes
-from pcache.session.steps.policy import session_policy
-from pcache.session.steps.privilege import act_as, become
-from pcache.session.steps.record import Options, RecordedCommand
+from pcache.session.steps.record import RecordedCommand
+from pcache.session.steps.recording_verb import RecordingVerb
 from pcache.settings.rules import Policy
-from pcache.store.index import Store
-from pcache.timing import Timing
 
 _PAUSE_MS = 5
 
 
-class Trace:
-    """One command under the recorder.
-
-    Raises CommandNotFound, CommandNotExecutable, EnvironmentProblem.
-    """
-
-    def __init__(self, words: list[bytes], options: Options, probes: Probes) -> None:
-        """`probes` may be on their way."""
-        self._options = options
-        self._probes = probes
-        self._counters = Counters(Timing(options.timing))
-        self._timing = self._counters.timing
-        since = self._timing.now()
-        root = os.geteuid() == 0
-        self._user = User.invoking(options.as_root) if root else User.current()
-        probes.wait()
-        since = self._timing.spent("probes", since)
-        act_as(self._user)
-        self._sandbox = options.sandbox
-        self._command = Command(words, self._user, self._sandbox)
-        self._timing.spent("command", since)
+class Trace(RecordingVerb):
+    """One command under the recorder.  Raises CommandNotFound, CommandNotExecutable."""
 
     def run(self) -> int:
         """Runs the command; its exit status.  Dies by the command's signal if it did."""
-        since = self._timing.now()
         try:
             if syscalls.knock():
                 raise Nested(NESTED)
-            policy, self._sandbox = session_policy(self._user, self._command.cwd, self._sandbox)
-            store = Store.open(self._user.store_dir, counters=self._counters, policy=policy)
-            self._timing.spent("store", since)
+            store, policy = self._open_store()
             recorded = RecordedCommand(
                 self._user, self._options, store, self._counters, self._probes
             )
@@ -67,7 +38,7 @@ class Trace:
             say(error.report())
             say("pcache: the command runs without being recorded")
             return self._plainly()
-        recorded.finish()
+        self._finish(recorded)
         self._report(status)
         return end(status)
 
@@ -77,10 +48,7 @@ class Trace:
         """Becomes the command; returns an exit status if that fails."""
         name = os.fsdecode(self._command.argv[0])
         try:
-            become(self._user)
-            if self._sandbox is not None:
-                spawn.confine(self._sandbox, self._user.store_dir)
-            spawn.execute(self._command.to_execute())
+            self._become_command()
         except PcacheError as error:
             say(error.report())
             return error.status
