@@ -21,9 +21,9 @@ from pcache.store.index import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pcache.enforce.sandbox import Sandbox
     from pcache.observe.executions import Execution
     from pcache.session.steps.analyse import Analysis
+    from pcache.session.steps.options import Options
     from pcache.session.steps.recording import Recording
 
 _KERNEL_COUNTERS = {
@@ -32,28 +32,6 @@ _KERNEL_COUNTERS = {
     "lost": "events lost",
     "bytes": "bytes of events",
 }
-
-
-class Options:
-    """What the user asked for.  `json`: file for counters, or None."""
-
-    def __init__(
-        self,
-        *,
-        as_root: bool = False,
-        quiet: bool = False,
-        explain: bool = False,
-        json: str | None = None,
-        sandbox: Sandbox | None = None,
-        timing: bool = False,
-    ) -> None:
-        self.as_root = as_root
-        self.quiet = quiet
-        self.explain = explain
-        self.json = json
-        self.timing = timing
-        self.sandbox = sandbox
-        """None: the default one."""
 
 
 class RecordedCommand:

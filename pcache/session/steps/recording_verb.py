@@ -19,7 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.memo.decide import Decider
     from pcache.session.steps.load_probes import Probes
-    from pcache.session.steps.record import Options, RecordedCommand
+    from pcache.session.steps.options import Options
+    from pcache.session.steps.record import RecordedCommand
     from pcache.settings.rules import Policy
 
 

@@ -22,7 +22,8 @@ from pcache.observe.executions import Execution
 from pcache.session.steps.decision_log import tell
 from pcache.session.steps.finish import say, say_timing, write_json
 from pcache.session.steps.load_probes import Probes
-from pcache.session.steps.record import Options, RecordedCommand
+from pcache.session.steps.options import Options
+from pcache.session.steps.record import RecordedCommand
 from pcache.session.verbs.run import Run
 from pcache.store.difference import difference
 from pcache.store.fingerprint import weak_fingerprint
@@ -39,6 +40,7 @@ class Check(Run):
     """
 
     stores = False
+    tells_root = False  # the command itself is told of like all others
 
     def __init__(self, words: list[bytes], options: Options, probes: Probes) -> None:
         if User.current().uid != 0:
@@ -65,9 +67,6 @@ class Check(Run):
 
     def _observer(self, recorded: RecordedCommand, decider: Decider) -> Observer:
         return _Placing(recorded, self._checked)
-
-    def _tell_root(self, verdict: str, why: str) -> None:
-        """The command itself is told of like all others."""
 
     def _report(self, status: int) -> None:
         counters = self._counters

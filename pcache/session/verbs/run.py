@@ -44,8 +44,8 @@ class Run(RecordingVerb):
         try:
             store, policy = self._open_store()
             decider = self._decider(store)
-            tell = self._tell_root if self._options.explain else None
-            status = replay_root(self._command, decider, tell, self._timing)
+            explain = self._options.explain and self.tells_root
+            status = replay_root(self._command, decider, explain, self._timing)
             if self.stores and decider.damaged_index:
                 store.close()
                 self._set_index_aside()
@@ -66,6 +66,9 @@ class Run(RecordingVerb):
         return end(status)
 
     # ---- what a check does in another way ----
+
+    tells_root = True
+    """Whether `--explain` has the lookup of the command itself told here."""
 
     def _decider(self, store: Store) -> Decider:
         return _Decider(store, self._counters)
@@ -121,12 +124,6 @@ class Run(RecordingVerb):
         return 125
 
     # ---- what the user sees ----
-
-    def _tell_root(self, verdict: str, why: str) -> None:
-        from pcache.session.steps.decision_log import tell
-
-        if self._command.call is not None:
-            tell(verdict, self._command.call, why)
 
     def _report(self, status: int) -> None:
         counters = self._counters
