@@ -10,14 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.lib.verbs import VERBS
+
 pytestmark = pytest.mark.root
 
-VERBS = {
-    "trace": ["trace", "-q", "--as-root"],
-    "trace in a sandbox": ["trace", "-q", "--as-root", "--no-network"],
-    "run": ["run", "-q", "--as-root"],
-    "replay": ["replay", "-q"],
-}
 SENT = [
     signal.SIGINT,
     signal.SIGQUIT,
