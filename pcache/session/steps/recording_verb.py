@@ -17,6 +17,7 @@ from pcache.timing import Timing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pcache.enforce import spawn
     from pcache.memo.decide import Decider
     from pcache.session.steps.load_probes import Probes
     from pcache.session.steps.options import Options
@@ -86,11 +87,11 @@ class RecordingVerb:
             name = os.fsdecode(kept)
             say(f"pcache: the index of the store was damaged: it is {name}, a new one begins")
 
-    def _become_command(self) -> None:
-        """Without a recorder or supervisor.  Returns only by raising OSError or PcacheError."""
+    def _become_command(self, command: spawn.Command) -> None:
+        """Without a supervisor.  Returns only by raising OSError or PcacheError."""
         from pcache.enforce import spawn
 
         become(self._user)
         if self._sandbox is not None:
             spawn.confine(self._sandbox, self._user.store_dir)
-        spawn.execute(self._command.to_execute())
+        spawn.execute(command)

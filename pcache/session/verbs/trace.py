@@ -11,7 +11,11 @@ from pcache.errors import Nested, PcacheError
 from pcache.session.steps.finish import NESTED, end, say, say_denied, say_timing, write_json
 from pcache.session.steps.record import RecordedCommand
 from pcache.session.steps.recording_verb import RecordingVerb
-from pcache.settings.rules import Policy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.enforce import spawn
+    from pcache.settings.rules import Policy
 
 _PAUSE_MS = 5
 
@@ -44,11 +48,11 @@ class Trace(RecordingVerb):
 
     # ---- the command ----
 
-    def _execute(self) -> int:
+    def _execute(self, command: spawn.Command) -> int:
         """Becomes the command; returns an exit status if that fails."""
         name = os.fsdecode(self._command.argv[0])
         try:
-            self._become_command()
+            self._become_command(command)
         except PcacheError as error:
             say(error.report())
             return error.status
@@ -60,7 +64,7 @@ class Trace(RecordingVerb):
     def _plainly(self) -> int:
         self._probes.close()
         self._write_json(None)
-        return self._execute()
+        return self._execute(self._command.to_execute())
 
     def _follow(self, recorded: RecordedCommand, policy: Policy) -> int:
         """Records the command from its start to its end; its wait status."""
@@ -85,6 +89,8 @@ class Trace(RecordingVerb):
 
     def _follow_freely(self, recorded: RecordedCommand) -> int:
         """The same without a supervisor, from behind a gate."""
+        # Made now, not by the child: what that imports would be recorded.
+        command = self._command.to_execute()
         gate, opener = os.pipe()
         # From here on they are ours to pass on: none may kill us in between.
         wanted = signals.handled(signals.FORWARDED)
@@ -98,7 +104,7 @@ class Trace(RecordingVerb):
                 opened = os.read(gate, 1)
                 os.close(gate)
                 if opened:
-                    status = self._execute()
+                    status = self._execute(command)
             finally:
                 os._exit(status)
         os.close(gate)
