@@ -48,7 +48,7 @@ def run(args: list[str]) -> int:
     words = [os.fsencode(word) for word in command]
     wanted = recording_options(options)
     if os.geteuid() != 0:
-        from pcache.session.steps.finish import say
+        from pcache.session.steps.reporting import say
         from pcache.session.verbs.replay import Replay
 
         say("pcache: recording needs root; what is recorded already is replayed")

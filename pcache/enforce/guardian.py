@@ -102,7 +102,7 @@ def _guard(
             if notification is None:
                 continue
             if notification.nr == syscalls.SYS_PRCTL:
-                listener.answer(notification.id, syscalls.KNOCK)
+                listener.answer(notification.id, syscalls.HANDSHAKE)
             elif notification.nr in errors:
                 listener.answer(notification.id, -errors[notification.nr][0])
             else:

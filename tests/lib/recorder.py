@@ -27,7 +27,7 @@ from pcache.probes.program import image
 from pcache.probes.recorder import Recorder
 from pcache.probes.syscall_table import NUMBERS
 from pcache.session.steps.analyse import Analysis
-from pcache.session.steps.recording import Recording
+from pcache.session.steps.spooling import Recording
 from pcache.store import fingerprint
 from pcache.store.index import Store
 

@@ -8,9 +8,9 @@ from pcache.counters import Counters
 from pcache.errors import StoreError
 from pcache.linux.user import User
 from pcache.session.steps.command import Command
-from pcache.session.steps.finish import say
 from pcache.session.steps.policy import session_policy
 from pcache.session.steps.privilege import act_as, become
+from pcache.session.steps.reporting import say
 from pcache.store.database import DamagedIndex
 from pcache.store.index import Store
 from pcache.timing import Timing
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pcache.memo.decide import Decider
     from pcache.session.steps.load_probes import Probes
     from pcache.session.steps.options import Options
-    from pcache.session.steps.record import RecordedCommand
+    from pcache.session.steps.recording import Recording
     from pcache.settings.rules import Policy
 
 
@@ -66,10 +66,10 @@ class RecordingVerb:
         self._timing.spent("store", since)
         return store, policy
 
-    def _finish(self, recorded: RecordedCommand, decider: Decider | None = None) -> None:
+    def _finish(self, recording: Recording, decider: Decider | None = None) -> None:
         """Ends the recording; a damaged index that recorder or decider met is set aside."""
-        recorded.finish()
-        if self.stores and (recorded.damaged_index or (decider and decider.damaged_index)):
+        recording.finish()
+        if self.stores and (recording.damaged_index or (decider and decider.damaged_index)):
             try:
                 self._set_index_aside()
             except StoreError as error:

@@ -13,7 +13,9 @@ from pcache.errors import Nested
 from pcache.linux.user import User
 from pcache.memo.decide import Decider
 from pcache.session.steps.command import Command
-from pcache.session.steps.finish import (
+from pcache.session.steps.policy import session_policy
+from pcache.session.steps.replay_root import replay_root
+from pcache.session.steps.reporting import (
     NESTED,
     afterwards,
     end,
@@ -23,8 +25,6 @@ from pcache.session.steps.finish import (
     say_trouble,
     write_json,
 )
-from pcache.session.steps.policy import session_policy
-from pcache.session.steps.root_lookup import replay_root
 from pcache.store.index import Store
 from pcache.timing import Timing
 

@@ -15,11 +15,11 @@ from pcache.errors import Nested, PcacheError
 from pcache.memo.decide import Decider
 from pcache.memo.facts import entries_of, xattrs_value
 from pcache.model import Kind
-from pcache.session.steps.finish import NESTED, end, say, say_denied, say_timing, write_json
 from pcache.session.steps.privilege import act_as_root
-from pcache.session.steps.record import RecordedCommand
+from pcache.session.steps.recording import Recording
 from pcache.session.steps.recording_verb import RecordingVerb
-from pcache.session.steps.root_lookup import replay_root
+from pcache.session.steps.replay_root import replay_root
+from pcache.session.steps.reporting import NESTED, end, say, say_denied, say_timing, write_json
 from pcache.store.digests import identity
 from pcache.store.index import Store
 from pcache.values import listing_value, names_value
@@ -56,7 +56,7 @@ class Run(RecordingVerb):
             say(error.report())
             return self._plainly("the command runs without pcache")
         if status is None:
-            status = self._recorded(store, policy, decider)
+            status = self._run_recorded(store, policy, decider)
         else:
             with contextlib.suppress(PcacheError):
                 since = self._timing.now()
@@ -73,34 +73,34 @@ class Run(RecordingVerb):
     def _decider(self, store: Store) -> Decider:
         return _Decider(store, self._counters)
 
-    def _recorder(self, store: Store) -> RecordedCommand:
-        return RecordedCommand(self._user, self._options, store, self._counters, self._probes)
+    def _new_recording(self, store: Store) -> Recording:
+        return Recording(self._user, self._options, store, self._counters, self._probes)
 
-    def _observer(self, recorded: RecordedCommand, decider: Decider) -> Observer:
+    def _observer(self, recording: Recording, decider: Decider) -> Observer:
         from pcache.session.steps.decision_log import DecisionLog
         from pcache.session.steps.record_hits import HitRecorder
 
-        return HitRecorder(recorded, DecisionLog(decider) if self._options.explain else None)
+        return HitRecorder(recording, DecisionLog(decider) if self._options.explain else None)
 
     # ---- the command itself ----
 
-    def _recorded(self, store: Store, policy: Policy, decider: Decider) -> int:
+    def _run_recorded(self, store: Store, policy: Policy, decider: Decider) -> int:
         """Runs the command under supervisor and recorder; its wait status."""
         act_as_root()
         self._probes.start()  # the kernel works on them while Python imports the rest
         from pcache.enforce.sandbox import DEFAULT
-        from pcache.session.steps.supervise import follow
+        from pcache.session.steps.record_supervised import record_supervised
 
-        recorded = self._recorder(store)
+        recording = self._new_recording(store)
         try:
-            recorded.load()
-            status, denied = follow(
+            recording.load()
+            status, denied = record_supervised(
                 self._command.to_execute(),
-                recorded,
+                recording,
                 self._user,
                 self._sandbox or DEFAULT,
                 policy,
-                self._observer(recorded, decider),
+                self._observer(recording, decider),
                 decider,
                 self._command.call,
                 self._timing,
@@ -110,7 +110,7 @@ class Run(RecordingVerb):
         except PcacheError as error:
             say(error.report())
             return self._plainly("the command runs without pcache")
-        self._finish(recorded, decider)
+        self._finish(recording, decider)
         if not self._options.quiet:
             say_denied(denied)
         return status

@@ -8,9 +8,9 @@ import select
 
 from pcache.enforce import signals, syscalls
 from pcache.errors import Nested, PcacheError
-from pcache.session.steps.finish import NESTED, end, say, say_denied, say_timing, write_json
-from pcache.session.steps.record import RecordedCommand
+from pcache.session.steps.recording import Recording
 from pcache.session.steps.recording_verb import RecordingVerb
+from pcache.session.steps.reporting import NESTED, end, say, say_denied, say_timing, write_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,14 +26,12 @@ class Trace(RecordingVerb):
     def run(self) -> int:
         """Runs the command; its exit status.  Dies by the command's signal if it did."""
         try:
-            if syscalls.knock():
+            if syscalls.handshake():
                 raise Nested(NESTED)
             store, policy = self._open_store()
-            recorded = RecordedCommand(
-                self._user, self._options, store, self._counters, self._probes
-            )
-            recorded.load()
-            status = self._follow(recorded, policy)
+            recording = Recording(self._user, self._options, store, self._counters, self._probes)
+            recording.load()
+            status = self._follow(recording, policy)
         except Nested:
             if not self._options.quiet:
                 say(f"pcache: {NESTED}")
@@ -42,7 +40,7 @@ class Trace(RecordingVerb):
             say(error.report())
             say("pcache: the command runs without being recorded")
             return self._plainly()
-        self._finish(recorded)
+        self._finish(recording)
         self._report(status)
         return end(status)
 
@@ -66,17 +64,17 @@ class Trace(RecordingVerb):
         self._write_json(None)
         return self._execute(self._command.to_execute())
 
-    def _follow(self, recorded: RecordedCommand, policy: Policy) -> int:
+    def _follow(self, recording: Recording, policy: Policy) -> int:
         """Records the command from its start to its end; its wait status."""
         if self._sandbox is None:
-            return self._follow_freely(recorded)
-        from pcache.session.steps.supervise import Noting, follow
+            return self._follow_freely(recording)
+        from pcache.session.steps.record_supervised import SignalObserver, record_supervised
 
-        observer = Noting(recorded)
+        observer = SignalObserver(recording)
         command = self._command.to_execute()
-        status, denied = follow(
+        status, denied = record_supervised(
             command,
-            recorded,
+            recording,
             self._user,
             self._sandbox,
             policy,
@@ -87,7 +85,7 @@ class Trace(RecordingVerb):
             say_denied(denied)
         return status
 
-    def _follow_freely(self, recorded: RecordedCommand) -> int:
+    def _follow_freely(self, recording: Recording) -> int:
         """The same without a supervisor, from behind a gate."""
         # Made now, not by the child: what that imports would be recorded.
         command = self._command.to_execute()
@@ -109,7 +107,7 @@ class Trace(RecordingVerb):
                 os._exit(status)
         os.close(gate)
         since = self._timing.now()
-        recorded.open_gate(pid)
+        recording.open_gate(pid)
         os.write(opener, b"g")
         os.close(opener)
         pending = signals.Pending(wanted)
@@ -120,17 +118,17 @@ class Trace(RecordingVerb):
         while ended not in ready:
             ready = {fd for fd, _ in poll.poll(_PAUSE_MS)}
             if pending.fd in ready:
-                self._pass_on(pending, pid, recorded)
-            recorded.tick()
+                self._pass_on(pending, pid, recording)
+            recording.tick()
         status = os.waitpid(pid, 0)[1]
         pending.close()
         self._timing.spent("running", since)
         return status
 
     @staticmethod
-    def _pass_on(pending: signals.Pending, pid: int, recorded: RecordedCommand) -> None:
+    def _pass_on(pending: signals.Pending, pid: int, recording: Recording) -> None:
         for signal, by_kernel in pending.read():
-            recorded.interrupted()
+            recording.interrupted()
             if signals.to_pass_on(signal, by_kernel):
                 # It may have become another user's: nobody but root can signal it then.
                 with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -8,7 +8,7 @@ import select
 
 from pcache.errors import PcacheError
 from pcache.linux.coredump import would_dump
-from pcache.session.steps.finish import say
+from pcache.session.steps.reporting import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
