@@ -75,7 +75,7 @@ class Supervisor:
         self._poll = select.poll()
         self._signals_fd = -1
         self._reporter = Reporter(observer)
-        self._children = Children(spawned.pid, observer)
+        self._children = Children(spawned.pid, observer, self._guardian.sentinel)
         self._decisions = Decisions(
             spawned, interception, decider, missed, self._reporter, tick, timing
         )

@@ -7,6 +7,7 @@ import os
 import select
 
 from pcache.enforce import signals, syscalls
+from pcache.enforce.sentinel import Sentinel
 from pcache.errors import Nested, PcacheError
 from pcache.session.steps.recording import Recording
 from pcache.session.steps.recording_verb import RecordingVerb
@@ -93,6 +94,8 @@ class Trace(RecordingVerb):
         # From here on they are ours to pass on: none may kill us in between.
         wanted = signals.handled(signals.FORWARDED)
         mask = signals.block(wanted)
+        sentinel = Sentinel()
+        sentinel.fork()
         pid = os.fork()
         if pid == 0:
             status = 126
@@ -118,18 +121,21 @@ class Trace(RecordingVerb):
         while ended not in ready:
             ready = {fd for fd, _ in poll.poll(_PAUSE_MS)}
             if pending.fd in ready:
-                self._pass_on(pending, pid, recording)
+                self._pass_on(pending, sentinel, pid, recording)
             recording.tick()
         status = os.waitpid(pid, 0)[1]
         pending.close()
+        sentinel.close()
         self._timing.spent("running", since)
         return status
 
     @staticmethod
-    def _pass_on(pending: signals.Pending, pid: int, recording: Recording) -> None:
+    def _pass_on(
+        pending: signals.Pending, sentinel: Sentinel, pid: int, recording: Recording
+    ) -> None:
         for signal, by_kernel in pending.read():
             recording.interrupted()
-            if signals.to_pass_on(signal, by_kernel):
+            if signals.to_pass_on(signal, by_kernel, sentinel.reached_group(signal)):
                 # It may have become another user's: nobody but root can signal it then.
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal)
