@@ -8,19 +8,11 @@ from html import escape
 from bench.report.plots import Plot
 from bench.report.text import (
     GOAL_HEADINGS,
-    HEADINGS,
-    HOW_TO_READ,
-    MICRO_HEADINGS,
-    TOOL_HEADINGS,
-    WORKLOAD_HEADINGS,
     Line,
     conditions,
     goal_lines,
-    lines,
-    micro_lines,
-    tool_lines,
+    sections,
     why_missed,
-    workload_lines,
     wrong_results,
 )
 from bench.results import Results
@@ -63,14 +55,11 @@ def render(results: Results, plots: Sequence[Plot]) -> str:
         body.append(f"<p>Others, earlier: {escape(results.goals.measured)}.</p>")
     if reasons := why_missed(results):
         body += ["<p>Why goals are missed:</p>", _list(reasons)]
-    if results.samples:
-        body += ["<h2>All numbers</h2>", _list(HOW_TO_READ), _table(HEADINGS, lines(results))]
-    if results.micro:
-        body += ["<h2>Micro benchmarks</h2>", _table(MICRO_HEADINGS, micro_lines(results))]
-    if results.workloads:
-        body += ["<h2>Workloads</h2>", _table(WORKLOAD_HEADINGS, workload_lines(results))]
-    if results.tools:
-        body += ["<h2>Tools</h2>", _table(TOOL_HEADINGS, tool_lines(results))]
+    for section in sections(results):
+        body.append(f"<h2>{section.title}</h2>")
+        if section.notes:
+            body.append(_list(section.notes))
+        body.append(_table(section.headings, section.lines))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

@@ -6,19 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from bench.report.text import (
     GOAL_HEADINGS,
-    HEADINGS,
-    HOW_TO_READ,
-    MICRO_HEADINGS,
-    TOOL_HEADINGS,
-    WORKLOAD_HEADINGS,
     Line,
     conditions,
     goal_lines,
-    lines,
-    micro_lines,
-    tool_lines,
+    sections,
     why_missed,
-    workload_lines,
     wrong_results,
 )
 from bench.results import Results
@@ -36,14 +28,12 @@ def render(results: Results, plots: Sequence[tuple[str, str]] = ()) -> str:
         parts += ["## Goals", _table(GOAL_HEADINGS, goal_lines(results)), earlier]
     if reasons := why_missed(results):
         parts += ["Why goals are missed:", _list(reasons)]
-    if results.samples:
-        parts += ["## All numbers", _list(HOW_TO_READ), _table(HEADINGS, lines(results))]
-    if results.micro:
-        parts += ["## Micro benchmarks", _table(MICRO_HEADINGS, micro_lines(results))]
-    if results.workloads:
-        parts += ["## Workloads", _table(WORKLOAD_HEADINGS, workload_lines(results))]
-    if results.tools:
-        parts += ["## Tools", _table(TOOL_HEADINGS, tool_lines(results))]
+    for section in sections(results):
+        parts += [
+            f"## {section.title}",
+            _list(section.notes),
+            _table(section.headings, section.lines),
+        ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 

@@ -53,6 +53,27 @@ class Line:
     mark: Mark = ""
 
 
+@dataclass(frozen=True)
+class Section:
+    """A table with a title, and what has to be known to read it."""
+
+    title: str
+    headings: tuple[str, ...]
+    lines: list[Line]
+    notes: tuple[str, ...] = ()
+
+
+def sections(results: Results) -> list[Section]:
+    """The tables below the goals; none is empty."""
+    found = (
+        Section("All numbers", HEADINGS, lines(results), HOW_TO_READ),
+        Section("Micro benchmarks", MICRO_HEADINGS, micro_lines(results)),
+        Section("Workloads", WORKLOAD_HEADINGS, workload_lines(results)),
+        Section("Tools", TOOL_HEADINGS, tool_lines(results)),
+    )
+    return [section for section in found if section.lines]
+
+
 def ratio(value: float) -> str:
     """Three significant digits or so."""
     if value >= 10:

@@ -86,9 +86,9 @@ def run(args: list[str]) -> int:
             raise UsageError("--check stops executions at their entry only")
         return _check(words, json, options)
 
-    from pcache.session.verbs.replay import replay
+    from pcache.session.verbs.replay import Replay
 
-    return replay(
+    return Replay(
         words,
         intercept=intercept,
         quiet=bool(options.get("quiet")),
@@ -96,13 +96,13 @@ def run(args: list[str]) -> int:
         verbose=bool(options.get("verbose")),
         sandbox=sandbox_of(options),
         timing=bool(options.get("timing")),
-    )
+    ).run()
 
 
 def _check(words: list[bytes], json: str | None, options: Mapping[str, str | bool]) -> int:
-    from pcache.cli.trace import ring_bytes
+    from pcache.cli.recording import DEFAULT_RING_BYTES
     from pcache.session.steps.load_probes import Probes
-    from pcache.session.steps.record import Options
+    from pcache.session.steps.options import Options
     from pcache.session.verbs.check import Check
 
     return Check(
@@ -114,5 +114,5 @@ def _check(words: list[bytes], json: str | None, options: Mapping[str, str | boo
             sandbox=sandbox_of(options),
             timing=bool(options.get("timing")),
         ),
-        Probes(ring_bytes(None)),
+        Probes(DEFAULT_RING_BYTES),
     ).run()

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 
 from pcache.cli.options import parse
+from pcache.cli.recording import OPTIONS, recording_options, ring_bytes
 from pcache.cli.sandbox import HELP as SANDBOX_HELP
-from pcache.cli.sandbox import OPTIONS as SANDBOX_OPTIONS
-from pcache.cli.sandbox import sandbox_of
-from pcache.cli.trace import ring_bytes
 from pcache.errors import UsageError
 
 SUMMARY = "run a command: replay what holds, record what does not (root)"
@@ -41,17 +39,6 @@ examples:
   sudo pcache run --explain sh build.sh
 """.replace("{sandbox}", SANDBOX_HELP)
 
-OPTIONS = {
-    "-q": "quiet",
-    "--quiet": "quiet",
-    "--explain": "explain",
-    "--as-root": "as-root",
-    "--ring-size": "ring-size=",
-    "--timing": "timing",
-    "--json": "json=",
-    **SANDBOX_OPTIONS,
-}
-
 
 def run(args: list[str]) -> int:
     """Run the verb; the exit status."""
@@ -59,28 +46,21 @@ def run(args: list[str]) -> int:
     if not command:
         raise UsageError("no command to run", "usage: sudo pcache run [OPTION...] COMMAND [ARG...]")
     words = [os.fsencode(word) for word in command]
-    json = None if "json" not in options else str(options["json"])
+    wanted = recording_options(options)
     if os.geteuid() != 0:
-        from pcache.session.steps.finish import say
-        from pcache.session.verbs.replay import replay
+        from pcache.session.steps.reporting import say
+        from pcache.session.verbs.replay import Replay
 
         say("pcache: recording needs root; what is recorded already is replayed")
         say("pcache: to record as well: sudo pcache run ...")
-        quiet, timing = bool(options.get("quiet")), bool(options.get("timing"))
-        return replay(words, quiet=quiet, json=json, sandbox=sandbox_of(options), timing=timing)
+        return Replay(
+            words,
+            quiet=wanted.quiet,
+            json=wanted.json,
+            sandbox=wanted.sandbox,
+            timing=wanted.timing,
+        ).run()
     from pcache.session.steps.load_probes import Probes
-    from pcache.session.steps.record import Options
     from pcache.session.verbs.run import Run
 
-    return Run(
-        words,
-        Options(
-            as_root=bool(options.get("as-root")),
-            quiet=bool(options.get("quiet")),
-            explain=bool(options.get("explain")),
-            json=json,
-            sandbox=sandbox_of(options),
-            timing=bool(options.get("timing")),
-        ),
-        Probes(ring_bytes(options.get("ring-size"))),
-    ).run()
+    return Run(words, wanted, Probes(ring_bytes(options))).run()

@@ -9,16 +9,18 @@ from pcache.enforce import signals, syscalls
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.enforce.observer import Observer
+    from pcache.enforce.sentinel import Sentinel
 
 
 class Children:
     """Collects the command (`root`, a pid) and its orphans; passes signals on to it."""
 
-    def __init__(self, root: int, observer: Observer | None) -> None:
+    def __init__(self, root: int, observer: Observer | None, sentinel: Sentinel) -> None:
         self.status: int | None = None
         """The command's wait status, once it has ended."""
         self._root = root
         self._observer = observer
+        self._sentinel = sentinel
         self._pending: signals.Pending | None = None
 
     def collected(self, tid: int, status: int | None) -> None:
@@ -40,21 +42,14 @@ class Children:
         return self._pending.fd
 
     def take_signals(self) -> None:
-        """Pass on what was sent to us, for whoever sent it knows no other process.
-
-        What the kernel sends (Ctrl-C, a terminal that hangs up) goes to the whole foreground
-        group, which the command is in unless it left it, as it would have without us.  Only the
-        leader of a session is sent SIGHUP alone.  A process that signals the group cannot be told
-        from one that signals us: then the command is signalled twice (once, if the first has not
-        been delivered yet).
-        """
+        """Pass on what was sent to us alone, for whoever sent it knows no other process."""
         if self._pending is None:
             return
         for signal, by_kernel in self._pending.read():
             if signal == signals.CHLD:
                 self.reap()
                 continue
-            if not by_kernel or (signal == signals.HUP and os.getsid(0) == os.getpid()):
+            if signals.to_pass_on(signal, by_kernel, self._sentinel.reached_group(signal)):
                 self._forward(signal)
             if self._observer is not None:
                 self._observer.signalled(signal)

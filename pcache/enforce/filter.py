@@ -17,7 +17,7 @@ from struct import Struct
 import xxhash
 
 from pcache.enforce.sandbox import DENIED, FOREIGN
-from pcache.enforce.syscalls import KNOCK
+from pcache.enforce.syscalls import HANDSHAKE
 from pcache.errors import EnvironmentProblem
 
 TYPE_CHECKING = False
@@ -46,8 +46,8 @@ _ALLOW = 0x7FFF0000
 Passing = tuple[int, int, int, int]
 """A system call that need not notify: its number, the offset in its page of the instruction after
 it, and the number and lower half of one of its arguments."""
-_KNOCK: Rule = ("prctl", ((0, "==", KNOCK),))
-"""In every filter: see `syscalls.knock`."""
+_HANDSHAKE: Rule = ("prctl", ((0, "==", HANDSHAKE),))
+"""In every filter: see `syscalls.handshake`."""
 
 
 def load(rules: Sequence[Rule], directory: bytes) -> bytes:
@@ -101,7 +101,7 @@ def build(rules: Sequence[Rule]) -> bytes:
     pyseccomp = _binding()
     filter = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     filter.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.ALLOW)
-    for name, where in (_KNOCK, *rules):
+    for name, where in (_HANDSHAKE, *rules):
         filter.add_rule(pyseccomp.NOTIFY, name, *_compared(pyseccomp, where))
     return _export(filter)
 

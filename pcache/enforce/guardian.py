@@ -14,6 +14,7 @@ from struct import Struct
 
 from pcache.enforce import signals, syscalls
 from pcache.enforce.notify import Listener
+from pcache.enforce.sentinel import Sentinel, let_go
 
 _SWEEP = 4096
 _ID = Struct("=Q")
@@ -28,14 +29,17 @@ class Guardian:
         self._shared = mmap.mmap(-1, mmap.PAGESIZE)
         """Slot 0: the notification being handled; the others: parked ones, 0 where free."""
         self._free = list(range(1, _IDS))
+        self.sentinel = Sentinel()
         watched, self._lifeline = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             try:
+                self.sentinel.fork()  # here, where nobody waits for it
                 _guard(listener, watched, self._shared, errors)
             finally:
                 os._exit(0)
         os.close(watched)
+        self.sentinel.forked_by_child()
 
     def handling(self, id: int) -> None:
         """Note the notification that was received last."""
@@ -57,6 +61,7 @@ class Guardian:
     def close(self) -> None:
         """Leave everything to the guardian."""
         os.close(self._lifeline)
+        self.sentinel.close()
 
 
 def _guard(
@@ -71,18 +76,11 @@ def _guard(
             signals.TSTP,
             signals.TTIN,
             signals.TTOU,
+            signals.CHLD,  # the sentinel's end
         )
     )
-    # Away from the terminal and from whoever signals the caller's group, and without a hold on
-    # the caller's pipes and directory.
-    os.setsid()
-    os.chdir("/")
-    null = os.open("/dev/null", os.O_RDWR)
-    for fd in range(3):
-        os.dup2(null, fd)
-    kept = sorted({listener.fd, watched})
-    for low, high in zip([2, *kept], [*kept, 1 << 20], strict=True):
-        os.closerange(low + 1, high)
+    os.setsid()  # away from the terminal and from whoever signals the caller's group
+    let_go([listener.fd, watched])
     syscalls.set_name(b"pcache-guardian")
     os.read(watched, 1)  # ends when the last copy of the lifeline closes
     for (id,) in _ID.iter_unpack(shared[:]):
@@ -102,7 +100,7 @@ def _guard(
             if notification is None:
                 continue
             if notification.nr == syscalls.SYS_PRCTL:
-                listener.answer(notification.id, syscalls.KNOCK)
+                listener.answer(notification.id, syscalls.HANDSHAKE)
             elif notification.nr in errors:
                 listener.answer(notification.id, -errors[notification.nr][0])
             else:

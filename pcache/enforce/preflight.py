@@ -23,7 +23,7 @@ class Forbidden(Exception):
 
 
 def check_permitted(listener: Listener, fd: int, killable: bool, decides: bool) -> int:
-    """Answer the knock of a child that has `fd` open; the id of its notification.
+    """Answer the handshake of a child that has `fd` open; the id of its notification.
 
     `decides`: try as well what is done to the processes of executions.  Raises Forbidden, or
     tracee.Gone if the child dies.
@@ -31,8 +31,8 @@ def check_permitted(listener: Listener, fd: int, killable: bool, decides: bool) 
     notification = _receive(listener)
     if decides:
         _try(listener, notification, fd, killable)
-        notification = _receive(listener)  # released from its stop, it knocks again
-    listener.answer(notification.id, syscalls.KNOCK)
+        notification = _receive(listener)  # released from its stop, it asks again
+    listener.answer(notification.id, syscalls.HANDSHAKE)
     return notification.id
 
 

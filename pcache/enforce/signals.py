@@ -80,16 +80,15 @@ class Pending:
         os.close(self.fd)
 
 
-def to_pass_on(signal: int, by_kernel: bool) -> bool:
+def to_pass_on(signal: int, by_kernel: bool, to_group: bool) -> bool:
     """Whether a signal that came to us is one that the command did not get.
 
     What the kernel sends (Ctrl-C, a terminal that hangs up) goes to the whole foreground group,
     which the command is in unless it left it, as it would have without us.  Only the leader of a
-    session is sent SIGHUP alone.  A process that signals the group cannot be told from one that
-    signals us: then the command is signalled twice (once, if the first has not been delivered
-    yet).
+    session is sent SIGHUP alone.  `to_group`: it was for our whole process group, as the sentinel
+    says.
     """
-    return not by_kernel or (signal == HUP and os.getsid(0) == os.getpid())
+    return not to_group and (not by_kernel or (signal == HUP and os.getsid(0) == os.getpid()))
 
 
 def die_by(signal: int) -> None:

@@ -157,7 +157,7 @@ def _take_over(socket: _socket.socket) -> tuple[Listener, bool]:
 
 
 def _refusal(what: str) -> Refused:
-    kind = Nested if syscalls.knock() else Refused
+    kind = Nested if syscalls.handshake() else Refused
     return kind(f"cannot supervise the command: {what}", "`pcache doctor` tells what mends it")
 
 
@@ -202,7 +202,7 @@ def _hand_over(socket: _socket.socket, program: bytes, killable: bool, refusals:
     rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(_FD_BYTES, "little"))
     socket.sendmsg([b"k" if killable else b"-"], [rights])
     os.close(fd)
-    syscalls.knock()
+    syscalls.handshake()
 
 
 def _install(program: bytes, killable: bool) -> tuple[int, bool]:

@@ -75,7 +75,7 @@ class Supervisor:
         self._poll = select.poll()
         self._signals_fd = -1
         self._reporter = Reporter(observer)
-        self._children = Children(spawned.pid, observer)
+        self._children = Children(spawned.pid, observer, self._guardian.sentinel)
         self._decisions = Decisions(
             spawned, interception, decider, missed, self._reporter, tick, timing
         )
@@ -165,7 +165,7 @@ class Supervisor:
                 self._deny(notification)
                 return
             if notification.nr == syscalls.SYS_PRCTL:
-                self._listener.answer(notification.id, syscalls.KNOCK)
+                self._listener.answer(notification.id, syscalls.HANDSHAKE)
                 return
             if notification.nr == SYS_GETRANDOM and self._randomness is not None:
                 self._listener.answer(notification.id, self._randomness.answer(notification))

@@ -46,7 +46,7 @@ FILTER_NEW_LISTENER = 1 << 3
 FILTER_WAIT_KILLABLE_RECV = 1 << 5
 """Linux 5.19: once received, only a fatal signal ends the wait for the answer."""
 
-KNOCK = 0x70636163
+HANDSHAKE = 0x70636163
 """An option of prctl(2) that no kernel has: whoever asks for it under our filter gets it back."""
 _PR_SET_PDEATHSIG = 1
 _SIGKILL = 9
@@ -97,10 +97,10 @@ def install_filter(program: bytes, flags: int) -> int:
     return _call(_SYS_SECCOMP, _SECCOMP_SET_MODE_FILTER, flags, ctypes.addressof(descriptor))
 
 
-def knock() -> bool:
+def handshake() -> bool:
     """Whether a supervisor of ours, or its guardian, answers for this process."""
     try:
-        return _call(SYS_PRCTL, KNOCK) == KNOCK
+        return _call(SYS_PRCTL, HANDSHAKE) == HANDSHAKE
     except OSError:
         return False
 

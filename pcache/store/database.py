@@ -36,7 +36,7 @@ _NOTADB = 26
 
 
 class DamagedIndex(StoreError):
-    """The index is not a database, or one with broken pages: `Store.open(..., mend=True)`."""
+    """The index is not a database, or one with broken pages: `setup.set_damaged_aside`."""
 
 
 class Database:
@@ -141,7 +141,7 @@ class Database:
         if isinstance(error, UnicodeDecodeError) or code in (_CORRUPT, _NOTADB, _ERROR):
             return DamagedIndex(
                 f"the index of the store is damaged ({name}: {error})",
-                "it is set aside and a new one begun when something is recorded next",
+                "trace and run set it aside and begin a new one",
             )
         if code == _FULL:
             return StoreError(f"no space left for the store ({name})", "free some disk space")

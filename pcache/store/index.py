@@ -87,22 +87,13 @@ class Store:
         cls,
         directory: bytes | str,
         create: bool = True,
-        mend: bool = False,
         counters: Counters | None = None,
         policy: Policy = DEFAULT,
     ) -> Store:
-        """Opens a store, making it if need be and `create`.
-
-        `mend` first reads the whole index and, if it is damaged, sets it aside (index.db.damaged-N)
-        and begins a new one: for use after a DamagedIndex.
-        """
+        """Opens a store, making it if need be and `create`."""
         path = os.path.abspath(os.fsencode(directory))
         try:
             _prepare_directory(path, create)
-            if mend:
-                from pcache.store.setup import mend as set_aside
-
-                set_aside(path)
             database = _open_database(path)
         except OSError as error:
             raise StoreError(

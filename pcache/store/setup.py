@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from pcache.errors import StoreError
 from pcache.store.database import SCHEMA, DamagedIndex, Database
 from pcache.store.locks import Lock
 
@@ -52,23 +53,35 @@ def _make_tables(database: Database) -> int:
     return SCHEMA
 
 
-def mend(path: bytes) -> None:
-    """Sets a damaged index of the store at `path` aside.
+def set_damaged_aside(path: bytes) -> bytes:
+    """Reads the whole index of the store at `path` and, if it is damaged, renames it to
+    index.db.damaged-N; its new path, empty if it is sound.  For use after a DamagedIndex.
 
-    One process at a time; a second finds the new, sound one.
+    One process at a time; a second finds the new, sound one.  Others that have the old one open
+    keep to it: SQLite sees that it was moved, and leaves the files of the new one alone.  Raises
+    StoreError.
     """
     index = path + b"/index.db"
-    with Lock(path):
-        if _is_sound(index):
-            return
-        number = 1
-        while os.path.lexists(b"%b.damaged-%d" % (index, number)):
-            number += 1
-        for suffix in (b"-wal", b"-shm", b""):
-            try:
-                os.rename(index + suffix, b"%b.damaged-%d%b" % (index, number, suffix))
-            except FileNotFoundError:
-                continue
+    try:
+        with Lock(path):
+            return b"" if _is_sound(index) else _set_aside(index)
+    except OSError as error:
+        raise StoreError(
+            f"the damaged index {os.fsdecode(index)} cannot be set aside: {error.strerror}"
+        ) from error
+
+
+def _set_aside(index: bytes) -> bytes:
+    number = 1
+    while os.path.lexists(b"%b.damaged-%d" % (index, number)):
+        number += 1
+    kept = b"%b.damaged-%d" % (index, number)
+    for suffix in (b"-wal", b"-shm", b""):
+        try:
+            os.rename(index + suffix, kept + suffix)
+        except FileNotFoundError:
+            continue
+    return kept
 
 
 def _is_sound(index: bytes) -> bool:
@@ -77,12 +90,11 @@ def _is_sound(index: bytes) -> bool:
     except DamagedIndex:
         return False
     try:
-        if database.number("PRAGMA user_version") == 0:
-            return True
+        made = database.number("PRAGMA user_version") != 0
         tables = database.number(
             "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
         )
-        return tables == _TABLES.count("CREATE TABLE") and not database.number(
+        return tables == _TABLES.count("CREATE TABLE") * made and not database.number(
             "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"
         )
     except DamagedIndex:

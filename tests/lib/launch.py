@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partialmethod
 from pathlib import Path
 from typing import IO, Any
 
@@ -48,6 +49,11 @@ class Result:
     counters: dict[str, int] = field(default_factory=dict)
     own: str = ""
     """pcache's own lines on stderr; they are not in `stderr`."""
+
+    @property
+    def ended(self) -> tuple[int, bytes, bytes]:
+        """What a caller sees."""
+        return self.status, self.stdout, self.stderr
 
     @property
     def decisions(self) -> list[Decision]:
@@ -117,50 +123,23 @@ class Launcher:
     ) -> Result:
         return self._start(command, cwd, env, stdio)
 
-    def trace(
-        self,
-        command: Sequence[str],
-        cwd: Path,
-        env: Mapping[str, str],
-        stdio: Stdio,
-        options: Sequence[str] = ("-q",),
-    ) -> Result:
-        return self._recorded("trace", command, cwd, env, stdio, options)
-
-    def run(
-        self,
-        command: Sequence[str],
-        cwd: Path,
-        env: Mapping[str, str],
-        stdio: Stdio,
-        options: Sequence[str] = ("-q",),
-    ) -> Result:
-        return self._recorded("run", command, cwd, env, stdio, options)
-
-    def _recorded(
+    def _under(
         self,
         verb: str,
         command: Sequence[str],
         cwd: Path,
         env: Mapping[str, str],
         stdio: Stdio,
-        options: Sequence[str],
-    ) -> Result:
-        report = self._report()
-        words = [*self._as_root, self.pcache, verb, *options, f"--json={report}", *command]
-        return self._counted(words, cwd, env, stdio, report)
-
-    def replay(
-        self,
-        command: Sequence[str],
-        cwd: Path,
-        env: Mapping[str, str],
-        stdio: Stdio,
         options: Sequence[str] = ("-q",),
     ) -> Result:
         report = self._report()
-        verb = [self.pcache, "replay", *options, f"--json={report}"]
-        return self._counted([*verb, *command], cwd, env, stdio, report)
+        as_root = () if verb == "replay" else self._as_root
+        words = [*as_root, self.pcache, verb, *options, f"--json={report}", *command]
+        return self._counted(words, cwd, env, stdio, report)
+
+    trace = partialmethod(_under, "trace")
+    run = partialmethod(_under, "run")
+    replay = partialmethod(_under, "replay")
 
     def _report(self) -> Path:
         report = self._scratch / "counters.json"

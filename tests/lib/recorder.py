@@ -27,7 +27,7 @@ from pcache.probes.program import image
 from pcache.probes.recorder import Recorder
 from pcache.probes.syscall_table import NUMBERS
 from pcache.session.steps.analyse import Analysis
-from pcache.session.steps.recording import Recording
+from pcache.session.steps.spooling import Spooler
 from pcache.store import fingerprint
 from pcache.store.index import Store
 
@@ -250,7 +250,7 @@ class Lab:
         with _spool(self.directory) as spool, _spool(self.directory) as copies:
             analysis = Analysis(self.store, spool.fileno(), copies.fileno(), Counters())
             gc.enable()  # the tests' process lives on
-            recording = Recording(self.recorder, spool.fileno())
+            recording = Spooler(self.recorder, spool.fileno())
             gate, opener = os.pipe()
             pid = os.fork()
             if pid == 0:
@@ -281,7 +281,7 @@ class Lab:
             return Recorded(seen, status, lost)
 
     @staticmethod
-    def _follow(pid: int, recording: Recording, analysis: Analysis, *, late: bool) -> int:
+    def _follow(pid: int, recording: Spooler, analysis: Analysis, *, late: bool) -> int:
         pidfd = os.pidfd_open(pid)
         ended = select.poll()
         ended.register(pidfd, select.POLLIN)

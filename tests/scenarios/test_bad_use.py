@@ -31,10 +31,6 @@ def prepared(bench: Bench) -> Bench:
     return bench
 
 
-def ended(result: Result) -> tuple[int, bytes, bytes]:
-    return result.status, result.stdout, result.stderr
-
-
 def trace(bench: Bench, *options: str) -> Result:
     return bench.launcher.trace(COMMAND, bench.directory, bench.env, Stdio(), options)
 
@@ -61,7 +57,7 @@ def test_overflow_stores_nothing_and_says_so(bench: Bench) -> None:
     done = bench.launcher.trace(
         scenario.command, bench.directory, bench.env, Stdio(), ("--ring-size=4K",)
     )
-    assert ended(done) == (0, b"", b"")
+    assert done.ended == (0, b"", b"")
     assert done.counters["events lost"] > 0
     assert done.counters["records stored"] == done.counters["records known"] == 0
     assert done.counters["uncacheable: events lost"] == done.counters["executions"] > 0
@@ -91,13 +87,13 @@ def test_damaged_blob_is_a_miss_and_mended_by_tracing(prepared: Bench) -> None:
     data[100] ^= 1
     blob.write_bytes(data)
     missed = replay(prepared, "-v")
-    assert ended(missed) == PRINTED
+    assert missed.ended == PRINTED
     assert missed.counters["miss: damaged"] >= 1
     assert any(not one.hit and one.command.startswith("sh -c") for one in missed.decisions)
     (prepared.directory / "out").unlink()
-    assert ended(trace(prepared)) == PRINTED
+    assert trace(prepared).ended == PRINTED
     hit = replay(prepared, "-v")
-    assert ended(hit) == PRINTED
+    assert hit.ended == PRINTED
     assert ROOT_HIT.faults(hit) == []
 
 
@@ -106,7 +102,7 @@ def test_missing_blob_is_a_miss(prepared: Bench) -> None:
     for blob in objects(prepared):
         blob.unlink()
     missed = replay(prepared, "-v")
-    assert ended(missed) == PRINTED
+    assert missed.ended == PRINTED
     assert {"sh", "seq"} == {one.command.split()[0] for one in missed.decisions if not one.hit}
 
 
@@ -120,20 +116,74 @@ def test_damaged_index(prepared: Bench, damage: str) -> None:
     broken = {"garbage": b"no database" * 999, "cut": data[: len(data) // 2], "empty": b""}
     index.write_bytes(broken[damage])
     result = replay(prepared)
-    assert ended(result) == PRINTED
+    assert result.ended == PRINTED
     assert result.counters["hits"] == 0
     (prepared.directory / "out").unlink()
     retraced = trace(prepared)
-    assert ended(retraced) == PRINTED
+    assert retraced.ended == PRINTED
     if damage != "empty":  # an empty file is a new database
         assert "index" in result.own + retraced.own
+
+
+def damage_index(index: Path, how: str) -> None:
+    with closing(sqlite3.connect(index)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.execute("PRAGMA journal_mode = DELETE")
+        if how == "no table":
+            database.execute("DROP TABLE outcomes")
+            database.commit()
+    data = bytearray(index.read_bytes())
+    if how == "no database":
+        data[:] = b"no database" * 999
+    elif how == "cut":
+        del data[len(data) // 2 :]
+    elif how == "bad pages":
+        for page in range(4096, len(data), 4096):
+            data[page : page + 100] = b"\xee" * 100
+    index.write_bytes(data)
+
+
+@pytest.mark.parametrize("verb", ["trace", "run"])
+@pytest.mark.parametrize("how", ["no database", "cut", "no table", "bad pages"])
+def test_recording_sets_a_damaged_index_aside(prepared: Bench, verb: str, how: str) -> None:
+    """At once where it is seen to be damaged before anything was recorded, else in the end."""
+    trace(prepared)
+    store = prepared.store / "pcache"
+    damage_index(store / "index.db", how)
+    said = ""
+    for _ in range(2):
+        missed = replay(prepared)
+        assert missed.ended == PRINTED
+        assert not list(store.glob("*.damaged-*"))
+    for _ in range(2):
+        (prepared.directory / "out").unlink()
+        record = getattr(prepared.launcher, verb)
+        recorded = record(COMMAND, prepared.directory, prepared.env, Stdio(), ())
+        assert recorded.ended == PRINTED
+        said += recorded.own
+    assert said.count("index.db.damaged-1, a new one begins") == 1
+    assert (store / "index.db.damaged-1").exists()
+    hit = replay(prepared, "-v")
+    assert hit.ended == PRINTED
+    assert ROOT_HIT.faults(hit) == []
+    assert "damaged" not in hit.own
+
+
+def test_a_check_leaves_a_damaged_index_alone(prepared: Bench) -> None:
+    trace(prepared)
+    store = prepared.store / "pcache"
+    for how in ("no table", "no database"):
+        damage_index(store / "index.db", how)
+        for _ in range(2):
+            assert replay(prepared, "--check").ended == PRINTED
+    assert not list(store.glob("*.damaged-*"))
 
 
 def test_unreadable_digests_are_only_slower(prepared: Bench) -> None:
     trace(prepared)
     (prepared.store / "pcache/digests.db").write_bytes(b"no database" * 999)
     hit = replay(prepared, "-v")
-    assert ended(hit) == PRINTED
+    assert hit.ended == PRINTED
     assert ROOT_HIT.faults(hit) == []
 
 
@@ -151,19 +201,19 @@ def full_disk(prepared: Bench) -> Iterator[Bench]:
 def test_full_store(full_disk: Bench) -> None:
     (full_disk.store / "filler").write_bytes(b"x" * 900_000)
     done = trace(full_disk)
-    assert ended(done) == PRINTED
+    assert done.ended == PRINTED
     assert done.own.count("\n") <= 4
-    assert ended(replay(full_disk)) == PRINTED
+    assert replay(full_disk).ended == PRINTED
 
 
 def test_store_fills_up_while_recording(full_disk: Bench) -> None:
     command = ("sh", "-c", "seq 400000 >out; echo done")
     words = (command, full_disk.directory, full_disk.env, Stdio())
     done = full_disk.launcher.trace(*words, ())
-    assert ended(done) == (0, b"done\n", b"")
+    assert done.ended == (0, b"done\n", b"")
     assert done.counters["records stored"] == 0 or "stored" in done.own
     again = full_disk.launcher.replay(*words, ())
-    assert ended(again) == (0, b"done\n", b"")
+    assert again.ended == (0, b"done\n", b"")
     assert (full_disk.directory / "out").stat().st_size == 2688895
 
 
@@ -174,11 +224,11 @@ def test_spool_fills_up(full_disk: Bench) -> None:
     words = (command, full_disk.directory, full_disk.env, Stdio())
     printed = "".join(f"{n}\n" for n in range(1, 400001)).encode()
     done = full_disk.launcher.trace(*words, ())
-    assert ended(done) == (5, printed, b"done\n")
+    assert done.ended == (5, printed, b"done\n")
     assert "nothing of this run is stored: cannot write the spool: No space left" in done.own
     assert done.counters["records stored"] == done.counters["records known"] == 0
     again = full_disk.launcher.replay(*words, ())
-    assert ended(again) == (5, printed, b"done\n")
+    assert again.ended == (5, printed, b"done\n")
     assert again.counters["hits"] == 0
 
 
@@ -281,7 +331,7 @@ def run_shell(bench: Bench) -> Callable[[list[str]], Result]:
     def run(command: list[str]) -> Result:
         words = (command, bench.directory, bench.env, Stdio())
         traced, replayed = bench.launcher.trace(*words), bench.launcher.replay(*words)
-        assert ended(traced) == ended(replayed)
+        assert traced.ended == replayed.ended
         return replayed
 
     return run

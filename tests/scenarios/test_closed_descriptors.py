@@ -8,14 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.lib.verbs import VERBS
+
 pytestmark = pytest.mark.root
 
-VERBS = {
-    "trace": ["trace", "-q", "--as-root"],
-    "trace in a sandbox": ["trace", "-q", "--as-root", "--no-network"],
-    "run": ["run", "-q", "--as-root"],
-    "replay": ["replay", "-q"],
-}
 CLOSED = [some for count in (1, 2, 3) for some in combinations(range(3), count)]
 LOOK = "for fd in 0 1 2; do [ -e /proc/$$/fd/$fd ] && echo $fd; done >>found; cat; echo $? >>found"
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-VERBS = [["trace", "-q", "--as-root"], ["replay", "-q"], ["run", "-q", "--as-root"]]
+from tests.lib.verbs import VERBS
+
 EXIT_7_ON_I386 = """
 void _start(void) { __asm__("mov $1,%eax; mov $7,%ebx; int $0x80"); }
 """
@@ -27,34 +28,34 @@ def program(tmp_path: Path) -> Path:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
-def test_32_bit(pcache: str, program: Path, verb: list[str]) -> None:
+@pytest.mark.parametrize("verb", VERBS)
+def test_32_bit(pcache: str, program: Path, verb: str) -> None:
     source = program.with_suffix(".c")
     source.write_text(EXIT_7_ON_I386)
     flags = ["-m32", "-ffreestanding", "-fno-pie", "-nostdlib", "-static"]
     subprocess.run(["gcc", *flags, "-o", program, source], check=True)
     assert status(program) == 7
     for _ in range(2):
-        assert status(pcache, *verb, program) == 7
+        assert status(pcache, *VERBS[verb], program) == 7
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
+@pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("content", [BROKEN, b"a\0b\n"], ids=["broken ELF", "binary"])
-def test_no_program(pcache: str, program: Path, verb: list[str], content: bytes) -> None:
+def test_no_program(pcache: str, program: Path, verb: str, content: bytes) -> None:
     program.write_bytes(content)
     program.chmod(0o755)
     assert status("bash", "-c", str(program)) == EXEC_FORMAT_ERROR
-    assert status(pcache, *verb, program) == EXEC_FORMAT_ERROR
+    assert status(pcache, *VERBS[verb], program) == EXEC_FORMAT_ERROR
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
-def test_script_without_interpreter(pcache: str, program: Path, verb: list[str]) -> None:
+@pytest.mark.parametrize("verb", VERBS)
+def test_script_without_interpreter(pcache: str, program: Path, verb: str) -> None:
     program.write_text("exit 7\n")
     program.chmod(0o755)
     for _ in range(2):
-        assert status(pcache, *verb, program) == 7
+        assert status(pcache, *VERBS[verb], program) == 7
 
 
 @pytest.fixture
@@ -70,11 +71,11 @@ def format_of_its_own() -> Iterator[None]:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
+@pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.usefixtures("format_of_its_own")
-def test_binfmt_misc(pcache: str, program: Path, verb: list[str]) -> None:
+def test_binfmt_misc(pcache: str, program: Path, verb: str) -> None:
     program.write_text("PCACHETEST=1\nexit 0\n")
     program.chmod(0o755)
     assert status(program) == 1
     for _ in range(2):
-        assert status(pcache, *verb, program) == 1
+        assert status(pcache, *VERBS[verb], program) == 1

@@ -7,14 +7,9 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.root
+from tests.lib.verbs import VERBS
 
-VERBS = {
-    "trace": ["trace", "-q", "--as-root"],
-    "trace in a sandbox": ["trace", "-q", "--as-root", "--no-network"],
-    "run": ["run", "-q", "--as-root"],
-    "replay": ["replay", "-q"],
-}
+pytestmark = pytest.mark.root
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -7,15 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.lib.verbs import VERBS, aloud
+
 pytestmark = pytest.mark.root
 
-VERBS = {
-    "trace": ["trace", "--as-root"],
-    "trace in a sandbox": ["trace", "--as-root", "--no-network"],
-    "run": ["run", "--as-root"],
-    "replay": ["replay"],
-}
-OUTER = {"replay": ["replay", "-q"], "run": ["run", "-q", "--as-root"]}
+OUTER = ("replay", "run")
 SCRIPT = "echo x >f; echo done"
 NOTE = "pcache: already below another pcache: the command runs under that one alone\n"
 
@@ -49,32 +45,32 @@ def nest(pcache: str, tmp_path: Path) -> Nest:
 @pytest.mark.parametrize("inner", VERBS)
 def test_what_the_outer_one_replaced_is_not_recorded(nest: Nest, outer: str, inner: str) -> None:
     """The inner recorder would see programs that did nothing and ended with the right status."""
-    nest.pcache("trace", "-q", "--as-root", "sh", "-c", SCRIPT)
+    nest.pcache(*VERBS["trace"], "sh", "-c", SCRIPT)
     output = nest.directory / "f"
     for _ in range(2):
         output.unlink()
-        assert nest.nested(OUTER[outer], VERBS[inner]).stdout == "done\n"
+        assert nest.nested(VERBS[outer], aloud(inner)).stdout == "done\n"
         assert output.read_text() == "x\n"
-    for verb in (["replay", "-q"], ["run", "-q", "--as-root"]):
+    for verb in OUTER:
         output.unlink()
-        assert nest.pcache(*verb, "sh", "-c", SCRIPT).stdout == "done\n"
+        assert nest.pcache(*VERBS[verb], "sh", "-c", SCRIPT).stdout == "done\n"
         assert output.read_text() == "x\n"
 
 
 @pytest.mark.parametrize("outer", OUTER)
 @pytest.mark.parametrize("inner", VERBS)
 def test_it_is_said_once(nest: Nest, outer: str, inner: str) -> None:
-    assert nest.nested(OUTER[outer], VERBS[inner]).stderr == NOTE
-    assert nest.nested(OUTER[outer], [VERBS[inner][0], "-q", *VERBS[inner][1:]]).stderr == ""
+    assert nest.nested(VERBS[outer], aloud(inner)).stderr == NOTE
+    assert nest.nested(VERBS[outer], VERBS[inner]).stderr == ""
 
 
 @pytest.mark.parametrize("inner", ["replay", "run"])
 def test_a_recorder_outside(nest: Nest, inner: str) -> None:
     """`trace` has no supervisor that answers; but it sees that its programs are under a filter."""
-    nest.pcache("trace", "-q", "--as-root", "sh", "-c", SCRIPT)
+    nest.pcache(*VERBS["trace"], "sh", "-c", SCRIPT)
     output = nest.directory / "f"
     output.unlink()
-    assert nest.nested(["trace", "-q", "--as-root"], [*VERBS[inner], "-q"]).stdout == "done\n"
+    assert nest.nested(VERBS["trace"], VERBS[inner]).stdout == "done\n"
     output.unlink()
     assert nest.pcache("replay", "-q", "sh", "-c", f"{SCRIPT}; :").stdout == "done\n"
     assert output.read_text() == "x\n"

@@ -6,18 +6,15 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.lib.verbs import VERBS
+
 pytestmark = pytest.mark.root
 
-VERBS = {
-    "trace": ["trace", "-q", "--as-root"],
-    "trace in a sandbox": ["trace", "-q", "--as-root", "--no-network"],
-    "run": ["run", "-q", "--as-root"],
-    "replay": ["replay", "-q"],
-}
 SENT = [
     signal.SIGINT,
     signal.SIGQUIT,
@@ -28,14 +25,25 @@ SENT = [
 ]
 DIES = "ulimit -c 0; echo >ready; while :; do sleep 0.02; done"
 HEEDS = "trap 'echo told >heard; exit 9' {name}; " + DIES
+COUNTS = """
+import signal, time
+heard = []
+signal.signal(signal.SIGUSR1, lambda *_: heard.append(1))
+open("ready", "w").close()
+until = time.monotonic() + 20
+while not heard and time.monotonic() < until:
+    time.sleep(0.02)
+time.sleep(0.8)
+print(len(heard), file=open("heard", "w"))
+"""
 PATIENCE = 20.0
 """Seconds."""
 
 
-def started(pcache: str, verb: str, directory: Path, script: str) -> subprocess.Popen[bytes]:
-    """A shell under pcache, once it runs."""
+def started(pcache: str, verb: str, directory: Path, *command: str) -> subprocess.Popen[bytes]:
+    """A command under pcache, once it runs."""
     process = subprocess.Popen(
-        [pcache, *VERBS[verb], "sh", "-c", script],
+        [pcache, *VERBS[verb], *command],
         cwd=directory,
         env={"PATH": "/usr/bin:/bin", "XDG_CACHE_HOME": str(directory / "cache")},
         stderr=subprocess.PIPE,
@@ -51,7 +59,7 @@ def started(pcache: str, verb: str, directory: Path, script: str) -> subprocess.
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("number", SENT, ids=lambda number: number.name)
 def test_deadly(pcache: str, tmp_path: Path, verb: str, number: signal.Signals) -> None:
-    process = started(pcache, verb, tmp_path, DIES)
+    process = started(pcache, verb, tmp_path, "sh", "-c", DIES)
     os.kill(process.pid, number)
     assert process.wait(PATIENCE) == -number
 
@@ -60,7 +68,21 @@ def test_deadly(pcache: str, tmp_path: Path, verb: str, number: signal.Signals) 
 @pytest.mark.parametrize("number", SENT, ids=lambda number: number.name)
 def test_heeded(pcache: str, tmp_path: Path, verb: str, number: signal.Signals) -> None:
     script = HEEDS.format(name=number.name.removeprefix("SIG"))
-    process = started(pcache, verb, tmp_path, script)
+    process = started(pcache, verb, tmp_path, "sh", "-c", script)
     os.kill(process.pid, number)
     assert process.wait(PATIENCE) == 9
     assert (tmp_path / "heard").read_text() == "told\n"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("sends", [[os.kill], [os.killpg], [os.kill, os.killpg], [os.killpg] * 2])
+def test_counted(
+    pcache: str, tmp_path: Path, verb: str, sends: list[Callable[[int, int], None]]
+) -> None:
+    """Sent to pcache or to the process group that the command is in too: each is heard once."""
+    process = started(pcache, verb, tmp_path, "/usr/bin/python3", "-c", COUNTS)
+    for send in sends:
+        send(process.pid, signal.SIGUSR1)
+        time.sleep(0.2)
+    assert process.wait(PATIENCE) == 0
+    assert (tmp_path / "heard").read_text() == f"{len(sends)}\n"

@@ -11,15 +11,11 @@ import pexpect
 import pytest
 
 from tests.conftest import open_directory
+from tests.lib.verbs import VERBS
 
 pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
-VERBS = {
-    "plain": [],
-    "replay": ["replay", "-q"],
-    "trace": ["trace", "-q", "--as-root"],
-    "run": ["run", "-q", "--as-root"],
-}
+PLAIN = "plain"
 PROMPT = "=> "
 CTRL_C, CTRL_D, CTRL_Z = "\x03", "\x04", "\x1a"
 ASK = "import getpass; print(len(getpass.getpass('word: ')))"
@@ -31,7 +27,7 @@ class Terminal:
 
     def __init__(self, pcache: str, verb: str, directory: Path) -> None:
         self.directory = directory
-        self.prefix = [pcache, *VERBS[verb]] if VERBS[verb] else []
+        self.prefix = [] if verb == PLAIN else [pcache, *VERBS[verb]]
         self._started: list[pexpect.spawn[str]] = []
 
     def start(self, *words: str, prefix: bool = True) -> pexpect.spawn[str]:
@@ -65,7 +61,7 @@ class Terminal:
             child.close(force=True)
 
 
-@pytest.fixture(params=VERBS)
+@pytest.fixture(params=[PLAIN, *VERBS])
 def terminal(request: pytest.FixtureRequest, pcache: str) -> Iterator[Terminal]:
     with open_directory() as directory:
         terminal = Terminal(pcache, request.param, directory)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pcache.enforce.observer import Observer
 from pcache.session.steps.describe import call_text
-from pcache.session.steps.finish import say
+from pcache.session.steps.reporting import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

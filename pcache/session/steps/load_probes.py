@@ -1,4 +1,4 @@
-"""Getting a recorder, while the main thread does other things: imports, mostly.
+"""Loading the probes in a thread, while the main one does other things: imports, mostly.
 
 Light on imports itself, since what it waits for (the kernel makes a ring of 128 MiB in 25 ms,
 measured) should begin as early as can be.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Probes:
-    """A recorder to come.  Between `start` and `wait` this process must keep root's permissions:
+    """Gets a `Recorder`.  Between `start` and `wait` this process must keep root's permissions:
     they are those of all its threads."""
 
     def __init__(self, ring_bytes: int) -> None:
@@ -34,6 +34,11 @@ class Probes:
 
             self._thread = Thread(target=self._load, name="pcache-load", daemon=True)
             self._thread.start()
+
+    @property
+    def started(self) -> bool:
+        """Whether it is being loaded, or was."""
+        return self._thread is not None
 
     def wait(self) -> None:
         """Until it is there or has failed."""

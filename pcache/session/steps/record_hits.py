@@ -9,23 +9,23 @@ from pcache.enforce.task import Task
 from pcache.memo.restore import Plan
 from pcache.model import Fact
 from pcache.observe.replayed import Replayed
-from pcache.session.steps.record import RecordedCommand
+from pcache.session.steps.recording import Recording
 
 
 class HitRecorder(Observer):
     """Puts hits into the recording, where they stand for the executions they replaced."""
 
-    def __init__(self, recorded: RecordedCommand, teller: Observer | None) -> None:
+    def __init__(self, recording: Recording, teller: Observer | None) -> None:
         """`teller` is told of everything too."""
-        self._recorded = recorded
+        self._recording = recording
         self._teller = teller or Observer()
         self.hears_misses = teller is not None
 
     def signalled(self, signal: int) -> None:
-        self._recorded.interrupted()
+        self._recording.interrupted()
 
     def hit(self, task: Task, plan: Plan, began_ns: int, ended_ns: int) -> None:  # type: ignore[override]
-        analysis = self._recorded.analysis
+        analysis = self._recording.analysis
         offset = os.lseek(analysis.copies, 0, os.SEEK_END)
         for _, data in plan.writes():
             os.write(analysis.copies, data)

@@ -1,93 +1,201 @@
-"""One recording: a process is followed from behind a gate until it ends; events go to a spool."""
+"""The recording of one command, from the probes to the store, and whose permissions each part has.
+
+The recorder needs root; files are read and the store is written with the permissions of the user on
+whose behalf the command runs.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
-import signal
-import threading
+import time
 
-from pcache.probes.recorder import Recorder
+from pcache.counters import Counters
+from pcache.errors import PcacheError, StoreError
+from pcache.linux.user import User
+from pcache.session.steps.load_probes import Probes
+from pcache.session.steps.privilege import act_as, act_as_root
+from pcache.session.steps.reporting import say
+from pcache.store.database import DamagedIndex
+from pcache.store.index import Store
 
-_BYTES_PER_SECOND = 4 << 30
-"""Four times what `cat` writes (measured): a pause in which that would fill the ring is safe."""
-_PAUSES = (0.005, 0.025)
-"""Seconds, least and most.  Whoever asks for `news` takes the events out too, and more often: each
-time the thread wakes up costs 50 us of what the command could use (measured)."""
-_BUSY_BYTES = 1 << 20  # taken at once: do not pause before taking more
-SPOOL_LIMIT = 4 << 30
-"""Bytes; a recording that needs more is given up, the command is not."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.observe.executions import Execution
+    from pcache.session.steps.analyse import Analysis
+    from pcache.session.steps.options import Options
+    from pcache.session.steps.spooling import Spooler
+
+_KERNEL_COUNTERS = {
+    "events": "events",
+    "repeated": "events repeated",
+    "lost": "events lost",
+    "bytes": "bytes of events",
+}
 
 
 class Recording:
-    """Copies the ring to `spool` (a descriptor) in a thread until `finish`."""
+    """The recording of one command: `load`, `open_gate`, `tick` while it runs, `finish`."""
 
-    def __init__(self, recorder: Recorder, spool: int) -> None:
-        self._recorder = recorder
-        self._spool = spool
-        self._size = self._told = 0
-        self._draining = threading.Lock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._copy, name="pcache-ring", daemon=True)
-        self.failure = ""
-        """Why the spool is incomplete; empty if it is not."""
+    nothing = "nothing of this run is stored"
+    """What it means for the user if the recording is worthless."""
 
-    def start(self, pid: int) -> None:
-        """Attaches the probes and follows `pid`, which must not have started its command yet."""
-        self._recorder.track(pid)
-        self._recorder.attach()
-        # A thread inherits the mask: signals for the process must go to the thread that heeds them.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    def __init__(
+        self, user: User, options: Options, store: Store, counters: Counters, probes: Probes
+    ) -> None:
+        self._user = user
+        self._options = options
+        self._store = store
+        self._counters = counters
+        self._timing = counters.timing
+        self._probes = probes
+        self._interrupted: list[int] = []
+        self._root = 0
+        self._spooler: Spooler
+        self._analysis: Analysis | None = None
+        self.damaged_index = False
+        """Whether the index was found damaged: it should be set aside."""
+
+    def load(self) -> None:
+        """Loads the probes.  Raises PrivilegeError, EnvironmentProblem or StoreError."""
+        from pcache.session.steps.spooling import Spooler
+
+        self._spool, self._copies = _spool(self._user.store_dir), _spool(self._user.store_dir)
+        since = self._timing.now()
+        act_as_root()
         try:
-            self._thread.start()
+            recorder = self._probes.recorder()
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            act_as(self._user)
+        self._timing.spent("probes", since)
+        self._spooler = Spooler(recorder, self._spool)
+
+    @property
+    def analysis(self) -> Analysis:
+        """Made when the command runs already: it is most of what has to be imported."""
+        if self._analysis is None:
+            from pcache.session.steps.analyse import Analysis
+
+            self._analysis = Analysis(self._store, self._spool, self._copies, self._counters)
+            self._analysis.tree.root(self._root)
+        return self._analysis
+
+    def open_gate(self, pid: int) -> None:
+        """Starts recording a process that waits to execute its command."""
+        self._root = pid
+        act_as_root()
+        try:
+            self._spooler.start(pid)
+        except OSError as error:
+            self._spooler.failure = f"the probes cannot be attached: {error}"
+        finally:
+            act_as(self._user)
+
+    def tick(self) -> None:
+        """Takes in what was recorded since the last time."""
+        if self._spooler.failure:
+            return
+        since = self._timing.now()
+        try:
+            analysis = self.analysis
+            used = time.thread_time_ns()
+            analysis.feed(*self._spooler.news())
+            self._analysed(used)
+            self._timing.spent("analysis", since)
+        except PcacheError as error:
+            self._spooler.failure = str(error)
+            self.damaged_index |= isinstance(error, DamagedIndex)
+        except Exception as error:  # a bug of ours must not end the command's run
+            if "PCACHE_DEBUG" in os.environ:
+                from traceback import print_exc
+
+                print_exc()
+            self._spooler.failure = f"internal error: {error!r}"
+
+    def _analysed(self, used: int) -> None:
+        """Counts the processor's time since `used`: what passes is time of the command too."""
+        self._counters.inc("microseconds of analysis", (time.thread_time_ns() - used) // 1000)
+
+    def interrupted(self) -> None:
+        """A signal came from outside: what runs now must not be stored."""
+        self._interrupted.append(time.monotonic_ns())
 
     def finish(self) -> None:
-        """Detaches, and returns when all that was recorded is in the spool."""
-        self._recorder.detach()
-        self._stop.set()
-        if self._thread.ident is not None:  # it was started
-            self._thread.join()
+        """Ends the recording, stores what can be vouched for, and closes the store."""
+        from threading import Thread
 
-    def counts(self) -> dict[str, int]:
-        """See `Recorder.counts`."""
-        return self._recorder.counts()
-
-    def news(self) -> tuple[bytes, int]:
-        """What was recorded since the last call (whole records), and its offset in the spool."""
-        if not self._stop.is_set():
-            self._drain(last=False)
-        start, end = self._told, self._size
-        self._told = end
-        return os.pread(self._spool, end - start, start), start
-
-    def _copy(self) -> None:
-        while True:
-            last = self._stop.is_set()
-            taken = self._drain(last=last)
-            if last and not taken:
-                return
-            if taken < _BUSY_BYTES and not last:
-                self._stop.wait(self._pause())
-
-    def _pause(self) -> float:
-        least, most = _PAUSES
-        return min(most, max(least, self._recorder.rings.size / _BYTES_PER_SECOND))
-
-    def _drain(self, *, last: bool) -> int:
-        """Bytes taken out of the ring; after a failure they go nowhere."""
-        with self._draining:
-            return self._take(last)
-
-    def _take(self, last: bool) -> int:
-        if self._size > SPOOL_LIMIT:
-            self.failure = self.failure or f"it needs more than {SPOOL_LIMIT >> 30} GiB of spool"
+        ended_ns = time.monotonic_ns()
+        since = self._timing.now()
+        self._spooler.finish()
+        act_as_root()
+        counts = self._spooler.counts()
+        closing = Thread(target=self._probes.close, name="pcache-close")
+        closing.start()
+        act_as(self._user)
+        for name, counter in _KERNEL_COUNTERS.items():
+            self._counters.inc(counter, counts[name])
+        self._timing.spent("last events", since)
         try:
-            spool = None if self.failure else self._spool
-            taken = self._recorder.rings.drain(spool, self._size, last=last)
-        except OSError as error:
-            self.failure = f"cannot write the spool: {error.strerror}"
-            return 0
-        if not self.failure:
-            self._size += taken  # published last: `news` reads up to here
-        return taken
+            self._keep(counts["lost"])
+        finally:
+            closing.join()
+            passed_ns = time.monotonic_ns() - ended_ns
+            self._counters.inc("milliseconds after", passed_ns // 1_000_000)
+
+    def _keep(self, lost: int) -> None:
+        try:
+            self.tick()
+            failure = self._spooler.failure
+            if lost:
+                failure = f"{lost} kernel events did not fit into the ring"
+            if failure:
+                say(f"pcache: {self.nothing}: {failure}")
+            if lost:
+                say("pcache: a larger ring may help: --ring-size MIB")
+            since = self._timing.now()
+            used = time.thread_time_ns()
+            self.conclude(failure, self._interrupted)
+            self._analysed(used)
+            since = self._timing.spent("records", since)
+            self._make_room()
+            since = self._timing.spent("room", since)
+            self._store.close()
+            self._timing.spent("closing", since)
+        except (PcacheError, OSError) as error:
+            self.damaged_index |= isinstance(error, DamagedIndex)
+            if self._spooler.failure:
+                return  # one message is enough: a full disk fails more than once
+            message = error if isinstance(error, PcacheError) else StoreError(str(error))
+            say(f"{message.report()}\npcache: {self.nothing}")
+
+    def conclude(self, failure: str, interrupted: list[int]) -> None:
+        """What becomes of the recording, at its end: see `Analysis.settled`."""
+        self.analysis.store(failure, interrupted, self._explain)
+
+    def _make_room(self) -> None:
+        from pcache.store.gc import collect_if_over
+
+        try:
+            collect_if_over(self._store)
+        except StoreError as error:
+            self.damaged_index |= isinstance(error, DamagedIndex)
+            say(error.report())
+
+    def _explain(self, verdict: str, execution: Execution) -> None:
+        if self._options.explain:
+            say(f"pcache: {verdict}   {execution.label()}")
+
+
+def _spool(directory: bytes) -> int:
+    """A nameless file beside the store.  Raises StoreError."""
+    try:
+        return os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):
+            raise StoreError(
+                f"cannot make a spool file in {os.fsdecode(directory)}: {error.strerror}"
+            ) from error
+    path = directory + b"/spool.%d.%d" % (os.getpid(), time.monotonic_ns())
+    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    os.unlink(path)
+    return fd

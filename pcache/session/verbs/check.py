@@ -20,9 +20,10 @@ from pcache.memo.restore import Plan
 from pcache.model import Call, Outcome, Record
 from pcache.observe.executions import Execution
 from pcache.session.steps.decision_log import tell
-from pcache.session.steps.finish import say, say_timing, write_json
 from pcache.session.steps.load_probes import Probes
-from pcache.session.steps.record import Options, RecordedCommand
+from pcache.session.steps.options import Options
+from pcache.session.steps.recording import Recording
+from pcache.session.steps.reporting import say, say_timing, write_json
 from pcache.session.verbs.run import Run
 from pcache.store.difference import difference
 from pcache.store.fingerprint import weak_fingerprint
@@ -37,6 +38,9 @@ class Check(Run):
 
     Raises CommandNotFound, CommandNotExecutable, and PrivilegeError without root.
     """
+
+    stores = False
+    tells_root = False  # the command itself is told of like all others
 
     def __init__(self, words: list[bytes], options: Options, probes: Probes) -> None:
         if User.current().uid != 0:
@@ -57,15 +61,12 @@ class Check(Run):
         self._checked = _Checked(self._options, self._counters, store)
         return _Abstaining(store, self._checked)
 
-    def _recorder(self, store: Store) -> RecordedCommand:
+    def _new_recording(self, store: Store) -> Recording:
         checked = self._checked
         return _Comparing(self._user, self._options, store, self._counters, self._probes, checked)
 
-    def _observer(self, recorded: RecordedCommand, decider: Decider) -> Observer:
-        return _Placing(recorded, self._checked)
-
-    def _tell_root(self, verdict: str, why: str) -> None:
-        """The command itself is told of like all others."""
+    def _observer(self, recording: Recording, decider: Decider) -> Observer:
+        return _Placing(recording, self._checked)
 
     def _report(self, status: int) -> None:
         counters = self._counters
@@ -180,18 +181,18 @@ class _Abstaining(Decider):
 class _Placing(Observer):
     """Tells which process each decision was about."""
 
-    def __init__(self, recorded: RecordedCommand, checked: _Checked) -> None:
-        self._recorded = recorded
+    def __init__(self, recording: Recording, checked: _Checked) -> None:
+        self._recording = recording
         self._checked = checked
 
     def signalled(self, signal: int) -> None:
-        self._recorded.interrupted()
+        self._recording.interrupted()
 
     def missed(self, task: Task, at_ns: int) -> None:
         self._checked.place(task, at_ns)
 
 
-class _Comparing(RecordedCommand):
+class _Comparing(Recording):
     """A recorder whose records are compared instead of stored."""
 
     nothing = "nothing could be compared"

@@ -13,7 +13,9 @@ from pcache.errors import Nested
 from pcache.linux.user import User
 from pcache.memo.decide import Decider
 from pcache.session.steps.command import Command
-from pcache.session.steps.finish import (
+from pcache.session.steps.policy import session_policy
+from pcache.session.steps.replay_root import replay_root
+from pcache.session.steps.reporting import (
     NESTED,
     afterwards,
     end,
@@ -23,8 +25,6 @@ from pcache.session.steps.finish import (
     say_trouble,
     write_json,
 )
-from pcache.session.steps.policy import session_policy
-from pcache.session.steps.root_lookup import replay_root
 from pcache.store.index import Store
 from pcache.timing import Timing
 
@@ -77,8 +77,7 @@ class Replay:
             store = Store.open(directory, counters=counters, policy=policy)
             decider = Decider(store, counters)
             self._timing.spent("store", since)
-            tell = self._tell_root if self._verbose else None
-            status = replay_root(self._command, decider, tell, self._timing)
+            status = replay_root(self._command, decider, self._verbose, self._timing)
         except Exception as error:
             say_trouble(error)
             return self._plainly("the command runs without pcache")
@@ -158,12 +157,6 @@ class Replay:
 
     # -- what the user sees
 
-    def _tell_root(self, verdict: str, why: str) -> None:
-        from pcache.session.steps.decision_log import tell
-
-        if self._command.call is not None:
-            tell(verdict, self._command.call, why)
-
     def _report(self, counters: Counters, supervision: dict[str, int], status: int) -> None:
         if not self._quiet:
             hits, misses = counters["hits"], counters["misses"]
@@ -180,16 +173,3 @@ class Replay:
         self, counters: Counters, supervision: dict[str, int], status: int | None
     ) -> None:
         write_json(self._json, status, counters, {"supervisor": supervision})
-
-
-def replay(
-    command: list[bytes],
-    intercept: str = "entry",
-    quiet: bool = False,
-    json: str | None = None,
-    verbose: bool = False,
-    sandbox: Sandbox | None = None,
-    timing: bool = False,
-) -> int:
-    """Replay or run `command`; the exit status.  See `Replay`."""
-    return Replay(command, intercept, quiet, json, verbose, sandbox, timing).run()

@@ -12,20 +12,16 @@ from stat import S_IFMT, S_IFREG
 
 from pcache.counters import Counters
 from pcache.errors import Nested, PcacheError
-from pcache.linux.user import User
 from pcache.memo.decide import Decider
 from pcache.memo.facts import entries_of, xattrs_value
 from pcache.model import Kind
-from pcache.session.steps.command import Command
-from pcache.session.steps.finish import NESTED, end, say, say_denied, say_timing, write_json
-from pcache.session.steps.load_probes import Probes
-from pcache.session.steps.policy import session_policy
-from pcache.session.steps.privilege import act_as, act_as_root, become
-from pcache.session.steps.record import Options, RecordedCommand
-from pcache.session.steps.root_lookup import replay_root
+from pcache.session.steps.privilege import act_as_root
+from pcache.session.steps.recording import Recording
+from pcache.session.steps.recording_verb import RecordingVerb
+from pcache.session.steps.replay_root import replay_root
+from pcache.session.steps.reporting import NESTED, end, say, say_denied, say_timing, write_json
 from pcache.store.digests import identity
 from pcache.store.index import Store
-from pcache.timing import Timing
 from pcache.values import listing_value, names_value
 
 TYPE_CHECKING = False
@@ -40,36 +36,27 @@ _ARGUMENTS = 64
 _ARGUMENT_BYTES = 1 << 20  # hashed in 0.1 ms
 
 
-class Run:
+class Run(RecordingVerb):
     """One `pcache run` of one command.  Raises CommandNotFound, CommandNotExecutable."""
-
-    def __init__(self, words: list[bytes], options: Options, probes: Probes) -> None:
-        self._options = options
-        self._probes = probes
-        self._counters = Counters(Timing(options.timing))
-        self._timing = self._counters.timing
-        since = self._timing.now()
-        self._user = User.invoking(options.as_root)
-        act_as(self._user)
-        self._sandbox = options.sandbox
-        self._command = Command(words, self._user, self._sandbox)
-        self._timing.spent("command", since)
 
     def run(self) -> int:
         """The command's exit status.  Dies by the command's signal if it did."""
-        since = self._timing.now()
         try:
-            policy, self._sandbox = session_policy(self._user, self._command.cwd, self._sandbox)
-            store = Store.open(self._user.store_dir, counters=self._counters, policy=policy)
+            store, policy = self._open_store()
+            decider = self._decider(store)
+            explain = self._options.explain and self.tells_root
+            status = replay_root(self._command, decider, explain, self._timing)
+            if self.stores and decider.damaged_index:
+                store.close()
+                self._set_index_aside()
+                directory = self._user.store_dir
+                store = Store.open(directory, counters=self._counters, policy=policy)
+                decider = self._decider(store)
         except PcacheError as error:
             say(error.report())
             return self._plainly("the command runs without pcache")
-        decider = self._decider(store)
-        self._timing.spent("store", since)
-        tell = self._tell_root if self._options.explain else None
-        status = replay_root(self._command, decider, tell, self._timing)
         if status is None:
-            status = self._recorded(store, policy, decider)
+            status = self._run_recorded(store, policy, decider)
         else:
             with contextlib.suppress(PcacheError):
                 since = self._timing.now()
@@ -80,37 +67,40 @@ class Run:
 
     # ---- what a check does in another way ----
 
+    tells_root = True
+    """Whether `--explain` has the lookup of the command itself told here."""
+
     def _decider(self, store: Store) -> Decider:
         return _Decider(store, self._counters)
 
-    def _recorder(self, store: Store) -> RecordedCommand:
-        return RecordedCommand(self._user, self._options, store, self._counters, self._probes)
+    def _new_recording(self, store: Store) -> Recording:
+        return Recording(self._user, self._options, store, self._counters, self._probes)
 
-    def _observer(self, recorded: RecordedCommand, decider: Decider) -> Observer:
+    def _observer(self, recording: Recording, decider: Decider) -> Observer:
         from pcache.session.steps.decision_log import DecisionLog
         from pcache.session.steps.record_hits import HitRecorder
 
-        return HitRecorder(recorded, DecisionLog(decider) if self._options.explain else None)
+        return HitRecorder(recording, DecisionLog(decider) if self._options.explain else None)
 
     # ---- the command itself ----
 
-    def _recorded(self, store: Store, policy: Policy, decider: Decider) -> int:
+    def _run_recorded(self, store: Store, policy: Policy, decider: Decider) -> int:
         """Runs the command under supervisor and recorder; its wait status."""
         act_as_root()
         self._probes.start()  # the kernel works on them while Python imports the rest
         from pcache.enforce.sandbox import DEFAULT
-        from pcache.session.steps.supervise import follow
+        from pcache.session.steps.record_supervised import record_supervised
 
-        recorded = self._recorder(store)
+        recording = self._new_recording(store)
         try:
-            recorded.load()
-            status, denied = follow(
+            recording.load()
+            status, denied = record_supervised(
                 self._command.to_execute(),
-                recorded,
+                recording,
                 self._user,
                 self._sandbox or DEFAULT,
                 policy,
-                self._observer(recorded, decider),
+                self._observer(recording, decider),
                 decider,
                 self._command.call,
                 self._timing,
@@ -120,31 +110,20 @@ class Run:
         except PcacheError as error:
             say(error.report())
             return self._plainly("the command runs without pcache")
-        recorded.finish()
+        self._finish(recording, decider)
         if not self._options.quiet:
             say_denied(denied)
         return status
 
     def _plainly(self, consequence: str) -> int:
-        from pcache.enforce import spawn
-
         self._probes.close()
         if consequence:
             say(f"pcache: {consequence}")
         write_json(self._options.json, None, self._counters)
-        become(self._user)
-        if self._sandbox is not None:
-            spawn.confine(self._sandbox, self._user.store_dir)
-        spawn.execute(self._command.to_execute())
+        self._become_command(self._command.to_execute())
         return 125
 
     # ---- what the user sees ----
-
-    def _tell_root(self, verdict: str, why: str) -> None:
-        from pcache.session.steps.decision_log import tell
-
-        if self._command.call is not None:
-            tell(verdict, self._command.call, why)
 
     def _report(self, status: int) -> None:
         counters = self._counters

@@ -6,59 +6,33 @@ import contextlib
 import os
 import select
 
-from pcache.counters import Counters
-from pcache.enforce import signals, spawn, syscalls
+from pcache.enforce import signals, syscalls
+from pcache.enforce.sentinel import Sentinel
 from pcache.errors import Nested, PcacheError
-from pcache.linux.user import User
-from pcache.session.steps.command import Command
-from pcache.session.steps.finish import NESTED, end, say, say_denied, say_timing, write_json
-from pcache.session.steps.load_probes import Probes
-from pcache.session.steps.policy import session_policy
-from pcache.session.steps.privilege import act_as, become
-from pcache.session.steps.record import Options, RecordedCommand
-from pcache.settings.rules import Policy
-from pcache.store.index import Store
-from pcache.timing import Timing
+from pcache.session.steps.recording import Recording
+from pcache.session.steps.recording_verb import RecordingVerb
+from pcache.session.steps.reporting import NESTED, end, say, say_denied, say_timing, write_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.enforce import spawn
+    from pcache.settings.rules import Policy
 
 _PAUSE_MS = 5
 
 
-class Trace:
-    """One command under the recorder.
-
-    Raises CommandNotFound, CommandNotExecutable, EnvironmentProblem.
-    """
-
-    def __init__(self, words: list[bytes], options: Options, probes: Probes) -> None:
-        """`probes` may be on their way."""
-        self._options = options
-        self._probes = probes
-        self._counters = Counters(Timing(options.timing))
-        self._timing = self._counters.timing
-        since = self._timing.now()
-        root = os.geteuid() == 0
-        self._user = User.invoking(options.as_root) if root else User.current()
-        probes.wait()
-        since = self._timing.spent("probes", since)
-        act_as(self._user)
-        self._sandbox = options.sandbox
-        self._command = Command(words, self._user, self._sandbox)
-        self._timing.spent("command", since)
+class Trace(RecordingVerb):
+    """One command under the recorder.  Raises CommandNotFound, CommandNotExecutable."""
 
     def run(self) -> int:
         """Runs the command; its exit status.  Dies by the command's signal if it did."""
-        since = self._timing.now()
         try:
-            if syscalls.knock():
+            if syscalls.handshake():
                 raise Nested(NESTED)
-            policy, self._sandbox = session_policy(self._user, self._command.cwd, self._sandbox)
-            store = Store.open(self._user.store_dir, counters=self._counters, policy=policy)
-            self._timing.spent("store", since)
-            recorded = RecordedCommand(
-                self._user, self._options, store, self._counters, self._probes
-            )
-            recorded.load()
-            status = self._follow(recorded, policy)
+            store, policy = self._open_store()
+            recording = Recording(self._user, self._options, store, self._counters, self._probes)
+            recording.load()
+            status = self._follow(recording, policy)
         except Nested:
             if not self._options.quiet:
                 say(f"pcache: {NESTED}")
@@ -67,20 +41,17 @@ class Trace:
             say(error.report())
             say("pcache: the command runs without being recorded")
             return self._plainly()
-        recorded.finish()
+        self._finish(recording)
         self._report(status)
         return end(status)
 
     # ---- the command ----
 
-    def _execute(self) -> int:
+    def _execute(self, command: spawn.Command) -> int:
         """Becomes the command; returns an exit status if that fails."""
         name = os.fsdecode(self._command.argv[0])
         try:
-            become(self._user)
-            if self._sandbox is not None:
-                spawn.confine(self._sandbox, self._user.store_dir)
-            spawn.execute(self._command.to_execute())
+            self._become_command(command)
         except PcacheError as error:
             say(error.report())
             return error.status
@@ -92,19 +63,19 @@ class Trace:
     def _plainly(self) -> int:
         self._probes.close()
         self._write_json(None)
-        return self._execute()
+        return self._execute(self._command.to_execute())
 
-    def _follow(self, recorded: RecordedCommand, policy: Policy) -> int:
+    def _follow(self, recording: Recording, policy: Policy) -> int:
         """Records the command from its start to its end; its wait status."""
         if self._sandbox is None:
-            return self._follow_freely(recorded)
-        from pcache.session.steps.supervise import Noting, follow
+            return self._follow_freely(recording)
+        from pcache.session.steps.record_supervised import SignalObserver, record_supervised
 
-        observer = Noting(recorded)
+        observer = SignalObserver(recording)
         command = self._command.to_execute()
-        status, denied = follow(
+        status, denied = record_supervised(
             command,
-            recorded,
+            recording,
             self._user,
             self._sandbox,
             policy,
@@ -115,12 +86,16 @@ class Trace:
             say_denied(denied)
         return status
 
-    def _follow_freely(self, recorded: RecordedCommand) -> int:
+    def _follow_freely(self, recording: Recording) -> int:
         """The same without a supervisor, from behind a gate."""
+        # Made now, not by the child: what that imports would be recorded.
+        command = self._command.to_execute()
         gate, opener = os.pipe()
         # From here on they are ours to pass on: none may kill us in between.
         wanted = signals.handled(signals.FORWARDED)
         mask = signals.block(wanted)
+        sentinel = Sentinel()
+        sentinel.fork()
         pid = os.fork()
         if pid == 0:
             status = 126
@@ -130,12 +105,12 @@ class Trace:
                 opened = os.read(gate, 1)
                 os.close(gate)
                 if opened:
-                    status = self._execute()
+                    status = self._execute(command)
             finally:
                 os._exit(status)
         os.close(gate)
         since = self._timing.now()
-        recorded.open_gate(pid)
+        recording.open_gate(pid)
         os.write(opener, b"g")
         os.close(opener)
         pending = signals.Pending(wanted)
@@ -146,18 +121,21 @@ class Trace:
         while ended not in ready:
             ready = {fd for fd, _ in poll.poll(_PAUSE_MS)}
             if pending.fd in ready:
-                self._pass_on(pending, pid, recorded)
-            recorded.tick()
+                self._pass_on(pending, sentinel, pid, recording)
+            recording.tick()
         status = os.waitpid(pid, 0)[1]
         pending.close()
+        sentinel.close()
         self._timing.spent("running", since)
         return status
 
     @staticmethod
-    def _pass_on(pending: signals.Pending, pid: int, recorded: RecordedCommand) -> None:
+    def _pass_on(
+        pending: signals.Pending, sentinel: Sentinel, pid: int, recording: Recording
+    ) -> None:
         for signal, by_kernel in pending.read():
-            recorded.interrupted()
-            if signals.to_pass_on(signal, by_kernel):
+            recording.interrupted()
+            if signals.to_pass_on(signal, by_kernel, sentinel.reached_group(signal)):
                 # It may have become another user's: nobody but root can signal it then.
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal)

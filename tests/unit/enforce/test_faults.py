@@ -28,6 +28,7 @@ REPLAY: dict[str, str] = {
     "enforce.startup": "learn",
     "enforce.spawn": "_install Guardian",
     "enforce.guardian": "_guard Guardian.handling Guardian.close",
+    "enforce.sentinel": "Sentinel.fork",
     "enforce.supervisor": "Supervisor._turn Supervisor._receive Supervisor._leave",
     "enforce.children": "Children.arrange_signals Children.reap",
     "enforce.decisions": "Decisions.decide Decisions._look_up",
@@ -40,7 +41,7 @@ REPLAY: dict[str, str] = {
     "enforce.notify": "Listener.receive Listener.valid",
     "enforce.syscalls": "become_subreaper pidfd_getfd",
     "session.verbs.replay": "Replay._report",
-    "session.steps.finish": "write_json",
+    "session.steps.reporting": "write_json",
 }
 """Functions that fail, by module."""
 

@@ -29,19 +29,10 @@ def test_death_of_the_command_is_ours(lab: Lab, intercept: str, number: int) -> 
     assert lab.run([f"bin/hitsig-{number}"], intercept).status == -number
 
 
-@pytest.mark.parametrize("number", [1, 10, 12, 15])
+@pytest.mark.parametrize("number", [1, 2, 3, 10, 12, 15])
 def test_signals_are_forwarded(lab: Lab, intercept: str, number: int) -> None:
-    script = f"trap 'exit 7' {number}; echo ready; while :; do sleep 0.05; done"
-    with lab.start(["sh", "-c", script], intercept, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        read_until(process.stdout.fileno(), b"ready\n")
-        process.send_signal(number)
-        assert process.wait(TIMEOUT) == 7
-
-
-@pytest.mark.parametrize("number", [2, 3])
-def test_signals_of_the_terminal_sent_to_us_alone(lab: Lab, intercept: str, number: int) -> None:
-    """kill -INT of pcache's own pid, as a program that started it would do, ends the command."""
+    """Those of the terminal too: kill -INT of pcache's own pid, as a program that started it would
+    do, ends the command."""
     script = f"trap 'exit 7' {number}; echo ready; while :; do sleep 0.05; done"
     with lab.start(["sh", "-c", script], intercept, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

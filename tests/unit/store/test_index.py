@@ -23,6 +23,7 @@ from pcache.store.database import DamagedIndex
 from pcache.store.fingerprint import path_set, strong_fingerprint
 from pcache.store.index import Store
 from pcache.store.record_writer import KNOWN, NONDETERMINISTIC, STORED
+from pcache.store.setup import set_damaged_aside
 from pcache.store.verify import Verifier
 from tests.lib.stores import make_call, make_record
 
@@ -412,8 +413,8 @@ def test_damaged_long_sets_of_paths(tmp_path: Path) -> None:
         assert Verifier(store).run().faults == []
 
 
-@pytest.mark.parametrize("damage", ["garbage", "truncated", "no tables", "bad page"])
-def test_a_damaged_index_is_reported_and_can_be_mended(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize("damage", ["garbage", "truncated", "no tables", "no version", "bad page"])
+def test_a_damaged_index_is_reported_and_can_be_set_aside(tmp_path: Path, damage: str) -> None:
     directory = tmp_path / "store"
     made = fill(directory)
     index = directory / "index.db"
@@ -426,6 +427,10 @@ def test_a_damaged_index_is_reported_and_can_be_mended(tmp_path: Path, damage: s
         for page in range(4096, len(data), 4096):
             data[page : page + 100] = b"\xee" * 100
         index.write_bytes(data)
+    elif damage == "no version":
+        database = sqlite3.connect(index)
+        database.execute("PRAGMA user_version = 0")
+        database.close()
     else:
         database = sqlite3.connect(index)
         for table in ("outcomes", "lookups", "calls", "path_sets"):
@@ -438,11 +443,13 @@ def test_a_damaged_index_is_reported_and_can_be_mended(tmp_path: Path, damage: s
             s.outcome(strong_of(record))
         s.add(made[0])
     assert caught.value.remedy
-    with Store.open(bytes(directory), mend=True) as store:
+    assert set_damaged_aside(bytes(directory)) == bytes(directory / "index.db.damaged-1")
+    with Store.open(bytes(directory)) as store:
         assert store.add(made[0]) == STORED
         assert store.outcome(strong_of(made[0])) == made[0].outcome
     assert (directory / "index.db.damaged-1").exists()
-    with Store.open(bytes(directory), mend=True) as store:
+    assert set_damaged_aside(bytes(directory)) == b""
+    with Store.open(bytes(directory)) as store:
         assert store.outcome(strong_of(made[0])) == made[0].outcome
     assert not (directory / "index.db.damaged-2").exists()
 

@@ -1,4 +1,4 @@
-"""What all verbs that run a command share: what they say, and how they end."""
+"""What a verb that runs a command tells: messages, counters, and to its caller how that ended."""
 
 from __future__ import annotations
 

@@ -12,26 +12,26 @@ from pcache.linux.user import User
 from pcache.memo.decide import Decider
 from pcache.model import Call
 from pcache.session.steps.privilege import become
-from pcache.session.steps.record import RecordedCommand
+from pcache.session.steps.recording import Recording
 from pcache.settings.rules import Policy
 from pcache.timing import UNTIMED, Timing
 
 _TICK_MS = 5
 
 
-class Noting(Observer):
+class SignalObserver(Observer):
     """Tells the recorder of signals."""
 
-    def __init__(self, recorded: RecordedCommand) -> None:
-        self._recorded = recorded
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
 
     def signalled(self, signal: int) -> None:
-        self._recorded.interrupted()
+        self._recording.interrupted()
 
 
-def follow(
+def record_supervised(
     command: spawn.Command,
-    recorded: RecordedCommand,
+    recording: Recording,
     user: User,
     sandbox: Sandbox,
     policy: Policy,
@@ -55,7 +55,7 @@ def follow(
         command,
         place.program(directory, sandbox),
         become=lambda: become(user),
-        gate=recorded.open_gate,
+        gate=recording.open_gate,
         sandbox=sandbox,
         refusals=filter.load_refusals(sandbox, directory, native=False),
         decides=decider is not None,
@@ -67,7 +67,7 @@ def follow(
         decider,
         root,
         observer=observer,
-        tick=recorded.tick,
+        tick=recording.tick,
         tick_ms=_TICK_MS,
         timing=timing,
         policy=policy,

@@ -8,23 +8,20 @@ import select
 
 from pcache.errors import PcacheError
 from pcache.linux.coredump import would_dump
-from pcache.session.steps.finish import say
+from pcache.session.steps.reporting import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pcache.memo.decide import Decider
+    from pcache.model import Call
     from pcache.session.steps.command import Command
     from pcache.timing import Timing
 
 
-def replay_root(
-    command: Command, decider: Decider, tell: Callable[[str, str], None] | None, timing: Timing
-) -> int | None:
+def replay_root(command: Command, decider: Decider, explain: bool, timing: Timing) -> int | None:
     """Applies the recorded outcome of the command; its wait status, or None if it has to run.
 
-    `tell` is told the verdict (hit, miss, run) and why; None saves finding out why.
+    `explain`: say which, and why; else finding out why is saved.
     """
     if command.call is None:
         return None
@@ -34,8 +31,8 @@ def replay_root(
         say(f"pcache: internal error, the command itself is not looked up: {error!r}")
         return None
     if plan is None:
-        if tell is not None:  # the reason costs a look into the store
-            tell("miss", decider.last_miss)
+        if explain:  # the reason costs a look into the store
+            _tell("miss", command.call, decider.last_miss)
         return None
     committed = False
     try:
@@ -52,15 +49,21 @@ def replay_root(
         timing.spent("streams", since)
     except (OSError, PcacheError) as error:
         decider.unused(plan.wall_ns)
-        if tell is not None:
-            tell("run", str(error))
+        if explain:
+            _tell("run", command.call, str(error))
         return None
     finally:
         if not committed:
             plan.abandon()
-    if tell is not None:
-        tell("hit", "")
+    if explain:
+        _tell("hit", command.call, "")
     return plan.status
+
+
+def _tell(verdict: str, call: Call, why: str) -> None:
+    from pcache.session.steps.decision_log import tell
+
+    tell(verdict, call, why)
 
 
 def _broken(fd: int) -> bool:

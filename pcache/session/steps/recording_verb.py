@@ -1,0 +1,97 @@
+"""What the verbs that record a command, `trace` and `run`, begin with and fall back to."""
+
+from __future__ import annotations
+
+import os
+
+from pcache.counters import Counters
+from pcache.errors import StoreError
+from pcache.linux.user import User
+from pcache.session.steps.command import Command
+from pcache.session.steps.policy import session_policy
+from pcache.session.steps.privilege import act_as, become
+from pcache.session.steps.reporting import say
+from pcache.store.database import DamagedIndex
+from pcache.store.index import Store
+from pcache.timing import Timing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.enforce import spawn
+    from pcache.memo.decide import Decider
+    from pcache.session.steps.load_probes import Probes
+    from pcache.session.steps.options import Options
+    from pcache.session.steps.recording import Recording
+    from pcache.settings.rules import Policy
+
+
+class RecordingVerb:
+    """Whose command it is and which, by which rules it is recorded, and where.
+
+    Raises CommandNotFound, CommandNotExecutable.
+    """
+
+    stores = True
+    """Whether the store is for records; else it is only read, and left as it is."""
+
+    def __init__(self, words: list[bytes], options: Options, probes: Probes) -> None:
+        """`probes` may be on their way."""
+        self._options = options
+        self._probes = probes
+        self._counters = Counters(Timing(options.timing))
+        self._timing = self._counters.timing
+        since = self._timing.now()
+        root = os.geteuid() == 0
+        self._user = User.invoking(options.as_root) if root else User.current()
+        if probes.started:
+            probes.wait()
+            since = self._timing.spent("probes", since)
+        act_as(self._user)
+        self._sandbox = options.sandbox
+        self._command = Command(words, self._user, self._sandbox)
+        self._timing.spent("command", since)
+
+    def _open_store(self) -> tuple[Store, Policy]:
+        """The store, and the rules it goes by.  Raises ConfigError, UsageError or StoreError."""
+        since = self._timing.now()
+        policy, self._sandbox = session_policy(self._user, self._command.cwd, self._sandbox)
+        directory = self._user.store_dir
+        try:
+            store = Store.open(directory, counters=self._counters, policy=policy)
+        except DamagedIndex:
+            if not self.stores:
+                raise
+            self._set_index_aside()
+            store = Store.open(directory, counters=self._counters, policy=policy)
+        self._timing.spent("store", since)
+        return store, policy
+
+    def _finish(self, recording: Recording, decider: Decider | None = None) -> None:
+        """Ends the recording; a damaged index that recorder or decider met is set aside."""
+        recording.finish()
+        if self.stores and (recording.damaged_index or (decider and decider.damaged_index)):
+            try:
+                self._set_index_aside()
+            except StoreError as error:
+                say(error.report())
+
+    def _set_index_aside(self) -> None:
+        """If it is damaged, as it seemed; whoever opens the store next begins a new one.
+
+        Raises StoreError.
+        """
+        from pcache.store.setup import set_damaged_aside
+
+        kept = set_damaged_aside(self._user.store_dir)
+        if kept:
+            name = os.fsdecode(kept)
+            say(f"pcache: the index of the store was damaged: it is {name}, a new one begins")
+
+    def _become_command(self, command: spawn.Command) -> None:
+        """Without a supervisor.  Returns only by raising OSError or PcacheError."""
+        from pcache.enforce import spawn
+
+        become(self._user)
+        if self._sandbox is not None:
+            spawn.confine(self._sandbox, self._user.store_dir)
+        spawn.execute(command)
