@@ -14,6 +14,7 @@ from pcache.enforce.inherited import Inherited
 from pcache.enforce.task_descriptors import TaskFds
 from pcache.enforce.task_memory import PAGE, Memory, Unreadable, status_field
 from pcache.linux import image
+from pcache.linux.signal_sets import TOLD
 from pcache.model import Call
 
 AT_FDCWD = (1 << 64) - 100
@@ -37,9 +38,6 @@ STAT_IMAGE = (
 
 _DELETED = b" (deleted)"
 _CLOSE_ON_EXEC = 0o2000000
-
-_MOUNT_NAMESPACE = os.readlink(b"/proc/self/ns/mnt")
-"""Ours."""
 
 
 class Task:
@@ -70,12 +68,7 @@ class Task:
 
         For hits only: what is looked up by mistake before costs nothing but time.
         """
-        directory = b"/proc/%d/" % self.tid
-        if os.readlink(directory + b"root") != b"/":
-            raise Unreadable("another root")
-        if os.readlink(directory + b"ns/mnt") != _MOUNT_NAMESPACE:
-            raise Unreadable("another mount namespace")
-        difference = Inherited.difference(directory, self._status)
+        difference = Inherited.difference(self.tid, self._status)
         if difference:
             raise Unreadable(difference)
 
@@ -151,10 +144,11 @@ class Process:
         if (uid, gid) != (os.geteuid(), os.getegid()):
             raise Unreadable("another user")
         umask = int(status_field(status, b"\nUmask:\t"), 8)
+        ignored = int(status_field(status, b"\nSigIgn:\t"), 16) & TOLD
         tgid = int(status_field(status, b"\nTgid:\t"))
         fds = TaskFds(self._tid, tgid, closing, env)
         try:
-            call = Call(executable, argv, env, cwd, umask, uid, gid, fds.kinds())
+            call = Call(executable, argv, env, cwd, umask, uid, gid, fds.kinds(), ignored)
         except OSError:
             fds.close()
             raise

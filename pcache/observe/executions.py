@@ -60,6 +60,8 @@ class Execution:
         self.cwd: bytes | None = None
         self.umask = 0
         self.uid = self.gid = 0
+        self.signals_ignored = 0
+        """See `Call.ignored`."""
         self.arguments = bytearray()
         """argv, then the environment, each string ended by NUL."""
         self.argv_size = 0
@@ -152,6 +154,19 @@ class Execution:
             self._first(key, observation)
         elif not known.covers(observation):
             self._again(key, known, observation)
+
+    def observe_trait(
+        self, ts: int, trait: bytes, value: bytes | None, setter: Execution | None = None
+    ) -> None:
+        """Notes what it was handed down, with its ancestors, but for those in which it was set by
+        `setter`.  Where it was, and nobody knows to what (None), they are uncacheable."""
+        for execution in self.chain():
+            if setter is not None and execution.contains(setter):
+                continue
+            if value is None:
+                execution.problem(Reason.UNSUPPORTED, f"it asks for its {trait.decode()}, changed")
+            else:
+                execution.observe((Kind.TRAIT, trait), Observation(ts, b"", value))
 
     def look_again(self, ts: int, look: Look) -> None:
         """Notes an observation like one that some execution made before."""
@@ -259,8 +274,8 @@ class Execution:
         inputs, first = parent.inputs, parent._first
         timed = []
         for key, observation in self.inputs.items():
-            if key[0] in (Kind.FD, Kind.INPUT):
-                continue  # about descriptors: each execution has its own
+            if key[0] in (Kind.FD, Kind.INPUT, Kind.TRAIT):
+                continue  # each execution has its own
             if key[0] in TIMED:
                 timed.append((key, observation))
                 continue

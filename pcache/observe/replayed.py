@@ -9,6 +9,7 @@ from __future__ import annotations
 from pcache.model import Fact, Kind, Outcome, Output, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
+from pcache.observe.accesses.event import Process
 from pcache.observe.changes import ATTRIBUTES, CREATED, GIVEN, REMOVED, REPLACED, UNTOUCHED
 from pcache.observe.evidence import text
 from pcache.observe.executions import TIMED, Chunk, Execution
@@ -18,7 +19,6 @@ from pcache.observe.observations import Observation
 _PREFIXED = Kind.REPLACEABLE  # its path is MODE:PATH
 _HOW = {b"-": REMOVED, b"m": ATTRIBUTES}
 _OF_DESCRIPTORS = (Kind.FD, Kind.INPUT)
-_NAMELESS = (Kind.TRAIT, Kind.BASE)
 _OF_ENTRIES = (Kind.LISTING, Kind.NAMES)
 
 
@@ -50,7 +50,7 @@ class Replayed:
         self.data = data
         self.offset = offset
 
-    def enter(self, execution: Execution, context: Context) -> None:
+    def enter(self, execution: Execution, process: Process, context: Context) -> None:
         """Puts the record in the place of the observations the execution did not make."""
         execution.replayed = True
         names = context.names
@@ -61,9 +61,13 @@ class Replayed:
             if fact.kind in TIMED:
                 self._depend_on_times(execution, fact, names)
                 continue
+            if fact.kind == Kind.TRAIT:
+                setter, _ = process.set_by.get(fact.path, (None, None))
+                execution.observe_trait(self.began, fact.path, fact.value, setter)
+                continue
             path = fact.path.partition(b":")[2] if fact.kind == _PREFIXED else fact.path
             follow = fact.kind in (Kind.CONTENT, Kind.EXISTS, Kind.NOT_DIRECTORY, Kind.XATTRS)
-            name = b"" if fact.kind in _NAMELESS else names.canonical(path, follow=follow)
+            name = b"" if fact.kind == Kind.BASE else names.canonical(path, follow=follow)
             observation = Observation(self.began, name, fact.value, opened=True)
             if fact.kind in _OF_ENTRIES and fact.value.startswith(b"L"):
                 # Of those some may be of the caller's making, which the value does not tell.

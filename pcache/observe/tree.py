@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 
 from pcache.linux.descriptors import is_make_job
-from pcache.linux.signal_sets import UNUSUAL
+from pcache.linux.signal_sets import TOLD, UNUSUAL
 from pcache.model import Key, Kind, Reason
 from pcache.observe import events, pseudo
 from pcache.observe.accesses import Accesses
@@ -204,6 +204,7 @@ class Tree:
             return
         if body.homeless:
             execution.problem_throughout(Reason.UNSUPPORTED, "its working directory was removed")
+        execution.signals_ignored = body.args[4] & TOLD
         self._refuse_signals(execution, *body.args[4:6])
         if body.args[3] & _TIF_ADDR32:
             execution.problem_throughout(Reason.FOREIGN_ABI, text(body.file))
@@ -291,7 +292,7 @@ class Tree:
         execution.cpu_ns += cpu
         hit = self._replayed.pop(process.tgid, None)
         if hit is not None and execution.tgid == process.tgid:
-            hit.enter(execution, self.accesses.context)
+            hit.enter(execution, process, self.accesses.context)
         elif hit is not None:
             execution.problem_throughout(Reason.EVENTS_LOST, "the start of a replayed program")
         if status & _DUMPED:

@@ -45,9 +45,7 @@ IGNORED_ENVIRONMENT: tuple[tuple[bytes, str], ...] = (
     (b"PCACHE_*", "settings of pcache"),
 )
 """(name, reason) of variables that are no part of a call.  A final `*` stands for any ending.
-
-PWD is left out too, but only where it names the working directory itself, which the call holds
-anyway; a PWD that reaches it by a symbolic link counts (compilers write it into debug data)."""
+"""
 
 MAKE_FLAGS: tuple[tuple[bytes, str], ...] = (
     (b"MAKEFLAGS", "number of jobs and the jobserver's descriptors are left out"),

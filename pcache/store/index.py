@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pcache.model import Digest, Key, Outcome, Record
     from pcache.settings.rules import Policy
 
-SCHEMA = 2
+SCHEMA = 3
 """PRAGMA user_version: raise it with every change of the tables or of what rows mean."""
 
 STORED, KNOWN, NONDETERMINISTIC = "stored", "known", "nondeterministic"
@@ -449,7 +449,7 @@ class Store:
         if digest is None:
             if len(self._environments) >= _ENVIRONMENTS_LIMIT:
                 self._environments.clear()
-            digest = self.blobs.put_bytes(pack(environment(call.env, call.cwd, ignored)))
+            digest = self.blobs.put_bytes(pack(environment(call.env, ignored)))
             self._environments[key] = digest
         return digest
 

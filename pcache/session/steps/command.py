@@ -8,7 +8,7 @@ import os
 from pcache.errors import CommandNotExecutable, CommandNotFound
 from pcache.linux import image
 from pcache.linux.descriptors import OwnFds
-from pcache.linux.signal_sets import unusual_here
+from pcache.linux.signal_sets import ignored_by_caller, unusual_here
 from pcache.model import Call
 
 TYPE_CHECKING = False
@@ -73,6 +73,7 @@ class Command:
             os.geteuid() if user is None else user.uid,
             os.getegid() if user is None else user.gid,
             self.fds.kinds(),
+            ignored_by_caller(),
         )
 
     def to_execute(self) -> spawn.Command:
