@@ -36,6 +36,7 @@
 #define PROCESS_FOREIGN 0x100
 #define PROCESS_SHORTAGE 0x200
 #define PROCESS_STARTED 0x400
+#define PROCESS_STACK 0x800 /* it has asked for the limit of its stack: C libraries do at their start */
 #define ARCH_SET_FS 0x1002
 
 struct process {
@@ -267,8 +268,12 @@ static __always_inline void add_stat(struct scratch *s, u64 address, int statx) 
 static __always_inline void add_handle(struct scratch *s, u64 file, u32 kind) {
   u32 at = s->used & (BUFFER - 1);
   struct handle *h = (struct handle *)(s->buffer + at + 4);
+  struct call *c = get_call(s->event.nr);
+  u32 number = !c ? 0 : kind == SECTION_HANDLE2 ? c->fd2 : c->fd ? c->fd : c->dir;
   h->file = file;
   RD(h->pos, file + O_FILE_POS);
+  h->fd = number ? s->arg[(number - 1) & 7] : ~0;
+  h->pad = 0;
   section(s, at, kind, sizeof(*h));
   s->used = at + 4 + sizeof(*h);
 }
@@ -444,9 +449,18 @@ done:
 
 /* ---- system calls ---- */
 #define NR_BRK 12
+#define NR_CLOSE 3
+#define NR_IOCTL 16
 #define NR_FCNTL 72
+#define TCGETS 0x5401
+#define TCGETS2 0x802c542a
+#define TIOCGWINSZ 0x5413
+#define F_SETFL 4
 #define F_GETLK 5
+#define F_SETLKW 7
 #define F_OFD_GETLK 36
+#define F_OFD_SETLKW 38
+#define EBADF 9
 #define EAGAIN 11
 #define EACCES 13
 #define NR_SENDTO 44
@@ -495,6 +509,12 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
     return 0;
   }
   struct call *c = get_call(nr);
+  if (ret == -EBADF && nr != NR_CLOSE) { /* close(2) tells nothing, and is called in loops */
+    begin(s, p, EVENT_ABSENT, nr, ret);
+    s->arg[0] = r[7]; s->arg[1] = r[6]; s->arg[2] = r[5]; s->arg[3] = r[0]; s->arg[4] = r[2]; s->arg[5] = r[1];
+    tail(ctx, TAIL_ABSENT);
+    return 0;
+  }
   if (!c || !c->handler) return 0;
   if (ret <= -512 && ret >= -516) return 0; /* -ERESTART*: the call will be made again */
   begin(s, p, EVENT_CALL, nr, ret);
@@ -513,6 +533,44 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
   s64 ret = s->event.ret
 #define ARG(n) (s->arg[((n) - 1) & 7])
 
+/* A descriptor that is not there, or not open for what was asked: each number once per image and
+ * call.  Then on to what else is to be told of the call. */
+int tail_absent(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  (void)task;
+  u32 first = c->fd ? c->fd : c->dir ? c->dir : 1, second = c->fd2 ? c->fd2 : c->dir2;
+  u32 nr = s->event.nr;
+  struct process *p = get_process();
+  if (!p) return 0;
+  add_args(s, 1u << ((first - 1) & 7) | (second ? 1u << ((second - 1) & 7) : 0));
+  if (!repeated(s)) output(s);
+  if (!c->handler) return 0;
+  begin(s, p, EVENT_CALL, nr, ret);
+  s->event.aux = p->writes;
+  tail(ctx, c->handler);
+  return 0;
+}
+
+/* Calls that are given an inherited descriptor and do nothing to what it is open for: dup(2),
+ * fcntl(2).  Each once per image, but for one that sets flags. */
+int handle_use(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  struct process *p = get_process();
+  if (!p || ret < 0) return 0;
+  if (s->event.nr == NR_FCNTL && ((s->arg[1] >= F_GETLK && s->arg[1] <= F_SETLKW) ||
+                                  (s->arg[1] >= F_OFD_GETLK && s->arg[1] <= F_OFD_SETLKW))) {
+    tail(ctx, HANDLER_FD);
+    return 0;
+  }
+  u64 f = fd_file(task, ARG(c->fd));
+  if (!f || inherited(s, p, f) < 0) return 0;
+  add_args(s, c->args);
+  add_open(s, f, SECTION_STAT2);
+  if (!(s->event.nr == NR_FCNTL && s->arg[1] == F_SETFL) && repeated(s)) return 0;
+  output(s);
+  return 0;
+}
+
 int handle_args(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   (void)task; (void)ret;
@@ -523,8 +581,14 @@ int handle_args(struct bpf_raw_tracepoint_args *ctx) {
     if (!f || inherited(s, p, f) < 0) return 0;
     add_handle(s, f, SECTION_HANDLE);
   }
-  /* Every C library asks how large the stack may become. */
-  if (c->form == FORM_LIMIT && !ARG(c->out) && ARG(c->out - 1) == LIMIT_STACK) return 0;
+  /* Every C library asks how large the stack may become, once. */
+  if (c->form == FORM_LIMIT && !ARG(c->out) && ARG(c->out - 1) == LIMIT_STACK) {
+    struct process *p = get_process();
+    if (!p) return 0;
+    u64 asked = p->flags & PROCESS_STACK;
+    p->flags |= PROCESS_STACK;
+    if (!asked) return 0;
+  }
   add_args(s, c->args);
   if (c->form == FORM_LIMIT && ARG(c->out)) add_user(s, ARG(c->out), 16);
   if (c->form == FORM_ADDRESS && ARG(c->out)) {
@@ -656,6 +720,12 @@ int handle_fd(struct bpf_raw_tracepoint_args *ctx) {
     int asks = s->event.nr == NR_FCNTL && (s->arg[1] == F_GETLK || s->arg[1] == F_OFD_GETLK);
     if (s->event.err ? s->event.err != EAGAIN && s->event.err != EACCES : !asks) return 0;
     if (asks && !s->event.err) add_user(s, s->arg[2], 2); /* struct flock.l_type */
+  }
+  if (s->event.nr == NR_IOCTL && !s->event.err) { /* struct winsize, struct termios, struct termios2 */
+    u32 request = s->arg[1];
+    if (request == TIOCGWINSZ) add_user(s, s->arg[2], 8);
+    if (request == TCGETS) add_user(s, s->arg[2], 36);
+    if (request == TCGETS2) add_user(s, s->arg[2], 44);
   }
   add_args(s, c->args);
   add_file(s, f, SECTION_STAT2);
@@ -847,7 +917,7 @@ int handle_message(struct bpf_raw_tracepoint_args *ctx) {
 int handle_seek(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   struct process *p = get_process();
-  if (!p || ret < 0 || (s->arg[1] == 0 && s->arg[2] == 1)) return 0; /* SEEK_CUR by 0 only asks */
+  if (!p) return 0;
   u64 f = fd_file(task, ARG(c->fd));
   if (!f || inherited(s, p, f) < 0) return 0;
   add_args(s, c->args);
@@ -1035,8 +1105,7 @@ int tail_fds(struct bpf_raw_tracepoint_args *ctx) {
       u32 at = *(volatile u32 *)&s->used;
       at &= BUFFER - 1;
       struct descriptor *d = (struct descriptor *)(s->buffer + at);
-      d->fd = fd; d->pad = 0;
-      d->handle.file = f;
+      d->handle.file = f; d->handle.fd = fd; d->handle.pad = 0;
       RD(d->handle.pos, f + O_FILE_POS);
       read_stamp(s, &d->stamp, f);
       *(volatile u32 *)&s->used = at + sizeof(*d);

@@ -135,7 +135,11 @@ called from argv[0], which is too",
 """The auxiliary vector: linux/auxvec.h, create_elf_tables() in fs/binfmt_elf.c."""
 
 NAMESPACES: tuple[Row, ...] = (
-    ("mnt", SESSION, "paths mean other files"),
+    (
+        "mnt",
+        SESSION,
+        "paths mean other files; mount points are in the facts about them",
+    ),
     ("user", SESSION, "ids mean other users, and what is permitted differs"),
     ("uts", SESSION, "uname(2); its answer is a fact besides"),
     ("net", SESSION, "/proc/net and /sys/class/net; sockets are a reason"),
@@ -178,7 +182,11 @@ within; how much is left until then is time, which is no input (/proc does not s
         "from the first landlock_restrict_self(2) in the tree on nothing \
 is replaced; one that pcache itself is in holds for what it does as well",
     ),
-    ("secure bits", SESSION, "by CapPrm and CapEff; prctl(PR_GET_SECUREBITS) is a reason"),
+    (
+        "secure bits",
+        SESSION,
+        "by CapPrm and CapEff, where root begins without them; set in the tree a reason",
+    ),
     ("parent-death signal, subreaper", HARMLESS, "who outlives whom is no input"),
     ("dumpable", HARMLESS, "follows the ids"),
     ("session, process group, terminal", HARMLESS, "/dev/tty is a reason; ids differ each time"),
@@ -186,7 +194,11 @@ is replaced; one that pcache itself is in holds for what it does as well",
     ("kinds of other descriptors", FACT, "once used; absent ones where a call on one has failed"),
     ("which descriptors are one", FACT, "once one of them above 2 is used"),
     ("offset of a descriptor", FACT, "once read or asked for, with lseek(2)"),
-    ("flags of a descriptor", FACT, "once asked for: F_GETFL; left changed they are a reason"),
+    (
+        "flags of a descriptor",
+        FACT,
+        "once asked for: F_GETFL; left changed they are a reason, but for O_APPEND",
+    ),
     ("size and modes of a terminal", FACT, "once asked for: TIOCGWINSZ, TCGETS"),
     ("content of a pipe or terminal", REASON, "reading it"),
     ("file that a descriptor is", REASON, "its name, or paths below it"),

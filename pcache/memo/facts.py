@@ -11,6 +11,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `fMODE:UID:GID` | existence | regular file |
 | `dMODE` | content | directory |
 | `dMODE:UID:GID` | existence | directory |
+| `dm...` | both | directory that is a mount point |
 | `lTARGET` | nofollow kinds | symbolic link |
 | `lLENGTH` | LINK | symbolic link with a target of that many bytes |
 | `pMODE`, `sMODE` | content, existence | fifo, socket |
@@ -21,9 +22,9 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `tNS UID GID N` | TIMES, LTIMES | modification time, owner, number of names (1 for a directory) |
 | `mN N ...` | ORDER | for each file, how many of the decisive times are earlier than its own |
 | `XNAMES` | XATTRS, LXATTRS | names of extended attributes, each ended by NUL |
-| numbers | TRAIT | processors, groups, or the nice value |
+| numbers, bytes of a structure | TRAIT | `pcache.linux.descriptors.FdView.trait` |
 | a path | BASE | |
-| as in `Call.fds` | FD | kind of the descriptor |
+| as in `Call.fds`; `KIND=N` | FD | kind of the descriptor; above 2 also which lower one it is |
 | `iOFFSET:DIGEST` | INPUT | offset and whole content of the regular file |
 
 The recorder builds the same values from what its probes saw, with the functions of this module.
@@ -118,6 +119,17 @@ def exists_value(st: Stat, target: bytes = b"") -> bytes:
     if kind == S_IFLNK:
         return b"l" + target
     return _special_value(st)
+
+
+def mounted(value: bytes, path: bytes) -> bytes:
+    """The value of a directory, with a mark where something is mounted on it: stat(2) shows that by
+    a device that is not its parent's."""
+    try:
+        if os.stat(path).st_dev != os.stat(path + b"/..").st_dev:
+            return b"dm" + value[1:]
+    except OSError:
+        pass  # it is gone, or nobody may look there
+    return value
 
 
 def link_value(st: Stat) -> bytes:
@@ -316,6 +328,8 @@ class Facts:
     def _find_value(self, path: bytes, st: os.stat_result) -> bytes:
         digests = self._digests
         for _ in range(_TRIES):
+            if st.st_mode & 0o170000 == S_IFDIR:
+                return mounted(content_value(st, b""), path)
             if st.st_mode & 0o170000 != S_IFREG:
                 return content_value(st, b"")
             try:
@@ -339,7 +353,7 @@ class Facts:
         except OSError as error:
             return error_value(error.errno)
         self._seen.append(identity(st))
-        return exists_value(st)
+        return _marked(exists_value(st), path)
 
     def _lexists(self, path: bytes) -> bytes:
         try:
@@ -348,7 +362,7 @@ class Facts:
             target = os.readlink(path) if st.st_mode & 0o170000 == S_IFLNK else b""
         except OSError as error:
             return error_value(error.errno)
-        return exists_value(st, target)
+        return _marked(exists_value(st, target), path)
 
     def _listing(self, path: bytes) -> bytes:
         return self._directory_value(Kind.LISTING, path)
@@ -450,12 +464,15 @@ class Facts:
         return self._view().trait(path)
 
     def _fd(self, path: bytes) -> bytes:
-        return self._view().kind(int(path))
+        return self._view().value(int(path))
 
     def _input(self, path: bytes) -> bytes:
         try:
-            fd = self._view().get(int(path))
+            number, view = int(path), self._view()
+            fd = view.get(number)
             st = os.fstat(fd)
+            if any(number != other and view.same(number, other) for other in (1, 2)):
+                return error_value(errno.EBADF)  # what is written to it is read
             if S_IFMT(st.st_mode) != S_IFREG:
                 return error_value(errno.ESPIPE)
             offset = os.lseek(fd, 0, os.SEEK_CUR)
@@ -507,6 +524,10 @@ def xattrs_value(path: bytes | int, *, follow: bool) -> bytes:
             return error_value(error.errno)
         names = []
     return b"X" + b"".join([name + b"\0" for name in names])
+
+
+def _marked(value: bytes, path: bytes) -> bytes:
+    return mounted(value, path) if value[:1] == b"d" else value
 
 
 def _no_directory(value: bytes) -> bytes:

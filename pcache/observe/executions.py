@@ -67,6 +67,10 @@ class Execution:
         self.argv_size = 0
         self.descriptors: dict[int, list[Descriptor]] = {}
         """Those inherited, by address of the open file description, in the order of numbers."""
+        self.absent: set[int] = set()
+        """Numbers of descriptors that it found were not there."""
+        self.flags_changed: set[int] = set()
+        """Descriptors whose flags are other ones than when it was handed them."""
         self.jobserver: frozenset[int] = frozenset()
         self.is_make_job = False
         """See `pcache.linux.descriptors.is_make_job`."""
@@ -127,8 +131,19 @@ class Execution:
         found = [one for same in self.descriptors.values() for one in same if one.fd == fd]
         return found[:1]
 
+    def same(self, fd: int) -> list[Descriptor]:
+        """All that are one open file with the descriptor of that number as it was handed in, it
+        among them."""
+        for same in self.descriptors.values():
+            if any(one.fd == fd for one in same):
+                return same
+        return []
+
     def argv(self) -> list[bytes]:
         return bytes(self.arguments[: self.argv_size]).split(b"\0")[:-1]
+
+    def environment(self) -> list[bytes]:
+        return bytes(self.arguments[self.argv_size :]).split(b"\0")[:-1]
 
     def label(self) -> str:
         """Its command line, for people."""

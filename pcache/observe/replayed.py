@@ -6,9 +6,16 @@ in the record that was replayed: they enter the executions that contain it as if
 
 from __future__ import annotations
 
+from pcache.linux.descriptors import descriptor_trait_of
 from pcache.model import Fact, Kind, Outcome, Output, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
+from pcache.observe.accesses.descriptors import (
+    depend_on_absent,
+    depend_on_numbers,
+    depend_on_open,
+    depend_on_trait,
+)
 from pcache.observe.accesses.event import Process
 from pcache.observe.changes import ATTRIBUTES, CREATED, GIVEN, REMOVED, REPLACED, UNTOUCHED
 from pcache.observe.evidence import text
@@ -60,6 +67,9 @@ class Replayed:
                 continue
             if fact.kind in TIMED:
                 self._depend_on_times(execution, fact, names)
+                continue
+            if fact.kind == Kind.TRAIT and (about := descriptor_trait_of(fact.path)) is not None:
+                self._depend_on_descriptor_trait(execution, fact, *about)
                 continue
             if fact.kind == Kind.TRAIT:
                 setter, _ = process.set_by.get(fact.path, (None, None))
@@ -130,6 +140,9 @@ class Replayed:
 
     def _depend_on_descriptor(self, execution: Execution, fact: Fact) -> None:
         fd = int(fact.path)
+        if fact.value == b"closed":
+            depend_on_absent(self.began, execution, fd)
+            return
         file = _description(execution, fd)
         for at in execution.chain():
             same = at.descriptors.get(file)
@@ -137,9 +150,22 @@ class Replayed:
                 continue
             if fact.kind == Kind.INPUT:
                 at.problem(Reason.FOREIGN_INPUT, f"descriptor {fd}, read by a replayed execution")
-            elif same[0].fd not in (1, 2):
-                key = (Kind.FD, b"%d" % same[0].fd)
-                at.observe(key, Observation(self.began, b"", pseudo.kind_of(same[0].stamp)))
+            else:
+                depend_on_numbers(self.began, at, same[0].fd, fd)
+
+    def _depend_on_descriptor_trait(
+        self, execution: Execution, fact: Fact, what: bytes, fd: int
+    ) -> None:
+        if what == b"open":
+            for at in execution.chain():
+                depend_on_open(self.began, at)
+            return
+        file = _description(execution, fd)
+        for at in execution.chain():
+            numbers = [one.fd for one in at.descriptors.get(file, ())]
+            if numbers:
+                number = fd if fd in numbers else numbers[0]
+                depend_on_trait(self.began, at, what, number, fact.value)
 
 
 def _description(execution: Execution, fd: int) -> int:

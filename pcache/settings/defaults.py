@@ -9,7 +9,10 @@ IGNORED_ENVIRONMENT: tuple[tuple[bytes, str], ...] = (
     # Shell bookkeeping.
     (b"_", "shell bookkeeping: path of the command itself, set anew for each command"),
     (b"SHLVL", "shell bookkeeping: how deeply shells are nested"),
-    (b"OLDPWD", "shell bookkeeping: the directory before the last cd"),
+    (
+        b"OLDPWD",
+        "shell bookkeeping: the directory before the last cd (a fact where a shell goes there)",
+    ),
     # The terminal's identity.  What changes output stays: TERM, COLORTERM, COLUMNS, LINES.
     (b"GPG_TTY", "terminal: its device name"),
     (b"SSH_TTY", "terminal: its device name"),

@@ -64,6 +64,9 @@ def place(tmp_path: Path, pcache: str) -> Place:
         ("id -u", "unshare -r --map-user=7 id -u"),
         ("touch f; rm f && echo gone", "touch f; /usr/bin/python3 landlock.py rm f || echo kept"),
         ("sh -c 'ulimit -Hn'", "ulimit -n 3000; sh -c 'ulimit -Hn'"),
+        ("sh -c 'ulimit -Hs'", "ulimit -Hs 100000; sh -c 'ulimit -Hs'"),
+        ("getconf ARG_MAX", "ulimit -Ss 4096; getconf ARG_MAX"),
+        ("prlimit --stack --noheadings", "ulimit -Ss 4096; prlimit --stack --noheadings"),
         ("nice", "nice -n 7 nice"),
         ("setpriv -d | grep new_privs", "setpriv --no-new-privs setpriv -d | grep new_privs"),
         ("sh -c 'echo ${PWD+set}'; env | grep -c ^PWD=", "env -u PWD sh -c 'env | grep -c ^PWD='"),
@@ -115,3 +118,46 @@ def test_a_signal_ignored_is_another_call(place: Place) -> None:
     assert place.run(*ignoring, place.pcache, "replay", "-q", *command) == place.run(
         *ignoring, *command
     )
+
+
+@pytest.mark.parametrize(
+    "script", ["cd - >/dev/null && pwd", "echo $OLDPWD", "./go.sh", "cd $(printenv OLDPWD) && pwd"]
+)
+def test_the_directory_before(place: Place, script: str) -> None:
+    for name in ("one", "two"):
+        (place.directory / name).mkdir()
+    (place.directory / "go.sh").write_text('#!/bin/sh\nd=$OLDPWD\necho "$d"\n')
+    (place.directory / "go.sh").chmod(0o755)
+    command = ("sh", "-c", script)
+    for name in ("one", "two", "one"):
+        env = {"OLDPWD": str(place.directory / name)}
+        plain = place.run(*command, env=env)
+        assert place.replay(*command, env=env) == plain
+        assert place.trace(*command, env=env) == plain
+        assert place.replay(*command, env=env) == plain
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "mountpoint -q m && echo yes || echo no",
+        "grep -c $PWD/m /proc/self/mountinfo",
+        "grep -c $PWD/m /proc/mounts",
+        "[ $(stat -c %d m) = $(stat -c %d .) ]; echo $?",
+        "find . -xdev -name f",
+        "cd m && stat -c %d . | grep -c $(stat -c %d ..)",
+    ],
+)
+def test_a_mount_point(place: Place, script: str) -> None:
+    (place.directory / "m").mkdir(mode=0o755)
+    command = ("sh", "-c", f"{script}; :")
+    mount = ("mount", "-t", "tmpfs", "-o", "mode=755", "none", "m")
+    for preparation in ((), mount, ("umount", "m")):
+        if preparation:
+            assert place.run(*preparation) == (0, "")
+            (place.directory / "m/f").write_text("")
+        plain = place.run(*command)
+        assert place.replay(*command) == plain
+        assert place.trace(*command) == plain
+        assert place.replay(*command) == plain
+        (place.directory / "m/f").unlink(missing_ok=True)

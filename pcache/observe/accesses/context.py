@@ -7,11 +7,12 @@ import os
 import posixpath
 import time
 from collections.abc import Callable
-from stat import S_IFLNK, S_IFMT, S_IFREG
+from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 
-from pcache.memo.facts import ABSENT, OK, content_value, error_value, link_value
+from pcache.memo.facts import ABSENT, OK, content_value, error_value, link_value, mounted
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
+from pcache.observe.accesses.descriptors import depend_on_absent
 from pcache.observe.accesses.event import Event, Process
 from pcache.observe.captured import CapturedFiles
 from pcache.observe.changes import ATTRIBUTES, CREATED, REMOVED, REPLACED
@@ -122,6 +123,8 @@ class Context:
         stamp: Stamp | None = None,
         opened: bool = False,
     ) -> None:
+        if path.startswith(b"/proc/"):
+            path = pseudo.of_the_process(path)
         key = (kind, path)
         if self.gathered is not None:
             self.gathered.append((key, name, value, stamp, opened))
@@ -152,7 +155,10 @@ class Context:
         elif form == S_IFLNK:
             self.observe(event, Kind.LINK, path, name, value=link_value(stamp))
         else:
-            self.observe(event, kind, path, name, value=content_value(stamp, b""))
+            value = content_value(stamp, b"")
+            if form == S_IFDIR:
+                value = mounted(value, name)
+            self.observe(event, kind, path, name, value=value)
 
     def failed(self, event: Event, path: bytes, *, follow: bool, directory: bool = False) -> None:
         """A call on a path failed: whatever made it fail must still be so.
@@ -164,6 +170,11 @@ class Context:
             return  # an empty path fails wherever one is
         if number in _ABOUT_THE_CALL:
             return  # about the call, not the path
+        descriptor = pseudo.descriptor(path)
+        if descriptor is not None and number == errno.ENOENT:
+            self.not_only_looking()
+            depend_on_absent(event.ts, event.execution, descriptor)
+            return
         if directory and number == errno.ENOTDIR:
             kind = Kind.NOT_DIRECTORY if follow else Kind.LNOT_DIRECTORY
             name = self.names.canonical(path, follow=follow)

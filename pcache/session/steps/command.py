@@ -46,7 +46,7 @@ class Command:
         self.path = self._find(words[0])
         """What is given to execve(2)."""
         self.argv = tuple(words)
-        self.fds = OwnFds()
+        self.fds = OwnFds(self.env)
         self.call: Call | None = None
         """None where only the kernel can judge (unreadable, set-user-ID, another architecture),
         and where its result is not that of the call alone."""
