@@ -43,6 +43,7 @@ struct process {
   u64 image, flags;
   u64 writes;     /* calls so far that may have changed the content of an open file */
   u64 seen_reads; /* bit n: a read of inherited[n] was told */
+  u64 handed;     /* bit n: the image was handed descriptor n */
   u32 known, pad; /* how many of `inherited` are in use */
   u64 inherited[INHERITED];
 };
@@ -455,6 +456,7 @@ done:
 #define TCGETS 0x5401
 #define TCGETS2 0x802c542a
 #define TIOCGWINSZ 0x5413
+#define F_GETFL 3
 #define F_SETFL 4
 #define F_GETLK 5
 #define F_SETLKW 7
@@ -562,11 +564,15 @@ int handle_use(struct bpf_raw_tracepoint_args *ctx) {
     tail(ctx, HANDLER_FD);
     return 0;
   }
-  u64 f = fd_file(task, ARG(c->fd));
+  u32 number = ARG(c->fd);
+  int flags = s->event.nr == NR_FCNTL && (s->arg[1] == F_GETFL || s->arg[1] == F_SETFL);
+  /* What 1 and 2 are is in the call; of a number that the image has made itself the making told. */
+  if (!flags && (number == 1 || number == 2 || (number < 64 && !(p->handed >> (number & 63) & 1)))) return 0;
+  u64 f = fd_file(task, number);
   if (!f || inherited(s, p, f) < 0) return 0;
   add_args(s, c->args);
   add_open(s, f, SECTION_STAT2);
-  if (!(s->event.nr == NR_FCNTL && s->arg[1] == F_SETFL) && repeated(s)) return 0;
+  if (!(flags && s->arg[1] == F_SETFL) && repeated(s)) return 0;
   output(s);
   return 0;
 }
@@ -1024,7 +1030,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx) {
   if (!s) return 0;
   begin(s, p, EVENT_EXEC, 0, 0);
   s->event.aux = p->image;
-  p->image = s->event.ts; p->seen_reads = 0; p->known = 0; p->flags &= FLAG_LOST;
+  p->image = s->event.ts; p->seen_reads = 0; p->known = 0; p->handed = 0; p->flags &= FLAG_LOST;
   s->event.image = s->event.ts;
   RD(fs, task + O_TASK_FS);
   RD(w, fs + O_FS_UMASK); s->arg[0] = w;
@@ -1097,6 +1103,7 @@ int tail_fds(struct bpf_raw_tracepoint_args *ctx) {
     u32 fd = base + i;
     if (fd < max) RD(f, table[1] + 8 * (u64)fd);
     if (f) {
+      if (fd < 64) p->handed |= 1ULL << (fd & 63);
       u32 slot = *(volatile u32 *)&p->known;
       if (slot < INHERITED) {
         p->inherited[slot & (INHERITED - 1)] = f;

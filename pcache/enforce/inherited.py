@@ -23,6 +23,8 @@ from pcache.linux.signal_sets import UNUSUAL
 
 _ENOUGH = 1 << 16  # none of these files is longer
 _ADDR_NO_RANDOMIZE = 0x40000
+_FIRST, _AFTER = b"\nSigBlk:", b"\nCpus_allowed:"
+"""The lines of /proc/PID/status from which on, and up to which, all that is compared stands."""
 
 _NAMESPACES = tuple([(name, os.readlink(f"/proc/self/ns/{name}")) for name in COMPARED_NAMESPACES])
 """Ours, in which the command is started."""
@@ -33,12 +35,16 @@ class Inherited:
 
     _limits = b""
     _fields: tuple[bytes, ...] = ()
+    _alike = b""
+    """The part of a /proc/PID/status with all that counts, as it was in a task that is as it should
+    be: what one task has, most have."""
     _personality = 0
 
     @classmethod
     def learn(cls, command: int) -> None:
         """Take for the rule what the command has, which is about to begin.  Raises OSError."""
         cls._fields = session_fields(_read(f"/proc/{command}/status"))
+        cls._alike = b""
         # Not from /proc/self, which is closed to a root that acts as somebody else.
         cls._personality = syscalls.personality()
         cls._limits = _read("/proc/self/limits")
@@ -49,12 +55,15 @@ class Inherited:
 
         `status` is the content of its /proc/PID/status.  Raises OSError.
         """
-        fields = session_fields(status)
-        if fields != cls._fields:
-            return _first_difference(fields, cls._fields)
-        masks = (status_value(status, b"SigIgn"), status_value(status, b"SigBlk"))
-        if any(int(mask, 16) & UNUSUAL for mask in masks):
-            return "signals ignored or blocked"
+        part = status[status.find(_FIRST) : status.find(_AFTER)]
+        if part != cls._alike:
+            fields = session_fields(status)
+            if fields != cls._fields:
+                return _first_difference(fields, cls._fields)
+            masks = (status_value(status, b"SigIgn"), status_value(status, b"SigBlk"))
+            if any(int(mask, 16) & UNUSUAL for mask in masks):
+                return "signals ignored or blocked"
+            cls._alike = part
         task = os.open(f"/proc/{tid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             # Relative to one descriptor: finding the task each time costs as much as the rest.

@@ -121,11 +121,11 @@ def exists_value(st: Stat, target: bytes = b"") -> bytes:
     return _special_value(st)
 
 
-def mounted(value: bytes, path: bytes) -> bytes:
+def mounted(value: bytes, path: bytes, st: os.stat_result | None = None) -> bytes:
     """The value of a directory, with a mark where something is mounted on it: stat(2) shows that by
-    a device that is not its parent's."""
+    a device that is not its parent's.  `st` is its state, if that is known."""
     try:
-        if os.stat(path).st_dev != os.stat(path + b"/..").st_dev:
+        if (st or os.stat(path)).st_dev != os.stat(path + b"/..").st_dev:
             return b"dm" + value[1:]
     except OSError:
         pass  # it is gone, or nobody may look there
@@ -329,7 +329,7 @@ class Facts:
         digests = self._digests
         for _ in range(_TRIES):
             if st.st_mode & 0o170000 == S_IFDIR:
-                return mounted(content_value(st, b""), path)
+                return mounted(content_value(st, b""), path, st)
             if st.st_mode & 0o170000 != S_IFREG:
                 return content_value(st, b"")
             try:
@@ -353,7 +353,7 @@ class Facts:
         except OSError as error:
             return error_value(error.errno)
         self._seen.append(identity(st))
-        return _marked(exists_value(st), path)
+        return _marked(exists_value(st), path, st)
 
     def _lexists(self, path: bytes) -> bytes:
         try:
@@ -362,7 +362,7 @@ class Facts:
             target = os.readlink(path) if st.st_mode & 0o170000 == S_IFLNK else b""
         except OSError as error:
             return error_value(error.errno)
-        return _marked(exists_value(st, target), path)
+        return _marked(exists_value(st, target), path, st)
 
     def _listing(self, path: bytes) -> bytes:
         return self._directory_value(Kind.LISTING, path)
@@ -526,8 +526,8 @@ def xattrs_value(path: bytes | int, *, follow: bool) -> bytes:
     return b"X" + b"".join([name + b"\0" for name in names])
 
 
-def _marked(value: bytes, path: bytes) -> bytes:
-    return mounted(value, path) if value[:1] == b"d" else value
+def _marked(value: bytes, path: bytes, st: os.stat_result) -> bytes:
+    return mounted(value, path, st) if value[:1] == b"d" else value
 
 
 def _no_directory(value: bytes) -> bytes:

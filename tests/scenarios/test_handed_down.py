@@ -58,7 +58,7 @@ def place(tmp_path: Path, pcache: str) -> Place:
     ("usual", "other"),
     [
         ("uname -n", "unshare -u sh -c 'hostname other; uname -n; true'"),
-        ("ls /sys/class/net", "unshare -n sh -c 'mount -t sysfs none /sys; ls /sys/class/net'"),
+        ("ls /sys/class/net", "unshare -nm sh -c 'mount -t sysfs none /sys; ls /sys/class/net'"),
         ("cat /proc/net/route", "unshare -n cat /proc/net/route"),
         ("stat -c %U:%G .", "unshare -U stat -c %U:%G ."),
         ("id -u", "unshare -r --map-user=7 id -u"),
