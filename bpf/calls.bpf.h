@@ -2,9 +2,19 @@
 /* System calls: which are told, and those of which only the arguments matter. */
 
 #define NR_BRK 12
+#define NR_CLOSE 3
+#define NR_IOCTL 16
 #define NR_FCNTL 72
+#define TCGETS 0x5401
+#define TCGETS2 0x802c542a
+#define TIOCGWINSZ 0x5413
+#define F_GETFL 3
+#define F_SETFL 4
 #define F_GETLK 5
+#define F_SETLKW 7
 #define F_OFD_GETLK 36
+#define F_OFD_SETLKW 38
+#define EBADF 9
 #define EINTR 4
 #define EBADF 9
 #define EAGAIN 11
@@ -63,6 +73,12 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
     return 0;
   }
   struct call *c = get_call(nr);
+  if (ret == -EBADF && nr != NR_CLOSE) { /* close(2) tells nothing, and is called in loops */
+    begin(s, p, EVENT_ABSENT, nr, ret);
+    s->arg[0] = r[7]; s->arg[1] = r[6]; s->arg[2] = r[5]; s->arg[3] = r[0]; s->arg[4] = r[2]; s->arg[5] = r[1];
+    tail(ctx, TAIL_ABSENT);
+    return 0;
+  }
   if (!c || !c->handler) return 0;
   if (ret <= -512 && ret >= -516) { /* -ERESTART*: it will be made again, or have ended with EINTR */
     if (!(c->flags & CALL_LOCK) && c->handler != HANDLER_READ) return 0;
@@ -84,6 +100,48 @@ int on_sys_exit(struct bpf_raw_tracepoint_args *ctx) {
   s64 ret = s->event.ret
 #define ARG(n) (s->arg[((n) - 1) & 7])
 
+/* A descriptor that is not there, or not open for what was asked: each number once per image and
+ * call.  Then on to what else is to be told of the call. */
+int tail_absent(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  (void)task;
+  u32 first = c->fd ? c->fd : c->dir ? c->dir : 1, second = c->fd2 ? c->fd2 : c->dir2;
+  u32 nr = s->event.nr;
+  struct process *p = get_process();
+  if (!p) return 0;
+  add_args(s, 1u << ((first - 1) & 7) | (second ? 1u << ((second - 1) & 7) : 0));
+  if (!repeated(s)) output(s);
+  if (!c->handler) return 0;
+  begin(s, p, EVENT_CALL, nr, ret);
+  s->event.aux = p->writes;
+  tail(ctx, c->handler);
+  return 0;
+}
+
+/* Calls that are given an inherited descriptor and do nothing to what it is open for: dup(2),
+ * fcntl(2).  Each once per image, but for one that sets flags. */
+int handle_use(struct bpf_raw_tracepoint_args *ctx) {
+  ENTER;
+  struct process *p = get_process();
+  if (!p || ret < 0) return 0;
+  if (s->event.nr == NR_FCNTL && ((s->arg[1] >= F_GETLK && s->arg[1] <= F_SETLKW) ||
+                                  (s->arg[1] >= F_OFD_GETLK && s->arg[1] <= F_OFD_SETLKW))) {
+    tail(ctx, HANDLER_FD);
+    return 0;
+  }
+  u32 number = ARG(c->fd);
+  int flags = s->event.nr == NR_FCNTL && (s->arg[1] == F_GETFL || s->arg[1] == F_SETFL);
+  /* What 1 and 2 are is in the call; of a number that the image has made itself the making told. */
+  if (!flags && (number == 1 || number == 2 || (number < 64 && !(p->handed >> (number & 63) & 1)))) return 0;
+  u64 f = fd_file(task, number);
+  if (!f || inherited(s, p, f) < 0) return 0;
+  add_args(s, c->args);
+  add_open(s, f, SECTION_STAT2);
+  if (!(flags && s->arg[1] == F_SETFL) && repeated(s)) return 0;
+  output(s);
+  return 0;
+}
+
 int handle_args(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   (void)task; (void)ret;
@@ -94,8 +152,14 @@ int handle_args(struct bpf_raw_tracepoint_args *ctx) {
     if (!f || inherited(s, p, f) < 0) return 0;
     add_handle(s, f, SECTION_HANDLE);
   }
-  /* Every C library asks how large the stack may become. */
-  if (c->form == FORM_LIMIT && !ARG(c->out) && ARG(c->out - 1) == LIMIT_STACK) return 0;
+  /* Every C library asks how large the stack may become, once. */
+  if (c->form == FORM_LIMIT && !ARG(c->out) && ARG(c->out - 1) == LIMIT_STACK) {
+    struct process *p = get_process();
+    if (!p) return 0;
+    u64 asked = p->flags & PROCESS_STACK;
+    p->flags |= PROCESS_STACK;
+    if (!asked) return 0;
+  }
   add_args(s, c->args);
   if (c->form == FORM_LIMIT && ARG(c->out)) add_user(s, ARG(c->out), 16);
   if (c->form == FORM_ADDRESS && ARG(c->out)) {

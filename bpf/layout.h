@@ -22,6 +22,7 @@ enum event_type {
   EVENT_SHORTAGE = 10, /* a call that failed for want of disk, descriptors or limits */
   EVENT_SIGNAL = 11,  /* a signal from outside the tree: ret = its number, aux = sender's tgid; or for a
                        * mapped page that cannot be had: aux = its own tgid */
+  EVENT_ABSENT = 12,  /* a call that failed with EBADF: arguments that may be the descriptors */
 };
 
 enum section_kind {
@@ -84,10 +85,11 @@ enum stamp_state {
 struct handle {
   u64 file; /* address of struct file: compares equal for the same open file description */
   s64 pos;  /* file offset after the call */
+  u32 fd;   /* the number by which the call was told it; ~0: by none */
+  u32 pad;
 };
 
 struct descriptor {
-  u32 fd, pad;
   struct handle handle;
   struct stamp stamp;
 };
@@ -140,11 +142,13 @@ enum handler {
   HANDLER_LIST = 10,
   HANDLER_MESSAGE = 11,
   HANDLER_SEEK = 12,
+  HANDLER_USE = 13,
   TAIL_WALK = 20,
   TAIL_ARGS = 21,
   TAIL_FDS = 22,
   TAIL_DATA = 23,
   TAIL_RESULT = 24,
+  TAIL_ABSENT = 25,
 };
 
 #endif

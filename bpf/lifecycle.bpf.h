@@ -105,7 +105,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx) {
   if (!s) return 0;
   begin(s, p, EVENT_EXEC, 0, 0);
   s->event.aux = p->image;
-  p->image = s->event.ts; p->seen_reads = 0; p->known = 0; p->flags &= FLAG_LOST;
+  p->image = s->event.ts; p->seen_reads = 0; p->known = 0; p->handed = 0; p->flags &= FLAG_LOST;
   s->event.image = s->event.ts;
   RD(fs, task + O_TASK_FS);
   RD(w, fs + O_FS_UMASK); s->arg[0] = w;
@@ -178,6 +178,7 @@ int tail_fds(struct bpf_raw_tracepoint_args *ctx) {
     u32 fd = base + i;
     if (fd < max) RD(f, table[1] + 8 * (u64)fd);
     if (f) {
+      if (fd < 64) p->handed |= 1ULL << (fd & 63);
       u32 slot = *(volatile u32 *)&p->known;
       if (slot < INHERITED) {
         p->inherited[slot & (INHERITED - 1)] = f;
@@ -186,8 +187,7 @@ int tail_fds(struct bpf_raw_tracepoint_args *ctx) {
       u32 at = *(volatile u32 *)&s->used;
       at &= BUFFER - 1;
       struct descriptor *d = (struct descriptor *)(s->buffer + at);
-      d->fd = fd; d->pad = 0;
-      d->handle.file = f;
+      d->handle.file = f; d->handle.fd = fd; d->handle.pad = 0;
       RD(d->handle.pos, f + O_FILE_POS);
       read_stamp(s, &d->stamp, f);
       *(volatile u32 *)&s->used = at + sizeof(*d);

@@ -123,6 +123,12 @@ int handle_fd(struct bpf_raw_tracepoint_args *ctx) {
     if (e ? e == EBADF || e == EINVAL || e == EFAULT : !asks) return 0;
     if (asks && !s->event.err) add_user(s, s->arg[2], 2); /* struct flock.l_type */
   }
+  if (s->event.nr == NR_IOCTL && !s->event.err) { /* struct winsize, struct termios, struct termios2 */
+    u32 request = s->arg[1];
+    if (request == TIOCGWINSZ) add_user(s, s->arg[2], 8);
+    if (request == TCGETS) add_user(s, s->arg[2], 36);
+    if (request == TCGETS2) add_user(s, s->arg[2], 44);
+  }
   add_args(s, c->args);
   add_file(s, f, SECTION_STAT2);
   FINISH(ctx, s);

@@ -120,8 +120,12 @@ static __always_inline void add_stat(struct scratch *s, u64 address, int statx) 
 static __always_inline void add_handle(struct scratch *s, u64 file, u32 kind) {
   u32 at = s->used & (BUFFER - 1);
   struct handle *h = (struct handle *)(s->buffer + at + 4);
+  struct call *c = get_call(s->event.nr);
+  u32 number = !c ? 0 : kind == SECTION_HANDLE2 ? c->fd2 : c->fd ? c->fd : c->dir;
   h->file = file;
   RD(h->pos, file + O_FILE_POS);
+  h->fd = number ? s->arg[(number - 1) & 7] : ~0;
+  h->pad = 0;
   section(s, at, kind, sizeof(*h));
   s->used = at + 4 + sizeof(*h);
 }

@@ -28,12 +28,14 @@
 #define PROCESS_FOREIGN 0x100
 #define PROCESS_SHORTAGE 0x200
 #define PROCESS_STARTED 0x400
+#define PROCESS_STACK 0x800 /* it has asked for the limit of its stack: C libraries do at their start */
 #define ARCH_SET_FS 0x1002
 
 struct process {
   u64 image, flags;
   u64 writes;     /* calls so far that may have changed the content of an open file */
   u64 seen_reads; /* bit n: a read of inherited[n] was told */
+  u64 handed;     /* bit n: the image was handed descriptor n */
   u32 known, pad; /* how many of `inherited` are in use */
   u64 inherited[INHERITED];
 };

@@ -188,7 +188,6 @@ int handle_seek(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   struct process *p = get_process();
   if (!p || (ret < 0 && ret != -ESPIPE)) return 0;
-  if (ret >= 0 && s->arg[1] == 0 && s->arg[2] == 1) return 0; /* SEEK_CUR by 0 only asks */
   u64 f = fd_file(task, ARG(c->fd));
   if (!f || inherited(s, p, f) < 0) return 0;
   add_args(s, c->args);

@@ -46,7 +46,7 @@ class Call(_Record):
     weak fingerprint but a fact of kind FD.
     """
 
-    __slots__ = ("executable", "argv", "env", "cwd", "umask", "uid", "gid", "fds")
+    __slots__ = ("executable", "argv", "env", "cwd", "umask", "uid", "gid", "fds", "ignored")
 
     def __init__(
         self,
@@ -58,6 +58,7 @@ class Call(_Record):
         uid: int,
         gid: int,
         fds: tuple[bytes, ...],
+        ignored: int = 0,
     ) -> None:
         self.executable = executable
         """Canonical absolute path of the running image: a script's interpreter, not the script."""
@@ -72,6 +73,8 @@ class Call(_Record):
         self.gid = gid
         """Effective group id."""
         self.fds = fds
+        self.ignored = ignored
+        """Which of `pcache.linux.signal_sets.TOLD` are ignored, as a mask."""
 
 
 class Kind:

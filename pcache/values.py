@@ -11,6 +11,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `fMODE:UID:GID` | existence | regular file |
 | `dMODE` | content | directory |
 | `dMODE:UID:GID` | existence | directory |
+| `dm...` | both | directory that is a mount point |
 | `lTARGET` | nofollow kinds | symbolic link |
 | `lLENGTH` | LINK | symbolic link with a target of that many bytes |
 | `pMODE`, `sMODE` | content, existence | fifo, socket |
@@ -22,10 +23,10 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `tNS UID GID N` | INPUT_TIMES | the same |
 | `mN N ...` | ORDER | for each file, how many of the decisive times are earlier than its own |
 | `XNAMES` | XATTRS, LXATTRS | names of extended attributes, each ended by NUL |
-| numbers | TRAIT | processors, groups, or the nice value |
+| numbers, bytes of a structure | TRAIT | `pcache.linux.descriptors.FdView.trait` |
 | `p...` | PERMISSION | see `pcache.linux.permissions` |
 | a path | BASE | |
-| as in `Call.fds` | FD | kind of the descriptor |
+| as in `Call.fds`; `KIND=N` | FD | kind of the descriptor; above 2 also which lower one it is |
 | `iOFFSET:DIGEST` | INPUT | offset and whole content of the regular file |
 
 `pcache.memo.facts` makes them of what is there now, the recorder of what its probes saw.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from time import monotonic_ns
 
+from pcache.enforce.inherited import Inherited
 from pcache.enforce.job import Job
 
 TYPE_CHECKING = False
@@ -60,6 +61,8 @@ class Decisions:
         self._reporter = reporter
         self._tick = tick
         self._timing = timing
+        self._learned = False
+        """Whether it is known what the command was handed down."""
         self._passing: set[int] = set()
         """Tasks released from a stop: their next notification is the same call again."""
 
@@ -80,6 +83,10 @@ class Decisions:
         if tid in self._passing:
             self._passing.discard(tid)
             return None
+        if not self._learned:
+            # The command itself comes first; nothing of it has run by then.
+            Inherited.learn(self._root)
+            self._learned = True
         if self._tick is not None and self.decided:
             # What programs looked at so far is seen to before this one can change it.
             self._tick()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pcache.enforce.filter_rules import Condition, Refusal, Rule
     from pcache.enforce.sandbox import Sandbox
 
-_VERSION = 3
+_VERSION = 4
 """Changes whenever `build` gives another program for the same rules."""
 _DIGEST_BYTES = 16
 
@@ -46,8 +46,11 @@ _ALLOW = 0x7FFF0000
 Passing = tuple[int, int, int, int]
 """A system call that need not notify: its number, the offset in its page of the instruction after
 it, and the number and lower half of one of its arguments."""
-_HANDSHAKE: Rule = ("prctl", ((0, "==", HANDSHAKE),))
-"""In every filter: see `syscalls.handshake`."""
+_ALWAYS: tuple[Rule, ...] = (
+    ("prctl", ((0, "==", HANDSHAKE),)),
+    ("landlock_restrict_self", ()),
+)
+"""In every filter: see `syscalls.handshake`; and nothing in /proc tells of a landlock domain."""
 
 
 def load(rules: Sequence[Rule], directory: bytes) -> bytes:
@@ -101,7 +104,7 @@ def build(rules: Sequence[Rule]) -> bytes:
     pyseccomp = _binding()
     filter = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     filter.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.ALLOW)
-    for name, where in (_HANDSHAKE, *rules):
+    for name, where in (*_ALWAYS, *rules):
         filter.add_rule(pyseccomp.NOTIFY, name, *_compared(pyseccomp, where))
     return _export(filter)
 

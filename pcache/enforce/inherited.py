@@ -1,9 +1,10 @@
 """What a program was handed down although no call tells of it: is it what the command was given?
 
-Limits, groups, the personality and capabilities change what a program does, but its call is the
-same; and so do ignored and blocked signals, which must be the usual ones for the command too.  The
-recorder does not keep programs for which the tree had changed one of them
-(observe/accesses/inherited.py); this is the same rule for replays.
+Limits, groups, the personality, capabilities, filters and namespaces change what a program does,
+but its call is the same; and so do ignored and blocked signals, which must be the usual ones for
+the command too.  The recorder does not keep programs for which the tree had changed one of them
+(observe/accesses/inherited.py); this is the same rule for replays.  `linux.handed_down` is the
+table for both.
 """
 
 from __future__ import annotations
@@ -12,76 +13,100 @@ import os
 
 from pcache.enforce import syscalls
 from pcache.linux import limits
+from pcache.linux.handed_down import (
+    COMPARED,
+    COMPARED_NAMESPACES,
+    session_fields,
+    status_value,
+)
 from pcache.linux.signal_sets import UNUSUAL
 
-_STATUS_FIELDS = (b"\nCapBnd:", b"\nCapAmb:", b"\nCapInh:")
-_GROUPS = b"\nGroups:"
-_BLOCKED, _IGNORED = b"\nSigBlk:\t", b"\nSigIgn:\t"
 _ENOUGH = 1 << 16  # none of these files is longer
 _ADDR_NO_RANDOMIZE = 0x40000
+_GROUPS, _AFTER_GROUPS = b"\nGroups:", b"\nNStgid:"
+_FIRST, _AFTER = b"\nSigBlk:", b"\nCpus_allowed:"
+"""Where in /proc/PID/status what is compared begins and ends: the groups, and all the rest."""
+
+_NAMESPACES = tuple([(name, os.readlink(f"/proc/self/ns/{name}")) for name in COMPARED_NAMESPACES])
+"""Ours, in which the command is started."""
 
 
 class Inherited:
-    """Compares tasks with this process, whose attributes the command was given."""
+    """Compares tasks with the command, or with this process where that was given the same."""
 
     _limits = b""
     _fields: tuple[bytes, ...] = ()
-    _groups = b""
+    _alike = b""
+    """The part of a /proc/PID/status with all that counts, as it was in a task that is as it should
+    be: what one task has, most have."""
     _personality = 0
 
     @classmethod
-    def difference(cls, directory: bytes, status: bytes) -> str:
-        """What of the task under `directory` (/proc/PID/) is not as it is here; "" if all is.
+    def learn(cls, command: int) -> None:
+        """Take for the rule what the command has, which is about to begin.  Raises OSError."""
+        cls._fields = session_fields(_read(f"/proc/{command}/status"))
+        cls._alike = b""
+        # Not from /proc/self, which is closed to a root that acts as somebody else.
+        cls._personality = syscalls.personality()
+        cls._limits = _read("/proc/self/limits")
 
-        `status` is the content of its file of that name.  Raises OSError.
+    @classmethod
+    def difference(cls, tid: int, status: bytes) -> str:
+        """What of a task is not as it is for the command; "" if all is.
+
+        `status` is the content of its /proc/PID/status.  Raises OSError.
         """
-        if not cls._limits:
-            cls._learn()
-        if tuple(_line(status, name) for name in _STATUS_FIELDS) != cls._fields:
-            return "other capabilities"
-        if _line(status, _GROUPS) != cls._groups:
-            return "other groups"
-        if (_mask(status, _IGNORED) | _mask(status, _BLOCKED)) & UNUSUAL:
-            return "signals ignored or blocked"
-        theirs = _read(directory + b"limits")
-        if theirs != cls._limits and _restricted(theirs, cls._limits):
-            return "other limits"
-        personality = int(_read(directory + b"personality"), 16)
+        groups = status[status.find(_GROUPS) : status.find(_AFTER_GROUPS)]
+        part = groups + status[status.find(_FIRST) : status.find(_AFTER)]
+        if part != cls._alike:
+            fields = session_fields(status)
+            if fields != cls._fields:
+                return _first_difference(fields, cls._fields)
+            masks = (status_value(status, b"SigIgn"), status_value(status, b"SigBlk"))
+            if any(int(mask, 16) & UNUSUAL for mask in masks):
+                return "signals ignored or blocked"
+            cls._alike = part
+        task = os.open(f"/proc/{tid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            # Relative to one descriptor: finding the task each time costs as much as the rest.
+            if os.readlink("root", dir_fd=task) != "/":
+                return "another root"
+            for name, ours in _NAMESPACES:
+                if os.readlink("ns/" + name, dir_fd=task) != ours:
+                    return f"another namespace ({name})"
+            theirs = _read("limits", task)
+            if theirs != cls._limits and _restricted(theirs, cls._limits):
+                return "other limits"
+            personality = int(_read("personality", task), 16)
+        finally:
+            os.close(task)
         if (personality ^ cls._personality) & ~_ADDR_NO_RANDOMIZE:
             return "another personality"
         return ""
 
-    @classmethod
-    def _learn(cls) -> None:
-        status = _read(b"/proc/self/status")
-        cls._fields = tuple(_line(status, name) for name in _STATUS_FIELDS)
-        cls._groups = _line(status, _GROUPS)  # in ascending order: groups_sort(), kernel/groups.c
-        # Not from /proc/self, which is closed to a root that acts as somebody else.
-        cls._personality = syscalls.personality()
-        cls._limits = _read(b"/proc/self/limits")
 
-
-def _read(path: bytes) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def _read(path: str, directory: int | None = None) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
     try:
         return os.read(fd, _ENOUGH)
     finally:
         os.close(fd)
 
 
-def _line(status: bytes, name: bytes) -> bytes:
-    start = status.find(name)
-    return status[start : status.find(b"\n", start + 1)] if start >= 0 else b""
+_TOLD_AS = {b"Cap": "other capabilities", b"Gro": "other groups"}
 
 
-def _mask(status: bytes, name: bytes) -> int:
-    return int(_line(status, name)[len(name) :] or b"0", 16)
+def _first_difference(theirs: tuple[bytes, ...], ours: tuple[bytes, ...]) -> str:
+    for name, value, own in zip(COMPARED, theirs, ours, strict=True):
+        if value != own:
+            return _TOLD_AS.get(name[:3], f"another {name.decode()}")
+    return ""
 
 
 def _restricted(theirs: bytes, ours: bytes) -> bool:
     """Whether a soft limit that programs may notice is not ours."""
-    pairs = zip(limits.soft_limits(theirs), limits.soft_limits(ours), strict=True)
+    pairs = zip(limits.parse(theirs), limits.parse(ours), strict=True)
     return any(
         soft != own and soft < limits.AMPLE.get(number, limits.NONE)
-        for number, (soft, own) in enumerate(pairs)
+        for number, ((soft, _), (own, _)) in enumerate(pairs)
     )

@@ -170,6 +170,11 @@ class Supervisor:
             if notification.nr == SYS_GETRANDOM and self._randomness is not None:
                 self._listener.answer(notification.id, self._randomness.answer(notification))
                 return
+            if notification.nr == syscalls.SYS_LANDLOCK_RESTRICT_SELF:
+                # From now on some tasks may do less than we, and it cannot be seen which.
+                self._decisions.active = False
+                self._listener.proceed(notification.id)
+                return
             job = self._decisions.decide(notification)
         except (OSError, PcacheError, Unreadable):
             pass

@@ -14,6 +14,7 @@ from pcache.enforce.inherited import Inherited
 from pcache.enforce.task_descriptors import TaskFds
 from pcache.enforce.task_memory import PAGE, Memory, Unreadable, status_field
 from pcache.linux import image
+from pcache.linux.signal_sets import TOLD
 from pcache.model import Call
 
 AT_FDCWD = (1 << 64) - 100
@@ -36,10 +37,6 @@ STAT_IMAGE = (
 """What stays the same while one image runs, and differs for the next image of the process."""
 
 _DELETED = b" (deleted)"
-_CLOSE_ON_EXEC = 0o2000000
-
-_MOUNT_NAMESPACE = os.readlink(b"/proc/self/ns/mnt")
-"""Ours."""
 
 
 class Task:
@@ -70,12 +67,7 @@ class Task:
 
         For hits only: what is looked up by mistake before costs nothing but time.
         """
-        directory = b"/proc/%d/" % self.tid
-        if os.readlink(directory + b"root") != b"/":
-            raise Unreadable("another root")
-        if os.readlink(directory + b"ns/mnt") != _MOUNT_NAMESPACE:
-            raise Unreadable("another mount namespace")
-        difference = Inherited.difference(directory, self._status)
+        difference = Inherited.difference(self.tid, self._status)
         if difference:
             raise Unreadable(difference)
 
@@ -130,8 +122,7 @@ class Process:
             )
             if image_argv is not argv:
                 raise Unreadable("script named by a descriptor")
-        closing = frozenset(fd for fd in range(3) if self._closes_on_exec(fd))
-        return self._task(executable, image_argv, memory.strings(env_at), cwd, None, closing)
+        return self._task(executable, image_argv, memory.strings(env_at), cwd, None)
 
     def _task(
         self,
@@ -140,9 +131,7 @@ class Process:
         env: tuple[bytes, ...],
         cwd: bytes,
         ip: int | None,
-        closing: frozenset[int] = frozenset(),
     ) -> Task:
-        """`closing`: descriptors among 0-2 that an execve to come will close."""
         status = self._read(b"status")
         if status_field(status, b"\nTracerPid:\t") != b"0":
             raise Unreadable("traced")  # PTRACE_SEIZE would fail, after all effects
@@ -151,10 +140,11 @@ class Process:
         if (uid, gid) != (os.geteuid(), os.getegid()):
             raise Unreadable("another user")
         umask = int(status_field(status, b"\nUmask:\t"), 8)
+        ignored = int(status_field(status, b"\nSigIgn:\t"), 16) & TOLD
         tgid = int(status_field(status, b"\nTgid:\t"))
-        fds = TaskFds(self._tid, tgid, closing, env)
+        fds = TaskFds(self._tid, tgid, ip is None, env)
         try:
-            call = Call(executable, argv, env, cwd, umask, uid, gid, fds.kinds())
+            call = Call(executable, argv, env, cwd, umask, uid, gid, fds.kinds(), ignored)
         except OSError:
             fds.close()
             raise
@@ -178,10 +168,3 @@ class Process:
         if len(data) != length:
             raise Unreadable("memory")
         return data
-
-    def _closes_on_exec(self, fd: int) -> bool:
-        try:
-            info = self._read(b"fdinfo/%d" % fd)
-        except FileNotFoundError:
-            return False
-        return bool(int(status_field(b"\n" + info, b"\nflags:\t"), 8) & _CLOSE_ON_EXEC)

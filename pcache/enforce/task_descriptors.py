@@ -8,9 +8,18 @@ from stat import S_ISFIFO, S_ISREG, S_ISSOCK
 
 from pcache.enforce import syscalls
 from pcache.enforce.task_memory import status_field
-from pcache.linux.descriptors import FdView, has_ended, is_make_job, kind_of, numbers, task_trait
+from pcache.linux.descriptors import (
+    FdView,
+    has_ended,
+    is_make_job,
+    jobserver,
+    kind_of,
+    numbers,
+    task_trait,
+)
 
 _NULL_DEVICE = os.makedev(1, 3)
+_CLOSE_ON_EXEC = 0o2000000
 
 
 class TaskFds(FdView):
@@ -24,21 +33,21 @@ class TaskFds(FdView):
         self,
         tid: int,
         tgid: int,
-        closing: frozenset[int] = frozenset(),
+        pending: bool = False,
         env: tuple[bytes, ...] = (),
     ) -> None:
-        """`env`: the task's environment, which may make it one of make's jobs."""
+        """`env`: the task's environment, which may make it one of make's jobs.  `pending`: the
+        execve is still to come, and will close some descriptors."""
         self._tid = tid
         self._tgid = tgid
         self._env = env
-        self._closing = closing
-        """Descriptors among 0-2 that the pending execve will close."""
+        self._pending = pending
         self._pidfd = -1
         self._copies: dict[int, int] = {}
         self._statuses: dict[int, os.stat_result] = {}
 
     def get(self, fd: int) -> int:
-        if fd in self._closing:
+        if self._pending and self._closes_on_exec(fd):
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         copy = self._copies.get(fd)
         if copy is None:
@@ -72,21 +81,32 @@ class TaskFds(FdView):
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return status
 
-    def trait(self, name: bytes) -> bytes:
+    def numbers(self) -> list[int]:
+        found = sorted(map(int, os.listdir(b"/proc/%d/fd" % self._tid)))
+        without = jobserver(self._env)
+        return [fd for fd in found if fd not in without and self._stat(fd) is not None]
+
+    def same(self, one: int, other: int) -> bool:
+        first, second = self._stat(one), self._stat(other)
+        return (
+            first is not None
+            and second is not None
+            and os.path.samestat(first, second)
+            and syscalls.same_file(self._tid, one, other)
+        )
+
+    def environment(self) -> tuple[bytes, ...]:
+        return self._env
+
+    def task_trait(self, name: bytes) -> bytes:
         if name != b"groups":
             return task_trait(name, self._tid)
         with open(b"/proc/%d/status" % self._tid, "rb") as file:
             return numbers(map(int, status_field(file.read(), b"\nGroups:\t").split()))
 
     def kinds(self) -> tuple[bytes, bytes, bytes]:
-        stdout, stderr = self._stat(1), self._stat(2)
-        kinds = [self.kind(0), self._kind(1, stdout), self._kind(2, stderr)]
-        if (
-            stdout is not None
-            and stderr is not None
-            and os.path.samestat(stdout, stderr)
-            and syscalls.same_file(self._tid, 1, 2)
-        ):
+        kinds = [self.kind(0), self._kind(1, self._stat(1)), self._kind(2, self._stat(2))]
+        if self.same(1, 2):
             kinds[2] = b"=1"
         return kinds[0], kinds[1], kinds[2]
 
@@ -100,14 +120,22 @@ class TaskFds(FdView):
 
     def _stat(self, fd: int) -> os.stat_result | None:
         """Status of the open file; a stat through the link costs a third of a duplicate."""
-        if fd in self._closing:
-            return None
         if fd not in self._statuses:
+            if self._pending and self._closes_on_exec(fd):
+                return None
             try:
                 self._statuses[fd] = os.stat(b"/proc/%d/fd/%d" % (self._tid, fd))
             except FileNotFoundError:
                 return None
         return self._statuses[fd]
+
+    def _closes_on_exec(self, fd: int) -> bool:
+        try:
+            with open(b"/proc/%d/fdinfo/%d" % (self._tid, fd), "rb", buffering=0) as file:
+                info = file.read()
+        except FileNotFoundError:
+            return False
+        return bool(int(status_field(b"\n" + info, b"\nflags:\t"), 8) & _CLOSE_ON_EXEC)
 
     def _kind(self, fd: int, status: os.stat_result | None) -> bytes:
         if status is None:

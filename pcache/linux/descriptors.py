@@ -21,6 +21,53 @@ _SYS_KCMP = 312
 _KCMP_FILE = 0
 
 
+FLAGS = (
+    os.O_ACCMODE
+    | os.O_APPEND
+    | os.O_NONBLOCK
+    | os.O_DIRECT
+    | os.O_NOATIME
+    | os.O_ASYNC
+    | (os.O_SYNC | os.O_PATH)
+)
+"""Those of F_GETFL that are how a descriptor was opened, and what fcntl(2) may change of it."""
+
+# asm-generic/ioctls.h and the bytes of struct winsize, termios, termios2.
+_TERMINAL = {b"winsize": (0x5413, 8), b"modes": (0x5401, 36), b"modes2": (0x802C542A, 44)}
+_OF_DESCRIPTORS = frozenset({b"flags", b"offset", *_TERMINAL})
+
+
+OLDPWD = b"env OLDPWD"
+"""Path of a fact of kind TRAIT."""
+
+
+def environment_trait(env: Iterable[bytes], name: bytes) -> bytes:
+    """Value of a trait such as OLDPWD: empty where the variable is not set."""
+    prefix = name.removeprefix(b"env ") + b"="
+    return next((entry[len(prefix) - 1 :] for entry in env if entry.startswith(prefix)), b"")
+
+
+def trait_name(what: bytes, fd: int) -> bytes:
+    """Path of a fact of kind TRAIT: `flags N`, `offset N`, `winsize N`, `modes N` or `modes2 N`."""
+    return b"%b %d" % (what, fd)
+
+
+def descriptor_trait_of(name: bytes) -> tuple[bytes, int] | None:
+    """What was given to `trait_name`, (`open`, -1) for which descriptors there are; None if a trait
+    is not about descriptors."""
+    what, _, number = name.partition(b" ")
+    if what == b"open":
+        return what, -1
+    return (what, int(number)) if what in _OF_DESCRIPTORS else None
+
+
+def same_as(kind: bytes, numbers: Iterable[int]) -> bytes:
+    """Value of a fact of kind FD for a descriptor above 2: its kind, and by `=N` with which lower
+    one it is one open file.  Of several 0 counts least: where 1 is, bytes go there."""
+    lower = sorted(numbers, key=lambda number: (number == 0, number))
+    return kind + b"=%d" % lower[0] if lower else kind
+
+
 def kind_of(fd: int) -> bytes:
     """Kind of a descriptor of this process, as in `Call.fds` (without `=1`)."""
     try:
@@ -92,6 +139,23 @@ def is_make_job(env: Iterable[bytes]) -> bool:
     )
 
 
+def jobserver(environment: Iterable[bytes]) -> frozenset[int]:
+    """Descriptors of make's jobserver: its tokens are neither input nor output.
+
+    GNU make passes them in MAKEFLAGS as --jobserver-auth=R,W (4.2 on) or --jobserver-fds=R,W.
+    """
+    for entry in environment:
+        if not entry.startswith((b"MAKEFLAGS=", b"CARGO_MAKEFLAGS=")):
+            continue
+        for word in entry.split(b" "):
+            name, _, value = word.partition(b"=")
+            if name in (b"--jobserver-auth", b"--jobserver-fds"):
+                parts = value.split(b",")
+                if len(parts) == 2 and all(part.isdigit() for part in parts):
+                    return frozenset(int(part) for part in parts)
+    return frozenset()
+
+
 def has_ended(pipe: int) -> bool:
     """Whether there is nothing in a pipe, nor anybody to write to it."""
     poll = select.poll()
@@ -125,9 +189,48 @@ class FdView:
                 return b"closed"
             raise
 
+    def numbers(self) -> list[int]:
+        """Of all descriptors of the task, in their order."""
+        raise NotImplementedError
+
+    def same(self, one: int, other: int) -> bool:
+        """Whether two descriptors of the task are one open file (description)."""
+        try:
+            return same_description(self.get(one), self.get(other))
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                return False
+            raise
+
+    def value(self, fd: int) -> bytes:
+        """Value of a fact of kind FD."""
+        kind = self.kind(fd)
+        if fd <= 2 or kind == b"closed":
+            return kind
+        return same_as(kind, [n for n in self.numbers() if n < fd and self.same(n, fd)])
+
     def trait(self, name: bytes) -> bytes:
         """Value of a fact of kind TRAIT: processors it may run on, scheduling policy with its
-        priority, groups, nice value, or a soft limit."""
+        priority, groups, nice value, a limit, or what `trait_name` names of a descriptor."""
+        if name == OLDPWD:
+            return environment_trait(self.environment(), name)
+        about = descriptor_trait_of(name)
+        if about is None:
+            return self.task_trait(name)
+        what, fd = about
+        if what == b"open":
+            return numbers(self.numbers())
+        try:
+            return _descriptor_trait(self.get(fd), what)
+        except OSError as error:
+            return b"!%d" % (error.errno or 0)
+
+    def task_trait(self, name: bytes) -> bytes:
+        """Value of one that is not about a descriptor."""
+        raise NotImplementedError
+
+    def environment(self) -> tuple[bytes, ...]:
+        """That of the task."""
         raise NotImplementedError
 
     def kinds(self) -> tuple[bytes, bytes, bytes]:
@@ -145,13 +248,45 @@ class OwnFds(FdView):
     they have is nobody's input.
     """
 
+    def __init__(self, env: tuple[bytes, ...] = ()) -> None:
+        """`env`: the environment of the command."""
+        self._env = env
+
+    def environment(self) -> tuple[bytes, ...]:
+        return self._env
+
     def get(self, fd: int) -> int:
         if not os.get_inheritable(fd):
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return fd
 
-    def trait(self, name: bytes) -> bytes:
+    def numbers(self) -> list[int]:
+        with os.scandir("/proc/self/fd") as directory:
+            found = sorted([int(entry.name) for entry in directory])
+        return [fd for fd in found if _is_inheritable(fd)]
+
+    def task_trait(self, name: bytes) -> bytes:
         return numbers(os.getgroups()) if name == b"groups" else task_trait(name, 0)
+
+
+def _is_inheritable(fd: int) -> bool:
+    try:
+        return os.get_inheritable(fd)
+    except OSError:
+        return False  # that of the directory that was listed
+
+
+def _descriptor_trait(fd: int, what: bytes) -> bytes:
+    """As pcache.observe.accesses.descriptors makes them of events.  Raises OSError."""
+    if what == b"flags":
+        return b"%d" % (fcntl.fcntl(fd, fcntl.F_GETFL) & FLAGS)
+    if what == b"offset":
+        value = b"%d" % os.lseek(fd, 0, os.SEEK_CUR)
+        if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_APPEND:
+            value += b" %d" % os.fstat(fd).st_size
+        return value
+    request, size = _TERMINAL[what]
+    return fcntl.ioctl(fd, request, bytes(size))
 
 
 def task_trait(name: bytes, tid: int) -> bytes:

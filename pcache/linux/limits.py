@@ -3,7 +3,7 @@ handed down that no call tells of."""
 
 from __future__ import annotations
 
-from pcache.linux.descriptors import numbers
+from pcache.linux.handed_down import status_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,26 +26,38 @@ AMPLE = {STACK: 1 << 20, NOFILE: 256, CORE: 0}
 """Limits that compilers and make raise or lower as a matter of course, and down to which value no
 program is taken to notice, unless it asks."""
 
-_CAPABILITIES = (b"CapInh:\t", b"CapBnd:\t", b"CapAmb:\t")
+_CAPABILITIES = (b"CapInh", b"CapBnd", b"CapAmb")
+"""Of the fields that `handed_down` names those that say what a program begins with: the others
+follow from them and the user."""
+_FILTERED = (b"NoNewPrivs", b"Seccomp", b"Seccomp_filters")
+_ALL_IDS = [b"0", b"0", b"4294967295"]
+"""user_namespaces(7): the mapping of the first one."""
 _NAME_WIDTH = 26  # proc_pid_limits(), fs/proc/base.c
 _TRAIT = b"limit "
 
-_first: list[int] = []
+Limit = tuple[int, int]
+"""Soft and hard."""
+
+_first: list[Limit] = []
 
 
-def soft_limits(text: bytes) -> list[int]:
-    """The soft limits by number, from the content of a /proc/PID/limits (proc(5))."""
+def parse(text: bytes) -> list[Limit]:
+    """The limits by number, from the content of a /proc/PID/limits (proc(5))."""
     found = []
     for line in text.splitlines()[1:]:
-        value = line[_NAME_WIDTH:].split(None, 1)[0]
-        found.append(NONE if value == b"unlimited" else int(value))
+        soft, hard = line[_NAME_WIDTH:].split(None, 2)[:2]
+        found.append((_number(soft), _number(hard)))
     return found
 
 
-def given() -> list[int]:
-    """The soft limits as they were when this was first called: we raise some.  Raises OSError."""
+def _number(value: bytes) -> int:
+    return NONE if value == b"unlimited" else int(value)
+
+
+def given() -> list[Limit]:
+    """The limits as they were when this was first called: we raise some.  Raises OSError."""
     if not _first:
-        _first.extend(soft_limits(_read(b"/proc/self/limits")))
+        _first.extend(parse(_read(b"/proc/self/limits")))
     return _first
 
 
@@ -55,13 +67,18 @@ def trait(number: int) -> bytes:
 
 
 def trait_value(name: bytes, pid: int) -> bytes:
-    """Its value: the soft limit of a process, 0 for what we were given ourselves.
+    """Its value: soft and hard limit of a process, 0 for what we were given ourselves.
 
     Raises OSError, and ValueError for a name that `trait` did not give.
     """
     # Not prlimit(2), which is closed to a root that acts as somebody else.
-    limits = soft_limits(_read(b"/proc/%d/limits" % pid)) if pid else given()
-    return b"%d" % limits[int(name.removeprefix(_TRAIT))]
+    limits = parse(_read(b"/proc/%d/limits" % pid)) if pid else given()
+    return limit_value(limits[int(name.removeprefix(_TRAIT))])
+
+
+def limit_value(limit: Limit) -> bytes:
+    """Value of the trait of a limit."""
+    return b"%d %d" % limit
 
 
 def tag(personality: int, groups: Iterable[int]) -> bytes:
@@ -72,19 +89,27 @@ def tag(personality: int, groups: Iterable[int]) -> bytes:
     supplementary ones.  Raises OSError.
     """
     limits = given()
-    parts = [b"%d" % limits[number] for number in _TOLD]
-    if limits[NPROC] < _TIGHT_PROCESSES:
-        parts.append(b"nproc %d" % limits[NPROC])
+    parts = [b"%d" % limits[number][0] for number in _TOLD]
+    parts.append(b"stack %d" % limits[STACK][1])
+    if limits[NPROC][0] < _TIGHT_PROCESSES:
+        parts.append(b"nproc %d" % limits[NPROC][0])
     if personality:
         parts.append(b"personality %x" % personality)
     status = _read(b"/proc/self/status")
     for name in _CAPABILITIES:
-        start = status.find(name)
-        mask = int(status[start + len(name) : status.index(b"\n", start)], 16)
+        mask = int(status_value(status, name), 16)
         # None inherited and none out of bounds, which is how users begin, goes without saying.
         if mask and not (name == _CAPABILITIES[1] and mask & (mask + 1) == 0):
-            parts.append(name + b"%x" % mask)
-    parts.append(b"groups " + numbers(set(groups)))
+            parts.append(b"%b %x" % (name, mask))
+    parts.append(b"groups " + b" ".join([b"%d" % group for group in sorted(set(groups))]))
+    for name in _FILTERED:
+        value = status_value(status, name)
+        if value not in (b"", b"0"):
+            parts.append(name + b" " + value)
+    for name in (b"uid_map", b"gid_map"):
+        mapping = _read(b"/proc/self/" + name).split()
+        if mapping != _ALL_IDS:
+            parts.append(b" ".join((name, *mapping)))
     return b"limits " + b" ".join(parts)
 
 

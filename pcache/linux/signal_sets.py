@@ -42,6 +42,10 @@ UNUSUAL = ((1 << 64) - 1) & ~(HARMLESS_TO_IGNORE | _OF_THE_LIBRARY)
 """A program that finds one of these ignored or blocked may do something else than it usually does,
 and nothing in its call tells of it."""
 
+TOLD: int = sum(1 << (number - 1) for number in (SIGPIPE, SIGXFSZ))
+"""Signals whose being ignored is part of a call: a program then sees that a write failed, instead
+of ending there.  Services have them ignored."""
+
 HIDDEN_BY_PYTHON = (SIGPIPE, SIGXFSZ)
 """Signals that Python ignores from its start on, whatever it was given (pylifecycle.c,
 `init_signals`)."""
@@ -50,8 +54,7 @@ HIDDEN_BY_PYTHON = (SIGPIPE, SIGXFSZ)
 def ignored_by_caller() -> int:
     """Those of HIDDEN_BY_PYTHON that were ignored when this process was started, as the launcher
     (tools/launcher.c) has seen; none where there was no launcher."""
-    hidden: int = sum(1 << (number - 1) for number in HIDDEN_BY_PYTHON)
-    return int(str(sys._xoptions.get("ignored", "0")), 16) & hidden
+    return int(str(sys._xoptions.get("ignored", "0")), 16) & TOLD
 
 
 def unusual_here() -> int:

@@ -134,6 +134,8 @@ class Facts:
     def _find_value(self, path: bytes, st: os.stat_result) -> bytes:
         digests = self._digests
         for _ in range(_TRIES):
+            if st.st_mode & 0o170000 == S_IFDIR:
+                return mounted(content_value(st, b""), path, st)
             if st.st_mode & 0o170000 != S_IFREG:
                 return content_value(st, b"")
             try:
@@ -157,7 +159,7 @@ class Facts:
         except OSError as error:
             return error_value(error.errno)
         self._seen.append(identity(st))
-        return exists_value(st)
+        return _marked(exists_value(st), path, st)
 
     def _lexists(self, path: bytes) -> bytes:
         try:
@@ -166,7 +168,7 @@ class Facts:
             target = os.readlink(path) if st.st_mode & 0o170000 == S_IFLNK else b""
         except OSError as error:
             return error_value(error.errno)
-        return exists_value(st, target)
+        return _marked(exists_value(st, target), path, st)
 
     def _listing(self, path: bytes) -> bytes:
         return self._directory_value(Kind.LISTING, path)
@@ -275,12 +277,15 @@ class Facts:
         return self._view().trait(path)
 
     def _fd(self, path: bytes) -> bytes:
-        return self._view().kind(int(path))
+        return self._view().value(int(path))
 
     def _input(self, path: bytes) -> bytes:
         try:
-            fd = self._view().get(int(path))
+            number, view = int(path), self._view()
+            fd = view.get(number)
             st = os.fstat(fd)
+            if any(number != other and view.same(number, other) for other in (1, 2)):
+                return error_value(errno.EBADF)  # what is written to it is read
             if S_IFMT(st.st_mode) != S_IFREG:
                 return error_value(errno.ESPIPE)
             offset = os.lseek(fd, 0, os.SEEK_CUR)
@@ -357,6 +362,21 @@ def permission_value(path: bytes) -> bytes:
 def _granted(path: bytes, right: int) -> bytes:
     """Value of READABLE, WRITABLE or EXECUTABLE."""
     return OK if os.access(path, right, effective_ids=True) else permission_value(path)
+
+
+def mounted(value: bytes, path: bytes, st: os.stat_result | None = None) -> bytes:
+    """The value of a directory, with a mark where something is mounted on it: stat(2) shows that by
+    a device that is not its parent's.  `st` is its state, if that is known."""
+    try:
+        if (st or os.stat(path)).st_dev != os.stat(path + b"/..").st_dev:
+            return b"dm" + value[1:]
+    except OSError:
+        pass  # it is gone, or nobody may look there
+    return value
+
+
+def _marked(value: bytes, path: bytes, st: os.stat_result) -> bytes:
+    return mounted(value, path, st) if value[:1] == b"d" else value
 
 
 def _absence(path: bytes, error: OSError) -> bytes:

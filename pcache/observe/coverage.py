@@ -26,6 +26,7 @@ OBSERVED: dict[str, str] = {
     "input: reads from inherited descriptors": """
         read pread64 readv preadv preadv2 recvfrom lseek ioctl mmap""",
     "locks: those that somebody else holds": "flock fcntl",
+    "inherited descriptors: which number is used, and what is asked of it": "dup dup2 dup3",
     "working directory, by a descriptor that is not inherited": "fchdir",
     "execution: failed ones; successful ones have events of their own": "execve execveat",
     "decides the mode of created files": "umask",
@@ -64,7 +65,7 @@ IRRELEVANT: dict[str, str] = {
     "the kernel tells of it by other events: task_newtask, sched_process_exit": """
         clone clone3 fork vfork exit exit_group""",
     "descriptors of its own: which file each is, is seen where it is used": """
-        close close_range dup dup2 dup3 pipe pipe2 socketpair""",
+        close close_range pipe pipe2 socketpair""",
     "memory of its own, which ends with it; files were observed when opened or mapped": """
         mprotect munmap brk mremap msync mincore madvise remap_file_pages mlock mlock2 munlock
         mlockall munlockall pkey_mprotect pkey_alloc pkey_free memfd_create memfd_secret mseal

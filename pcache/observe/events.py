@@ -11,7 +11,7 @@ import struct
 from typing import Any
 
 # enum event_type
-CALL, FORK, EXEC, EXIT, DATA, FDS, ARGS, FOREIGN, ENTRY, SHORTAGE, SIGNAL = range(1, 12)
+CALL, FORK, EXEC, EXIT, DATA, FDS, ARGS, FOREIGN, ENTRY, SHORTAGE, SIGNAL, ABSENT = range(1, 13)
 # enum section_kind
 _ARGS, _PATH, _PATH2, _BASE, _BASE2, _FILE, _FILE2, _STAT, _STAT2, _OUT, _HANDLE, _HANDLE2 = range(
     1, 13
@@ -33,21 +33,20 @@ NUMBER = 44
 """Offset of nr; its low byte comes first."""
 _SECTION = struct.Struct("<HH")
 _STAMP = struct.Struct("<QqqqIIIIIIIIIIII")
-_HANDLE_FORMAT = struct.Struct("<Qq")
-_DESCRIPTOR = struct.Struct("<II")
+_HANDLE_FORMAT = struct.Struct("<QqII")
 _UNREADABLE = 0xFFFF
 
 
 class Stamp:
     """The version of a file as the kernel saw it (struct stamp).
 
-    The names and meanings of os.stat_result, so that `pcache.values` makes values of it, and
-    what struct file and the super block add: `f_mode`, `magic`, `queried` (the next
+    The names and meanings of os.stat_result, so that `pcache.values` makes values of it, and what
+    struct file and the super block add: `f_flags`, `f_mode`, `magic`, `queried` (the next
     change is sure to show in its times), `writers` (somebody had it open for writing).
     """
 
     __slots__ = (
-        "f_mode", "magic", "queried", "st_ctime_ns", "st_gid", "st_ino", "st_mode",
+        "f_flags", "f_mode", "magic", "queried", "st_ctime_ns", "st_gid", "st_ino", "st_mode",
         "st_mtime_ns", "st_nlink", "st_rdev", "st_size", "st_uid", "writers",
     )  # fmt: skip
 
@@ -65,7 +64,7 @@ class Stamp:
             self.st_uid,
             self.st_gid,
             rdev,
-            _f_flags,
+            self.f_flags,
             self.f_mode,
             self.magic,
             state,
@@ -91,12 +90,13 @@ class Stamp:
 
 
 class Handle:
-    """An open file description: equal `file` means the same one, `pos` its offset afterwards."""
+    """An open file description: equal `file` means the same one, `pos` its offset afterwards,
+    `fd` the number by which it was meant (2**32 - 1: none)."""
 
-    __slots__ = ("file", "pos")
+    __slots__ = ("fd", "file", "pos")
 
     def __init__(self, data: bytes, at: int = 0) -> None:
-        self.file, self.pos = _HANDLE_FORMAT.unpack_from(data, at)
+        self.file, self.pos, self.fd, _ = _HANDLE_FORMAT.unpack_from(data, at)
 
 
 class Body:
@@ -201,12 +201,12 @@ class Descriptor:
     __slots__ = ("fd", "handle", "stamp")
 
     def __init__(self, data: bytes, at: int) -> None:
-        self.fd, _ = _DESCRIPTOR.unpack_from(data, at)
-        self.handle = Handle(data, at + 8)
-        self.stamp = Stamp(data, at + 24)
+        self.handle = Handle(data, at)
+        self.fd = self.handle.fd
+        self.stamp = Stamp(data, at + _HANDLE_FORMAT.size)
 
 
-DESCRIPTOR_SIZE = _DESCRIPTOR.size + _HANDLE_FORMAT.size + _STAMP.size
+DESCRIPTOR_SIZE = _HANDLE_FORMAT.size + _STAMP.size
 
 
 def descriptors(record: bytes) -> list[Descriptor]:

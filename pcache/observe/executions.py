@@ -20,7 +20,7 @@ from pcache.observe.observations import Look, Observation
 from pcache.values import narrowed_order, not_newer_files, not_newer_path
 
 TIMED = (Kind.TIMES, Kind.LTIMES, Kind.ORDER, Kind.NOT_NEWER)
-_OF_DESCRIPTORS = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES)
+_OF_ITSELF = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES, Kind.TRAIT)
 
 PartOfListing = tuple[int, bytes]
 """Open file description and name of a directory."""
@@ -61,11 +61,17 @@ class Execution:
         self.cwd: bytes | None = None
         self.umask = 0
         self.uid = self.gid = 0
+        self.signals_ignored = 0
+        """See `Call.ignored`."""
         self.arguments = bytearray()
         """argv, then the environment, each string ended by NUL."""
         self.argv_size = 0
         self.descriptors: dict[int, list[Descriptor]] = {}
         """Those inherited, by address of the open file description, in the order of numbers."""
+        self.absent: set[int] = set()
+        """Numbers of descriptors that it found were not there."""
+        self.flags_changed: set[int] = set()
+        """Descriptors whose flags are other ones than when it was handed them."""
         self.jobserver: frozenset[int] = frozenset()
         self.is_make_job = False
         """See `pcache.linux.descriptors.is_make_job`."""
@@ -126,8 +132,19 @@ class Execution:
         found = [one for same in self.descriptors.values() for one in same if one.fd == fd]
         return found[:1]
 
+    def same(self, fd: int) -> list[Descriptor]:
+        """All that are one open file with the descriptor of that number as it was handed in, it
+        among them."""
+        for same in self.descriptors.values():
+            if any(one.fd == fd for one in same):
+                return same
+        return []
+
     def argv(self) -> list[bytes]:
         return bytes(self.arguments[: self.argv_size]).split(b"\0")[:-1]
+
+    def environment(self) -> list[bytes]:
+        return bytes(self.arguments[self.argv_size :]).split(b"\0")[:-1]
 
     def label(self) -> str:
         """Its command line, for people."""
@@ -153,6 +170,19 @@ class Execution:
             self._first(key, observation)
         elif not known.covers(observation):
             self._again(key, known, observation)
+
+    def observe_trait(
+        self, ts: int, trait: bytes, value: bytes | None, setter: Execution | None = None
+    ) -> None:
+        """Notes what it was handed down, with its ancestors, but for those in which it was set by
+        `setter`.  Where it was, and nobody knows to what (None), they are uncacheable."""
+        for execution in self.chain():
+            if setter is not None and execution.contains(setter):
+                continue
+            if value is None:
+                execution.problem(Reason.UNSUPPORTED, f"it asks for its {trait.decode()}, changed")
+            else:
+                execution.observe((Kind.TRAIT, trait), Observation(ts, b"", value))
 
     def look_again(self, ts: int, look: Look) -> None:
         """Notes an observation like one that some execution made before."""
@@ -272,8 +302,8 @@ class Execution:
         inputs, first = parent.inputs, parent._first
         timed = []
         for key, observation in self.inputs.items():
-            if key[0] in _OF_DESCRIPTORS:
-                continue  # about descriptors: each execution has its own
+            if key[0] in _OF_ITSELF:
+                continue  # about descriptors and the like: each execution has its own
             if key[0] in TIMED:
                 timed.append((key, observation))
                 continue

@@ -3,6 +3,7 @@
 | group | policy |
 | --- | --- |
 | /proc/PID, /proc/self, /proc/thread-self | not an input: a program looking at itself |
+| of those: mounts, control group, id maps, namespaces | an input by content, pcache's own |
 | /proc files that count or measure (list below) | not an input: they differ at every read |
 | /proc, as a list of processes | makes uncacheable (accesses.py) |
 | what a cgroup counts or measures (list below) | not an input, as in /proc |
@@ -29,11 +30,16 @@ _VOLATILE = re.compile(
     rb"/proc/(?:\d+|self|thread-self)(?:/|$)"
     rb"|/proc/(?:buddyinfo|cpuinfo|diskstats|interrupts|loadavg|locks|meminfo|pagetypeinfo"
     rb"|pressure(?:/.*)?|schedstat|slabinfo|softirqs|stat|swaps|timer_list|uptime|vmstat|zoneinfo"
-    rb"|mounts|net(?:/.*)?|sys/kernel/random(?:/.*)?|sys/fs/file-nr|sys/fs/inode-nr)$"
+    rb"|net(?:/.*)?|sys/kernel/random(?:/.*)?|sys/fs/file-nr|sys/fs/inode-nr)$"
     rb"|/sys/fs/cgroup/(?:.*/)?(?:memory|cpu|cpuacct|io|blkio|pids|hugetlb|misc|rdma|cgroup)\."
     rb"(?:.*\.)?(?:stat|numa_stat|current|peak|pressure|events|usage\w*|max_usage_in_bytes)$"
     rb"|/dev/(?:pts(?:/.*)?|tty\d*|console|ptmx|fd(?:/.*)?|std(?:in|out|err))$"
 )
+_OF_THE_PROCESS = re.compile(
+    rb"/proc/(?P<who>\d+|self|thread-self)(?:/task/\d+)?"
+    rb"/(?P<what>mounts|mountinfo|cgroup|uid_map|gid_map|projid_map|setgroups|timens_offsets|ns/\w+)$"
+)
+"""What of a process is that of all in the same namespaces and control group."""
 _WHERE_VOLATILE = (b"/proc/", b"/dev/", b"/sys/fs/cgroup/")
 _PSEUDO = (b"/proc/", b"/sys/")
 _MAGIC = (
@@ -59,7 +65,17 @@ _CHARACTER = 0o020000
 
 def ignored(name: bytes) -> bool:
     """Whether a canonical name is no input whatever is seen there."""
-    return name.startswith(_WHERE_VOLATILE) and _VOLATILE.match(name) is not None
+    return (
+        name.startswith(_WHERE_VOLATILE)
+        and _VOLATILE.match(name) is not None
+        and _OF_THE_PROCESS.match(name) is None
+    )
+
+
+def of_the_process(path: bytes) -> bytes:
+    """A path in /proc by which somebody else finds the same, where there is one; else the path."""
+    found = _OF_THE_PROCESS.match(path)
+    return path if found is None else b"/proc/self/" + found["what"]
 
 
 def is_pseudo(name: bytes, magic: int = 0) -> bool:

@@ -6,10 +6,18 @@ in the record that was replayed: they enter the executions that contain it as if
 
 from __future__ import annotations
 
+from pcache.linux.descriptors import descriptor_trait_of
 from pcache.model import FRESH, Fact, Kind, Outcome, Output, Reason
 from pcache.model import NOW as TOUCHED
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
+from pcache.observe.accesses.descriptors import (
+    depend_on_absent,
+    depend_on_numbers,
+    depend_on_open,
+    depend_on_trait,
+)
+from pcache.observe.accesses.event import Process
 from pcache.observe.changes import ATTRIBUTES, CREATED, GIVEN, NOW, REMOVED, REPLACED, UNTOUCHED
 from pcache.observe.evidence import text
 from pcache.observe.executions import TIMED, Chunk, Execution
@@ -20,7 +28,6 @@ _PREFIXED = Kind.REPLACEABLE  # its path is MODE:PATH
 _HOW = {b"-": REMOVED, b"m": ATTRIBUTES}
 _TIMES = {FRESH: UNTOUCHED, TOUCHED: NOW}
 _OF_DESCRIPTORS = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES)
-_NAMELESS = (Kind.TRAIT, Kind.BASE)
 _FOLLOWING = frozenset(
     (
         *(Kind.CONTENT, Kind.EXISTS, Kind.NOT_DIRECTORY, Kind.XATTRS),
@@ -58,7 +65,7 @@ class Replayed:
         self.data = data
         self.offset = offset
 
-    def enter(self, execution: Execution, context: Context) -> None:
+    def enter(self, execution: Execution, process: Process, context: Context) -> None:
         """Puts the record in the place of the observations the execution did not make."""
         execution.replayed = True
         names = context.names
@@ -69,9 +76,16 @@ class Replayed:
             if fact.kind in TIMED:
                 self._depend_on_times(execution, fact, names)
                 continue
+            if fact.kind == Kind.TRAIT and (about := descriptor_trait_of(fact.path)) is not None:
+                self._depend_on_descriptor_trait(execution, fact, *about)
+                continue
+            if fact.kind == Kind.TRAIT:
+                setter, _ = process.set_by.get(fact.path, (None, None))
+                execution.observe_trait(self.began, fact.path, fact.value, setter)
+                continue
             path = fact.path.partition(b":")[2] if fact.kind == _PREFIXED else fact.path
             follow = fact.kind in _FOLLOWING
-            name = b"" if fact.kind in _NAMELESS else names.canonical(path, follow=follow)
+            name = b"" if fact.kind == Kind.BASE else names.canonical(path, follow=follow)
             observation = Observation(self.began, name, fact.value, opened=True)
             if fact.kind in _OF_ENTRIES and fact.value.startswith(b"L"):
                 # Of those some may be of the caller's making, which the value does not tell.
@@ -134,6 +148,9 @@ class Replayed:
 
     def _depend_on_descriptor(self, execution: Execution, fact: Fact) -> None:
         fd = int(fact.path)
+        if fact.value == b"closed":
+            depend_on_absent(self.began, execution, fd)
+            return
         file = _description(execution, fd)
         for at in execution.chain():
             same = at.descriptors.get(file)
@@ -141,9 +158,22 @@ class Replayed:
                 continue
             if fact.kind in (Kind.INPUT, Kind.INPUT_TIMES):
                 at.problem(Reason.FOREIGN_INPUT, f"descriptor {fd}, read by a replayed execution")
-            elif same[0].fd not in (1, 2):
-                key = (Kind.FD, b"%d" % same[0].fd)
-                at.observe(key, Observation(self.began, b"", pseudo.kind_of(same[0].stamp)))
+            else:
+                depend_on_numbers(self.began, at, same[0].fd, fd)
+
+    def _depend_on_descriptor_trait(
+        self, execution: Execution, fact: Fact, what: bytes, fd: int
+    ) -> None:
+        if what == b"open":
+            for at in execution.chain():
+                depend_on_open(self.began, at)
+            return
+        file = _description(execution, fd)
+        for at in execution.chain():
+            numbers = [one.fd for one in at.descriptors.get(file, ())]
+            if numbers:
+                number = fd if fd in numbers else numbers[0]
+                depend_on_trait(self.began, at, what, number, fact.value)
 
 
 def _description(execution: Execution, fd: int) -> int:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from pcache.linux.descriptors import is_make_job
-from pcache.linux.signal_sets import UNUSUAL
+from pcache.linux.descriptors import is_make_job, jobserver
+from pcache.linux.signal_sets import TOLD, UNUSUAL
 from pcache.model import Key, Kind, Reason
 from pcache.observe import events, pseudo
 from pcache.observe.accesses import Accesses
@@ -109,6 +109,9 @@ class Tree:
             if kind == events.CALL:
                 body = self._decoder.body(record)
                 self.accesses.handle(Event(ts, ret, tid, process, execution, body, aux))
+            elif kind == events.ABSENT:
+                body = self._decoder.body(record)
+                self.accesses.absent(Event(ts, ret, tid, process, execution, body, aux))
             elif kind == events.DATA:
                 offset = base + at + events.HEADER.size
                 self.accesses.data(execution, tid, flags, offset, record[events.HEADER.size :])
@@ -209,6 +212,7 @@ class Tree:
             return
         if body.homeless:
             execution.problem_throughout(Reason.UNSUPPORTED, "its working directory was removed")
+        execution.signals_ignored = body.args[4] & TOLD
         self._refuse_signals(execution, *body.args[4:6])
         if body.args[3] & _TIF_ADDR32:
             execution.problem_throughout(Reason.FOREIGN_ABI, text(body.file))
@@ -287,7 +291,7 @@ class Tree:
         environment = bytes(execution.arguments[execution.argv_size :]).split(b"\0")
         execution.is_make_job = is_make_job(environment)
         if execution.is_make_job:
-            execution.jobserver = _jobserver(environment)
+            execution.jobserver = jobserver(environment)
 
     def _exit(self, process: Process, ts: int, status: int, cpu: int, flags: int) -> None:
         del self._processes[process.tgid]
@@ -301,7 +305,7 @@ class Tree:
         execution.cpu_ns += cpu
         hit = self._replayed.pop(process.tgid, None)
         if hit is not None and execution.tgid == process.tgid:
-            hit.enter(execution, self.accesses.context)
+            hit.enter(execution, process, self.accesses.context)
         elif hit is not None:
             execution.problem_throughout(Reason.EVENTS_LOST, "the start of a replayed program")
         if status & _DUMPED:
@@ -314,6 +318,9 @@ class Tree:
             return  # a child that never called execve
         while True:
             execution.end, execution.status = ts, status & ~_DUMPED
+            for fd in execution.flags_changed:
+                evidence = f"flags of descriptor {fd}, left changed"
+                execution.problem(Reason.UNSUPPORTED, evidence)
             if execution.alive > 0:
                 execution.problem(Reason.LEFT_RUNNING, f"{execution.alive} processes")
             self._ended(execution)
@@ -333,20 +340,3 @@ class Tree:
             # (who inherited that pipe has the failed write as a reason).
             if signal == _SIGPIPE or (senders and at is not execution):
                 break
-
-
-def _jobserver(environment: list[bytes]) -> frozenset[int]:
-    """Descriptors of make's jobserver: its tokens are neither input nor output.
-
-    GNU make passes them in MAKEFLAGS as --jobserver-auth=R,W (4.2 on) or --jobserver-fds=R,W.
-    """
-    for entry in environment:
-        if not entry.startswith((b"MAKEFLAGS=", b"CARGO_MAKEFLAGS=")):
-            continue
-        for word in entry.split(b" "):
-            name, _, value = word.partition(b"=")
-            if name in (b"--jobserver-auth", b"--jobserver-fds"):
-                parts = value.split(b",")
-                if len(parts) == 2 and all(part.isdigit() for part in parts):
-                    return frozenset(int(part) for part in parts)
-    return frozenset()

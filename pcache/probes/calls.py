@@ -10,7 +10,7 @@ import struct
 
 from pcache.probes.syscall_table import NUMBERS
 
-ARGS, PATH, OPEN, FD, WRITE, WRITEV, READ, COPY, MMAP, LIST, MESSAGE, SEEK = range(1, 13)
+ARGS, PATH, OPEN, FD, WRITE, WRITEV, READ, COPY, MMAP, LIST, MESSAGE, SEEK, USE = range(1, 14)
 READONLY, STAT, INHERITED, SUCCESS, LOCK, FAILURE = 1, 2, 4, 8, 16, 32
 LINK, STRUCT_STAT, STRUCT_STATX, TIMES, ADDRESS, HOW, LIMIT = range(1, 8)
 
@@ -95,10 +95,13 @@ def _table() -> dict[str, bytes]:
         "ftruncate": _call(FD, fd=1, args=(2,), flags=INHERITED | FAILURE),
         "fallocate": _call(FD, fd=1, args=(2, 3, 4), flags=INHERITED | FAILURE),
         # inherited descriptors
-        "mmap": _call(MMAP, args=(3, 4)),
+        "mmap": _call(MMAP, fd=5, args=(3, 4)),
         "ioctl": _call(FD, fd=1, args=(2,), flags=INHERITED | SUCCESS),
         "flock": _call(FD, fd=1, args=(2,), flags=LOCK),
-        "fcntl": _call(FD, fd=1, args=(2,), flags=LOCK),
+        "fcntl": _call(USE, fd=1, args=(2,), flags=LOCK),
+        "dup": _call(USE, fd=1),
+        "dup2": _call(USE, fd=1),
+        "dup3": _call(USE, fd=1),
         "lseek": _call(SEEK, fd=1, args=(2, 3)),
         "sendfile": _call(COPY, fd=1, fd2=2, out=3, args=(4,)),
         "splice": _call(COPY, fd=3, fd2=1, out=2, args=(4, 5)),

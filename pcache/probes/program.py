@@ -43,11 +43,13 @@ SLOTS = {
     10: "handle_list",
     11: "handle_message",
     12: "handle_seek",
+    13: "handle_use",
     20: "tail_walk",
     21: "tail_args",
     22: "tail_fds",
     23: "tail_data",
     24: "tail_result",
+    25: "tail_absent",
 }
 MAPS = ("scratches", "counts", "processes", "calls", "programs", "seen", "ring", "rings")
 

@@ -185,7 +185,9 @@ class _Child:
                 os.unlink(output.path)
 
     def _check_facts(self) -> None:
-        facts = Facts(DigestCache(None, Counters()), OwnFds(), Counters(), self._call.uid)
+        facts = Facts(
+            DigestCache(None, Counters()), OwnFds(self._call.env), Counters(), self._call.uid
+        )
         for fact in self._facts:
             if in_copy(fact, self._outcome) and facts.evaluate(fact.kind, fact.path) != fact.value:
                 raise CannotRerun(Why.CHANGED, fact.path.decode(errors="backslashreplace"))

@@ -9,7 +9,10 @@ IGNORED_ENVIRONMENT: tuple[tuple[bytes, str], ...] = (
     # Shell bookkeeping.
     (b"_", "shell bookkeeping: path of the command itself, set anew for each command"),
     (b"SHLVL", "shell bookkeeping: how deeply shells are nested"),
-    (b"OLDPWD", "shell bookkeeping: the directory before the last cd"),
+    (
+        b"OLDPWD",
+        "shell bookkeeping: the directory before the last cd (a fact where a shell goes there)",
+    ),
     # The terminal's identity.  What changes output stays: TERM, COLORTERM, COLUMNS, LINES.
     (b"GPG_TTY", "terminal: its device name"),
     (b"SSH_TTY", "terminal: its device name"),
@@ -45,9 +48,7 @@ IGNORED_ENVIRONMENT: tuple[tuple[bytes, str], ...] = (
     (b"PCACHE_*", "settings of pcache"),
 )
 """(name, reason) of variables that are no part of a call.  A final `*` stands for any ending.
-
-PWD is left out too, but only where it names the working directory itself, which the call holds
-anyway; a PWD that reaches it by a symbolic link counts (compilers write it into debug data)."""
+"""
 
 MAKE_FLAGS: tuple[tuple[bytes, str], ...] = (
     (b"MAKEFLAGS", "number of jobs and the jobserver's descriptors are left out"),

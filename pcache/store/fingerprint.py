@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pcache.settings.base_dir import Base
     from pcache.settings.rules import Policy
 
-_FORMAT = b"pcache call 4"
+_FORMAT = b"pcache call 5"
 """Part of every weak fingerprint: change it whenever the meaning of a stored fact changes."""
 
 _IGNORED = frozenset(name for name, _ in IGNORED_ENVIRONMENT if not name.endswith(b"*"))
@@ -47,9 +47,7 @@ def _is_count(word: bytes) -> bool:
     return not number or number.isdigit()
 
 
-def environment(
-    entries: Iterable[bytes], cwd: bytes, ignored: tuple[bytes, ...] = ()
-) -> tuple[bytes, ...]:
+def environment(entries: Iterable[bytes], ignored: tuple[bytes, ...] = ()) -> tuple[bytes, ...]:
     """The entries (`NAME=value`) that belong to a call: filtered, normalised, sorted by name.
 
     `ignored` are further names to leave out; a final `*` stands for any ending.
@@ -65,26 +63,26 @@ def environment(
             continue
         if name in _MAKE_FLAGS:
             named.append((name, name + equals + _make_flags(value)))
-        elif name != b"PWD" or value != cwd:
+        else:
             named.append((name, entry))
     named.sort(key=_first)
     return tuple(entry for _, entry in named)
 
 
-_fields: dict[tuple[tuple[bytes, ...], bytes, tuple[bytes, ...], bytes], bytes] = {}
+_fields: dict[tuple[tuple[bytes, ...], tuple[bytes, ...], bytes], bytes] = {}
 """The last environments as they enter fingerprints: what a build starts has few different ones."""
 _FIELDS_LIMIT = 64
 
 
 def _environment_field(
-    entries: tuple[bytes, ...], cwd: bytes, ignored: tuple[bytes, ...], base: Base | None
+    entries: tuple[bytes, ...], ignored: tuple[bytes, ...], base: Base | None
 ) -> bytes:
-    key = (entries, cwd, ignored, b"" if base is None else base.path)
+    key = (entries, ignored, b"" if base is None else base.path)
     field = _fields.get(key)
     if field is None:
         if len(_fields) >= _FIELDS_LIMIT:
             _fields.clear()
-        field = join(_hidden(environment(entries, cwd, ignored), base))
+        field = join(_hidden(environment(entries, ignored), base))
         _fields[key] = field
     return field
 
@@ -128,9 +126,9 @@ def weak_fingerprint(call: Call, policy: Policy = DEFAULT) -> Digest:
                 policy.digest,
                 executable,
                 _arguments_field(call.argv, base),
-                _environment_field(call.env, call.cwd, ignored, base),
+                _environment_field(call.env, ignored, base),
                 cwd,
-                b"%o %d %d" % (call.umask, call.uid, call.gid),
+                b"%o %d %d %x" % (call.umask, call.uid, call.gid, call.ignored),
                 join(call.fds[1:]),
             )
         )

@@ -47,7 +47,7 @@ class RecordWriter:
         self._database = database
         self._counters = counters
         self._policy = policy
-        self._environments: dict[tuple[int, tuple[bytes, ...], bytes, tuple[bytes, ...]], Digest]
+        self._environments: dict[tuple[int, tuple[bytes, ...], tuple[bytes, ...]], Digest]
         self._environments = {}
         """Rollbacks so far, environment, directory, names ignored -> digest of what was put."""
 
@@ -162,12 +162,12 @@ class RecordWriter:
         """Stores the environment of a call; the same one only once, as nothing that was put goes
         before the store is closed."""
         ignored = self._policy.settings(call.executable, call.argv).ignore_env
-        key = (self._database.rollbacks, call.env, call.cwd, ignored)
+        key = (self._database.rollbacks, call.env, ignored)
         digest = self._environments.get(key)
         if digest is None:
             if len(self._environments) >= _ENVIRONMENTS_LIMIT:
                 self._environments.clear()
-            digest = self._blobs.put_bytes(pack(environment(call.env, call.cwd, ignored)))
+            digest = self._blobs.put_bytes(pack(environment(call.env, ignored)))
             self._environments[key] = digest
         return digest
 

@@ -60,7 +60,7 @@ def pack_call(call: Call, environment: Digest) -> bytes:
             call.executable,
             call.cwd,
             environment,
-            pack_ints((call.umask, call.uid, call.gid, len(call.fds))),
+            pack_ints((call.umask, call.uid, call.gid, call.ignored, len(call.fds))),
             *call.fds,
             *call.argv,
         )
@@ -75,7 +75,7 @@ def call_environment(data: bytes) -> Digest:
 def unpack_call(data: bytes, environment: bytes) -> Call:
     """The call; `environment` is the content of the blob `call_environment` names."""
     executable, cwd, _, numbers, *rest = unpack(data)
-    umask, uid, gid, fds = unpack_ints(numbers)
+    umask, uid, gid, ignored, fds = unpack_ints(numbers)
     return Call(
         executable,
         tuple(rest[fds:]),
@@ -85,6 +85,7 @@ def unpack_call(data: bytes, environment: bytes) -> Call:
         uid,
         gid,
         tuple(rest[:fds]),
+        ignored,
     )
 
 

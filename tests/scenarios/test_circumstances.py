@@ -75,8 +75,8 @@ def test_a_hit_that_cannot_be_applied_is_none(bench: Bench) -> None:
     """It is known what a program would do, and it was started with signals ignored."""
     launcher = under(bench, USUAL)
     arguments = (bench.directory, bench.env, Stdio())
-    launcher.trace(("sh", "-c", "echo said"), *arguments)
-    command = ("sh", "-c", "trap '' USR1 PIPE; sh -c 'echo said'")
+    launcher.trace(("sh", "-c", "sh -c 'echo said'; :"), *arguments)
+    command = ("sh", "-c", "trap '' USR1; sh -c 'echo said'")
     done = launcher.replay(command, *arguments, ("--verbose",))
     assert (done.stdout, done.counters["hits"]) == (b"said\n", 0)
     assert (done.counters["misses"], done.counters["miss: not applied"]) == (2, 1)

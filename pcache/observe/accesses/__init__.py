@@ -15,6 +15,7 @@ from pcache.model import Key, Reason
 from pcache.observe import errnos
 from pcache.observe.accesses.attributes import Attributes
 from pcache.observe.accesses.context import Context
+from pcache.observe.accesses.descriptors import Descriptors
 from pcache.observe.accesses.entries import Entries
 from pcache.observe.accesses.event import Event, Handler, Process
 from pcache.observe.accesses.external import External
@@ -67,6 +68,7 @@ class Accesses:
             Renames(self.context),
             Attributes(self.context),
             self._streams,
+            Descriptors(),
             External(self.context),
             Inherited(self.context),
         )
@@ -118,6 +120,10 @@ class Accesses:
                 body.cache = (context.names.generation, looks)
         else:
             handler(event)
+
+    def absent(self, event: Event) -> None:
+        """A call failed for want of a descriptor."""
+        Descriptors.absent(event)
 
     def data(self, execution: Execution, tid: int, flags: int, offset: int, data: bytes) -> None:
         """Bytes of the last call of thread `tid`; `offset` is where they lie in the spool."""

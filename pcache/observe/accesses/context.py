@@ -7,11 +7,13 @@ import os
 import posixpath
 import time
 from collections.abc import Callable
-from stat import S_IFLNK, S_IFMT, S_IFREG, S_ISSOCK
+from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISSOCK
 
 from pcache.linux.permissions import Permission
+from pcache.memo.facts import mounted
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
+from pcache.observe.accesses.descriptors import depend_on_absent
 from pcache.observe.accesses.event import Event, Process
 from pcache.observe.accesses.refusals import crosses_mounts, explains
 from pcache.observe.captured import CapturedFiles
@@ -126,6 +128,8 @@ class Context:
         stamp: Stamp | None = None,
         opened: bool = False,
     ) -> None:
+        if path.startswith(b"/proc/"):
+            path = pseudo.of_the_process(path)
         key = (kind, path)
         if self.gathered is not None:
             self.gathered.append((key, name, value, stamp, opened))
@@ -158,7 +162,10 @@ class Context:
         elif form == S_IFLNK:
             self.observe(event, Kind.LINK, path, name, value=link_value(stamp), stamp=stamp)
         else:
-            self.observe(event, kind, path, name, value=content_value(stamp, b""), stamp=stamp)
+            value = content_value(stamp, b"")
+            if form == S_IFDIR:
+                value = mounted(value, name)
+            self.observe(event, kind, path, name, value=value, stamp=stamp)
 
     def failed(
         self,
@@ -176,6 +183,11 @@ class Context:
         number, call = body.err, SYSCALL_NAMES[body.nr]
         if body.raw_path == b"" and body.handle is None:
             return  # an empty path fails wherever one is
+        descriptor = pseudo.descriptor(paths[0]) if paths else None
+        if descriptor is not None and number == errno.ENOENT:
+            self.not_only_looking()
+            depend_on_absent(event.ts, event.execution, descriptor)
+            return
         if directory and number == errno.ENOTDIR:
             kind = Kind.NOT_DIRECTORY if follow else Kind.LNOT_DIRECTORY
             name = self.names.canonical(paths[0], follow=follow)

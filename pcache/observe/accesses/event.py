@@ -49,8 +49,9 @@ class Process:
         """Signal number -> executions that sent it here."""
         self.handed_down: list[tuple[str, str]] = []
         """Why programs started from here on are uncacheable: (reason, evidence)."""
-        self.set_by: dict[bytes, Execution] = {}
-        """Trait -> the execution that gave this process another one than the command had."""
+        self.set_by: dict[bytes, tuple[Execution, bytes | None]] = {}
+        """Trait -> the execution that gave this process another one than the command had, and its
+        value where that is known."""
 
     def child(self, tgid: int) -> Process:
         child = Process(tgid, self.execution, self.umask, self.cwd)

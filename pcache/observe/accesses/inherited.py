@@ -13,11 +13,10 @@ import struct
 
 from pcache.linux import limits
 from pcache.linux.descriptors import OwnFds
-from pcache.model import Kind, Reason
+from pcache.model import Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.errnos import REASON, cause
-from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
 _INFINITY = (1 << 64) - 1
@@ -67,18 +66,19 @@ class Inherited:
         if len(body.out) == 16:
             if not own:
                 event.execution.problem_throughout(Reason.UNSUPPORTED, "limits of another process")
-            self._set_limit(event, number, struct.unpack_from("<Q", body.out)[0])
+            self._set_limit(event, number, struct.unpack("<QQ", body.out))
         elif not own:
             event.execution.problem_throughout(Reason.FOREIGN_INPUT, "limits of another process")
         else:
             self._ask(event, limits.trait(number))
 
-    def _set_limit(self, event: Event, number: int, soft: int) -> None:
-        trait, soft = limits.trait(number), limits.NONE if soft == _INFINITY else soft
-        if limits.given()[number] == soft:
+    def _set_limit(self, event: Event, number: int, wanted: tuple[int, int]) -> None:
+        trait = limits.trait(number)
+        soft, hard = (limits.NONE if value == _INFINITY else value for value in wanted)
+        if limits.given()[number] == (soft, hard):
             event.process.set_by.pop(trait, None)  # as it was: so does Go before it starts programs
         else:
-            event.process.set_by[trait] = event.execution
+            event.process.set_by[trait] = event.execution, limits.limit_value((soft, hard))
         if soft < limits.AMPLE.get(number, limits.NONE):
             self._hand_down(event, f"limit {number} set to {soft} by its caller")
 
@@ -96,7 +96,7 @@ class Inherited:
 
     def _groups(self, event: Event) -> None:
         if not event.body.err:
-            event.process.set_by[b"groups"] = event.execution
+            event.process.set_by[b"groups"] = event.execution, None
             event.execution.problem_throughout(Reason.UNSUPPORTED, "change of groups")
             self._hand_down(event, "change of groups by its caller")
 
@@ -111,7 +111,7 @@ class Inherited:
             event.execution.problem_throughout(Reason.UNSUPPORTED, f"{call} for other processes")
             concerned = [*self.context.processes.values()]
         for process in concerned:
-            process.set_by.update(dict.fromkeys(_SETTING[call], event.execution))
+            process.set_by.update(dict.fromkeys(_SETTING[call], (event.execution, None)))
 
     def _ask_traits(self, event: Event) -> None:
         """What it was handed down is an input of those that were handed it."""
@@ -127,14 +127,10 @@ class Inherited:
 
     @staticmethod
     def _ask(event: Event, trait: bytes) -> None:
-        setter = event.process.set_by.get(trait)
+        setter, value = event.process.set_by.get(trait, (None, None))
         if setter is None:
             value = OwnFds().trait(trait)
-            event.execution.observe((Kind.TRAIT, trait), Observation(event.ts, b"", value))
-            return
-        for execution in event.execution.chain():
-            if not execution.contains(setter):
-                execution.problem(Reason.UNSUPPORTED, f"it asks for its {trait.decode()}, changed")
+        event.execution.observe_trait(event.ts, trait, value, setter)
 
     def _personality(self, event: Event) -> None:
         wanted = event.body.args[0] & 0xFFFFFFFF

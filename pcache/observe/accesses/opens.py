@@ -7,9 +7,11 @@ import os
 import struct
 from stat import S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 
+from pcache.memo.facts import mounted
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
+from pcache.observe.accesses.descriptors import depend_on_numbers
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.refusals import OWNER
 from pcache.observe.changes import CREATED, DT_REG, MODIFIED, REPLACED
@@ -71,13 +73,16 @@ class Opens:
                 event.execution.problem_throughout(Reason.FOREIGN_INPUT, text(name))
         elif form == S_IFDIR and path != name:
             # Names relative to it will be told from where it is, not from how it was reached.
-            value = resolves_value(exists_value(stamp), name)
+            value = resolves_value(mounted(exists_value(stamp), name), name)
             self.context.observe(event, Kind.RESOLVES, path, name, value=value, stamp=stamp)
         elif form == S_IFLNK:
             self.context.observe(event, Kind.LINK, path, name, value=link_value(stamp), stamp=stamp)
         elif form == S_IFDIR or flags & _O_PATH:
             kind = Kind.LEXISTS if flags & os.O_NOFOLLOW else Kind.EXISTS
-            self.context.observe(event, kind, path, name, value=exists_value(stamp), stamp=stamp)
+            value = exists_value(stamp)
+            if form == S_IFDIR:
+                value = mounted(value, name)
+            self.context.observe(event, kind, path, name, value=value, stamp=stamp)
         elif form == S_IFREG:
             self._open_regular(event, path, name, stamp, flags, mode)
         elif form == S_IFIFO:
@@ -122,8 +127,7 @@ class Opens:
                     continue
                 number = b"%d" % same[0].fd
                 name = event.body.file or b""
-                fd = Observation(event.ts, b"", pseudo.kind_of(stamp))
-                execution.observe((Kind.FD, number), fd)
+                depend_on_numbers(event.ts, execution, same[0].fd, pseudo.descriptor(path))
                 if pseudo.is_null(stamp):
                     continue
                 evidence = f"{text(path)}: an inherited file opened anew"

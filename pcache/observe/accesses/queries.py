@@ -11,11 +11,13 @@ from stat import S_ISREG
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
+from pcache.observe.accesses.descriptors import depend_on_open
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.streams import Streams
 from pcache.observe.events import FAULT, TRUNCATED
 from pcache.observe.executions import Execution, PartOfListing
 from pcache.observe.observations import Observation
+from pcache.observe.shells import depend_on_oldpwd
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import OK
 
@@ -147,6 +149,8 @@ class Queries:
                 self.context.failed(event, body.path, follow=True, directory=True)
             return
         before = process.cwd
+        if body.raw_path and b"\0OLDPWD=%b\0" % body.raw_path in event.execution.arguments:
+            depend_on_oldpwd(event.ts, event.execution)
         if body.raw_path is None:  # fchdir: the open was observed
             process.cwd = body.file
             self._streams.refuse_inherited(event, "working directory")
@@ -192,6 +196,9 @@ class Queries:
                 continue
             if seen.same_version(whole, attributes_changed=False):
                 del listing[other]
+        if name == b"/proc/%d/fd" % event.process.tgid:
+            for execution in event.execution.chain():
+                depend_on_open(event.ts, execution)
         if name == b"/proc":
             event.execution.problem_throughout(Reason.FOREIGN_INPUT, "the list of processes, /proc")
         elif not pseudo.ignored(name):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import struct
 import time
 from collections.abc import Iterator
@@ -12,23 +11,30 @@ from stat import S_IFMT, S_IFREG
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
+from pcache.observe.accesses.descriptors import (
+    Descriptors,
+    depend_on_fd,
+    depend_on_numbers,
+    inheritors,
+)
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.changes import MODIFIED
 from pcache.observe.errnos import DESCRIPTOR, cause
-from pcache.observe.events import FAULT, TRUNCATED, Body, Descriptor, Handle, Stamp
+from pcache.observe.events import FAULT, TRUNCATED, Body, Descriptor, Stamp
 from pcache.observe.evidence import text
 from pcache.observe.executions import Chunk, Execution
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
 _FMODE_READ, _FMODE_WRITE = 1, 2
-# asm-generic/ioctls.h: TCGETS, TIOCGPGRP, TIOCGWINSZ, FIONCLEX, FIOCLEX.
-_HARMLESS_IOCTLS = frozenset({0x5401, 0x540F, 0x5413, 0x5450, 0x5451})
+# asm-generic/ioctls.h: TCGETS, TIOCGPGRP, TIOCGWINSZ, FIONCLEX, FIOCLEX, TCGETS2.
+_HARMLESS_IOCTLS = frozenset({0x5401, 0x540F, 0x5413, 0x5450, 0x5451, 0x802C542A})
 # Of files of its own: FIONREAD, FIONBIO; FICLONE, FICLONERANGE, FIDEDUPERANGE and FIEMAP of
 # linux/fs.h, whose files were opened to be read and written.
 _OWN_IOCTLS = frozenset({0x541B, 0x5421, 0x40049409, 0x4020940D, 0xC0189436, 0xC020660B})
 _F_UNLCK = 2
-_MAKES = frozenset({b"make", b"gmake"})
+_LOCKS = frozenset({5, 6, 7, 36, 37, 38})  # F_GETLK to F_OFD_SETLKW
+_ASKING = (0, os.SEEK_CUR)
 
 
 class Streams:
@@ -63,39 +69,16 @@ class Streams:
         """The thread has made another call."""
         self._copying.pop(tid, None)
 
-    @staticmethod
-    def _inheritors(
-        event: Event, handle: Handle | None, stamp: Stamp | None, *, writing: bool
-    ) -> list[tuple[Execution, int]]:
-        """Executions that inherited an open file description, with its number there.
-
-        Of several numbers the lowest counts, but stdin only where it is the only one to write to:
-        on a terminal 0, 1 and 2 often are one, and stdin need not be at the replay.
-        """
-        if handle is None or stamp is None:
-            return []
-        found = []
-        for execution in event.execution.chain():
-            same = execution.descriptors.get(handle.file)
-            # The address may have been used anew after the description was closed everywhere.
-            if same is None or same[0].stamp.st_ino != stamp.st_ino:
-                continue
-            later = writing and same[0].fd == 0 and len(same) > 1
-            fd = same[1].fd if later else same[0].fd
-            if fd not in execution.jobserver:
-                found.append((execution, fd))
-        return found
-
     def _write(self, event: Event) -> None:
         body = event.body
-        inheritors = self._inheritors(event, body.handle, body.stamp2, writing=True)
+        asked = inheritors(event, body.handle, body.stamp2, writing=True)
         if body.stamp2 is not None and pseudo.is_null(body.stamp2):
             return
         call = SYSCALL_NAMES[body.nr]
         if call == "sendto" and body.args[1]:
             event.execution.problem_throughout(Reason.NETWORK, "sendto a named socket")
         if body.err:
-            for execution, fd in inheritors:
+            for execution, fd in asked:
                 # EAGAIN too, and EINTR: who has not read yet is no input.
                 execution.problem(
                     Reason.UNOBSERVABLE_WRITE,
@@ -103,32 +86,24 @@ class Streams:
                 )
             return
         if call.startswith("pwrite"):
-            for execution, fd in inheritors:
+            for execution, fd in asked:
                 execution.problem(Reason.UNOBSERVABLE_WRITE, f"{call} to descriptor {fd}")
-        for execution, fd in inheritors:
-            self._depend_on_fd(event, execution, fd)
-        self._copying[event.tid] = inheritors
-
-    @staticmethod
-    def _depend_on_fd(event: Event, execution: Execution, fd: int) -> None:
-        """All but stdout and stderr are not part of the call: their kind is a fact."""
-        key = (Kind.FD, b"%d" % fd)
-        if fd not in (1, 2) and key not in execution.inputs:
-            kind = _kind(execution, execution.inherited(fd)[0])
-            execution.observe(key, Observation(event.ts, b"", kind))
+        for execution, fd in asked:
+            depend_on_fd(event, execution, fd)
+        self._copying[event.tid] = asked
 
     def stat(self, event: Event) -> None:
         """fstat of an inherited descriptor: the size of a file to read from tells its content;
         of one to write to only its kind matters."""
         body = event.body
-        for execution, fd in self._inheritors(event, body.handle, body.stamp2, writing=False):
+        for execution, fd in inheritors(event, body.handle, body.stamp2, writing=False):
             stamp = body.stamp2
             if stamp is None:
                 continue
             if fd not in (1, 2) and S_IFMT(stamp.st_mode) == S_IFREG and stamp.f_mode & _FMODE_READ:
                 self._depend_on_input(event, execution, fd, stamp)
             else:
-                self._depend_on_fd(event, execution, fd)
+                depend_on_fd(event, execution, fd)
 
     def look(self, event: Event, path: bytes) -> None:
         """/dev/stdin and its like were looked at by their paths: as fstat of the descriptor."""
@@ -137,7 +112,7 @@ class Streams:
             if descriptor.fd not in (1, 2) and regular:
                 execution.problem(Reason.UNSUPPORTED, f"{text(path)}, a file, is looked at")
             else:
-                self._depend_on_fd(event, execution, descriptor.fd)
+                depend_on_numbers(event.ts, execution, descriptor.fd, descriptor.fd)
 
     def refuse_name(self, event: Event, path: bytes) -> None:
         """What file a descriptor is, by its name, is not part of a call."""
@@ -159,7 +134,7 @@ class Streams:
         """Which file an inherited descriptor leads to is not part of a call: some uses of it make
         uncacheable whoever inherited it."""
         body = event.body
-        for execution, fd in self._inheritors(
+        for execution, fd in inheritors(
             event, body.handle, body.stamp2 or body.stamp, writing=False
         ):
             execution.problem(Reason.DESCRIPTOR_PASSING, f"descriptor {fd} as {use}")
@@ -172,8 +147,8 @@ class Streams:
         handle, stamp = body.handle, body.stamp2
         if handle is None or stamp is None:
             return
-        for execution, fd in self._inheritors(event, handle, stamp, writing=False):
-            self._depend_on_fd(event, execution, fd)
+        for execution, fd in inheritors(event, handle, stamp, writing=False):
+            depend_on_fd(event, execution, fd)
             if body.err:
                 if cause(SYSCALL_NAMES[body.nr], body.err) != DESCRIPTOR:
                     what = f"descriptor {fd}: {os.strerror(body.err)}"
@@ -197,6 +172,8 @@ class Streams:
     def _depend_on_input(self, event: Event, execution: Execution, fd: int, stamp: Stamp) -> None:
         name = event.body.file
         key = (Kind.INPUT, b"%d" % fd)
+        if fd not in (1, 2) and any(one.fd in (1, 2) for one in execution.same(fd)):
+            execution.problem(Reason.UNSUPPORTED, f"descriptor {fd}, to which it also writes")
         if name is None or event.body.deleted:
             execution.problem(Reason.INPUT_CHANGED, f"descriptor {fd}: a deleted file")
         elif key not in execution.inputs:
@@ -207,7 +184,10 @@ class Streams:
         """ftruncate, fallocate, lseek of an inherited descriptor."""
         body = event.body
         call = SYSCALL_NAMES[body.nr]
-        if body.err and call != "lseek":
+        if call == "lseek" and (body.err or body.args == _ASKING):
+            Descriptors.ask_offset(event)
+            return
+        if body.err:
             self.context.failed_by_descriptor(event)
         if body.err or body.handle is None:
             if call == "lseek":
@@ -217,20 +197,21 @@ class Streams:
         if call == "lseek" and not writable:
             self.inherited_read(event, moved=True, seeking=True)
             return
-        for execution, fd in self._inheritors(event, body.handle, body.stamp2, writing=True):
+        for execution, fd in inheritors(event, body.handle, body.stamp2, writing=True):
             execution.problem(Reason.UNOBSERVABLE_WRITE, f"{call} of descriptor {fd}")
 
     def _ioctl(self, event: Event) -> None:
         """A look at what a descriptor is (isatty), or something that cannot be repeated."""
         body = event.body
         request = body.args[0] & 0xFFFFFFFF
-        inheritors = self._inheritors(event, body.handle, body.stamp2, writing=False)
-        if not inheritors and request not in _HARMLESS_IOCTLS | _OWN_IOCTLS:
+        asked = inheritors(event, body.handle, body.stamp2, writing=False)
+        if not asked and request not in _HARMLESS_IOCTLS | _OWN_IOCTLS:
             event.execution.problem_throughout(
                 Reason.UNSUPPORTED, f"ioctl {request:#x} of {text(body.file or b'?')}"
             )
-        for execution, fd in inheritors:
-            self._depend_on_fd(event, execution, fd)
+        Descriptors.answered(event, asked, request)
+        for execution, fd in asked:
+            depend_on_fd(event, execution, fd)
             if request not in _HARMLESS_IOCTLS and not body.err:
                 execution.problem(Reason.UNSUPPORTED, f"ioctl {request:#x} of descriptor {fd}")
 
@@ -238,6 +219,9 @@ class Streams:
     def _lock(event: Event) -> None:
         """Whether somebody holds a lock on a file is no fact about the file."""
         body = event.body
+        if SYSCALL_NAMES[body.nr] == "fcntl" and body.args[0] & 0xFFFFFFFF not in _LOCKS:
+            Descriptors.control(event)
+            return
         if body.err or body.out != struct.pack("<h", _F_UNLCK):
             event.execution.problem_throughout(
                 Reason.CONFLICT, f"{text(body.file or b'?')} is locked by somebody else"
@@ -246,7 +230,7 @@ class Streams:
     def _copy(self, event: Event) -> None:
         """Bytes moved inside the kernel: read again from the file they came from."""
         body = event.body
-        targets = self._inheritors(event, body.handle, body.stamp, writing=True)
+        targets = inheritors(event, body.handle, body.stamp, writing=True)
         if body.err:
             for execution, fd in targets:
                 what = f"{SYSCALL_NAMES[body.nr]} to descriptor {fd}: {os.strerror(body.err)}"
@@ -260,7 +244,7 @@ class Streams:
                         Reason.UNOBSERVABLE_WRITE, f"{SYSCALL_NAMES[body.nr]} to descriptor {fd}"
                     )
                     continue
-                self._depend_on_fd(event, execution, fd)
+                depend_on_fd(event, execution, fd)
                 execution.chunks.append(Chunk(fd, self._copies, offset, event.ret))
         if body.handle2 is not None:
             body.handle, body.file = body.handle2, body.file2
@@ -300,26 +284,9 @@ class Streams:
         if body.err:
             self.inherited_read(event, moved=False)
         elif flags & 1 and protection & 2:  # MAP_SHARED, PROT_WRITE
-            for execution, fd in self._inheritors(event, body.handle, body.stamp2, writing=True):
+            for execution, fd in inheritors(event, body.handle, body.stamp2, writing=True):
                 execution.problem(Reason.UNOBSERVABLE_WRITE, f"shared mapping of descriptor {fd}")
             if body.file is not None and not body.deleted:
                 self.context.change(event, body.file, MODIFIED)
         else:
             self.inherited_read(event, moved=False)
-
-
-def _kind(execution: Execution, descriptor: Descriptor) -> bytes:
-    """As `pcache.enforce.task_descriptors.TaskFds.kind`."""
-    kind = pseudo.kind_of(descriptor.stamp)
-    if descriptor.fd or not execution.is_make_job:
-        return kind
-    counts_as_null = kind == b"tty" or (kind == b"pipe" and _comes_from_make(execution, descriptor))
-    return b"null" if counts_as_null else kind
-
-
-def _comes_from_make(execution: Execution, stdin: Descriptor) -> bool:
-    """Whether make itself has opened what an execution was given as its stdin."""
-    at = execution.parent
-    while at is not None and any(one.fd == 0 for one in at.descriptors.get(stdin.handle.file, ())):
-        at = at.parent
-    return at is not None and posixpath.basename(at.executable) in _MAKES

@@ -12,7 +12,7 @@ import posixpath
 
 from pcache.memo.facts import Facts
 from pcache.model import Fact, Key, Reason, Record, Uncacheable
-from pcache.observe import configured
+from pcache.observe import configured, shells
 from pcache.observe.accesses.context import Context
 from pcache.observe.changes import CREATED
 from pcache.observe.conditions.call import call_of
@@ -79,6 +79,8 @@ class Conditions:
     def capture(self, execution: Execution) -> None:
         """Takes down the conditions of an execution that has just ended."""
         configured.apply(execution, self._policy, self._facts)
+        if not execution.replayed:
+            shells.apply(execution)
         list_rest(execution, self._clock)
         self._refuse_private(execution)
         if not execution.problems and not execution.replayed:

@@ -39,4 +39,5 @@ def call_of(execution: Execution) -> Call:
         execution.uid,
         execution.gid,
         tuple(kinds),
+        execution.signals_ignored,
     )

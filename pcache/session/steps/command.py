@@ -8,7 +8,7 @@ import os
 from pcache.errors import CommandNotExecutable, CommandNotFound
 from pcache.linux import image
 from pcache.linux.descriptors import OwnFds
-from pcache.linux.signal_sets import unusual_here
+from pcache.linux.signal_sets import ignored_by_caller, unusual_here
 from pcache.model import Call
 
 TYPE_CHECKING = False
@@ -46,7 +46,7 @@ class Command:
         self.path = self._find(words[0])
         """What is given to execve(2)."""
         self.argv = tuple(words)
-        self.fds = OwnFds()
+        self.fds = OwnFds(self.env)
         self.call: Call | None = None
         """None where only the kernel can judge (unreadable, set-user-ID, another architecture),
         and where its result is not that of the call alone."""
@@ -73,6 +73,7 @@ class Command:
             os.geteuid() if user is None else user.uid,
             os.getegid() if user is None else user.gid,
             self.fds.kinds(),
+            ignored_by_caller(),
         )
 
     def to_execute(self) -> spawn.Command:

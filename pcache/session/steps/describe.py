@@ -107,7 +107,8 @@ def value_text(kind: bytes, value: bytes) -> str:
         return f"content {digest.hex()[:_SHORT]} from byte {text(offset)} on"
     mode, _, more = rest.partition(b":")
     if first == b"d":
-        return f"directory, mode {text(mode)}{_owner(more)}"
+        what = "mount point" if mode[:1] == b"m" else "directory"
+        return f"{what}, mode {text(mode.removeprefix(b'm'))}{_owner(more)}"
     if first == b"f":
         if kind in (Kind.CONTENT, Kind.LCONTENT) and not more.startswith(b"!"):
             return f"file, mode {text(mode)}, content {more.hex()[:_SHORT]}"

@@ -159,7 +159,7 @@ class _Parts:
     def __init__(self, call: Call) -> None:
         self.call = call
         self.env: dict[bytes, bytes] = {}
-        for entry in environment(call.env, call.cwd):
+        for entry in environment(call.env):
             name, _, value = entry.partition(b"=")
             self.env.setdefault(name, value)
 

@@ -25,7 +25,12 @@ class Records:
         self.directory = directory
         self.lab = lab
         self.pcache = pcache
-        self.env = {**lab.environment(), "XDG_CACHE_HOME": f"{directory}/cache", "RAN": "ran"}
+        self.env = {
+            **lab.environment(),
+            "XDG_CACHE_HOME": f"{directory}/cache",
+            "RAN": "ran",
+            "PWD": str(directory),  # as shells set it
+        }
         self.input = directory / "input"
         self.input.write_text("1")
 

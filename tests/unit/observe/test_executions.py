@@ -237,14 +237,18 @@ def test_who_asks_for_a_limit_that_its_caller_set(
 ) -> None:
     """Many descriptors are handed down by compilers and runtimes: only who asks can tell."""
     given = limits.given().copy()
-    given[limits.NOFILE] = 1000
+    given[limits.NOFILE] = 1000, given[limits.NOFILE][1]
     monkeypatch.setattr(limits, "_first", given)
     script = f"ulimit -S -n 300; {again} /bin/true; sh -c 'ulimit -n'; true"
     seen = lab.shell(script, cwd=work)
     silent, asking = seen.all[-2:]
     assert not seen.root.reasons
     assert not silent.reasons
-    assert (Reason.UNSUPPORTED in asking.reasons) is not bool(again)
+    trait = (Kind.TRAIT, limits.trait(limits.NOFILE))
+    soft = 1000 if again else 300
+    assert asking.fact(*trait) == limits.limit_value((soft, given[limits.NOFILE][1]))
+    # The root asked before it set it.
+    assert seen.root.fact(*trait) == limits.limit_value(given[limits.NOFILE])
 
 
 def test_a_limit_is_an_input_of_who_asks(lab: Lab, work: Path) -> None:

@@ -104,7 +104,7 @@ def test_call() -> None:
             "handler",
             (
                 *("ARGS", "PATH", "OPEN", "FD", "WRITE", "WRITEV", "READ", "COPY", "MMAP", "LIST"),
-                *("MESSAGE", "SEEK"),
+                *("MESSAGE", "SEEK", "USE"),
             ),
         ),
     ],
