@@ -9,7 +9,7 @@ from pcache.errors import DamagedBlob, StoreError
 from pcache.linux.stamps import let_time_pass
 from pcache.memo.facts import Facts
 from pcache.memo.restore import Plan
-from pcache.model import Kind
+from pcache.model import PREFIXED, Kind
 from pcache.settings.rules import NO
 from pcache.store.database import DamagedIndex
 from pcache.store.fingerprint import arguments_digest, weak_fingerprint
@@ -178,7 +178,7 @@ def _text(error: OSError) -> str:
 def _name(kind: bytes, path: bytes) -> str:
     if kind == Kind.ORDER:
         return "which files are newer than which"
-    if kind == Kind.REPLACEABLE:
+    if kind in PREFIXED:
         path = path.partition(b":")[2]
     text = path.decode(errors="backslashreplace")
     if kind == Kind.BASE:

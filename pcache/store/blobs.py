@@ -18,6 +18,7 @@ from xxhash import xxh3_128_digest
 
 from pcache.errors import DamagedBlob, Malformed, StoreError, Unavailable
 from pcache.linux.files import make_private_directory, reflink, write_all
+from pcache.linux.sparse import Writer, may_have_holes
 from pcache.store.lease import Lease
 from pcache.store.objects import COMPRESSED, Object, hand_over, pieces
 
@@ -168,20 +169,29 @@ class Blobs:
         return len(data)
 
     def copy_object(
-        self, digest: Digest, target: int, check: Callable[[], None] | None = None
+        self,
+        digest: Digest,
+        target: int,
+        check: Callable[[], None] | None = None,
+        extents: tuple[int, ...] = (),
     ) -> int:
         """`copy_to` of an object, without the database: any thread may call it.
 
-        `check` is called for each piece that is copied, and may raise to end it.
+        `check` is called for each piece that is copied, and may raise to end it; `extents`: of a
+        file with holes.
         """
+        sparse = Writer(target, extents) if extents else None
 
         def write(piece: bytes | memoryview) -> None:
             if check is not None:
                 check()
-            write_all(target, piece)
+            if sparse is not None:
+                sparse.write(piece)
+            else:
+                write_all(target, piece)
 
         with self._open_object(digest) as content:
-            shared = content.is_plain and reflink(content.fd, target)
+            shared = not extents and content.is_plain and _share(content, target)
             return self._copy(content, digest, None if shared else write)
 
     def verify(self, digest: Digest) -> int:
@@ -285,7 +295,11 @@ class Blobs:
                 self._unshared.add(st.st_dev)
                 return self._put_open_file(source)
             else:
-                size, digest = hand_over(pieces(source), temporary.write)
+                sparse = may_have_holes(st)
+                write = temporary.write_sparsely if sparse else temporary.write
+                size, digest = hand_over(pieces(source), write)
+                if sparse:
+                    os.ftruncate(temporary.fd, size)
             if size <= SMALL:
                 # It shrank.
                 return self.put_bytes(os.pread(temporary.fd, SMALL, 0))
@@ -401,6 +415,13 @@ class _Temporary:
         except OSError as error:
             raise _cannot_write(error) from error
 
+    def write_sparsely(self, data: bytes | memoryview) -> None:
+        """The same, but for pieces of zeros alone; those at the end are for ftruncate(2)."""
+        if bytes(data).count(0) == len(data):
+            os.lseek(self.fd, len(data), os.SEEK_CUR)
+        else:
+            self.write(data)
+
     def rename(self, path: bytes) -> None:
         os.rename(self._path, path)
         self._path = b""
@@ -412,6 +433,16 @@ class _Temporary:
         os.close(self.fd)
         if self._path:
             os.unlink(self._path)
+
+
+def _share(content: Object, target: int) -> bool:
+    """Whether an empty file shares the blocks of an object now, and has no holes."""
+    if not reflink(content.fd, target):
+        return False
+    if not may_have_holes(os.fstat(target)):
+        return True
+    os.ftruncate(target, 0)
+    return False
 
 
 def _missing(digest: Digest, error: OSError) -> DamagedBlob:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pcache.model import Digest, Key, Outcome, Record
     from pcache.settings.rules import Policy
 
-SCHEMA = 2
+SCHEMA = 4
 """PRAGMA user_version: raise it with every change of the tables or of what rows mean."""
 
 STORED, KNOWN, NONDETERMINISTIC = "stored", "known", "nondeterministic"

@@ -41,7 +41,6 @@ ALLOWED_FOR_NOW = {
     "pcache.settings.config -> pcache.linux.files",
     "circle: pcache.store.compression pcache.store.objects",
     "long: pcache/memo/facts.py",
-    "long: pcache/memo/restore.py",
     "long: pcache/store/blobs.py",
     "long: pcache/store/index.py",
     "long: bpf/recorder.bpf.c",

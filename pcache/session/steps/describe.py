@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xxhash import xxh3_128_digest
 
-from pcache.model import Call, Kind
+from pcache.model import PREFIXED, Call, Kind
 from pcache.values import order_files
 
 _SHORT = 8
@@ -45,7 +45,7 @@ def fact_name(kind: bytes, path: bytes) -> str:
     """What a fact is about."""
     if kind == Kind.ORDER:
         return f"which of {len(order_files(path))} files are newer than which"
-    if kind == Kind.REPLACEABLE:
+    if kind in PREFIXED:
         path = path.partition(b":")[2]
     if kind in (Kind.FD, Kind.INPUT):
         return f"descriptor {text(path)}"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import select
+from stat import S_ISREG
 
 from pcache.errors import PcacheError
 from pcache.linux.coredump import would_dump
+from pcache.linux.descriptors import offset_and_size, restore_end
 from pcache.session.steps.finish import say
 
 TYPE_CHECKING = False
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pcache.memo.decide import Decider
+    from pcache.memo.restore import Plan
     from pcache.session.steps.command import Command
     from pcache.timing import Timing
 
@@ -37,6 +40,7 @@ def replay_root(
         if tell is not None:  # the reason costs a look into the store
             tell("miss", decider.last_miss)
         return None
+    written: dict[int, tuple[int, int]] = {}
     committed = False
     try:
         if any(_broken(fd) for fd, size in plan.sizes() if size):
@@ -48,19 +52,36 @@ def replay_root(
         committed = True
         since = timing.now()
         for fd, data in plan.writes():
+            if fd not in written and S_ISREG(os.fstat(fd).st_mode):
+                written[fd] = offset_and_size(fd)
             _write(fd, data)
         timing.spent("streams", since)
     except (OSError, PcacheError) as error:
+        if committed:
+            committed = False
+            _take_back(plan, written)
         decider.unused(plan.wall_ns)
         if tell is not None:
             tell("run", str(error))
         return None
     finally:
-        if not committed:
+        if committed:
+            plan.conclude()
+        else:
             plan.abandon()
     if tell is not None:
         tell("hit", "")
     return plan.status
+
+
+def _take_back(plan: Plan, written: dict[int, tuple[int, int]]) -> None:
+    """Leaves everything to the command, as it was."""
+    for fd, before in written.items():
+        try:
+            restore_end(fd, before)
+        except OSError:
+            continue
+    plan.take_back()
 
 
 def _broken(fd: int) -> bool:
