@@ -4,7 +4,14 @@
 #define NR_BRK 12
 #define NR_FCNTL 72
 #define F_GETLK 5
+#define F_SETLK 6
+#define F_SETLKW 7
 #define F_OFD_GETLK 36
+#define F_OFD_SETLK 37
+#define F_OFD_SETLKW 38
+#define F_UNLCK 2
+#define LOCK_SH 1
+#define LOCK_EX 2
 #define EAGAIN 11
 #define EACCES 13
 #define NR_SENDTO 44
