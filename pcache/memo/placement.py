@@ -125,6 +125,7 @@ class Placement:
                     _copy(source, fd, output.extents)
                 finally:
                     os.close(source)
+                staged.discard()
             if os.fstat(fd).st_mode & 0o7777 != output.mode:
                 os.fchmod(fd, output.mode)
             now = fresh_ns()

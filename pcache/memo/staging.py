@@ -47,6 +47,12 @@ class Staged:
         self._link(name)
         self._name = name
 
+    def hide(self) -> None:
+        """Makes it one that is only ever used by its descriptor."""
+        if self._name:
+            forget(self._name)
+            self._name = b""
+
     def settle(self) -> None:
         """Ends writing: gives up the descriptor if the file exists without it."""
         if self._name and self.fd >= 0:
@@ -83,9 +89,7 @@ class Staged:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-        if self._name:
-            forget(self._name)
-            self._name = b""
+        self.hide()
 
     def _link(self, path: bytes) -> None:
         # linkat(2) with AT_SYMLINK_FOLLOW on the magic link: AT_EMPTY_PATH needs privilege.

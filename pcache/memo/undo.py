@@ -140,6 +140,7 @@ class _Kept:
             return data
         if self._file is None:
             self._file = self._staging.new(directory)
+            self._file.hide()
         start = self._end
         at = 0
         while data := os.pread(fd, _PIECE, at):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
+import time
 from typing import NamedTuple
 
 import pytest
@@ -372,3 +375,34 @@ def test_effects_of_what_cannot_be_delivered(bench: Bench, stdout: str, below: s
     assert results[0] == results[1]
     counters = json.loads(report.read_text())["counters"]
     assert counters.get("miss: not applied") == 1, counters
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_hit_leaves_nothing_beside_the_outputs(bench: Bench, number: int) -> None:
+    arguments = (bench.directory, bench.env, Stdio())
+    script = 'for i in range(1500): open(f"d/f{i}", "w").write(open("s").read() + str(i))'
+    command = ("/usr/bin/python3", "-ISc", script)
+    first = "mkdir d; echo 1 >s; for i in $(seq 0 1499); do echo old >d/f$i; done"
+    fresh(bench, first)
+    bench.launcher.trace(command, *arguments)
+    seen: set[str] = set()
+    for seconds in (0.15, 0.25, 0.4, 0.8):
+        fresh(bench, first)
+        with subprocess.Popen(
+            [bench.launcher.pcache, "replay", "-q", *command],
+            cwd=bench.directory,
+            env=bench.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline:
+                seen.update(os.listdir(bench.directory / "d"))
+            process.send_signal(number)
+            process.wait()
+        seen.update(os.listdir(bench.directory / "d"))
+    assert seen == {f"f{i}" for i in range(1500)}
+    fresh(bench, first)
+    assert bench.launcher.replay(command, *arguments).counters["hits"] == 1
+    assert (bench.directory / "d/f7").read_text() == "1\n7"

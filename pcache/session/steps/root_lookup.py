@@ -32,6 +32,7 @@ def replay_root(
     if command.call is None:
         return None
     try:
+        decider.sweep()
         plan = decider.decide(command.call, command.fds)
     except Exception as error:
         say(f"pcache: internal error, the command itself is not looked up: {error!r}")
