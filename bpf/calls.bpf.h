@@ -11,10 +11,14 @@
 #define F_GETFL 3
 #define F_SETFL 4
 #define F_GETLK 5
+#define F_SETLK 6
 #define F_SETLKW 7
 #define F_OFD_GETLK 36
+#define F_OFD_SETLK 37
 #define F_OFD_SETLKW 38
-#define EBADF 9
+#define F_UNLCK 2
+#define LOCK_SH 1
+#define LOCK_EX 2
 #define EINTR 4
 #define EBADF 9
 #define EAGAIN 11

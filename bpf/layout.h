@@ -112,7 +112,7 @@ enum call_flags {
   CALL_STAT = 2,     /* stat family: of an open file of its own it tells nothing new */
   CALL_INHERITED = 4, /* only when the descriptor was inherited at exec */
   CALL_SUCCESS = 8,   /* or when it succeeded */
-  CALL_LOCK = 16,     /* only a lock that somebody else holds, or the question for one */
+  CALL_LOCK = 16,     /* only locks that are taken, asked for, or held by somebody else */
   CALL_FAILURE = 32,  /* of CALL_INHERITED: or when it failed */
 };
 

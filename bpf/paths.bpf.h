@@ -107,6 +107,19 @@ int handle_open(struct bpf_raw_tracepoint_args *ctx) {
   FINISH(ctx, s);
 }
 
+/* Whether a successful call took a lock, or asked for one: then its type is told. */
+static __always_inline int locks(struct scratch *s) {
+  u64 op = s->arg[1];
+  u16 type = F_UNLCK;
+  if (s->event.nr != NR_FCNTL) return (op & (LOCK_SH | LOCK_EX)) != 0;
+  int asks = op == F_GETLK || op == F_OFD_GETLK;
+  if (!asks && op != F_SETLK && op != F_SETLKW && op != F_OFD_SETLK && op != F_OFD_SETLKW) return 0;
+  bpf_probe_read_user(&type, sizeof(type), (void *)s->arg[2]); /* struct flock.l_type */
+  if (!asks && type == F_UNLCK) return 0;
+  add_user(s, s->arg[2], 2);
+  return 1;
+}
+
 /* Changes made through a descriptor. */
 int handle_fd(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
@@ -118,10 +131,8 @@ int handle_fd(struct bpf_raw_tracepoint_args *ctx) {
   int told = s->event.err ? c->flags & CALL_FAILURE : c->flags & CALL_SUCCESS;
   if ((c->flags & CALL_INHERITED) && !told && inherited(s, p, f) < 0) return 0;
   if (c->flags & CALL_LOCK) {
-    int asks = s->event.nr == NR_FCNTL && (s->arg[1] == F_GETLK || s->arg[1] == F_OFD_GETLK);
     u32 e = s->event.err; /* EBADF, EINVAL, EFAULT: of the program's own making */
-    if (e ? e == EBADF || e == EINVAL || e == EFAULT : !asks) return 0;
-    if (asks && !s->event.err) add_user(s, s->arg[2], 2); /* struct flock.l_type */
+    if (e ? e == EBADF || e == EINVAL || e == EFAULT : !locks(s)) return 0;
   }
   if (s->event.nr == NR_IOCTL && !s->event.err) { /* struct winsize, struct termios, struct termios2 */
     u32 request = s->arg[1];
@@ -131,5 +142,6 @@ int handle_fd(struct bpf_raw_tracepoint_args *ctx) {
   }
   add_args(s, c->args);
   add_file(s, f, SECTION_STAT2);
+  if ((c->flags & CALL_LOCK) && !s->event.err && repeated(s)) return 0;
   FINISH(ctx, s);
 }

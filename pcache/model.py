@@ -99,6 +99,14 @@ class Kind:
     """`MODE:PATH`, MODE octal: b"ok" if creating or truncating PATH leaves a file with that mode:
     PATH is absent in an existing directory, or a regular file of ours with one link and that mode;
     else the value of LEXISTS for PATH."""
+    PLAIN: Final = b"E"
+    """b"ok" if nothing is there, or something that has nothing which a new file or directory would
+    not have: other names, another group, extended attributes, flags; else the value of LEXISTS."""
+    DEFAULTS: Final = b"A"
+    """What a directory gives to what is made in it: b"ok" if nothing."""
+    UNLOCKED: Final = b"K"
+    """`r:PATH` or `w:PATH`: b"ok" if nobody holds a lock that would keep one from being had, for
+    reading or writing; else which lock that is."""
     NAMES: Final = b"N"
     """The sorted names in a directory, without their types."""
     REMOVABLE: Final = b"u"
@@ -164,6 +172,9 @@ class Kind:
     regular file behind it."""
 
 
+PREFIXED: Final = (Kind.REPLACEABLE, Kind.UNLOCKED)
+"""Kinds whose path has something before it that ends with a colon."""
+
 Key = tuple[bytes, bytes]
 """(kind, path): what is looked at."""
 
@@ -212,14 +223,22 @@ def shared_group(mtime_ns: int) -> tuple[int, int] | None:
 class Output(_Record):
     """One postcondition: the state a path has at the end of the execution because of it.
 
-    kind: b"f" regular file, b"d" directory, b"l" symbolic link, b"h" hard link, b"p" fifo,
-    b"-" deleted, b"m" only mode or times changed (mtime_ns FRESH: they stay).
+    kind: b"f" new regular file, b"w" regular file that is written to in place if there is one,
+    b"r" moved from elsewhere as it was, b"d" directory, b"l" symbolic link, b"h" hard link, b"p"
+    fifo, b"-" deleted (what is not there was made and removed), b"m" only mode or times changed
+    (mtime_ns FRESH: they stay).
     """
 
-    __slots__ = ("kind", "path", "mode", "content", "mtime_ns")
+    __slots__ = ("kind", "path", "mode", "content", "mtime_ns", "extents")
 
     def __init__(
-        self, kind: bytes, path: bytes, mode: int = 0, content: bytes = b"", mtime_ns: int = FRESH
+        self,
+        kind: bytes,
+        path: bytes,
+        mode: int = 0,
+        content: bytes = b"",
+        mtime_ns: int = FRESH,
+        extents: tuple[int, ...] = (),
     ) -> None:
         self.kind = kind
         self.path = path
@@ -227,10 +246,13 @@ class Output(_Record):
         self.mode = mode
         """Permission bits (07777) of a file, directory or fifo."""
         self.content = content
-        """Blob digest of a regular file; target of a symbolic link; other path of a hard link."""
+        """Blob digest of a regular file; target of a symbolic link; other path of a hard link, or
+        former one of what was moved."""
         self.mtime_ns = mtime_ns
         """Modification time if the program set one explicitly (utimensat), or another output holds
         it; else FRESH, NOW (of b"m"), or what `shared_time` says."""
+        self.extents = extents
+        """Of a sparse file: offset and end of each piece that has blocks, and the file's size."""
 
 
 class Outcome(_Record):

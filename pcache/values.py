@@ -19,6 +19,8 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `LDIGEST` | LISTING | names and types in a directory |
 | `LDIGEST` | NAMES | names in a directory |
 | `ok` | those that `model.Kind` says it of | |
+| `gGID:DIGEST` | DEFAULTS | group, and default access control list (each may be empty) |
+| `r`, `w` | UNLOCKED | somebody holds a lock for reading, for writing |
 | `tNS UID GID N` | TIMES, LTIMES | modification time, owner, number of names (1 for a directory) |
 | `tNS UID GID N` | INPUT_TIMES | the same |
 | `mN N ...` | ORDER | for each file, how many of the decisive times are earlier than its own |
@@ -37,7 +39,7 @@ from __future__ import annotations
 import errno
 import os
 from _bisect import bisect_left
-from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK
+from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID
 
 from xxhash import xxh3_128_digest
 
@@ -178,6 +180,14 @@ def replaceable_value(mode: int, st: Stat, uid: int, target: bytes = b"") -> byt
     if st.st_mode == S_IFREG | mode and st.st_nlink == 1 and st.st_uid == uid:
         return OK
     return exists_value(st, target)
+
+
+def defaults_value(st: Stat, acl: bytes) -> bytes:
+    """Value of DEFAULTS for a directory with this default access control list."""
+    gid = b"%d" % st.st_gid if st.st_mode & S_ISGID else b""
+    if not (gid or acl):
+        return OK
+    return b"g%b:%b" % (gid, xxh3_128_digest(acl) if acl else b"")
 
 
 def order_path(files: Iterable[tuple[bytes, bool]]) -> bytes:

@@ -165,6 +165,7 @@ class Hits:
                 # EPIPE, ENOSPC, a task that is traced now: let the real program meet it.
                 if not isinstance(error, (OSError, PcacheError)):
                     self._reporter.failed(error)
+                job.take_back()
                 self._give_up(job)
                 self._decisions.unused(job.plan)
                 self._reporter.came_to_nothing(job.task, job.plan, job.began_ns, str(error))

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
         def commit(self) -> None: ...
 
+        def conclude(self) -> None: ...
+
+        def take_back(self) -> None: ...
+
         def cancel(self) -> None: ...
 
         def abandon(self) -> None: ...
@@ -67,6 +71,7 @@ class Job:
         self._writes: list[tuple[int, memoryview]] = []
         self._streams: dict[int, Stream] = {}
         self._committed = False
+        """What was put in place could be taken back."""
 
     def begin(self) -> None:
         """Look whether the task can be written to, and stop it if that has to come first.
@@ -109,6 +114,7 @@ class Job:
                 self._writes.pop()
             else:
                 self._writes[-1] = number, data[count:]
+        self._conclude()
         return True
 
     def blocked_on(self) -> int:
@@ -132,6 +138,20 @@ class Job:
         self.stopped = False
         return status
 
+    def take_back(self) -> None:
+        """Undo what was put in place and written, for the program to do it.
+
+        Of what somebody has read already it will come twice, but only who still reads can tell.
+        """
+        if self._committed:
+            self._committed = False
+            for stream in self._streams.values():
+                try:
+                    stream.take_back()
+                except OSError:
+                    continue
+            self.plan.take_back()
+
     def give_up(self) -> None:
         """Let the program run.  Raises Gone if it cannot any more."""
         if self.stopped:
@@ -142,11 +162,17 @@ class Job:
 
     def close(self) -> None:
         """Release everything but the task."""
-        if not self._committed:
-            self.plan.abandon()
+        self._conclude()
         for stream in self._streams.values():
             stream.close()
         self.task.fds.close()
+
+    def _conclude(self) -> None:
+        if self._committed:
+            self._committed = False
+            self.plan.conclude()
+        else:
+            self.plan.abandon()
 
     def _check_room(self) -> None:
         """Refuse what might stall before the execve.

@@ -12,6 +12,8 @@ import os
 import select
 from stat import S_ISCHR, S_ISFIFO, S_ISREG
 
+from pcache.linux.descriptors import offset_and_size, restore_end
+
 _RWF_NOWAIT = 8
 _PIPE_BUF = 4096
 _FIONREAD = 0x541B
@@ -25,6 +27,8 @@ class Stream:
         mode = os.fstat(fd).st_mode
         self._plain = S_ISREG(mode)
         self._pipe = S_ISFIFO(mode)
+        self._start: tuple[int, int] | None = None
+        """Of a regular file: its offset and size before anything was written."""
         self._private = -1
         if S_ISCHR(mode) and os.isatty(fd):
             # A terminal knows neither RWF_NOWAIT nor offsets: another description will do.
@@ -41,6 +45,8 @@ class Stream:
         if self._private >= 0:
             return os.write(self._private, data)
         if self._plain:
+            if self._start is None:
+                self._start = offset_and_size(self.fd)
             return os.write(self.fd, data)
         try:
             return os.pwritev(self.fd, [data], -1, _RWF_NOWAIT)
@@ -55,6 +61,12 @@ class Stream:
     def broken(self) -> bool:
         """Whether nobody can read any more what is written here."""
         return not self._plain and bool(self._events() & select.POLLERR)
+
+    def take_back(self) -> None:
+        """Make a regular file what it was before; what went anywhere else has been read."""
+        if self._start is not None:
+            restore_end(self.fd, self._start)
+            self._start = None
 
     def room(self) -> int | None:
         """How many bytes go without waiting, if nobody else writes; None: any number."""

@@ -92,6 +92,21 @@ def kind_of(fd: int) -> bytes:
     return b"dir" if S_ISDIR(mode) else b"other"
 
 
+def offset_and_size(fd: int) -> tuple[int, int]:
+    """Where a regular file is written next, unless at its end, and where that is."""
+    return os.lseek(fd, 0, os.SEEK_CUR), os.fstat(fd).st_size
+
+
+def restore_end(fd: int, before: tuple[int, int]) -> None:
+    """Takes back what was written to a regular file past its end since `before`.
+
+    Raises OSError if it cannot be made shorter."""
+    offset, size = before
+    if os.fstat(fd).st_size > size:
+        os.ftruncate(fd, size)
+    os.lseek(fd, offset, os.SEEK_SET)
+
+
 def same_description(one: int, other: int) -> bool:
     """Whether two open descriptors of this process are one open file description (dup(2)).
 

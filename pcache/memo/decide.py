@@ -9,8 +9,9 @@ from pcache.errors import DamagedBlob, StoreError
 from pcache.linux.stamps import let_time_pass
 from pcache.memo.facts import Facts
 from pcache.memo.restore import Plan
-from pcache.model import Kind
+from pcache.model import PREFIXED, Kind
 from pcache.settings.rules import NO
+from pcache.store.aside import sweep
 from pcache.store.database import DamagedIndex
 from pcache.store.fingerprint import arguments_digest, weak_fingerprint
 
@@ -68,6 +69,10 @@ class Decider:
             self._counters.inc("hits")
             self._counters.inc("milliseconds skipped", plan.wall_ns // 1_000_000)
         return plan
+
+    def sweep(self) -> None:
+        """Removes what hits that were killed have left: once a session."""
+        sweep(self._store.directory)
 
     def unused(self, wall_ns: int) -> None:
         """A hit that would have saved `wall_ns` is none: its program runs after all."""
@@ -178,7 +183,7 @@ def _text(error: OSError) -> str:
 def _name(kind: bytes, path: bytes) -> str:
     if kind in (Kind.ORDER, Kind.NOT_NEWER):
         return "which files are newer than which"
-    if kind == Kind.REPLACEABLE:
+    if kind in PREFIXED:
         path = path.partition(b":")[2]
     text = path.decode(errors="backslashreplace")
     if kind == Kind.BASE:

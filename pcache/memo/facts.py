@@ -7,12 +7,15 @@ import os
 from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from time import time_ns
 
+from pcache.linux import locks
+from pcache.linux.plain import default_acl, is_plain
 from pcache.model import Kind
 from pcache.store.digests import identity
 from pcache.values import (
     ABSENT,
     OK,
     content_value,
+    defaults_value,
     error_value,
     exists_value,
     input_value,
@@ -51,7 +54,9 @@ class Facts:
     whose files are replaceable (the effective user unless given), `base_dir` the value of BASE.
     """
 
-    __slots__ = ("_base_dir", "_counters", "_digests", "_fds", "_remembered", "_seen", "_uid")
+    __slots__ = (
+        "_base_dir", "_counters", "_digests", "_fds", "_locks", "_remembered", "_seen", "_uid",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -69,6 +74,8 @@ class Facts:
         self._seen: list[tuple[int, ...]] = []
         """The `identity` of what was looked at."""
         self._remembered = 0
+        self._locks: dict[int, bytes] | None = None
+        """Those that are held, once somebody had to know."""
 
     def saw(self, st: os.stat_result) -> bool:
         """Whether one of the paths that were looked at may be this regular file."""
@@ -207,6 +214,36 @@ class Facts:
             return _absence(path, error)
         return replaceable_value(int(octal, 8), st, self._uid, target)
 
+    def _plain(self, path: bytes) -> bytes:
+        try:
+            st = os.lstat(path)
+            if is_plain(path, st, os.getegid()):
+                return OK
+            target = os.readlink(path) if st.st_mode & 0o170000 == S_IFLNK else b""
+        except FileNotFoundError:
+            return OK
+        except OSError as error:
+            return error_value(error.errno)
+        return exists_value(st, target)
+
+    def _defaults(self, path: bytes) -> bytes:
+        try:
+            return defaults_value(os.stat(path), default_acl(path))
+        except OSError as error:
+            return error_value(error.errno)
+
+    def _unlocked(self, path: bytes) -> bytes:
+        wanted, _, path = path.partition(b":")
+        try:
+            inode = os.stat(path).st_ino
+        except OSError as error:
+            value = error_value(error.errno)
+            return OK if value == ABSENT else value
+        if self._locks is None:
+            self._locks = locks.held()
+        lock = self._locks.get(inode, OK)
+        return OK if (wanted, lock) == (locks.READ, locks.READ) else lock
+
     def _removable(self, path: bytes) -> bytes:
         value = self._lexists(path)
         return value if value[:1] in (b"-", b"!", b"d") else OK
@@ -313,6 +350,9 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.LISTING: Facts._listing,
     Kind.REPLACEABLE: Facts._replaceable,
     Kind.NAMES: Facts._names,
+    Kind.PLAIN: Facts._plain,
+    Kind.DEFAULTS: Facts._defaults,
+    Kind.UNLOCKED: Facts._unlocked,
     Kind.REMOVABLE: Facts._removable,
     Kind.NOT_LINK: Facts._not_link,
     Kind.NOT_DIRECTORY: lambda facts, path: no_directory_value(facts._exists(path)),

@@ -23,9 +23,12 @@ UNTOUCHED, NOW, GIVEN = range(3)
 class Change:
     """What an execution did to a canonical name: first and last, times in ns (CLOCK_MONOTONIC)."""
 
-    __slots__ = ("before", "content_last", "first", "first_how", "last", "last_how", "times", "was")
+    __slots__ = (
+        "before", "content_last", "first", "first_how", "last", "last_how", "moved", "origin",
+        "times", "was",
+    )  # fmt: skip
 
-    def __init__(self, ts: int, how: str) -> None:
+    def __init__(self, ts: int, how: str, origin: bytes) -> None:
         self.first = self.last = ts
         self.first_how = self.last_how = how
         self.content_last = ts if how != ATTRIBUTES else 0
@@ -35,9 +38,21 @@ class Change:
         """d_type of what was removed or replaced first, 0 if unknown."""
         self.before: Stamp | None = None
         """Version of a file that was at first only opened to be modified, which may not follow."""
+        self.origin = origin
+        """The name that the file which is here had before the execution, if it may have been there
+        by then, as what open(2) truncates or makes; empty for a new one."""
+        self.moved = 0
+        """When it was renamed to here, if nothing had been done to it before."""
 
-    def again(self, ts: int, how: str) -> None:
+    @property
+    def only_moved(self) -> bool:
+        """Whether what is here was there before the execution, and is as it was."""
+        return self.moved == self.last
+
+    def again(self, ts: int, how: str, *, in_place: bool) -> None:
         self.last = ts
+        if how == REMOVED or (how in (CREATED, REPLACED) and not in_place):
+            self.origin = b""
         if how != ATTRIBUTES:
             self.content_last = ts
             self.last_how = how

@@ -25,7 +25,7 @@ OBSERVED: dict[str, str] = {
         vmsplice""",
     "input: reads from inherited descriptors": """
         read pread64 readv preadv preadv2 recvfrom lseek ioctl mmap""",
-    "locks: those that somebody else holds": "flock fcntl",
+    "locks: that nobody else holds them": "flock fcntl",
     "inherited descriptors: which number is used, and what is asked of it": "dup dup2 dup3",
     "working directory, by a descriptor that is not inherited": "fchdir",
     "execution: failed ones; successful ones have events of their own": "execve execveat",

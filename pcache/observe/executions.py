@@ -13,7 +13,7 @@ from functools import partial
 
 from pcache.model import Key, Kind, Reason, Uncacheable
 from pcache.observe.captured import Snapshot
-from pcache.observe.changes import ATTRIBUTES, CREATED, REMOVED, UNTOUCHED, Change
+from pcache.observe.changes import ATTRIBUTES, CREATED, MODIFIED, REMOVED, UNTOUCHED, Change
 from pcache.observe.events import Descriptor, Stamp
 from pcache.observe.evidence import text
 from pcache.observe.observations import Look, Observation
@@ -110,6 +110,10 @@ class Execution:
         """Magic of file systems that make up their files -> one of them that was read."""
         self.looks: dict[Key, tuple[int, bytes, Stamp]] | None = None
         """First look at each path, if its time may matter: when, canonical name, version."""
+        self.moved_times: dict[bytes, bytes] = {}
+        """Former names of files that were moved -> value of TIMES."""
+        self.owned: set[bytes] = set()
+        """Files that may have been there before whose group was set to its own."""
         self.ignored: set[bytes] = set()
         """Those of `changes` that are configured not to matter."""
         self.problems: dict[str, Uncacheable] = {}
@@ -287,6 +291,29 @@ class Execution:
         change = self.changes.get(name)
         return change is not None and (change.first_how, change.last_how) == (CREATED, REMOVED)
 
+    def made_below(self, directory: bytes, ts: int) -> bool:
+        """Whether it had made or removed this directory, or one above it, before `ts`."""
+        return self.determined(posixpath.join(directory, b"."), ts)
+
+    def origin(self, name: bytes, ts: int) -> tuple[bytes, bool]:
+        """Where the file of this name was before the execution, empty if it is a new one, and
+        whether it is as it was."""
+        change = self.changes.get(name)
+        if change is not None:
+            return change.origin, change.only_moved
+        return (b"", False) if self.determined(name, ts) else (name, True)
+
+    def assume(self, kind: bytes, name: bytes, ts: int, value: bytes, prefix: bytes = b"") -> None:
+        """Notes what must be true of the file itself that has this name: for those before whose
+        start it may have been there, under the name that it had then.
+
+        `prefix`: for one of `PREFIXED`, what comes before the path."""
+        for execution in self.chain():
+            origin, _ = execution.origin(name, ts)
+            if origin:
+                key = (kind, prefix + origin)
+                execution.inputs.setdefault(key, Observation(ts, origin, value))
+
     def times_are_ours(self, name: bytes, ts: int) -> bool:
         """Whether this subtree had written the file, or set its times, before `ts`."""
         change = self.changes.get(name)
@@ -325,13 +352,19 @@ class Execution:
 
     # ---- changes ----
 
-    def change(self, name: bytes, ts: int, how: str, *, directory: bool = False) -> None:
-        """Tells this execution and its ancestors of a change to a canonical name."""
+    def change(
+        self, name: bytes, ts: int, how: str, *, directory: bool = False, in_place: bool = False
+    ) -> None:
+        """Tells this execution and its ancestors of a change to a canonical name.
+
+        `in_place`: of a file created or replaced, that one which was there would be the same file.
+        """
+        kept = in_place or how in (MODIFIED, ATTRIBUTES)
         for execution in self.chain():
             known = execution.changes.get(name)
             if known is None:
-                execution.changes[name] = Change(ts, how)
+                execution.changes[name] = Change(ts, how, name if kept else b"")
             else:
-                known.again(ts, how)
+                known.again(ts, how, in_place=in_place)
             if directory:
                 execution.directories.add(name)

@@ -52,7 +52,7 @@ class BaseDirSearch:
                 return True
             if output.kind == b"l" and base.path in output.content:
                 return True
-            if output.kind == b"f" and self._in_blob(output.content):
+            if output.kind in (b"f", b"w") and self._in_blob(output.content):
                 return True
         return bool(outcome.data) and self._in_blob(outcome.data)
 

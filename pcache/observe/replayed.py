@@ -7,7 +7,7 @@ in the record that was replayed: they enter the executions that contain it as if
 from __future__ import annotations
 
 from pcache.linux.descriptors import descriptor_trait_of
-from pcache.model import FRESH, Fact, Kind, Outcome, Output, Reason
+from pcache.model import FRESH, PREFIXED, Fact, Kind, Outcome, Output, Reason
 from pcache.model import NOW as TOUCHED
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
@@ -24,7 +24,6 @@ from pcache.observe.executions import TIMED, Chunk, Execution
 from pcache.observe.names import Names
 from pcache.observe.observations import Observation
 
-_PREFIXED = Kind.REPLACEABLE  # its path is MODE:PATH
 _HOW = {b"-": REMOVED, b"m": ATTRIBUTES}
 _TIMES = {FRESH: UNTOUCHED, TOUCHED: NOW}
 _OF_DESCRIPTORS = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES)
@@ -35,6 +34,7 @@ _FOLLOWING = frozenset(
     )
 )
 _OF_ENTRIES = (Kind.LISTING, Kind.NAMES)
+_OF_THE_FILE = (Kind.PLAIN, Kind.UNLOCKED)
 
 
 class Replayed:
@@ -83,9 +83,12 @@ class Replayed:
                 setter, _ = process.set_by.get(fact.path, (None, None))
                 execution.observe_trait(self.began, fact.path, fact.value, setter)
                 continue
-            path = fact.path.partition(b":")[2] if fact.kind == _PREFIXED else fact.path
+            path = fact.path.partition(b":")[2] if fact.kind in PREFIXED else fact.path
             follow = fact.kind in _FOLLOWING
             name = b"" if fact.kind == Kind.BASE else names.canonical(path, follow=follow)
+            if fact.kind in _OF_THE_FILE:
+                prefix = fact.path.removesuffix(path)
+                execution.assume(fact.kind, name, self.began, fact.value, prefix)
             observation = Observation(self.began, name, fact.value, opened=True)
             if fact.kind in _OF_ENTRIES and fact.value.startswith(b"L"):
                 # Of those some may be of the caller's making, which the value does not tell.
@@ -97,17 +100,31 @@ class Replayed:
                         f"{text(path)}, listed by a hit",
                     )
             execution.observe((fact.kind, fact.path), observation)
+        moved = {
+            output.path: {at: at.origin(output.content, self.ended) for at in execution.chain()}
+            for output in self.outcome.outputs
+            if output.kind == b"r"
+        }
         for output in self.outcome.outputs:
             how = REPLACED if output.path in self.existed else CREATED
             if output.kind in _HOW:
                 how = _HOW[output.kind]
-            execution.change(output.path, self.ended, how, directory=output.kind == b"d")
+            in_place = output.kind == b"w"
+            if how == REMOVED and output.path not in self.existed:
+                execution.change(output.path, self.ended, CREATED, in_place=True)
+            execution.change(
+                output.path, self.ended, how, directory=output.kind == b"d", in_place=in_place
+            )
             self._change(output, context)
             for at in execution.chain():
                 change = at.changes[output.path]
                 change.times = _TIMES.get(output.mtime_ns, GIVEN)
                 if change.first == self.ended:
                     change.was = self.existed.get(output.path, 0)
+                if output.kind == b"r":
+                    change.times = GIVEN
+                    change.origin, as_it_was = moved[output.path][at]
+                    change.moved = self.ended if as_it_was else 0
         at_byte = self.offset
         for fd, length in self.outcome.chunks:
             self._write(execution, fd, at_byte, length)

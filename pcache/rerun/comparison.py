@@ -13,7 +13,7 @@ from pcache.store.blobs import Blobs
 from pcache.store.difference import same_stream, stream_name, streams
 
 _PIECE = 1 << 20
-_TYPES = {b"f": S_IFREG, b"d": S_IFDIR, b"l": S_IFLNK, b"p": S_IFIFO}
+_TYPES = {b"f": S_IFREG, b"w": S_IFREG, b"d": S_IFDIR, b"l": S_IFLNK, b"p": S_IFIFO}
 
 
 def files_difference(outcome: Outcome, scratch: Scratch) -> str:
@@ -48,6 +48,8 @@ def _output_difference(output: Output, scratch: Scratch) -> str:
     if place is None:
         return "it is not there"
     st = os.lstat(place)
+    if output.kind == b"r":
+        return ""  # what it is, is that of the file that was there
     if output.kind == b"h":
         other = scratch.place_of(output.content)
         same = other is not None and os.path.samestat(st, os.lstat(other))
@@ -58,7 +60,7 @@ def _output_difference(output: Output, scratch: Scratch) -> str:
         return "" if os.readlink(place) == output.content else "its target"
     if st.st_mode & 0o7777 != output.mode:
         return "its mode"
-    if output.kind == b"f" and _digest(place) != output.content:
+    if output.kind in (b"f", b"w") and _digest(place) != output.content:
         return "its content"
     if output.mtime_ns >= 0 and st.st_mtime_ns != output.mtime_ns:
         return "its modification time"

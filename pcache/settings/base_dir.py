@@ -5,7 +5,7 @@ Only what is stored and hashed is relative; everything else in pcache knows abso
 
 from __future__ import annotations
 
-from pcache.model import Kind, Outcome, Output
+from pcache.model import PREFIXED, Kind, Outcome, Output
 from pcache.values import not_newer_files, not_newer_path, order_files, order_path
 
 TYPE_CHECKING = False
@@ -71,7 +71,7 @@ class Base:
 
 def _keyed(key: Key, change: Callable[[bytes], bytes]) -> Key:
     kind, path = key
-    if kind == Kind.REPLACEABLE:
+    if kind in PREFIXED:
         mode, colon, path = path.partition(b":")
         return kind, mode + colon + change(path)
     if kind == Kind.ORDER:
@@ -95,8 +95,9 @@ def _moved(outcome: Outcome, change: Callable[[bytes], bytes]) -> Outcome:
             output.kind,
             change(output.path),
             output.mode,
-            change(output.content) if output.kind == b"h" else output.content,
+            change(output.content) if output.kind in (b"h", b"r") else output.content,
             output.mtime_ns,
+            output.extents,
         )
         for output in outcome.outputs
     ]

@@ -18,6 +18,7 @@ from xxhash import xxh3_128_digest
 
 from pcache.errors import DamagedBlob, Malformed, StoreError, Unavailable
 from pcache.linux.files import make_private_directory, reflink, write_all
+from pcache.linux.sparse import may_have_holes
 from pcache.store.lease import Lease
 from pcache.store.objects import Object, Objects, hand_over, pieces
 
@@ -237,7 +238,11 @@ class Blobs:
                 self._unshared.add(st.st_dev)
                 return self._put_open_file(source)
             else:
-                size, digest = hand_over(pieces(source), temporary.write)
+                sparse = may_have_holes(st)
+                write = temporary.write_sparsely if sparse else temporary.write
+                size, digest = hand_over(pieces(source), write)
+                if sparse:
+                    os.ftruncate(temporary.fd, size)
             if size <= SMALL:
                 # It shrank.
                 return self.put_bytes(os.pread(temporary.fd, SMALL, 0))
@@ -313,6 +318,13 @@ class _Temporary:
             write_all(self.fd, data)
         except OSError as error:
             raise _cannot_write(error) from error
+
+    def write_sparsely(self, data: bytes | memoryview) -> None:
+        """The same, but for pieces of zeros alone; those at the end are for ftruncate(2)."""
+        if bytes(data).count(0) == len(data):
+            os.lseek(self.fd, len(data), os.SEEK_CUR)
+        else:
+            self.write(data)
 
     def rename(self, path: bytes) -> None:
         os.rename(self._path, path)

@@ -12,6 +12,7 @@ import time
 
 from pcache.codec import DamagedRow
 from pcache.errors import StoreError
+from pcache.store.aside import sweep
 from pcache.store.lease import oldest_lease_ns
 from pcache.store.locks import CollectorLock
 from pcache.store.records import call_environment, contents, unpack_outcome
@@ -287,6 +288,8 @@ class Collector:
                     os.unlink(path)
         use = _leave if self._dry_run else remove
         self._report.leftovers += abandoned(self._store.directory + RERUN, use)
+        if not self._dry_run:
+            self._report.leftovers += sweep(self._store.directory)
 
     def _compact(self) -> None:
         """Compresses what was too large for that when it was put, or older than that."""

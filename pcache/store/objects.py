@@ -9,6 +9,7 @@ from xxhash import xxh3_128
 
 from pcache.errors import DamagedBlob, Malformed, Unavailable
 from pcache.linux.files import reflink, write_all
+from pcache.linux.sparse import Writer, may_have_holes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,19 +109,30 @@ class Objects:
             self.copy(content, digest, lambda piece: parts.append(bytes(piece)))
         return b"".join(parts)
 
-    def copy_to(self, digest: Digest, target: int, check: Callable[[], None] | None = None) -> int:
+    def copy_to(
+        self,
+        digest: Digest,
+        target: int,
+        check: Callable[[], None] | None = None,
+        extents: tuple[int, ...] = (),
+    ) -> int:
         """Writes the verified content to an empty file, as `Blobs.copy_to` does.
 
-        `check` is called for each piece that is copied, and may raise to end it.
+        `check` is called for each piece that is copied, and may raise to end it; `extents`: of a
+        file with holes.
         """
+        sparse = Writer(target, extents) if extents else None
 
         def write(piece: bytes | memoryview) -> None:
             if check is not None:
                 check()
-            write_all(target, piece)
+            if sparse is not None:
+                sparse.write(piece)
+            else:
+                write_all(target, piece)
 
         with self.open(digest) as content:
-            shared = content.is_plain and reflink(content.fd, target)
+            shared = not extents and content.is_plain and _share(content, target)
             return self.copy(content, digest, None if shared else write)
 
     def all(self) -> Iterator[tuple[Digest, int]]:
@@ -173,6 +185,16 @@ class Objects:
 
 
 _REMEDY = "recording the command again replaces it"
+
+
+def _share(content: Object, target: int) -> bool:
+    """Whether an empty file shares the blocks of an object now, and has no holes."""
+    if not reflink(content.fd, target):
+        return False
+    if not may_have_holes(os.fstat(target)):
+        return True
+    os.ftruncate(target, 0)
+    return False
 
 
 def _missing(digest: Digest, error: OSError) -> DamagedBlob:

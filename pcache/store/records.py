@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pcache.model import Digest
 
-_OUTPUT_FIELDS = 5
+_OUTPUT_FIELDS = 6
 _MANY = 4096
 """Bytes of keys from which on they are compressed."""
 _FRAME = b"\x28\xb5\x2f\xfd"
@@ -116,6 +116,7 @@ def pack_outcome(strong: Digest, outcome: Outcome) -> bytes:
             pack_ints((output.mode,)),
             output.content,
             pack_ints((output.mtime_ns,)),
+            pack_ints(output.extents),
         )
     return pack(fields)
 
@@ -127,8 +128,17 @@ def unpack_outcome(strong: Digest, data: bytes) -> Outcome:
     status, wall_ns, cpu_ns = unpack_ints(head)
     outputs = []
     for at in range(0, len(rest), _OUTPUT_FIELDS):
-        kind, path, mode, target, mtime = rest[at : at + _OUTPUT_FIELDS]
-        outputs.append(Output(kind, path, unpack_ints(mode)[0], target, unpack_ints(mtime)[0]))
+        kind, path, mode, target, mtime, extents = rest[at : at + _OUTPUT_FIELDS]
+        outputs.append(
+            Output(
+                kind,
+                path,
+                unpack_ints(mode)[0],
+                target,
+                unpack_ints(mtime)[0],
+                tuple(unpack_ints(extents)),
+            )
+        )
     return Outcome(
         status,
         tuple(outputs),
@@ -145,7 +155,7 @@ def contents(outcome: Outcome) -> Iterator[Digest]:
     if outcome.data:
         yield outcome.data
     for output in outcome.outputs:
-        if output.kind == b"f":
+        if output.kind in (b"f", b"w"):
             yield output.content
 
 

@@ -133,13 +133,14 @@ class Seen:
         return {output.path: output for output in self.record.outcome.outputs}
 
     def output(self, path: Path | str) -> tuple[str, int, bytes] | None:
-        """(kind, mode, content) of one postcondition; of a file the bytes themselves."""
+        """(kind, mode, content) of one postcondition; of a file, new or written in place, `f` and
+        the bytes themselves."""
         output = self.outputs.get(os.fsencode(path))
         if output is None:
             return None
         content = output.content
-        if output.kind == b"f":
-            content = self._store.blobs.get_bytes(content)
+        if output.kind in (b"f", b"w"):
+            return "f", output.mode, self._store.blobs.get_bytes(content)
         return output.kind.decode(), output.mode, content
 
     @property

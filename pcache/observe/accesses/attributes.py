@@ -115,6 +115,9 @@ class Attributes:
         if body.path is not None:
             name = self.context.names.canonical(body.path, follow=True)
         for execution in event.execution.chain():
+            origin = b"" if name is None else execution.origin(name, event.ts)[0]
+            if origin and wanted[1] != 0xFFFFFFFF:
+                execution.owned.add(origin)
             if name is None or not execution.determined(name, event.ts):
                 # It may have been somebody else's before, or lose its set-user-id bit now.
                 where = name or b"?"

@@ -387,9 +387,16 @@ class Context:
             others.append(mine)
 
     def change(
-        self, event: Event, name: bytes, how: str, *, directory: bool = False, was: int = 0
+        self,
+        event: Event,
+        name: bytes,
+        how: str,
+        *,
+        directory: bool = False,
+        was: int = 0,
+        in_place: bool = False,
     ) -> None:
-        event.execution.change(name, event.ts, how, directory=directory)
+        event.execution.change(name, event.ts, how, directory=directory, in_place=in_place)
         self.history.add(name, event.ts, attributes=how == ATTRIBUTES)
         if was:
             for execution in event.execution.chain():

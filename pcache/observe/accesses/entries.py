@@ -13,6 +13,7 @@ from pcache.observe.accesses.context import NOT_EMPTY, Context
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.changes import CREATED, DT_DIR, DT_REG, REMOVED
 from pcache.observe.evidence import text
+from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import ABSENT, OK
@@ -78,6 +79,7 @@ class Entries:
             self.context.temporaries.add(name)
         self.context.observe(event, Kind.LEXISTS, path, name, value=ABSENT)
         self.context.parent_exists(event, path)
+        origins: dict[Execution, bytes] = {}
         if is_link and body.path is not None and not pseudo.is_magic(body.path):
             follow = call == "linkat" and bool(body.args[0] & _AT_SYMLINK_FOLLOW)
             source = self.context.names.canonical(body.path, follow=follow)
@@ -87,9 +89,12 @@ class Entries:
             self.context.hard_links[name] = source
             self.context.linked.update((name, source))
             self.context.history.linked(source, event.ts)
+            origins = {at: at.origin(source, event.ts)[0] for at in event.execution.chain()}
         if call.startswith("mknod") and S_IFMT(body.args[0]) not in (0, S_IFREG, S_IFIFO):
             event.execution.problem_throughout(Reason.UNSUPPORTED, f"{call} {text(path)}")
         self.context.change(event, name, CREATED, directory=call.startswith("mkdir"))
+        for at, origin in origins.items():
+            at.changes[name].origin = origin
         if call.startswith("symlink"):
             self.context.names.link(name, body.raw_path2 or b"")
         elif is_link:

@@ -172,7 +172,8 @@ class Opens:
             path = name  # through a final link
         self.context.refuse_other_names(event, name, stamp.st_nlink)
         if stamp.f_mode & _FMODE_CREATED:
-            if flags & _O_EXCL or not flags & _O_TRUNC:
+            in_place = not flags & _O_EXCL and bool(flags & _O_TRUNC)
+            if not in_place:
                 if flags & _O_EXCL and stamp.st_mode & 0o7777 == _MKSTEMP_MODE:
                     self.context.temporaries.add(name)
                 self.context.observe(event, Kind.LEXISTS, path, name, value=ABSENT)
@@ -181,7 +182,7 @@ class Opens:
                 key = replaceable_path(stamp.st_mode & 0o7777, path)
                 self.context.observe(event, Kind.REPLACEABLE, key, name, value=OK)
             self.context.modified_by(event, name, stamp)
-            self.context.change(event, name, CREATED)
+            self.context.change(event, name, CREATED, in_place=in_place)
             self.context.captured.made(name, stamp, event.ts)
         elif flags & _O_TRUNC:
             if flags & _O_CREAT:
@@ -191,7 +192,7 @@ class Opens:
                 self.context.observe(event, Kind.EXISTS, path, name, value=exists_value(stamp))
                 self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)
             self.context.modified_by(event, name, stamp)
-            self.context.change(event, name, REPLACED, was=DT_REG)
+            self.context.change(event, name, REPLACED, was=DT_REG, in_place=True)
             self.context.captured.made(name, stamp, event.ts)
         else:
             self.context.observe_stamp(event, content, path, name, opened=True)

@@ -75,11 +75,13 @@ class Renames:
             self.context.observe(event, Kind.OVERWRITABLE, target, new, value=OK)
         self.context.parent_exists(event, target)
         directory = below != []
-        before = _times_before(event, old)
+        before, origins = _times_before(event, old), _origins(event, old)
         self._change_moved(event, old, new, below)
         self.context.change(event, old, REMOVED, directory=directory, was=DT_REG)
         self.context.change(event, new, CREATED if free else REPLACED, directory=directory)
-        _keep_times(event, source, old, new, before)
+        if not directory:
+            _set_origins(event, new, origins)
+        _keep_times(event, old, new, before)
         self.context.names.look_for_link(new)
         self._hard_links_moved(old, new)
 
@@ -109,11 +111,12 @@ class Renames:
                 if not is_directory:
                     self._observe_moved(event, name, name, entry.path)
                 was = DT_DIR if is_directory else DT_REG
-                times = _times_before(event, name)
+                times, origins = _times_before(event, name), _origins(event, name)
                 self.context.change(event, name, REMOVED, directory=is_directory, was=was)
                 self.context.change(event, entry.path, CREATED, directory=is_directory)
                 if not is_directory:
-                    _keep_times(event, name, name, entry.path, times)
+                    _set_origins(event, entry.path, origins)
+                    _keep_times(event, name, entry.path, times)
                 if entry.is_symlink():
                     self.context.names.look_for_link(entry.path)
         if below:
@@ -151,17 +154,31 @@ def _times_before(event: Event, name: bytes) -> dict[Execution, int]:
     return {at: change.times for at, change in changes if change is not None}
 
 
-def _keep_times(
-    event: Event, path: bytes, old: bytes, new: bytes, before: dict[Execution, int]
-) -> None:
-    """A rename leaves the times as they are: of what was there before, those are an input."""
+def _origins(event: Event, name: bytes) -> dict[Execution, tuple[bytes, bool]]:
+    """`Execution.origin` for all whom a rename of this name concerns."""
+    return {at: at.origin(name, event.ts) for at in event.execution.chain()}
+
+
+def _set_origins(event: Event, new: bytes, origins: dict[Execution, tuple[bytes, bool]]) -> None:
+    """A rename leaves the file what it is."""
+    for at, (origin, as_it_was) in origins.items():
+        change = at.changes[new]
+        change.origin = origin
+        change.moved = event.ts if as_it_was else 0
+
+
+def _keep_times(event: Event, old: bytes, new: bytes, before: dict[Execution, int]) -> None:
+    """A rename leaves the times as they are: of what was there before, those are an input if it
+    cannot be moved again."""
     execution = event.execution
     if not execution.determined(old, event.ts):
         status = _status(new)
         now = time.monotonic_ns()
         if status is not None and stat.S_ISREG(status.st_mode):
-            moved = Observation(event.ts, old, times_value(status))
-            execution.observe_times([((Kind.TIMES, path), moved)])
+            value = times_value(status)
+            for at in execution.chain():
+                if not at.times_are_ours(old, event.ts):
+                    at.moved_times.setdefault(old, value)
         for at in execution.chain():
             if at.determined(old, event.ts):
                 break

@@ -25,6 +25,7 @@ from pcache.observe.evidence import text
 from pcache.observe.executions import Chunk, Execution
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
+from pcache.values import OK
 
 _FMODE_READ, _FMODE_WRITE = 1, 2
 # asm-generic/ioctls.h: TCGETS, TIOCGPGRP, TIOCGWINSZ, FIONCLEX, FIOCLEX, TCGETS2.
@@ -32,8 +33,11 @@ _HARMLESS_IOCTLS = frozenset({0x5401, 0x540F, 0x5413, 0x5450, 0x5451, 0x802C542A
 # Of files of its own: FIONREAD, FIONBIO; FICLONE, FICLONERANGE, FIDEDUPERANGE and FIEMAP of
 # linux/fs.h, whose files were opened to be read and written.
 _OWN_IOCTLS = frozenset({0x541B, 0x5421, 0x40049409, 0x4020940D, 0xC0189436, 0xC020660B})
-_F_UNLCK = 2
-_LOCKS = frozenset({5, 6, 7, 36, 37, 38})  # F_GETLK to F_OFD_SETLKW
+# fcntl.h: F_GETLK to F_OFD_SETLKW; those that ask; l_type of struct flock, F_RDLCK and F_UNLCK.
+_LOCKS = frozenset({5, 6, 7, 36, 37, 38})
+_ASK_FOR_LOCK = frozenset({5, 36})
+_READ_LOCK, _UNLOCKED = struct.pack("<h", 0), struct.pack("<h", 2)
+_LOCK_SH = 1
 _ASKING = (0, os.SEEK_CUR)
 
 
@@ -215,17 +219,31 @@ class Streams:
             if request not in _HARMLESS_IOCTLS and not body.err:
                 execution.problem(Reason.UNSUPPORTED, f"ioctl {request:#x} of descriptor {fd}")
 
-    @staticmethod
-    def _lock(event: Event) -> None:
-        """Whether somebody holds a lock on a file is no fact about the file."""
+    def _lock(self, event: Event) -> None:
+        """A lock taken: nobody else may hold one, and only who opened the file has it.  When one
+        that somebody holds will be released is no fact."""
         body = event.body
-        if SYSCALL_NAMES[body.nr] == "fcntl" and body.args[0] & 0xFFFFFFFF not in _LOCKS:
+        command = body.args[0] & 0xFFFFFFFF
+        if SYSCALL_NAMES[body.nr] == "fcntl" and command not in _LOCKS:
             Descriptors.control(event)
             return
-        if body.err or body.out != struct.pack("<h", _F_UNLCK):
+        self.context.not_only_looking()
+        asks = SYSCALL_NAMES[body.nr] == "fcntl" and command in _ASK_FOR_LOCK
+        if body.err or (asks and body.out != _UNLOCKED):
             event.execution.problem_throughout(
                 Reason.CONFLICT, f"{text(body.file or b'?')} is locked by somebody else"
             )
+            return
+        for execution, fd in inheritors(event, body.handle, body.stamp2, writing=False):
+            execution.problem(Reason.UNSUPPORTED, f"lock of descriptor {fd}")
+        if body.file is None or body.deleted:
+            return
+        if SYSCALL_NAMES[body.nr] == "flock":
+            shared = bool(body.args[0] & _LOCK_SH)
+        else:
+            shared = body.out == _READ_LOCK
+        prefix = b"r:" if shared else b"w:"
+        event.execution.assume(Kind.UNLOCKED, body.file, event.ts, OK, prefix)
 
     def _copy(self, event: Event) -> None:
         """Bytes moved inside the kernel: read again from the file they came from."""

@@ -20,7 +20,7 @@ from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.conflicts import mark_conflicts
 from pcache.observe.conditions.listings import list_rest
 from pcache.observe.conditions.outputs import Outputs
-from pcache.observe.conditions.preconditions import Preconditions
+from pcache.observe.conditions.preconditions import Preconditions, in_order
 from pcache.observe.conditions.settling import Settling
 from pcache.observe.conditions.times import KeptTimes
 from pcache.observe.conditions.unknowable import Unknowable
@@ -109,6 +109,7 @@ class Conditions:
         call = call_of(execution)
         outcome = self._times.apply(execution, *self._outputs.outcome(execution))
         facts = self._preconditions.of(execution)
+        facts = in_order([*facts, *self._outputs.assumptions(execution, outcome)])
         if self._base_search is not None and self._base_search.shows(facts, outcome):
             assert execution.end is not None  # capture() is told of ended ones only
             bound = Fact(*base_dir.KEY, self._policy.base_dir)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import time
 from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 from typing import NamedTuple
 
+from pcache.linux.plain import default_acl, has_attributes, new_gid
+from pcache.linux.sparse import extents, may_have_holes
 from pcache.linux.stamps import is_coarse
-from pcache.model import FRESH, Outcome, Output, Reason
+from pcache.model import FRESH, Fact, Key, Kind, Outcome, Output, Reason
 from pcache.model import NOW as TOUCHED
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
@@ -24,6 +27,7 @@ from pcache.store.blobs import Blobs
 from pcache.store.digests import DigestCache
 from pcache.store.digests import stamp as version_of
 from pcache.store.writers import has_writers
+from pcache.values import OK, defaults_value
 
 
 class _Taken(NamedTuple):
@@ -53,10 +57,18 @@ class Outputs:
         there, by path.  Raises Unknowable."""
         outputs = []
         mtimes: dict[bytes, int] = {}
+        moved = {
+            name: change.origin
+            for name, change in execution.changes.items()
+            if change.only_moved and change.origin not in execution.directories
+        }
         for name, change in execution.changes.items():
             if name in execution.ignored:
                 continue
-            output = self._output(execution, name, change, mtimes)
+            if name in moved and not _in_circle(name, moved):
+                output = self._moved(execution, name, change)
+            else:
+                output = self._output(execution, name, change, mtimes)
             if output is not None:
                 outputs.append((change.last, len(name), output))
         # Of equal times (a moved tree) the shorter name is the directory.
@@ -74,14 +86,61 @@ class Outputs:
         )
         return outcome, mtimes
 
+    def assumptions(self, execution: Execution, outcome: Outcome) -> list[Fact]:
+        """What the outcome takes for granted, beside what the execution has looked at: that what
+        it makes anew is not something else that was there before, and the directories' say in what
+        is made in them.  Raises Unknowable."""
+        facts: dict[Key, Fact] = {}
+        owned = {at for at in execution.owned if at in execution.changes}
+        for output in outcome.outputs:
+            if output.kind in (b"-", b"m", b"h", b"r"):
+                continue
+            change = execution.changes[output.path]
+            if change.origin and change.origin != output.path:
+                owned.add(change.origin)
+                times = execution.moved_times.get(change.origin)
+                if times is not None:
+                    key = (Kind.TIMES, change.origin)
+                    facts[key] = Fact(*key, times)
+            directory = posixpath.dirname(output.path)
+            if not execution.made_below(directory, change.last):
+                key = (Kind.DEFAULTS, directory)
+                if key not in facts:
+                    facts[key] = Fact(*key, self._defaults(execution, directory))
+        for name in owned:
+            facts[Kind.PLAIN, name] = Fact(Kind.PLAIN, name, OK)
+        return list(facts.values())
+
+    def _defaults(self, execution: Execution, directory: bytes) -> bytes:
+        try:
+            value = defaults_value(os.stat(directory), default_acl(directory))
+        except OSError as error:
+            raise Unknowable(Reason.OUTPUT_OVERWRITTEN, directory) from error
+        if value != OK and directory in execution.changes:
+            raise Unknowable(Reason.UNSUPPORTED, f"mode of {text(directory)}, changed meanwhile")
+        return value
+
+    def _moved(self, execution: Execution, name: bytes, change: Change) -> Output | None:
+        """What was there before the execution, and is somewhere else now."""
+        if pseudo.ignored(name):
+            return None
+        if self._history.last(name) > change.last or not os.path.lexists(name):
+            raise Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
+        execution.output_checks.append((name, change.last, time.monotonic_ns()))
+        return Output(b"r", name, 0, change.origin)
+
     def _output(
         self, execution: Execution, name: bytes, change: Change, mtimes: dict[bytes, int]
     ) -> Output | None:
         if pseudo.ignored(name):
             return None
         if change.last_how == REMOVED:
-            # Made and removed again is nobody's business.
-            return None if change.first_how == CREATED else Output(b"-", name)
+            # Made and removed again: what an interrupted run has left there goes as well.
+            own = change.first_how == CREATED and (
+                name in self._context.temporaries
+                or execution.made_below(posixpath.dirname(name), change.last)
+            )
+            return None if own else Output(b"-", name)
         if change.before is not None and self._is_as_before(name, change.before, change.first):
             return None
         older = self._context.hard_links.get(name, b"")
@@ -99,7 +158,10 @@ class Outputs:
         else:
             execution.captured_outputs.append((taken.snapshot, name, change.last))
         mtimes[name] = taken.mtime_ns
-        return taken.output
+        output = taken.output
+        if output.kind == b"f" and change.origin == name:
+            return Output(b"w", name, output.mode, output.content, output.mtime_ns, output.extents)
+        return output
 
     def _is_as_before(self, name: bytes, before: Stamp, opened: int) -> bool:
         """Whether a file that was opened to be modified was not: its time must stay, then."""
@@ -140,6 +202,7 @@ class Outputs:
                 raise Unknowable(Reason.UNSUPPORTED, f"owner of {name!r}")
             writers, began = has_writers(file.fd), time.time_ns()
             digest = self._blobs.put_file(file.fd)
+            data = extents(file.fd, now.st_size) if may_have_holes(now) else ()
             taken, after = time.monotonic_ns(), os.fstat(file.fd)
         except OSError as error:
             raise Unknowable(Reason.OUTPUT_OVERWRITTEN, name) from error
@@ -148,7 +211,8 @@ class Outputs:
             raise Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
         self._digests.remember(after, digest, began, writers)
         mtime = now.st_mtime_ns if change.times == GIVEN else FRESH
-        output = Output(b"f", name, now.st_mode & 0o7777, digest, mtime)
+        self._refuse_group(execution, name, change, now)
+        output = Output(b"f", name, now.st_mode & 0o7777, digest, mtime, data)
         return output, Snapshot(file, after, taken)
 
     def _take_named(
@@ -162,7 +226,10 @@ class Outputs:
         form, mode = S_IFMT(now.st_mode), now.st_mode & 0o7777
         mtime = now.st_mtime_ns if change.times == GIVEN else FRESH
         if form == S_IFDIR:
+            if name in self._context.with_acl and has_attributes(name):
+                raise Unknowable(Reason.UNSUPPORTED, f"access control list of {text(name)}")
             if change.content_last:
+                self._refuse_group(execution, name, change, now)
                 return Output(b"d", name, mode, b"", mtime)
             return Output(b"m", name, mode, b"", TOUCHED if change.times == NOW else mtime)
         assert execution.end is not None
@@ -182,7 +249,9 @@ class Outputs:
                     raise Unknowable(Reason.UNSUPPORTED, f"{text(name)} has other names")
                 if now.st_uid != execution.uid:
                     raise Unknowable(Reason.UNSUPPORTED, f"owner of {name!r}")
-                return Output(b"f", name, mode, self._stored(name, now), mtime)
+                self._refuse_group(execution, name, change, now)
+                digest, data = self._stored(name, now)
+                return Output(b"f", name, mode, digest, mtime, data)
             if form == S_IFLNK:
                 return Output(b"l", name, 0o777, os.readlink(name), mtime)
         except OSError as error:
@@ -191,22 +260,49 @@ class Outputs:
             return Output(b"p", name, mode)
         raise Unknowable(Reason.UNSUPPORTED, f"{name!r} is a socket or device")
 
-    def _stored(self, name: bytes, now: os.stat_result) -> bytes:
-        """Digest of a regular file that is as in `now`, once it is stored.  Raises OSError."""
+    def _stored(self, name: bytes, now: os.stat_result) -> tuple[bytes, tuple[int, ...]]:
+        """Digest of a regular file that is as in `now`, once it is stored, and its extents.
+        Raises OSError."""
         file = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             writers, began = has_writers(file), time.time_ns()
             digest = self._blobs.put_file(file)
+            data = extents(file, now.st_size) if may_have_holes(now) else ()
             if version_of(os.fstat(file)) != version_of(now):
                 raise Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
         finally:
             os.close(file)
         self._digests.remember(now, digest, began, writers)
-        return digest
+        return digest, data
+
+    @staticmethod
+    def _refuse_group(
+        execution: Execution, name: bytes, change: Change, now: os.stat_result
+    ) -> None:
+        """A new file will have the group that its directory gives it."""
+        if change.origin == name and change.first_how != CREATED and name not in execution.owned:
+            return  # it stays as it was
+        try:
+            directory = os.stat(posixpath.dirname(name))
+        except OSError:
+            return  # removed with it, by somebody who answers for that
+        if now.st_gid != new_gid(directory, execution.gid):
+            raise Unknowable(Reason.UNSUPPORTED, f"group of {text(name)}")
 
     def _refuse_acl(self, name: bytes, file: bytes | int) -> None:
         if name in self._context.with_acl and b"system.posix_acl_access" in _xattrs(file):
             raise Unknowable(Reason.UNSUPPORTED, f"access control list of {name!r}")
+
+
+def _in_circle(name: bytes, moved: dict[bytes, bytes]) -> bool:
+    """Whether what was moved to this name made room for what was there, in however many steps;
+    `moved`: name -> former name."""
+    at = name
+    for _ in moved:
+        at = moved[at]
+        if at not in moved:
+            return False
+    return True
 
 
 def _written(status: os.stat_result) -> tuple[int, int, int]:

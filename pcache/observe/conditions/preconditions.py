@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from stat import S_ISREG
 
-from pcache.model import Fact, Key, Kind, Reason
+from pcache.model import PREFIXED, Fact, Key, Kind, Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.changes import ATTRIBUTES, MODIFIED, Change
 from pcache.observe.conditions.listings import ListedNames
@@ -13,7 +14,7 @@ from pcache.observe.conditions.values import Values
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
-from pcache.values import exists_value, replaceable_path
+from pcache.values import exists_value
 
 _STATES = frozenset(
     {Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.LINK, Kind.RESOLVES}
@@ -65,12 +66,12 @@ class Preconditions:
                 facts[key] = self._fact(key, exists_value(stamp))
                 continue
             value = self._values.value(execution, key, observation, listed)
-            mode, used = path.split(b":", 1) if kind == Kind.REPLACEABLE else (b"", path)
+            prefix, used = path.split(b":", 1) if kind in PREFIXED else (b"", path)
             if used != name and name:
                 way = self._own_way(execution, used, observation, made)
                 if way is not None:
                     # The way there does not exist beforehand.
-                    key = (kind, replaceable_path(int(mode, 8), name) if mode else name)
+                    key = (kind, prefix + b":" + name if prefix else name)
                     facts.update(way)
             facts[key] = self._fact(key, value)
         for name, change in execution.changes.items():
@@ -78,9 +79,7 @@ class Preconditions:
                 continue
             if change.first_how == ATTRIBUTES and not _was_seen(execution, name):
                 raise Unknowable(Reason.UNSUPPORTED, f"mode or times of {name!r} changed unseen")
-        # The order of concurrent children's first uses is an accident of scheduling: it must not
-        # make another path set.
-        return [facts[key] for key in sorted(facts)]
+        return in_order(facts.values())
 
     def _own_way(
         self, execution: Execution, path: bytes, observation: Observation, made: bool
@@ -109,6 +108,12 @@ class Preconditions:
         if fact is None or fact.value != value:
             fact = self._facts_made[key] = Fact(key[0], key[1], value)
         return fact
+
+
+def in_order(facts: Iterable[Fact]) -> list[Fact]:
+    """Facts by their keys: the order of concurrent children's first uses is an accident of
+    scheduling, which must not make another path set."""
+    return sorted(facts, key=lambda fact: (fact.kind, fact.path))
 
 
 def _refuse_own_stream(execution: Execution) -> None:

@@ -84,7 +84,7 @@ class KeptTimes:
         }
         times = set(fresh.values())
         for output in outcome.outputs:
-            if output.kind == b"f":
+            if output.kind in (b"f", b"w"):
                 held = self._find(output.content, execution.changes[output.path].content_last)
                 found.add(held)
                 if held.everything or (held.exact & times) - {mtimes[output.path]}:
@@ -229,6 +229,7 @@ def _timed(outcome: Outcome, times: dict[bytes, int]) -> Outcome:
             output.mode,
             output.content,
             times.get(output.path, output.mtime_ns),
+            output.extents,
         )
         for output in outcome.outputs
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xxhash import xxh3_128_digest
 
-from pcache.model import Call, Kind
+from pcache.model import PREFIXED, Call, Kind
 from pcache.values import not_newer_files, order_files
 
 _SHORT = 8
@@ -51,7 +51,7 @@ def fact_name(kind: bytes, path: bytes) -> str:
         return f"which of {len(order_files(path))} files are newer than which"
     if kind == Kind.NOT_NEWER:
         return f"how old {len(not_newer_files(path)[1])} files are"
-    if kind == Kind.REPLACEABLE:
+    if kind in PREFIXED:
         path = path.partition(b":")[2]
     if kind in (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES):
         return f"descriptor {text(path)}"

@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import select
+from stat import S_ISREG
 
 from pcache.errors import PcacheError
 from pcache.linux.coredump import would_dump
+from pcache.linux.descriptors import offset_and_size, restore_end
 from pcache.session.steps.reporting import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.memo.decide import Decider
+    from pcache.memo.restore import Plan
     from pcache.model import Call
     from pcache.session.steps.command import Command
     from pcache.timing import Timing
@@ -26,6 +29,7 @@ def replay_root(command: Command, decider: Decider, explain: bool, timing: Timin
     if command.call is None:
         return None
     try:
+        decider.sweep()
         plan = decider.decide(command.call, command.fds)
     except Exception as error:
         say(f"pcache: internal error, the command itself is not looked up: {error!r}")
@@ -34,6 +38,7 @@ def replay_root(command: Command, decider: Decider, explain: bool, timing: Timin
         if explain:  # the reason costs a look into the store
             _tell("miss", command.call, decider.last_miss)
         return None
+    written: dict[int, tuple[int, int]] = {}
     committed = False
     try:
         if any(_broken(fd) for fd, size in plan.sizes() if size):
@@ -45,15 +50,22 @@ def replay_root(command: Command, decider: Decider, explain: bool, timing: Timin
         committed = True
         since = timing.now()
         for fd, data in plan.writes():
+            if fd not in written and S_ISREG(os.fstat(fd).st_mode):
+                written[fd] = offset_and_size(fd)
             _write(fd, data)
         timing.spent("streams", since)
     except (OSError, PcacheError) as error:
+        if committed:
+            committed = False
+            _take_back(plan, written)
         decider.unused(plan.wall_ns)
         if explain:
             _tell("run", command.call, str(error))
         return None
     finally:
-        if not committed:
+        if committed:
+            plan.conclude()
+        else:
             plan.abandon()
     if explain:
         _tell("hit", command.call, "")
@@ -64,6 +76,16 @@ def _tell(verdict: str, call: Call, why: str) -> None:
     from pcache.session.steps.decision_log import tell
 
     tell(verdict, call, why)
+
+
+def _take_back(plan: Plan, written: dict[int, tuple[int, int]]) -> None:
+    """Leaves everything to the command, as it was."""
+    for fd, before in written.items():
+        try:
+            restore_end(fd, before)
+        except OSError:
+            continue
+    plan.take_back()
 
 
 def _broken(fd: int) -> bool:

@@ -54,6 +54,12 @@ class NamedPlan:
     def cancel(self) -> None:
         self._cancelled.set()
 
+    def conclude(self) -> None:
+        pass
+
+    def take_back(self) -> None:
+        pass
+
     def abandon(self) -> None:
         pass
 

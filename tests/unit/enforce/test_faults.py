@@ -23,7 +23,7 @@ REPLAY: dict[str, str] = {
     "store.blobs": "Blobs.small",
     "memo.facts": "Facts.values",
     "memo.decide": "weak_fingerprint let_time_pass",
-    "memo.restore": "Plan.prepare Plan.commit Plan.writes Plan.abandon",
+    "memo.restore": "Plan.prepare Plan.commit Plan.conclude Plan.writes Plan.abandon",
     "enforce.filter": "load_refusals load",
     "enforce.startup": "learn",
     "enforce.spawn": "_install Guardian",

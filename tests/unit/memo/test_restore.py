@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from stat import S_ISFIFO
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,24 +18,34 @@ from hypothesis import strategies as st
 
 from pcache.errors import DamagedBlob
 from pcache.linux.descriptors import FdView, OwnFds
+from pcache.linux.sparse import extents
 from pcache.memo import staging
 from pcache.memo.restore import Plan
 from pcache.model import Outcome, Output
+from pcache.store.aside import Aside, sweep
 from pcache.store.index import Store
 from tests.lib.stores import small_disk
 
 
-@pytest.fixture(params=["nameless", "named"])
+@pytest.fixture(params=["nameless", "named", "hidden"])
 def staged(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways of staging: with O_TMPFILE, and as where the file system lacks it."""
+    """All ways of staging: with O_TMPFILE, with too many of these, and as where the file system
+    lacks it."""
     if request.param == "named":
         monkeypatch.setattr(staging, "_NAMELESS_LIMIT", 0)
+    elif request.param == "hidden":
+        monkeypatch.setattr(os, "O_TMPFILE", os.O_DIRECTORY)  # EISDIR
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(bytes(tmp_path / "store")) as opened:
-        yield opened
+@pytest.fixture(params=["here", "elsewhere"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """On the file system of the tree, and on another."""
+    with TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        assert os.stat(elsewhere).st_dev != tmp_path.stat().st_dev
+        base = Path(elsewhere) if request.param == "elsewhere" else tmp_path
+        with Store.open(bytes(base / "store")) as opened:
+            yield opened
+            assert not [*(base / "store").glob("aside/*")]
 
 
 @pytest.fixture
@@ -61,6 +72,7 @@ def restore(store: Store, *outputs: Output) -> None:
     made = plan(store, *outputs)
     made.prepare()
     made.commit()
+    made.conclude()
 
 
 def look(tree: Path) -> dict[str, object]:
@@ -136,7 +148,6 @@ def test_doing_it_again_changes_only_times(store: Store, tree: Path) -> None:
     outputs = (
         Output(b"d", bytes(tree / "d"), 0o755),
         file(store, tree / "d/f", b"data" * 2000, 0o751),
-        Output(b"h", bytes(tree / "d/h"), 0, bytes(tree / "d/f")),
         Output(b"l", bytes(tree / "d/l"), 0, b"f"),
         Output(b"p", bytes(tree / "d/p"), 0o644),
         Output(b"-", bytes(tree / "d/x")),
@@ -208,6 +219,7 @@ def test_times_are_fresh_in_the_recorded_order_or_exactly_as_set(store: Store, t
     time.sleep(0.05)
     before = time.time_ns()
     made.commit()
+    made.conclude()
     times = [(tree / name).stat().st_mtime_ns for name in ("first", "kept", "last", "dir/f")]
     assert times == sorted(times)
     assert times[0] > before - 20_000_000
@@ -229,8 +241,7 @@ def test_nothing_shows_before_commit_or_after_abandon(store: Store, tree: Path) 
         Output(b"-", bytes(tree / "old2")),
     )
     made.prepare()
-    visible = {name for name in look(tree) if not name.startswith(".pcache-")}
-    assert visible == set(before)
+    assert {name for name in look(tree) if not name.startswith(".pcache-")} == set(before)
     made.abandon()
     assert look(tree) == before
 
@@ -260,6 +271,200 @@ def test_a_killed_replay_leaves_no_trace(tmp_path: Path, tree: Path) -> None:
     )
     assert done.returncode == -signal.SIGKILL
     assert list(tree.iterdir()) == []
+
+
+# Written in place, moved, taken back
+
+
+def in_place(store: Store, path: Path, data: bytes, mode: int = 0o644) -> Output:
+    return Output(b"w", bytes(path), mode, store.blobs.put_bytes(data))
+
+
+@pytest.mark.parametrize("data", [b"", b"ne", b"old and more", b"large" * 3000, bytes(2 << 20)])
+@pytest.mark.usefixtures("staged")
+def test_a_file_is_written_in_place(store: Store, tree: Path, data: bytes) -> None:
+    path = tree / "f"
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    os.link(path, tree / "other")
+    os.utime(tree, ns=(0, 0))
+    before = path.stat()
+    restore(store, in_place(store, path, data))
+    assert (tree / "other").read_bytes() == data
+    after = path.stat()
+    assert (after.st_ino, after.st_mode & 0o7777) == (before.st_ino, 0o644)
+    assert after.st_mtime_ns > before.st_mtime_ns
+    assert tree.stat().st_mtime_ns == 0 or not store.counters["files kept"]
+    assert [file.name for file in tree.iterdir() if file.name.startswith(".")] == []
+
+
+def test_what_was_appended_to_is_only_appended_to(
+    store: Store, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tree / "log").write_bytes(b"start\n")
+    (tree / "log").chmod(0o644)
+    written = []
+    pwrite = os.pwrite
+    monkeypatch.setattr(
+        os, "pwrite", lambda fd, data, at: written.append((bytes(data), at)) or pwrite(fd, data, at)
+    )
+    restore(store, in_place(store, tree / "log", b"start\nmore\n"))
+    assert written == [(b"more\n", 6)]
+    assert (tree / "log").read_bytes() == b"start\nmore\n"
+
+
+def test_a_file_that_cannot_be_written_to_is_found_early(store: Store, tree: Path) -> None:
+    (tree / "f").symlink_to("elsewhere")
+    restore(store, in_place(store, tree / "f", b"new"))
+    assert not (tree / "f").is_symlink()
+    assert not (tree / "elsewhere").exists()
+
+
+def test_moved_files_make_room_first(store: Store, tree: Path) -> None:
+    for name in "abc":
+        (tree / name).write_text(name)
+    os.link(tree / "a", tree / "link")
+    number = (tree / "a").stat().st_ino
+    restore(
+        store,
+        Output(b"-", bytes(tree / "a")),
+        Output(b"r", bytes(tree / "b"), 0, bytes(tree / "a")),
+        Output(b"r", bytes(tree / "c"), 0, bytes(tree / "b")),
+        Output(b"r", bytes(tree / "new/d"), 0, bytes(tree / "c")),
+        Output(b"d", bytes(tree / "new"), 0o755),
+    )
+    assert {path.name: path.read_text() for path in tree.rglob("*") if path.is_file()} == {
+        "link": "a",
+        "b": "a",
+        "c": "b",
+        "d": "c",
+    }
+    assert (tree / "b").stat().st_ino == number
+
+
+def test_directories_are_left_and_removed(store: Store, tree: Path) -> None:
+    (tree / "old/sub").mkdir(parents=True)
+    (tree / "old/sub/f").write_text("f")
+    (tree / "old/g").write_text("g")
+    restore(
+        store,
+        Output(b"-", bytes(tree / "old/sub/f")),
+        Output(b"-", bytes(tree / "old/sub")),
+        Output(b"-", bytes(tree / "old/g")),
+        Output(b"-", bytes(tree / "old")),
+        Output(b"d", bytes(tree / "new"), 0o755),
+        Output(b"r", bytes(tree / "new/f"), 0, bytes(tree / "old/sub/f")),
+    )
+    assert look(tree) == {"new": ("dir", 0o755), "new/f": ("file", 0o644, b"f", 1)}
+
+
+@pytest.mark.usefixtures("staged")
+def test_a_hit_that_cannot_be_delivered_is_taken_back(store: Store, tree: Path) -> None:
+    for name in ("written", "large", "replaced", "removed", "moved", "onto", "mode"):
+        (tree / name).write_bytes(name.encode() * (30_000 if name == "large" else 1))
+        (tree / name).chmod(0o640)
+        os.utime(tree / name, ns=(1, 1))
+    (tree / "link").symlink_to("nowhere")
+    os.mkfifo(tree / "fifo")
+    (tree / "empty").mkdir()
+    before = look(tree)
+    made = plan(
+        store,
+        in_place(store, tree / "written", b"new"),
+        in_place(store, tree / "large", b"new" * 50_000),
+        file(store, tree / "replaced", b"new" * 5000),
+        Output(b"-", bytes(tree / "removed")),
+        Output(b"-", bytes(tree / "moved")),
+        Output(b"-", bytes(tree / "empty")),
+        Output(b"-", bytes(tree / "fifo")),
+        Output(b"r", bytes(tree / "onto"), 0, bytes(tree / "moved")),
+        Output(b"m", bytes(tree / "mode"), 0o600, b"", 5),
+        Output(b"l", bytes(tree / "link"), 0o777, b"somewhere"),
+        Output(b"d", bytes(tree / "dir"), 0o755),
+        file(store, tree / "dir/f", b"f"),
+    )
+    made.prepare()
+    made.commit()
+    during = look(tree)
+    assert during != before
+    assert not [name for name in during if ".pcache-" in name]
+    made.take_back()
+    assert look(tree) == before
+    files = [path for path in tree.iterdir() if path.is_file() and not path.is_symlink()]
+    assert {path.stat().st_mtime_ns for path in files} == {1}
+
+
+def test_what_is_right_already_is_so_only_if_it_is_like_a_new_file(
+    store: Store, tree: Path
+) -> None:
+    (tree / "f").write_bytes(b"data")
+    (tree / "f").chmod(0o644)
+    os.link(tree / "f", tree / "g")
+    restore(store, file(store, tree / "f", b"data"))
+    assert (tree / "g").stat().st_nlink == 1
+    os.utime(tree, ns=(0, 0))
+    number = (tree / "f").stat().st_ino
+    restore(store, file(store, tree / "f", b"data"))
+    assert (tree / "f").stat().st_ino == number
+    assert tree.stat().st_mtime_ns  # an entry was replaced
+
+
+def test_what_was_made_and_removed_moves_the_time_of_the_directory(
+    store: Store, tree: Path
+) -> None:
+    os.utime(tree, ns=(0, 0))
+    restore(store, Output(b"-", bytes(tree / "temporary")))
+    assert tree.stat().st_mtime_ns
+
+
+HOLES = st.lists(st.integers(0, 1 << 18), max_size=6, unique=True).map(sorted)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(HOLES, st.booleans(), st.booleans())
+def test_holes(
+    store: Store, tmp_path: Path, ends: list[int], hole_first: bool, there: bool
+) -> None:
+    original, path = tmp_path / "original", tmp_path / f"t{time.monotonic_ns()}"
+    with original.open("wb") as source:
+        for start, end in zip(ends[hole_first::2], ends[hole_first + 1 :: 2], strict=False):
+            source.seek(start)
+            source.write(b"x" * (end - start))
+        source.truncate(ends[-1] if ends else 0)
+        source.flush()
+        size = os.fstat(source.fileno()).st_size
+        with original.open("rb") as again:
+            pieces = extents(again.fileno(), size)
+        blocks = os.fstat(source.fileno()).st_blocks
+    if there:
+        path.write_bytes(b"!" * 70_000)
+    digest = store.blobs.put_file(bytes(original))
+    restore(store, Output(b"w", bytes(path), 0o644, digest, -1, pieces))
+    assert path.read_bytes() == original.read_bytes()
+    assert path.stat().st_blocks == blocks
+
+
+def test_a_killed_hit_is_swept_up(store: Store, tree: Path) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from pcache.store.aside import Aside\n"
+        "aside = Aside(os.fsencode(sys.argv[1]))\n"
+        "for name in (aside.name(), aside.hidden(os.fsencode(sys.argv[2]))):\n"
+        "    open(name, 'w').close()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    mine = Aside(store.directory)
+    open(mine.name(), "w").close()
+    subprocess.run(
+        [sys.executable, "-c", code, os.fsdecode(store.directory), str(tree)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        check=False,
+    )
+    assert len([*tree.iterdir()]) == 1
+    assert sweep(store.directory) == 1
+    assert [*tree.iterdir()] == []
+    assert sweep(store.directory) == 0
+    mine.close()
 
 
 # What cannot be restored

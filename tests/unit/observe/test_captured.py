@@ -120,7 +120,7 @@ def test_output_that_was_removed(lab: Lab, work: Path) -> None:
     script = "open('x', 'w').write('one\\n'); import time; time.sleep(0.2)"
     seen = lab.shell(f'python3 -ISc "{script}"; rm x', cwd=work)
     assert seen.find("python3").output(work / "x") == ("f", 0o644, b"one\n")
-    assert seen.root.output(work / "x") is None
+    assert seen.root.output(work / "x") == ("-", 0, b"")
 
 
 def test_input_that_was_renamed(lab: Lab, work: Path) -> None:

@@ -31,7 +31,7 @@ def test_rename(lab: Lab, work: Path, rename: str, there: bool) -> None:
     assert root.fact(Kind.LCONTENT, work / "a") == lab.value("one")
     assert root.fact(Kind.OVERWRITABLE, work / "b") == b"ok"
     assert root.output(work / "a") == ("-", 0, b"")
-    assert root.output(work / "b") == ("f", 0o644, b"one")
+    assert root.output(work / "b") == ("r", 0, bytes(work / "a"))
 
 
 def test_rename_refused(lab: Lab, work: Path) -> None:
@@ -55,7 +55,7 @@ def test_rename_of_a_directory(lab: Lab, work: Path) -> None:
     root = lab.calls(call("rename", "d", "e"), cwd=work).root
     assert root.fact(Kind.LISTING, work / "d") is not None
     assert root.fact(Kind.LCONTENT, work / "d/x") == lab.value("one")
-    assert root.output(work / "e/x") == ("f", 0o644, b"one")
+    assert root.output(work / "e/x") == ("r", 0, bytes(work / "d/x"))
     assert root.output(work / "e/sub") == ("d", 0o755, b"")
     assert root.output(work / "d") == ("-", 0, b"")
 
@@ -72,7 +72,8 @@ def test_temporary_then_renamed(lab: Lab, work: Path) -> None:
     (work / "out").write_text("old")
     root = lab.shell("echo new >out.tmp && mv out.tmp out", cwd=work).root
     assert root.output(work / "out") == ("f", 0o644, b"new\n")
-    assert root.output(work / "out.tmp") is None
+    assert root.output(work / "out.tmp") == ("-", 0, b"")
+    assert root.fact(Kind.PLAIN, work / "out.tmp") == b"ok"
     assert root.content(work / "out") is None
 
 

@@ -1,0 +1,51 @@
+"""Holes in files: ranges that read as zeros and take no blocks."""
+
+from __future__ import annotations
+
+import os
+
+_BLOCK = 512
+"""The unit of st_blocks, inode(7)."""
+_LEAST = 4096
+
+
+def may_have_holes(st: os.stat_result) -> bool:
+    """Whether a regular file may have holes; a file system that compresses says so of others."""
+    return st.st_size - st.st_blocks * _BLOCK >= _LEAST
+
+
+def extents(fd: int, size: int) -> tuple[int, ...]:
+    """Offset and end of each piece of an open file that has data, and the file's size; empty for
+    a file without holes.  The file's offset moves.  Raises OSError."""
+    found: list[int] = []
+    at = 0
+    while at < size:
+        try:
+            at = os.lseek(fd, at, os.SEEK_DATA)
+        except OSError:
+            break  # ENXIO: only a hole follows
+        end = min(os.lseek(fd, at, os.SEEK_HOLE), size)
+        found += (at, end)
+        at = end
+    return () if found == [0, size] or not size else (*found, size)
+
+
+class Writer:
+    """Writes a content from its beginning to an empty file, but for its holes."""
+
+    def __init__(self, fd: int, extents: tuple[int, ...]) -> None:
+        self._fd = fd
+        self._pieces = list(zip(extents[:-1:2], extents[1::2], strict=True))
+        self._at = 0
+        os.ftruncate(fd, extents[-1])
+
+    def write(self, data: bytes | memoryview) -> None:
+        """The next bytes of the content.  Raises OSError."""
+        view = memoryview(data)
+        end = self._at + len(view)
+        for start, stop in self._pieces:
+            first, last = max(start, self._at), min(stop, end)
+            while first < last:
+                first += os.pwrite(self._fd, view[first - self._at : last - self._at], first)
+        self._pieces = [piece for piece in self._pieces if piece[1] > end]
+        self._at = end
