@@ -9,6 +9,15 @@ from time import time_ns
 
 from pcache.linux import locks
 from pcache.linux.plain import default_acl, is_plain
+from pcache.memo.questions import (
+    absence,
+    entries_of,
+    granted,
+    marked,
+    mounted,
+    permission_value,
+    xattrs_value,
+)
 from pcache.model import Kind
 from pcache.store.digests import identity
 from pcache.values import (
@@ -166,7 +175,7 @@ class Facts:
         except OSError as error:
             return error_value(error.errno)
         self._seen.append(identity(st))
-        return _marked(exists_value(st), path, st)
+        return marked(exists_value(st), path, st)
 
     def _lexists(self, path: bytes) -> bytes:
         try:
@@ -175,7 +184,7 @@ class Facts:
             target = os.readlink(path) if st.st_mode & 0o170000 == S_IFLNK else b""
         except OSError as error:
             return error_value(error.errno)
-        return _marked(exists_value(st, target), path, st)
+        return marked(exists_value(st, target), path, st)
 
     def _listing(self, path: bytes) -> bytes:
         return self._directory_value(Kind.LISTING, path)
@@ -211,7 +220,7 @@ class Facts:
             st = os.lstat(path)
             target = os.readlink(path) if st.st_mode & 0o170000 == S_IFLNK else b""
         except OSError as error:
-            return _absence(path, error)
+            return absence(path, error)
         return replaceable_value(int(octal, 8), st, self._uid, target)
 
     def _plain(self, path: bytes) -> bytes:
@@ -274,7 +283,7 @@ class Facts:
         try:
             st = os.lstat(path)
         except OSError as error:
-            return _absence(path, error)
+            return absence(path, error)
         return exists_value(st) if S_IFMT(st.st_mode) == S_IFDIR else OK
 
     def _times(self, path: bytes) -> bytes:
@@ -369,80 +378,12 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.INPUT_TIMES: Facts._input_times,
     Kind.XATTRS: Facts._xattrs,
     Kind.LXATTRS: Facts._lxattrs,
-    Kind.READABLE: lambda _, path: _granted(path, os.R_OK),
-    Kind.WRITABLE: lambda _, path: _granted(path, os.W_OK),
-    Kind.EXECUTABLE: lambda _, path: _granted(path, os.X_OK),
+    Kind.READABLE: lambda _, path: granted(path, os.R_OK),
+    Kind.WRITABLE: lambda _, path: granted(path, os.W_OK),
+    Kind.EXECUTABLE: lambda _, path: granted(path, os.X_OK),
     Kind.PERMISSION: lambda _, path: permission_value(path),
     Kind.TRAIT: Facts._trait,
     Kind.FD: Facts._fd,
     Kind.INPUT: Facts._input,
     Kind.BASE: Facts._base,
 }
-
-
-def xattrs_value(path: bytes | int, *, follow: bool) -> bytes:
-    """Value of XATTRS or LXATTRS now; by descriptor only with `follow`."""
-    try:
-        names = sorted(map(os.fsencode, os.listxattr(path, follow_symlinks=follow)))
-    except OSError as error:
-        if error.errno != errno.EOPNOTSUPP:
-            return error_value(error.errno)
-        names = []
-    return b"X" + b"".join([name + b"\0" for name in names])
-
-
-def permission_value(path: bytes) -> bytes:
-    """Value of PERMISSION now."""
-    # Loads ctypes: for the few programs that were refused something.
-    from pcache.linux.permissions import Permission
-
-    return bytes(Permission(path))
-
-
-def _granted(path: bytes, right: int) -> bytes:
-    """Value of READABLE, WRITABLE or EXECUTABLE."""
-    return OK if os.access(path, right, effective_ids=True) else permission_value(path)
-
-
-def mounted(value: bytes, path: bytes, st: os.stat_result | None = None) -> bytes:
-    """The value of a directory, with a mark where something is mounted on it: stat(2) shows that by
-    a device that is not its parent's.  `st` is its state, if that is known."""
-    try:
-        if (st or os.stat(path)).st_dev != os.stat(path + b"/..").st_dev:
-            return b"dm" + value[1:]
-    except OSError:
-        pass  # it is gone, or nobody may look there
-    return value
-
-
-def _marked(value: bytes, path: bytes, st: os.stat_result) -> bytes:
-    return mounted(value, path, st) if value[:1] == b"d" else value
-
-
-def _absence(path: bytes, error: OSError) -> bytes:
-    """Value for a path that is free to be created, if it is: its directory must be there."""
-    value = error_value(error.errno)
-    return OK if value == ABSENT and os.path.isdir(os.path.dirname(path)) else value
-
-
-def entries_of(path: bytes | int) -> list[tuple[bytes, int]]:
-    """Names and d_types in a directory, without a stat of each entry.
-
-    scandir hides d_type, but answers these questions from it; only where the file system gives
-    DT_UNKNOWN does it ask the file (a recorder that saw DT_UNKNOWN then has another value: a miss).
-    Raises OSError.
-    """
-    entries = []
-    with os.scandir(path) as directory:
-        for entry in directory:
-            if entry.is_symlink():
-                kind = S_IFLNK
-            elif entry.is_file(follow_symlinks=False):
-                kind = S_IFREG
-            elif entry.is_dir(follow_symlinks=False):
-                kind = S_IFDIR
-            else:
-                kind = S_IFMT(entry.stat(follow_symlinks=False).st_mode)
-            # IFTODT of dirent.h.
-            entries.append((os.fsencode(entry.name), kind >> 12))
-    return entries

@@ -120,6 +120,8 @@ _ROWS: tuple[tuple[str, dict[str, str]], ...] = (
             TRANSIENT: "EAGAIN ENFILE ENOMEM ETXTBSY ENOEXEC",
         },
     ),
+    # The number that is free is the lowest, or the program's choice; EBUSY is a race of its own.
+    ("dup dup2 dup3", {CALL: "EBADF EINVAL", TRANSIENT: "EBUSY EINTR EMFILE"}),
     (
         "flock fcntl",
         {

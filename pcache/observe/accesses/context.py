@@ -10,9 +10,10 @@ from collections.abc import Callable
 from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISSOCK
 
 from pcache.linux.permissions import Permission
-from pcache.memo.facts import mounted
+from pcache.memo.questions import mounted
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
+from pcache.observe.accesses.concurrent import ConcurrentWriters
 from pcache.observe.accesses.descriptors import depend_on_absent
 from pcache.observe.accesses.event import Event, Process
 from pcache.observe.accesses.refusals import crosses_mounts, explains
@@ -75,8 +76,7 @@ class Context:
         """Who accepted each connection to a unix socket of the tree."""
         self.connections = 0
         """How many the tree itself made."""
-        self._modifiers: dict[bytes, list[Execution]] = {}
-        """Who has opened a file to modify it, by name."""
+        self.writers = ConcurrentWriters()
         self.gathered: list[Look] | None = None
         """What the call being handled observed, if that is all it does."""
         self.hash_early = hash_early
@@ -365,27 +365,6 @@ class Context:
         strangers = len(self.accepted) > self.connections
         return strangers and any(execution.contains(server) for server in self.accepted)
 
-    def modified_by(self, event: Event, name: bytes, stamp: Stamp) -> None:
-        """A file was opened to be modified: the same-time writers of a file, and those that contain
-        one but not the other, cannot tell whose bytes are in it."""
-        mine = event.execution
-        others = self._modifiers.setdefault(name, [])
-        for other in [*others]:
-            if other.end is not None:
-                others.remove(other)
-            elif not (other.contains(mine) or mine.contains(other)):
-                _conflict(mine, other, name)
-                _conflict(other, mine, name)
-        if stamp.writers:
-            # By an open descriptor, of whoever opened the file before.
-            for at in mine.chain():
-                change = at.changes.get(name)
-                if change is not None and change.first < event.ts:
-                    break
-                at.problem(Reason.CONFLICT, f"{text(name)}, which somebody else has open to write")
-        if mine not in others:
-            others.append(mine)
-
     def change(
         self,
         event: Event,
@@ -419,12 +398,3 @@ def _failure(event: Event, paths: tuple[bytes, ...]) -> str:
     """The call that failed and how, for people."""
     words = [SYSCALL_NAMES[event.body.nr], *map(text, paths)]
     return f"{' '.join(words)}: {os.strerror(event.body.err)}"
-
-
-def _conflict(one: Execution, other: Execution, name: bytes) -> None:
-    """Marks `one` and what contains it, as far as it does not contain `other`."""
-    evidence = f"{text(name)}, with {other.label()}"
-    for at in one.chain():
-        if at.contains(other):
-            return
-        at.problem(Reason.CONFLICT, evidence)

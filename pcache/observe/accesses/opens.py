@@ -7,7 +7,7 @@ import os
 import struct
 from stat import S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 
-from pcache.memo.facts import mounted
+from pcache.memo.questions import mounted
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
@@ -181,7 +181,7 @@ class Opens:
             else:
                 key = replaceable_path(stamp.st_mode & 0o7777, path)
                 self.context.observe(event, Kind.REPLACEABLE, key, name, value=OK)
-            self.context.modified_by(event, name, stamp)
+            self.context.writers.modified_by(event, name, stamp)
             self.context.change(event, name, CREATED, in_place=in_place)
             self.context.captured.made(name, stamp, event.ts)
         elif flags & _O_TRUNC:
@@ -191,13 +191,13 @@ class Opens:
             else:
                 self.context.observe(event, Kind.EXISTS, path, name, value=exists_value(stamp))
                 self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)
-            self.context.modified_by(event, name, stamp)
+            self.context.writers.modified_by(event, name, stamp)
             self.context.change(event, name, REPLACED, was=DT_REG, in_place=True)
             self.context.captured.made(name, stamp, event.ts)
         else:
             self.context.observe_stamp(event, content, path, name, opened=True)
             self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)
-            self.context.modified_by(event, name, stamp)
+            self.context.writers.modified_by(event, name, stamp)
             self.context.change(event, name, MODIFIED)
             for execution in event.execution.chain():
                 change = execution.changes[name]

@@ -21,6 +21,7 @@ from pcache.model import (
     Reason,
     shared_time,
 )
+from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
 from pcache.observe.conditions.embedded import LARGEST, EmbeddedTimes
 from pcache.observe.conditions.unknowable import Unknowable
@@ -175,7 +176,7 @@ class KeptTimes:
         compares them would do something else than after a plain run."""
         times: dict[bytes, int] = {}
         for (kind, path), observation in execution.inputs.items():
-            if kind not in (Kind.CONTENT, Kind.LCONTENT):
+            if kind not in (Kind.CONTENT, Kind.LCONTENT) or pseudo.is_pseudo(observation.name):
                 continue
             mtime = _mtime_of(path, observation)
             if mtime is not None and not execution.times_are_ours(observation.name, observation.ts):

@@ -13,7 +13,7 @@ from stat import S_IFMT, S_IFREG
 from pcache.counters import Counters
 from pcache.errors import Nested, PcacheError
 from pcache.memo.decide import Decider
-from pcache.memo.facts import entries_of, xattrs_value
+from pcache.memo.questions import entries_of, xattrs_value
 from pcache.model import Kind
 from pcache.session.steps.privilege import act_as_root
 from pcache.session.steps.recording import Recording

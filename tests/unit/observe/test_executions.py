@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pcache.linux import limits
-from pcache.memo.facts import permission_value
+from pcache.memo.questions import permission_value
 from pcache.model import Kind, Reason
 from tests.lib.recorder import PLAIN_ENV, Lab, Strings, call
 

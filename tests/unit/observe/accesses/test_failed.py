@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pcache.memo.facts import permission_value
+from pcache.memo.questions import permission_value
 from pcache.model import Kind, Reason
 from pcache.values import OK
 from tests.lib.recorder import Buffer, Lab, Ref, call
