@@ -395,8 +395,9 @@ def test_an_interrupted_hit_leaves_nothing_beside_the_outputs(bench: Bench, numb
             cwd=bench.directory,
             env=bench.env,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            # What they are is part of the call: pipes, as where it was recorded.
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         ) as process:
             deadline = time.monotonic() + seconds
             while time.monotonic() < deadline:

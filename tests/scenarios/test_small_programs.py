@@ -68,7 +68,6 @@ SCENARIOS = [
         "copies renamed at once",
         "cp a x.tmp && mv x.tmp x\ncp b y.tmp && mv -f y.tmp y\ncat x y\n",
         *TEXTS,
-        uncached=("mv",),  # the time that it moves is another one each time
         retrace=False,
         steps=(
             step("edited", append("b", "plum\n"), expect=only("dash run.sh", "cp b", "mv", "cat")),
