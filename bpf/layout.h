@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
-/* Event layout, shared with pcache/observe/events.py (tests/unit/test_layout.py compares them).
+/* Event layout, shared with pcache/observe/events.py (tests/unit/probes/test_layout.py compares them).
  *
  * A ring record is `struct event`, then sections of { u16 kind, u16 length, bytes }.  What varies
  * between two identical accesses (time, process, result, pointers) is in the header up to `err`;
