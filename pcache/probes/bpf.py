@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 
@@ -20,11 +21,18 @@ _LICENSE = b"Dual MIT/GPL"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+_ATTEMPTS = 5
+"""As libbpf: the verifier gives up with EAGAIN when a signal arrives (kernel/bpf/verifier.c)."""
+
+
 def _bpf(command: int, attributes: bytes) -> int:
     buffer = ctypes.create_string_buffer(attributes.ljust(_ATTR_SIZE, b"\0"), _ATTR_SIZE)
-    result = int(_libc.syscall(_NR_BPF, command, buffer, _ATTR_SIZE))
-    if result < 0:
+    for _ in range(_ATTEMPTS):
+        result = int(_libc.syscall(_NR_BPF, command, buffer, _ATTR_SIZE))
         number = ctypes.get_errno()
+        if result >= 0 or number != errno.EAGAIN:
+            break
+    if result < 0:
         raise OSError(number, f"bpf({command}): {os.strerror(number)}")
     return result
 

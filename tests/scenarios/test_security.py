@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 import struct
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import xxhash
 
+from pcache.probes.program import CACHE_DIR
 from tests.conftest import Run
 
 pytestmark = pytest.mark.system_files
@@ -37,10 +39,14 @@ def test_planted_filter_does_not_keep_root(
     env = {"XDG_CACHE_HOME": str(user_dir)}
     options = verb[1:]
     as_user([pcache, "replay", *options, "true"], env=env)
-    planted = list((user_dir / "pcache").glob("filter-*.bpf"))
-    assert planted
-    for path in planted:
+    # His own, and those that he need not have because root keeps the same.
+    store = user_dir / "pcache"
+    filters = [*store.glob("filter-*.bpf"), *Path(CACHE_DIR).glob("filter-*.bpf")]
+    assert filters
+    for path in filters:
         program = PRETEND + path.read_bytes()[DIGEST:]
-        path.write_bytes(xxhash.xxh3_128_digest(program) + program)
+        planted = store / path.name
+        planted.write_bytes(xxhash.xxh3_128_digest(program) + program)
+        os.chown(planted, ordinary_user.pw_uid, ordinary_user.pw_gid)
     done = as_user(["sudo", pcache, *verb, "-q", "sh", "-c", "id -u; id -u"], env=env)
     assert done.stdout.decode().split() == [str(ordinary_user.pw_uid)] * 2, done.stderr
