@@ -87,6 +87,17 @@ def execute(command: Command) -> None:
     syscalls.execve(path, argv, command.env)
 
 
+def execute_or_tell(command: Command) -> int:
+    """Become the command; else say why not, and give the exit status that a shell would."""
+    try:
+        execute(command)
+    except OSError as error:
+        name = os.fsdecode(command.argv[0])
+        os.write(2, f"pcache: cannot execute {name}: {error.strerror}\n".encode())
+        return 127 if error.errno == errno.ENOENT else 126
+    return 126
+
+
 def spawn(
     command: Command,
     program: bytes,
@@ -247,13 +258,9 @@ def _start(
         if become is not None:
             become()
         sandbox.enter()
-        execute(command)
+        return execute_or_tell(command)
     except EnvironmentProblem as error:
         os.write(2, error.report().encode() + b"\n")
-    except OSError as error:
-        name = os.fsdecode(command.argv[0])
-        os.write(2, f"pcache: cannot execute {name}: {error.strerror}\n".encode())
-        return 127 if error.errno == errno.ENOENT else 126
     except Exception as error:
         os.write(2, f"pcache: internal error, the command does not run: {error!r}\n".encode())
     return 125

@@ -87,11 +87,11 @@ class RecordingVerb:
             name = os.fsdecode(kept)
             say(f"pcache: the index of the store was damaged: it is {name}, a new one begins")
 
-    def _become_command(self, command: spawn.Command) -> None:
-        """Without a supervisor.  Returns only by raising OSError or PcacheError."""
+    def _become_command(self, command: spawn.Command) -> int:
+        """Without a supervisor; an exit status if that fails.  Raises PcacheError."""
         from pcache.enforce import spawn
 
         become(self._user)
         if self._sandbox is not None:
             spawn.confine(self._sandbox, self._user.store_dir)
-        spawn.execute(command)
+        return spawn.execute_or_tell(command)

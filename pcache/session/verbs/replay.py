@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from pcache.enforce.sandbox import Sandbox
     from pcache.settings.rules import Policy
 
-_PCACHE_FAILED = 125
-
 
 class Replay:
     """One `pcache replay` of one command."""
@@ -152,8 +150,7 @@ class Replay:
         self._write_json(Counters(), {}, None)
         if self._sandbox is not None:
             spawn.confine(self._sandbox, User.current().store_dir)
-        spawn.execute(self._command.to_execute())
-        return _PCACHE_FAILED
+        return spawn.execute_or_tell(self._command.to_execute())
 
     # -- what the user sees
 

@@ -120,8 +120,7 @@ class Run(RecordingVerb):
         if consequence:
             say(f"pcache: {consequence}")
         write_json(self._options.json, None, self._counters)
-        self._become_command(self._command.to_execute())
-        return 125
+        return self._become_command(self._command.to_execute())
 
     # ---- what the user sees ----
 

@@ -49,16 +49,11 @@ class Trace(RecordingVerb):
 
     def _execute(self, command: spawn.Command) -> int:
         """Becomes the command; returns an exit status if that fails."""
-        name = os.fsdecode(self._command.argv[0])
         try:
-            self._become_command(command)
+            return self._become_command(command)
         except PcacheError as error:
             say(error.report())
             return error.status
-        except OSError as error:
-            say(f"pcache: {name}: cannot be executed: {error.strerror}")
-            return 127 if isinstance(error, FileNotFoundError) else 126
-        return 126
 
     def _plainly(self) -> int:
         self._probes.close()
