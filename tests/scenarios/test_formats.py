@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,9 +67,10 @@ def format_of_its_own() -> Iterator[None]:
         done = subprocess.run(["mount", "-t", "binfmt_misc", "none", str(BINFMT_MISC)], check=False)
         if done.returncode:
             pytest.skip("this kernel has no binfmt_misc")
-    (BINFMT_MISC / "register").write_text(":pcachetest:M::PCACHETEST::/bin/false:\n")
+    name = f"pcachetest{os.getpid()}"
+    (BINFMT_MISC / "register").write_text(f":{name}:M::PCACHETEST::/bin/false:\n")
     yield
-    (BINFMT_MISC / "pcachetest").write_text("-1")
+    (BINFMT_MISC / name).write_text("-1")
 
 
 @pytest.mark.root
