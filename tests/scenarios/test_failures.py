@@ -227,7 +227,8 @@ AS_ROOT = [
     ),
     Case(
         "another mount, rename",
-        '/usr/bin/python3 -IS -c \'import os; os.rename("m/f", "g")\' 2>&1 | tail -n1; [ -e g ] && ls g',
+        '/usr/bin/python3 -IS -c \'import os; os.rename("m/f", "g")\' 2>&1 | tail -n1;'
+        " [ -e g ] && ls g",
         mounted("", with_file),
         not_mounted(with_file),
     ),

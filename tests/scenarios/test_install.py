@@ -76,9 +76,10 @@ def test_installed_files_belong_to_root_and_are_compiled(launcher: str, prefix: 
     assert not (library / "bin").exists()
 
 
-def test_the_analysis_of_events_is_compiled(prefix: Path, launcher: str) -> None:
+@pytest.mark.usefixtures("launcher")
+def test_the_analysis_of_events_is_compiled(prefix: Path) -> None:
     program = "from pcache.observe import tree; print(tree.__file__)"
-    lines = Path(launcher).read_text().splitlines()
+    lines = (prefix / "lib/pcache/main.py").read_text().splitlines()
     preamble = [line for line in lines if line.startswith(("import sys", "sys.path"))]
     done = subprocess.run(
         ["/usr/bin/python3", "-IS", "-c", "\n".join([*preamble, program])],
