@@ -63,7 +63,7 @@ class Conditions:
         self._values = Values(self._versions, facts, context, clock)
         self._preconditions = Preconditions(self._values, context)
         self._outputs = Outputs(digests, blobs, context, clock)
-        self._times = KeptTimes(blobs, context)
+        self._times = KeptTimes(blobs, context, clock)
         self._settling = Settling(self._versions, context, clock)
         self._results: dict[Execution, Record | Uncacheable] = {}
         """Of executions that have ended and are not settled yet."""

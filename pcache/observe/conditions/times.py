@@ -23,6 +23,7 @@ from pcache.model import (
 )
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
+from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.embedded import LARGEST, EmbeddedTimes
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.evidence import text
@@ -65,7 +66,8 @@ class _Found:
 class KeptTimes:
     """Those of one recording; each content is searched once."""
 
-    def __init__(self, blobs: Blobs, context: Context) -> None:
+    def __init__(self, blobs: Blobs, context: Context, clock: Clock) -> None:
+        self._clock = clock
         self._blobs = blobs
         self._context = context
         self._embedded = EmbeddedTimes()
@@ -155,7 +157,9 @@ class KeptTimes:
                 continue
             ns = stamp.st_mtime_ns
             if S_ISREG(stamp.st_mode):
-                held = found.everything or ns in found.loose
+                held = found.everything or (
+                    ns in found.loose and (ns in found.exact or not self._is_now(execution, ns))
+                )
             else:
                 held = ns in found.exact and ns // _SECOND_NS not in made
             if held or any(_is_copy(one, ns) for one in given_ns):
@@ -163,6 +167,13 @@ class KeptTimes:
                 observed.append(((times, path), noted))
         if observed:
             execution.observe_times(observed)
+
+    def _is_now(self, execution: Execution, ns: int) -> bool:
+        """Whether a time found in whole seconds may as well be that of the run, which is no input:
+        a program that prints the date, of a file that has just been made."""
+        began = self._clock.realtime(execution.image) // _SECOND_NS
+        ended = self._clock.realtime(execution.end or execution.image) // _SECOND_NS
+        return began <= ns // _SECOND_NS <= ended
 
     def _input_times(self, execution: Execution) -> set[int]:
         return {
