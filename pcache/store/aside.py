@@ -7,11 +7,11 @@ beside the outputs have to do, for the instant of a rename; which directories th
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 
 from pcache.linux.files import make_private_directory
+from pcache.store.workdirs import locked
 
 _ASIDE = b"/aside"
 _HIDDEN = b".pcache-"
@@ -91,20 +91,9 @@ def _claim(path: bytes) -> int | None:
     """A descriptor that holds the lock on a directory; None if somebody else has it or removed
     it.  Raises OSError."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.fstat(fd).st_nlink:
-            return fd
+        return locked(path)
     except BlockingIOError:
-        pass
-    except OSError:
-        os.close(fd)
-        raise
-    os.close(fd)
-    return None
+        return None
 
 
 def _remove(path: bytes) -> None:

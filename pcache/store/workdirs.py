@@ -29,7 +29,7 @@ class WorkDirectory:
         while True:
             self.path = mkdtemp(prefix=prefix, dir=parent)
             try:
-                fd = _locked(self.path)
+                fd = locked(self.path)
             except BlockingIOError:
                 continue  # somebody thinks that it is abandoned, and removes it
             if fd is not None:
@@ -52,7 +52,7 @@ def abandoned(parent: bytes, use: Callable[[bytes], None]) -> int:
     for name in names:
         path = os.path.join(parent, name)
         try:
-            fd = _locked(path)
+            fd = locked(path)
         except OSError:
             continue  # in use, or no directory
         if fd is None:
@@ -79,7 +79,7 @@ def remove(path: bytes) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def _locked(path: bytes) -> int | None:
+def locked(path: bytes) -> int | None:
     """A descriptor that holds the lock; None if the directory has gone meanwhile.
 
     Raises OSError: EWOULDBLOCK if another process has it.
