@@ -283,6 +283,18 @@ class Outcome(_Record):
         self.wall_ns = wall_ns
         self.cpu_ns = cpu_ns
 
+    def with_outputs(self, outputs: tuple[Output, ...]) -> Outcome:
+        """The same with other outputs."""
+        return Outcome(
+            self.status,
+            outputs,
+            self.chunks,
+            self.data,
+            self.offsets,
+            self.wall_ns,
+            self.cpu_ns,
+        )
+
     def same_effect(self, other: Outcome) -> bool:
         """Whether both leave the same behind (cost aside)."""
         return self._values()[:5] == other._values()[:5]

@@ -101,12 +101,4 @@ def _moved(outcome: Outcome, change: Callable[[bytes], bytes]) -> Outcome:
         )
         for output in outcome.outputs
     ]
-    return Outcome(
-        outcome.status,
-        tuple(outputs),
-        outcome.chunks,
-        outcome.data,
-        outcome.offsets,
-        outcome.wall_ns,
-        outcome.cpu_ns,
-    )
+    return outcome.with_outputs(tuple(outputs))

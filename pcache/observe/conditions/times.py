@@ -245,15 +245,7 @@ def _timed(outcome: Outcome, times: dict[bytes, int]) -> Outcome:
         )
         for output in outcome.outputs
     ]
-    return Outcome(
-        outcome.status,
-        tuple(outputs),
-        outcome.chunks,
-        outcome.data,
-        outcome.offsets,
-        outcome.wall_ns,
-        outcome.cpu_ns,
-    )
+    return outcome.with_outputs(tuple(outputs))
 
 
 def _mtime_of(path: bytes, observation: Observation) -> int | None:
