@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.lib.edits import Edit
 from tests.lib.launch import Result, Stdio
+
+_SECOND_NS = 1_000_000_000
+_AGE_NS = 60 * _SECOND_NS
 
 
 @dataclass(frozen=True)
@@ -107,5 +112,15 @@ class Scenario:
     masks: Mapping[str, str] = field(default_factory=dict)
 
     def prepare(self, directory: Path) -> None:
+        """Makes the directory, with files of a minute ago: of the same second as the run they
+        would leave it to chance whether a time in a result is theirs or that of an output."""
+        began = time.time_ns()
         for edit in self.setup:
             edit(directory)
+        for parent, directories, names in os.walk(directory):
+            for name in (*directories, *names):
+                path = os.path.join(parent, name)
+                status = os.lstat(path)
+                if status.st_mtime_ns >= began - _SECOND_NS:
+                    times = status.st_atime_ns - _AGE_NS, status.st_mtime_ns - _AGE_NS
+                    os.utime(path, ns=times, follow_symlinks=False)
