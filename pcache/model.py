@@ -164,6 +164,9 @@ class Kind:
     PERMISSION: Final = b"p"
     """All that the kernel goes by when it refuses something that is there, or to make something:
     see `pcache.linux.permissions.Permission`."""
+    ONE: Final = b"~"
+    """Which of the record's other keys are about one file (device and inode): the path holds the
+    paths of which that was not known, as `pcache.values.one_path` packs them.  The last of all."""
     BASE: Final = b"B"
     """The path is `base`: where `base_dir` is, of executions that would do something else if it
     were somewhere else."""

@@ -6,11 +6,12 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | --- | --- | --- |
 | `-` | all | nothing there: ENOENT |
 | `!N` | all | looking fails with another errno N |
-| `fMODE:DIGEST` | content | regular file and its content (16 raw bytes) |
-| `fMODE:!N` | content | regular file that we may not read (EACCES, EPERM) |
+| `fMODE:UID:GID:DIGEST` | content | regular file and its content (16 raw bytes) |
+| `fMODE:UID:GID+N:DIGEST` | content | the same, of one that has N > 1 names |
+| `fMODE:UID:GID~D:DIGEST` | content | the same (`+N` too), with holes that have this digest |
+| `fMODE:UID:GID:!N` | content | regular file that we may not read (EACCES, EPERM) |
 | `fMODE:UID:GID` | existence | regular file |
-| `dMODE` | content | directory |
-| `dMODE:UID:GID` | existence | directory |
+| `dMODE:UID:GID` | content, existence | directory |
 | `dm...` | both | directory that is a mount point |
 | `lTARGET` | nofollow kinds | symbolic link |
 | `lLENGTH` | LINK | symbolic link with a target of that many bytes |
@@ -28,6 +29,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | numbers, bytes of a structure | TRAIT | `pcache.linux.descriptors.FdView.trait` |
 | `p...` | PERMISSION | see `pcache.linux.permissions` |
 | a path | BASE | |
+| `=...` | ONE | groups of paths that lead to one file, see `grouped_value` |
 | as in `Call.fds`; `KIND=N` | FD | kind of the descriptor; above 2 also which lower one it is |
 | `iOFFSET:DIGEST` | INPUT | offset and whole content of the regular file |
 
@@ -41,9 +43,10 @@ import os
 from _bisect import bisect_left
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID
 
-from xxhash import xxh3_128_digest
+from xxhash import xxh3_64_hexdigest, xxh3_128_digest
 
 from pcache.codec import join
+from pcache.model import Kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +54,9 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from pcache.model import Digest
+
+    File = tuple[int, int]
+    """Device and inode."""
 
     class Stat(Protocol):
         """What values are made of: an os.stat_result, or the same numbers from elsewhere."""
@@ -74,6 +80,9 @@ if TYPE_CHECKING:
 ABSENT = b"-"
 OK = b"ok"
 
+FOLLOWING = (Kind.CONTENT, Kind.EXISTS)
+_OF_FILES = (*FOLLOWING, Kind.LCONTENT, Kind.LEXISTS)
+
 _LETTERS = {S_IFIFO: b"p", S_IFSOCK: b"s", S_IFCHR: b"c", S_IFBLK: b"b"}
 
 
@@ -84,24 +93,70 @@ def error_value(number: int | None) -> bytes:
     return b"!%d" % (number or 0)
 
 
-def content_value(st: Stat, content: bytes) -> bytes:
+def content_value(st: Stat, content: bytes, holes: bytes = b"") -> bytes:
     """Value of CONTENT or LCONTENT.
 
-    `content` is the digest of a regular file, the target of a symbolic link, else ignored.
+    `content` is the digest of a regular file, the target of a symbolic link, else ignored;
+    `holes` what `holes_digest` says of a regular file.
     """
-    kind = S_IFMT(st.st_mode)
-    if kind == S_IFREG:
-        return b"f%o:%b" % (st.st_mode & 0o7777, content)
-    if kind == S_IFDIR:
-        return b"d%o" % (st.st_mode & 0o7777)
-    if kind == S_IFLNK:
-        return b"l" + content
-    return _special_value(st)
+    if S_IFMT(st.st_mode) != S_IFREG:
+        return exists_value(st, content)
+    return b"%b%b:%b" % (_regular(st), holes and b"~" + holes, content)
 
 
 def unreadable_value(st: Stat, number: int) -> bytes:
     """Value of CONTENT for a regular file that cannot be opened: errno EACCES or EPERM."""
-    return b"f%o:!%d" % (st.st_mode & 0o7777, number)
+    return b"%b:!%d" % (_regular(st), number)
+
+
+def _regular(st: Stat) -> bytes:
+    """What stat(2) tells of a regular file beside size, times and numbers: programs that look at
+    it may show any of it, or go by it (cp, tar and du by the number of names)."""
+    if st.st_nlink == 1:
+        return b"f%o:%d:%d" % (st.st_mode & 0o7777, st.st_uid, st.st_gid)
+    return b"f%o:%d:%d+%d" % (st.st_mode & 0o7777, st.st_uid, st.st_gid, st.st_nlink)
+
+
+def content_of(value: bytes) -> bytes:
+    """The digest in a value of CONTENT; something shorter if there is none."""
+    return value.split(b":", 3)[-1] if value[:1] == b"f" else b""
+
+
+def relinked(value: bytes, more: int) -> bytes:
+    """A value of CONTENT or TIMES, of a file that had so many names more."""
+    if value[:1] == b"t":
+        head, _, names = value.rpartition(b" ")
+        return b"%b %d" % (head, int(names) + more)
+    if not _tells_names(value):
+        return value
+    head, count, tail = _names_in(value)
+    count += more
+    return b"%b%b%b" % (head, b"+%d" % count if count != 1 else b"", tail)
+
+
+def without_names(value: bytes) -> bytes:
+    """A value of CONTENT, if it is one, whatever the number of names."""
+    if not _tells_names(value):
+        return value
+    head, _, tail = _names_in(value)
+    return head + tail
+
+
+def _tells_names(value: bytes) -> bool:
+    return value[:1] == b"f" and value.count(b":") > 2
+
+
+def _names_in(value: bytes) -> tuple[bytes, int, bytes]:
+    """What comes before the number of names, that number, and what comes after it."""
+    mode, uid, gid, digest = value.split(b":", 3)
+    gid, tilde, holes = gid.partition(b"~")
+    gid, _, names = gid.partition(b"+")
+    return b":".join((mode, uid, gid)), int(names or b"1"), b"%b%b:%b" % (tilde, holes, digest)
+
+
+def holes_digest(extents: Iterable[int]) -> bytes:
+    """Of the offsets and ends of the pieces of a sparse file that hold data; printable."""
+    return xxh3_64_hexdigest(b"".join([b"%d," % offset for offset in extents])).encode()
 
 
 def exists_value(st: Stat, target: bytes = b"") -> bytes:
@@ -155,6 +210,46 @@ def no_directory_value(value: bytes) -> bytes:
     if value == error_value(errno.ENOTDIR):
         return OK
     return value if value[:1] in (b"-", b"!", b"d") else OK
+
+
+def may_be_one(kind: bytes, path: bytes, value: bytes) -> bool:
+    """Whether a key with this value is about a file whose device and inode may be seen, and be
+    those of another key's: not of one whose names are made up for each process."""
+    return (
+        kind in _OF_FILES
+        and value[:1] not in (b"-", b"!", b"l")
+        and not path.startswith((b"/proc/", b"/sys/", b"/dev/fd/"))
+    )
+
+
+def one_path(unknown: Iterable[bytes]) -> bytes:
+    """The path of a ONE fact."""
+    return order_path((path, False) for path in sorted(unknown))
+
+
+def one_value(files: Iterable[tuple[bytes, File]]) -> bytes:
+    """Value of ONE: which paths lead to which file."""
+    found: dict[File, list[bytes]] = {}
+    for path, file in files:
+        found.setdefault(file, []).append(path)
+    return grouped_value([group for group in found.values() if len(group) > 1])
+
+
+def grouped_value(groups: Iterable[list[bytes]]) -> bytes:
+    """Value of ONE in another way: those paths that lead to the same file."""
+    ordered = sorted(sorted(set(group)) for group in groups)
+    flat = [(path, not at) for group in ordered if len(group) > 1 for at, path in enumerate(group)]
+    return b"=" + order_path(flat)
+
+
+def groups_of(value: bytes) -> list[list[bytes]]:
+    """What was given to `grouped_value`."""
+    groups: list[list[bytes]] = []
+    for path, first in order_files(value[1:]):
+        if first:
+            groups.append([])
+        groups[-1].append(path)
+    return groups
 
 
 def resolves_value(exists: bytes, name: bytes) -> bytes:

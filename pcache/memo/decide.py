@@ -183,6 +183,8 @@ def _text(error: OSError) -> str:
 def _name(kind: bytes, path: bytes) -> str:
     if kind in (Kind.ORDER, Kind.NOT_NEWER):
         return "which files are newer than which"
+    if kind == Kind.ONE:
+        return "which names lead to one file"
     if kind in PREFIXED:
         path = path.partition(b":")[2]
     text = path.decode(errors="backslashreplace")

@@ -8,32 +8,35 @@ from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from time import time_ns
 
 from pcache.linux import locks
-from pcache.linux.plain import default_acl, is_plain
 from pcache.memo.questions import (
     absence,
     entries_of,
     granted,
+    inherited_value,
     marked,
     mounted,
     permission_value,
+    plain_value,
     xattrs_value,
 )
 from pcache.model import Kind
 from pcache.store.digests import identity
 from pcache.values import (
     ABSENT,
+    FOLLOWING,
     OK,
     content_value,
-    defaults_value,
     error_value,
     exists_value,
     input_value,
     link_value,
     listing_value,
+    may_be_one,
     names_value,
     no_directory_value,
     not_newer_files,
     not_newer_value,
+    one_value,
     order_files,
     order_value,
     replaceable_value,
@@ -44,12 +47,13 @@ from pcache.values import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from pcache.counters import Counters
     from pcache.linux.descriptors import FdView
     from pcache.model import Key
     from pcache.store.digests import DigestCache
+    from pcache.values import File
 
 _TRIES = 3
 """How often a file that changes while it is being hashed is looked at again."""
@@ -64,7 +68,8 @@ class Facts:
     """
 
     __slots__ = (
-        "_base_dir", "_counters", "_digests", "_fds", "_locks", "_remembered", "_seen", "_uid",
+        "_base_dir", "_counters", "_digests", "_fds", "_followed", "_itself", "_locks",
+        "_remembered", "_seen", "_uid",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +87,9 @@ class Facts:
         self._base_dir = base_dir
         self._seen: list[tuple[int, ...]] = []
         """The `identity` of what was looked at."""
+        self._followed: dict[bytes, File] = {}
+        self._itself: dict[bytes, File] = {}
+        """Which files were found at paths, following a final link or not."""
         self._remembered = 0
         self._locks: dict[int, bytes] | None = None
         """Those that are held, once somebody had to know."""
@@ -95,15 +103,18 @@ class Facts:
         disk fails, a pseudo file has no end): then nothing may be concluded from it."""
         return self.values(((kind, path),))[0]
 
-    def values(self, keys: Iterable[Key], known: dict[Key, bytes] | None = None) -> list[bytes]:
-        """The value of each key now; values in `known` are taken from there and added to it."""
+    def values(self, keys: Sequence[Key], known: dict[Key, bytes] | None = None) -> list[bytes]:
+        """The value of each key now; values in `known` are taken from there and added to it, but
+        for that of ONE, which is about all the others."""
         if known is None:
             known = {}
-        values = []
+        values: list[bytes] = []
         checked = 0
         for key in keys:
             value = known.get(key)
-            if value is None:
+            if key[0] == Kind.ONE:
+                value = known[key] = self._one(keys, values, key[1])
+            elif value is None:
                 kind, path = key
                 try:
                     value = _EVALUATORS[kind](self, path)
@@ -117,6 +128,20 @@ class Facts:
         self._remembered = 0
         return values
 
+    def _one(self, keys: Sequence[Key], values: list[bytes], path: bytes) -> bytes:
+        """Value of ONE for the keys that have these values."""
+        unknown = {file for file, _ in order_files(path)}
+        files: list[tuple[bytes, File]] = []
+        for (kind, at), value in zip(keys, values, strict=False):
+            if at not in unknown and may_be_one(kind, at, value):
+                follow = kind in FOLLOWING
+                file = (self._followed if follow else self._itself).get(at)
+                if file is None:
+                    st = os.stat(at, follow_symlinks=follow)
+                    file = st.st_dev, st.st_ino
+                files.append((at, file))
+        return one_value(files)
+
     def _base(self, _path: bytes) -> bytes:
         return self._base_dir
 
@@ -125,6 +150,7 @@ class Facts:
             st = os.stat(path)
         except OSError as error:
             return error_value(error.errno)
+        self._followed[path] = st.st_dev, st.st_ino
         return self._value(path, st)
 
     def _lcontent(self, path: bytes) -> bytes:
@@ -134,6 +160,7 @@ class Facts:
                 return b"l" + os.readlink(path)
         except OSError as error:
             return error_value(error.errno)
+        self._itself[path] = st.st_dev, st.st_ino
         return self._value(path, st)
 
     def _value(self, path: bytes, st: os.stat_result) -> bytes:
@@ -155,7 +182,7 @@ class Facts:
             if st.st_mode & 0o170000 != S_IFREG:
                 return content_value(st, b"")
             try:
-                value = content_value(st, digests.file_digest(path, st))
+                value = content_value(st, digests.file_digest(path, st), digests.holes(path, st))
                 if digests.settled(st):
                     digests.values[identity(st)] = value
                 return value
@@ -175,12 +202,14 @@ class Facts:
         except OSError as error:
             return error_value(error.errno)
         self._seen.append(identity(st))
+        self._followed[path] = st.st_dev, st.st_ino
         return marked(exists_value(st), path, st)
 
     def _lexists(self, path: bytes) -> bytes:
         try:
             st = os.lstat(path)
             self._seen.append(identity(st))
+            self._itself[path] = st.st_dev, st.st_ino
             target = os.readlink(path) if st.st_mode & 0o170000 == S_IFLNK else b""
         except OSError as error:
             return error_value(error.errno)
@@ -222,24 +251,6 @@ class Facts:
         except OSError as error:
             return absence(path, error)
         return replaceable_value(int(octal, 8), st, self._uid, target)
-
-    def _plain(self, path: bytes) -> bytes:
-        try:
-            st = os.lstat(path)
-            if is_plain(path, st, os.getegid()):
-                return OK
-            target = os.readlink(path) if st.st_mode & 0o170000 == S_IFLNK else b""
-        except FileNotFoundError:
-            return OK
-        except OSError as error:
-            return error_value(error.errno)
-        return exists_value(st, target)
-
-    def _defaults(self, path: bytes) -> bytes:
-        try:
-            return defaults_value(os.stat(path), default_acl(path))
-        except OSError as error:
-            return error_value(error.errno)
 
     def _unlocked(self, path: bytes) -> bytes:
         wanted, _, path = path.partition(b":")
@@ -359,8 +370,8 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.LISTING: Facts._listing,
     Kind.REPLACEABLE: Facts._replaceable,
     Kind.NAMES: Facts._names,
-    Kind.PLAIN: Facts._plain,
-    Kind.DEFAULTS: Facts._defaults,
+    Kind.PLAIN: lambda _, path: plain_value(path),
+    Kind.DEFAULTS: lambda _, path: inherited_value(path),
     Kind.UNLOCKED: Facts._unlocked,
     Kind.REMOVABLE: Facts._removable,
     Kind.NOT_LINK: Facts._not_link,

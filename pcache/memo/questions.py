@@ -6,7 +6,8 @@ import errno
 import os
 from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 
-from pcache.values import ABSENT, OK, error_value
+from pcache.linux.plain import default_acl, is_plain
+from pcache.values import ABSENT, OK, defaults_value, error_value, exists_value
 
 
 def xattrs_value(path: bytes | int, *, follow: bool) -> bytes:
@@ -31,6 +32,28 @@ def permission_value(path: bytes) -> bytes:
 def granted(path: bytes, right: int) -> bytes:
     """Value of READABLE, WRITABLE or EXECUTABLE."""
     return OK if os.access(path, right, effective_ids=True) else permission_value(path)
+
+
+def plain_value(path: bytes) -> bytes:
+    """Value of PLAIN now."""
+    try:
+        st = os.lstat(path)
+        if is_plain(path, st, os.getegid()):
+            return OK
+        target = os.readlink(path) if st.st_mode & 0o170000 == S_IFLNK else b""
+    except FileNotFoundError:
+        return OK
+    except OSError as error:
+        return error_value(error.errno)
+    return exists_value(st, target)
+
+
+def inherited_value(path: bytes) -> bytes:
+    """Value of DEFAULTS now."""
+    try:
+        return defaults_value(os.stat(path), default_acl(path))
+    except OSError as error:
+        return error_value(error.errno)
 
 
 def mounted(value: bytes, path: bytes, st: os.stat_result | None = None) -> bytes:

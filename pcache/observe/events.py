@@ -46,8 +46,8 @@ class Stamp:
     """
 
     __slots__ = (
-        "f_flags", "f_mode", "magic", "queried", "st_ctime_ns", "st_gid", "st_ino", "st_mode",
-        "st_mtime_ns", "st_nlink", "st_rdev", "st_size", "st_uid", "writers",
+        "f_flags", "f_mode", "magic", "queried", "st_ctime_ns", "st_dev", "st_gid", "st_ino",
+        "st_mode", "st_mtime_ns", "st_nlink", "st_rdev", "st_size", "st_uid", "writers",
     )  # fmt: skip
 
     def __init__(self, data: bytes, at: int = 0) -> None:
@@ -58,7 +58,7 @@ class Stamp:
             ctime_s,
             mtime_n,
             ctime_n,
-            _dev,
+            dev,
             self.st_mode,
             self.st_nlink,
             self.st_uid,
@@ -73,6 +73,7 @@ class Stamp:
         self.writers = state & _WRITERS
         self.st_mtime_ns = mtime_s * 1_000_000_000 + mtime_n
         self.st_ctime_ns = ctime_s * 1_000_000_000 + ctime_n
+        self.st_dev = os.makedev(dev >> 20, dev & 0xFFFFF)
         self.st_rdev = os.makedev(rdev >> 20, rdev & 0xFFFFF)
 
     def same_version(self, other: Stamp | os.stat_result, *, attributes_changed: bool) -> bool:

@@ -7,6 +7,7 @@ the times they carry let the ancestor see which of them it had itself brought ab
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -108,7 +109,7 @@ class Execution:
         """The same for everything below a directory, given with its final slash."""
         self.made_up: dict[int, bytes] = {}
         """Magic of file systems that make up their files -> one of them that was read."""
-        self.looks: dict[Key, tuple[int, bytes, Stamp]] | None = None
+        self.looks: dict[Key, tuple[int, bytes, Stamp | os.stat_result]] | None = None
         """First look at each path, if its time may matter: when, canonical name, version."""
         self.moved_times: dict[bytes, bytes] = {}
         """Former names of files that were moved -> value of TIMES."""

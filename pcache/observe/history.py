@@ -24,6 +24,8 @@ class History:
         """When what was at a name left it, and to where: another name, or empty if it is gone."""
         self._links: dict[bytes, list[int]] = {}
         """When what was at a name was given another one as well."""
+        self._names: dict[bytes, list[tuple[int, int]]] = {}
+        """When what was at a name at first was given another one (1), or lost such a one (-1)."""
         self._link_writes: list[int] = []
         """When any file of several names was changed, by whichever."""
 
@@ -42,6 +44,14 @@ class History:
     def linked(self, name: bytes, ts: int) -> None:
         """What is at a name was given another one: its ctime moved, and nothing else."""
         insort(self._links.setdefault(name, []), ts)
+
+    def count_names(self, name: bytes, ts: int, more: int) -> None:
+        """What was at a name before all links that were made to it has so many names more."""
+        self._names.setdefault(name, []).append((ts, more))
+
+    def names_gained(self, name: bytes, after: int, until: int) -> int:
+        """How many of the names that it has are of that time."""
+        return sum(more for ts, more in self._names.get(name, ()) if after < ts <= until)
 
     def was_linked(self, name: bytes, until: int) -> bool:
         """Whether what is at a name had been given another one by then."""

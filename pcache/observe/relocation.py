@@ -16,6 +16,7 @@ from pcache.model import Digest, Fact, Kind, Outcome
 from pcache.settings.base_dir import Base
 from pcache.store.blobs import Blobs
 from pcache.store.objects import pieces
+from pcache.values import content_of
 
 _CONTENTS = (Kind.CONTENT, Kind.LCONTENT)
 _REGULAR = b"f"
@@ -42,7 +43,7 @@ class BaseDirSearch:
             return True
         if fact.kind not in _CONTENTS or not fact.value.startswith(_REGULAR):
             return base.path in base.hide_value(fact.kind, fact.value)
-        digest = fact.value.partition(b":")[2]
+        digest = content_of(fact.value)
         return len(digest) == _DIGEST_SIZE and self._in_file(fact.path, digest)
 
     def _in_outcome(self, outcome: Outcome) -> bool:

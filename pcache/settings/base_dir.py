@@ -6,7 +6,15 @@ Only what is stored and hashed is relative; everything else in pcache knows abso
 from __future__ import annotations
 
 from pcache.model import PREFIXED, Kind, Outcome, Output
-from pcache.values import not_newer_files, not_newer_path, order_files, order_path
+from pcache.values import (
+    grouped_value,
+    groups_of,
+    not_newer_files,
+    not_newer_path,
+    one_path,
+    order_files,
+    order_path,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,6 +82,8 @@ def _keyed(key: Key, change: Callable[[bytes], bytes]) -> Key:
     if kind in PREFIXED:
         mode, colon, path = path.partition(b":")
         return kind, mode + colon + change(path)
+    if kind == Kind.ONE:
+        return kind, one_path(change(file) for file, _ in order_files(path))
     if kind == Kind.ORDER:
         return kind, order_path((change(file), flag) for file, flag in order_files(path))
     if kind == Kind.NOT_NEWER:
@@ -83,6 +93,8 @@ def _keyed(key: Key, change: Callable[[bytes], bytes]) -> Key:
 
 
 def _valued(kind: bytes, value: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    if kind == Kind.ONE:
+        return grouped_value([list(map(change, group)) for group in groups_of(value)])
     if kind != Kind.RESOLVES:
         return value
     exists, arrow, name = value.partition(b">")

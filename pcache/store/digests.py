@@ -33,9 +33,11 @@ from pcache.linux.filesystems import (
     mount_number,
     synchronise,
 )
+from pcache.linux.sparse import extents, may_have_holes
 from pcache.linux.stamps import are_exact, is_coarse, lasts
 from pcache.store.digest_table import DigestTable, Version
 from pcache.store.writers import has_writers
+from pcache.values import holes_digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,6 +109,7 @@ class DigestCache:
         self.values: dict[tuple[object, ...], bytes] = {}
         """What `pcache.memo.facts` found out of files and directories that are settled, by
         `identity` and what else it depends on."""
+        self._holes: dict[Version, bytes] = {}
         self._memory: dict[Version, Digest] = {}
         """By `stamp`; of times without fractions, in the form of `_of_mount`."""
         self._devices: dict[int, int] = {}
@@ -138,6 +141,26 @@ class DigestCache:
             return self._hash(fd, st, known, has_writers(fd))
         finally:
             os.close(fd)
+
+    def holes(self, file: bytes | int, st: os.stat_result) -> bytes:
+        """What `pcache.values.holes_digest` says of a regular file, by path or descriptor, which is
+        as in `st`; empty for one without holes.  Raises OSError."""
+        if not may_have_holes(st):
+            return b""
+        key = stamp(st)
+        digest = self._holes.get(key)
+        if digest is None:
+            # By another open file: finding holes moves the offset.
+            path = b"/proc/self/fd/%d" % file if isinstance(file, int) else file
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+            try:
+                found = extents(fd, st.st_size)
+                if stamp(os.fstat(fd)) != key:
+                    raise OSError(errno.ESTALE, "another file than expected")
+            finally:
+                os.close(fd)
+            digest = self._holes[key] = holes_digest(found) if found else b""
+        return digest
 
     def remembered(self, st: os.stat_result) -> Digest | None:
         """The same without reading the file; None if that is not known."""

@@ -217,7 +217,7 @@ class Lab:
     def value(content: str | bytes, mode: int = 0o644) -> bytes:
         """Value of a CONTENT fact for a regular file."""
         data = content.encode() if isinstance(content, str) else content
-        return b"f%o:%b" % (mode, xxh3_128_digest(data))
+        return b"f%o:%d:%d:%b" % (mode, os.geteuid(), os.getegid(), xxh3_128_digest(data))
 
     def calls(self, *calls: str, **keywords: object) -> Recorded:
         """Records the `calls` probe making these system calls."""

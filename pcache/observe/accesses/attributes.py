@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import stat
 import struct
 
@@ -11,6 +10,7 @@ from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.accesses.present import status_of
 from pcache.observe.changes import ATTRIBUTES, GIVEN, MODIFIED, NOW, UNTOUCHED
 from pcache.observe.evidence import text
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
@@ -153,11 +153,8 @@ class Attributes:
 
 def _links(name: bytes) -> int:
     """How many names a regular file has; 1 for anything else."""
-    try:
-        status = os.lstat(name)
-    except OSError:
-        return 1
-    return status.st_nlink if stat.S_ISREG(status.st_mode) else 1
+    status = status_of(name)
+    return status.st_nlink if status is not None and stat.S_ISREG(status.st_mode) else 1
 
 
 def _times(times: bytes) -> int:

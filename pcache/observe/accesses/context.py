@@ -7,7 +7,7 @@ import os
 import posixpath
 import time
 from collections.abc import Callable
-from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISSOCK
+from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 
 from pcache.linux.permissions import Permission
 from pcache.memo.questions import mounted
@@ -16,6 +16,8 @@ from pcache.observe import pseudo
 from pcache.observe.accesses.concurrent import ConcurrentWriters
 from pcache.observe.accesses.descriptors import depend_on_absent
 from pcache.observe.accesses.event import Event, Process
+from pcache.observe.accesses.hard_links import HardLinks
+from pcache.observe.accesses.present import is_socket, status_of
 from pcache.observe.accesses.refusals import crosses_mounts, explains
 from pcache.observe.captured import CapturedFiles
 from pcache.observe.changes import ATTRIBUTES, CREATED, REMOVED, REPLACED
@@ -58,10 +60,7 @@ class Context:
         self.captured = CapturedFiles()
         self.temporaries: set[bytes] = set()
         """Random names, never twice the same: of mkstemp(3), and of links to be renamed."""
-        self.hard_links: dict[bytes, bytes] = {}
-        """Name -> the older name of the same file."""
-        self.linked: set[bytes] = set()
-        """All names of such files."""
+        self.hard_links = HardLinks(self.history)
         self.with_acl: set[bytes] = set()
         """Names whose access control list was set; usually it only repeats the mode."""
         self.made_up: dict[bytes, int] = {}
@@ -145,13 +144,16 @@ class Context:
     ) -> None:
         """A look at something whose version is known from body.stamp."""
         stamp = event.body.stamp
-        if stamp is None:
-            self.observe(event, kind, path, name)
-            return
         if event.execution.looks is not None:
             self.not_only_looking()
             if not (opened and name.startswith(_OF_THE_SYSTEM)):
-                event.execution.looks.setdefault((kind, path), (event.ts, name, stamp))
+                # statx(2) tells no version if it was asked for nothing else than, say, an owner.
+                seen = stamp or status_of(name, follow=kind == Kind.CONTENT)
+                if seen is not None:
+                    event.execution.looks.setdefault((kind, path), (event.ts, name, seen))
+        if stamp is None:
+            self.observe(event, kind, path, name)
+            return
         form = S_IFMT(stamp.st_mode)
         if form == S_IFREG and not pseudo.is_pseudo(name, stamp.magic):
             self.hash_early(name, stamp)
@@ -197,7 +199,7 @@ class Context:
         why = cause(call, number)
         if why == PERMISSION:
             self._refused(event, paths, follow=follow, wanted=wanted)
-        elif why == TRANSIENT or (number == errno.ENXIO and not _is_socket(paths[0])):
+        elif why == TRANSIENT or (number == errno.ENXIO and not is_socket(paths[0])):
             self._transient(event, paths)
         elif why != CALL:
             for path in paths:
@@ -330,7 +332,7 @@ class Context:
     def refuse_other_names(self, event: Event, name: bytes, links: int) -> None:
         """A file with more names than one would change under all of them, but be restored under
         one."""
-        if links > 1 or name in self.linked:
+        if links > 1 or name in self.hard_links.names:
             self.history.link_written(event.ts)
         if links > 1:
             event.execution.problem_throughout(
@@ -384,14 +386,6 @@ class Context:
                     change.was = was
         if how in (CREATED, REMOVED, REPLACED):
             self.names.forget(name)
-
-
-def _is_socket(path: bytes) -> bool:
-    """Whether it is one, which nobody can open."""
-    try:
-        return S_ISSOCK(os.stat(path).st_mode)
-    except OSError:
-        return False
 
 
 def _failure(event: Event, paths: tuple[bytes, ...]) -> str:

@@ -48,8 +48,7 @@ class Entries:
         self.context.led_to(event, path, name)
         self.context.history.removed(name, event.ts)
         self.context.captured.gone(name)
-        self.context.hard_links.pop(name, None)
-        self.context.linked.discard(name)
+        self.context.hard_links.remove(event.ts, name)
         if directory:
             event.execution.observe(
                 (Kind.NAMES, path), Observation(event.ts, name, entries=frozenset())
@@ -86,9 +85,7 @@ class Entries:
             # Its content can from now on be found at the new name as well.
             kind = Kind.CONTENT if follow else Kind.LCONTENT
             self.context.observe(event, kind, body.path, source, opened=True)
-            self.context.hard_links[name] = source
-            self.context.linked.update((name, source))
-            self.context.history.linked(source, event.ts)
+            self.context.hard_links.add(event.ts, name, source)
             origins = {at: at.origin(source, event.ts)[0] for at in event.execution.chain()}
         if call.startswith("mknod") and S_IFMT(body.args[0]) not in (0, S_IFREG, S_IFIFO):
             event.execution.problem_throughout(Reason.UNSUPPORTED, f"{call} {text(path)}")

@@ -11,6 +11,7 @@ import time
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import NOT_EMPTY, Context
 from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.accesses.present import status_of
 from pcache.observe.changes import CREATED, DT_DIR, DT_LNK, DT_REG, GIVEN, REMOVED, REPLACED
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
@@ -49,7 +50,7 @@ class Renames:
                 Reason.UNSUPPORTED, f"rename of {text(old)} with flags {body.args[0]:#x}"
             )
             return
-        older = self.context.hard_links.get(old)
+        older = self.context.hard_links.older.get(old)
         if _same_file(old, new) or older == new:
             # Two names of one file: rename(2) does nothing and reports success.
             event.execution.problem_throughout(
@@ -83,7 +84,7 @@ class Renames:
             _set_origins(event, new, origins)
         _keep_times(event, old, new, before)
         self.context.names.look_for_link(new)
-        self._hard_links_moved(old, new)
+        self.context.hard_links.move(event.ts, old, new)
 
     def _change_moved(
         self,
@@ -135,18 +136,6 @@ class Renames:
         observation.place = new
         event.execution.observe((Kind.LCONTENT, path), observation)
 
-    def _hard_links_moved(self, old: bytes, new: bytes) -> None:
-        """As `ln -f` does it, by a name of its own first."""
-        linked, below = self.context.linked, old + b"/"
-        moved = [name for name in linked if name == old or name.startswith(below)]
-        linked.difference_update(moved, (new,))
-        linked.update(new + name[len(old) :] for name in moved)
-        links = self.context.hard_links
-        older = links.pop(old, None)
-        links.pop(new, None)
-        if older is not None:
-            links[new] = older
-
 
 def _times_before(event: Event, name: bytes) -> dict[Execution, int]:
     """What the executions that changed a file had done to its time."""
@@ -172,7 +161,7 @@ def _keep_times(event: Event, old: bytes, new: bytes, before: dict[Execution, in
     cannot be moved again."""
     execution = event.execution
     if not execution.determined(old, event.ts):
-        status = _status(new)
+        status = status_of(new)
         now = time.monotonic_ns()
         if status is not None and stat.S_ISREG(status.st_mode):
             value = times_value(status)
@@ -218,15 +207,8 @@ def _tree(top: bytes) -> _Entries | None:
 
 
 def _mode(path: bytes) -> int:
-    status = _status(path)
+    status = status_of(path)
     return 0 if status is None else status.st_mode
-
-
-def _status(path: bytes) -> os.stat_result | None:
-    try:
-        return os.lstat(path)
-    except OSError:
-        return None
 
 
 def _d_type(entry: os.DirEntry[bytes]) -> int:

@@ -143,7 +143,7 @@ class Outputs:
             return None if own else Output(b"-", name)
         if change.before is not None and self._is_as_before(name, change.before, change.first):
             return None
-        older = self._context.hard_links.get(name, b"")
+        older = self._context.hard_links.older.get(name, b"")
         if execution.made_and_removed(older):
             older = b""
         key = (name, change.last, change.content_last, change.times, older)
@@ -180,7 +180,7 @@ class Outputs:
         """What was left at a name, how it was looked at if not there, and its modification time;
         `older`: another name of the same file, which was there before it."""
         file = self._captured.at(name)
-        if file is not None and change.content_last and name not in self._context.hard_links:
+        if file is not None and change.content_last and name not in self._context.hard_links.older:
             captured, snapshot = self._take_captured(execution, name, change, file)
             return captured, snapshot, snapshot.status.st_mtime_ns
         try:
@@ -245,7 +245,7 @@ class Outputs:
             return Output(b"h", name, mode, older)
         try:
             if form == S_IFREG:
-                if name in self._context.hard_links and now.st_nlink != 1:
+                if name in self._context.hard_links.older and now.st_nlink != 1:
                     raise Unknowable(Reason.UNSUPPORTED, f"{text(name)} has other names")
                 if now.st_uid != execution.uid:
                     raise Unknowable(Reason.UNSUPPORTED, f"owner of {name!r}")

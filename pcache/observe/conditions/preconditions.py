@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from stat import S_ISREG
 
@@ -14,13 +15,24 @@ from pcache.observe.conditions.values import Values
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
-from pcache.values import exists_value
+from pcache.values import (
+    FOLLOWING,
+    exists_value,
+    may_be_one,
+    one_path,
+    one_value,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.values import File
 
 _STATES = frozenset(
     {Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.LINK, Kind.RESOLVES}
 )
 """Kinds whose values hold the mode."""
 _FMODE_WRITE = 2
+_AS_CONTENT = {Kind.EXISTS: Kind.CONTENT, Kind.LEXISTS: Kind.LCONTENT}
 
 
 class Preconditions:
@@ -79,7 +91,9 @@ class Preconditions:
                 continue
             if change.first_how == ATTRIBUTES and not _was_seen(execution, name):
                 raise Unknowable(Reason.UNSUPPORTED, f"mode or times of {name!r} changed unseen")
-        return in_order(facts.values())
+        ordered = in_order(facts.values())
+        one = _one(execution, ordered)
+        return ordered if one is None else [*ordered, one]
 
     def _own_way(
         self, execution: Execution, path: bytes, observation: Observation, made: bool
@@ -114,6 +128,39 @@ def in_order(facts: Iterable[Fact]) -> list[Fact]:
     """Facts by their keys: the order of concurrent children's first uses is an accident of
     scheduling, which must not make another path set."""
     return sorted(facts, key=lambda fact: (fact.kind, fact.path))
+
+
+def _one(execution: Execution, facts: list[Fact]) -> Fact | None:
+    """Which of the files that these are about are one; None if there are not two."""
+    files: list[tuple[bytes, File]] = []
+    unknown = set()
+    for fact in facts:
+        if may_be_one(fact.kind, fact.path, fact.value):
+            file = _file(execution, fact)
+            if file is None:
+                unknown.add(fact.path)
+            else:
+                files.append((fact.path, file))
+    known = [(path, file) for path, file in files if path not in unknown]
+    return Fact(Kind.ONE, one_path(unknown), one_value(known)) if len(known) > 1 else None
+
+
+def _file(execution: Execution, fact: Fact) -> File | None:
+    """The file that a fact is about; None if that is not known any more."""
+    observation = execution.inputs.get((fact.kind, fact.path))
+    if observation is None and fact.kind in _AS_CONTENT:
+        observation = execution.inputs.get((_AS_CONTENT[fact.kind], fact.path))
+    if observation is None:
+        return None
+    if observation.stamp is not None:
+        return observation.stamp.st_dev, observation.stamp.st_ino
+    if observation.name in execution.changes or observation.place != observation.name:
+        return None
+    try:
+        status = os.stat(fact.path, follow_symlinks=fact.kind in FOLLOWING)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _refuse_own_stream(execution: Execution) -> None:

@@ -20,7 +20,17 @@ from pcache.observe.events import Stamp
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
-from pcache.values import ABSENT, exists_value, input_value, listing_value, names_value
+from pcache.values import (
+    ABSENT,
+    exists_value,
+    input_value,
+    listing_value,
+    names_value,
+    relinked,
+)
+
+_TELL_NAMES = frozenset((Kind.CONTENT, Kind.LCONTENT, Kind.TIMES, Kind.LTIMES))
+"""Kinds whose values hold the number of names."""
 
 
 class Values:
@@ -35,6 +45,20 @@ class Values:
         """Values looked up after the fact, and when."""
 
     def value(
+        self, execution: Execution, key: Key, observation: Observation, listed: ListedNames
+    ) -> bytes:
+        """The value of a key before the execution, going by its first look.  Raises Unknowable."""
+        value = self._seen_value(execution, key, observation, listed)
+        if key[0] in _TELL_NAMES:
+            seen = observation.ts
+            if observation.stamp is None:
+                seen = observation.looked or self._later.get(key, (b"", seen))[1]
+            gained = self._history.names_gained(observation.name, execution.image, seen)
+            if gained:
+                value = relinked(value, -gained)
+        return value
+
+    def _seen_value(
         self, execution: Execution, key: Key, observation: Observation, listed: ListedNames
     ) -> bytes:
         if observation.looked and key[0] in (Kind.EXISTS, Kind.LEXISTS):
@@ -109,7 +133,7 @@ class Values:
                 if descriptor.fd == fd
             )
             return input_value(offset, cached.digest)
-        return version.content_value(stamp, cached.digest)
+        return version.content_value(stamp, cached)
 
     def _read_throughout(
         self, execution: Execution, observation: Observation, stamp: Stamp

@@ -23,13 +23,15 @@ _EAGER_BYTES = 64 << 20
 
 
 class Digested(NamedTuple):
-    """A digest, when it was taken (CLOCK_MONOTONIC ns), and how if not by the file's name.
+    """A digest, when it was taken (CLOCK_MONOTONIC ns), that of the holes, and how if not by the
+    file's name.
 
     `touched`: the ctime had moved by then, for which there must turn out to be a reason.
     """
 
     digest: bytes
     taken: int
+    holes: bytes = b""
     snapshot: Snapshot | None = None
     touched: bool = False
 
@@ -37,25 +39,27 @@ class Digested(NamedTuple):
 class Version:
     """What is known of one version of a regular file; every program of a build asks for it."""
 
-    __slots__ = ("content", "digested", "mode", "name", "still")
+    __slots__ = ("_content", "_shown", "digested", "name", "still")
 
     def __init__(self, name: bytes) -> None:
         self.name = name
         self.digested: Digested | None = None
-        self.content = b""
-        """Value of CONTENT, if it is known and the mode of the file is `mode`."""
-        self.mode = 0
+        self._content = b""
+        self._shown: tuple[int, ...] = ()
+        """Value of CONTENT, if it is known, of the file while its attributes are these."""
         self.still: bool | None = None
         """Whether it was that version at the end of the recording."""
 
     def learn(self, digested: Digested) -> None:
         self.digested = digested
-        self.content = b""
+        self._content = b""
 
-    def content_value(self, stamp: Stamp, digest: bytes) -> bytes:
-        if not self.content or self.mode != stamp.st_mode:
-            self.content, self.mode = content_value(stamp, digest), stamp.st_mode
-        return self.content
+    def content_value(self, stamp: Stamp, digested: Digested) -> bytes:
+        shown = stamp.st_mode, stamp.st_nlink, stamp.st_uid, stamp.st_gid
+        if not self._content or self._shown != shown:
+            self._content = content_value(stamp, digested.digest, digested.holes)
+            self._shown = shown
+        return self._content
 
 
 class Versions:
@@ -91,7 +95,7 @@ class Versions:
             with contextlib.suppress(OSError):
                 now = os.stat(name)
                 if stamp.same_version(now, attributes_changed=False):
-                    found = Digested(self._digests.file_digest(name, now), time.monotonic_ns())
+                    found = self._digested(name, now)
             found = found or self._captured_digest(stamp)
             if found is not None:
                 self.of(name, stamp).learn(found)
@@ -106,7 +110,7 @@ class Versions:
             now = os.stat(place)
             ours = self._history.only_attributes_since(observation.name, observation.ts)
             if stamp.same_version(now, attributes_changed=ours):
-                return Digested(self._digests.file_digest(place, now), time.monotonic_ns())
+                return self._digested(place, now)
         except OSError as error:
             if not isinstance(error, FileNotFoundError) and error.errno != errno.ESTALE:
                 raise Unknowable(Reason.INPUT_CHANGED, place) from error
@@ -120,8 +124,7 @@ class Versions:
             now = os.stat(place)
             if stamp.same_version(now, attributes_changed=True):
                 # The event that tells of its new mode or name may be still to come.
-                digest = self._digests.file_digest(place, now)
-                return Digested(digest, time.monotonic_ns(), touched=True)
+                return self._digested(place, now)._replace(touched=True)
         raise Unknowable(Reason.INPUT_CHANGED, observation.name)
 
     def trust(self, observation: Observation, stamp: Stamp) -> None:
@@ -169,11 +172,15 @@ class Versions:
             now = os.fstat(file.fd)
             if (now.st_size, now.st_mtime_ns) != (stamp.st_size, stamp.st_mtime_ns):
                 return None
-            digest = self._digests.file_digest(file.fd, now)
+            found = self._digested(file.fd, now)
         except OSError:
             return None
-        taken = time.monotonic_ns()
-        return Digested(digest, taken, Snapshot(file, now, taken))
+        return found._replace(snapshot=Snapshot(file, now, found.taken))
+
+    def _digested(self, file: bytes | int, now: os.stat_result) -> Digested:
+        """Of a file, by path or descriptor, that is as in `now`.  Raises OSError."""
+        digest, holes = self._digests.file_digest(file, now), self._digests.holes(file, now)
+        return Digested(digest, time.monotonic_ns(), holes)
 
 
 def _identity(stamp: Stamp) -> tuple[int, int, int, int]:

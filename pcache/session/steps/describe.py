@@ -5,7 +5,7 @@ from __future__ import annotations
 from xxhash import xxh3_128_digest
 
 from pcache.model import PREFIXED, Call, Kind
-from pcache.values import not_newer_files, order_files
+from pcache.values import groups_of, not_newer_files, order_files
 
 _SHORT = 8
 """Hexadecimal digits of a digest that are shown."""
@@ -57,6 +57,8 @@ def fact_name(kind: bytes, path: bytes) -> str:
         return f"descriptor {text(path)}"
     if kind == Kind.BASE:
         return "where base_dir is"
+    if kind == Kind.ONE:
+        return "which of them are one file"
     if kind == Kind.TRAIT:
         return f"the process's {text(path)}"
     what = {
@@ -83,6 +85,9 @@ def value_text(kind: bytes, value: bytes) -> str:
         return text(value)
     if kind in _OF_PERMISSION and value != b"ok":
         return text(rest)
+    if kind == Kind.ONE:
+        groups = [" = ".join(map(text, group)) for group in groups_of(value)]
+        return "; ".join(groups) or "none"
     if first == b"X":
         return ", ".join(text(name) for name in rest.split(b"\0")[:-1]) or "none"
     if value == b"ok":
@@ -110,12 +115,22 @@ def value_text(kind: bytes, value: bytes) -> str:
         what = "mount point" if mode[:1] == b"m" else "directory"
         return f"{what}, mode {text(mode.removeprefix(b'm'))}{_owner(more)}"
     if first == b"f":
-        if kind in (Kind.CONTENT, Kind.LCONTENT) and not more.startswith(b"!"):
-            return f"file, mode {text(mode)}, content {more.hex()[:_SHORT]}"
-        if more.startswith(b"!"):
-            return f"file that may not be read, mode {text(mode)}"
-        return f"file, mode {text(mode)}{_owner(more)}"
+        return _file_text(mode, more)
     return f"{_TYPES.get(first, 'unknown')}, mode {text(rest)}"
+
+
+def _file_text(mode: bytes, more: bytes) -> str:
+    """A regular file; `more` is what follows after its mode."""
+    user, _, rest = more.partition(b":")
+    shown, _, digest = rest.partition(b":")
+    shown, hole, _ = shown.partition(b"~")
+    group, _, names = shown.partition(b"+")
+    owner = _owner(user + b":" + group)
+    if digest.startswith(b"!"):
+        return f"file that may not be read, mode {text(mode)}{owner}"
+    content = f", content {digest.hex()[:_SHORT]}" if digest else ""
+    also = f", {text(names)} names" if names else ""
+    return f"file, mode {text(mode)}{owner}{also}{', with holes' if hole else ''}{content}"
 
 
 def _owner(pair: bytes) -> str:

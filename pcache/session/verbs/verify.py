@@ -131,10 +131,9 @@ class _Sample:
         if weak_fingerprint(call, policy) != weak:
             raise CannotRerun(Why.SETTINGS)
         present = Facts(self._store.digests, None, Counters(), call.uid, policy.base_dir)
-        for fact in facts:
-            if in_copy(fact, outcome):
-                continue
-            (value,) = present.values(((fact.kind, fact.path),), self._known)
+        here = [fact for fact in facts if not in_copy(fact, outcome)]
+        values = present.values([(fact.kind, fact.path) for fact in here], self._known)
+        for fact, value in zip(here, values, strict=True):
             if value != fact.value:
                 raise CannotRerun(Why.CHANGED, fact.path.decode(errors="backslashreplace"))
 

@@ -17,17 +17,22 @@ from pcache.counters import Counters
 from pcache.linux.descriptors import FdView, OwnFds
 from pcache.memo import facts
 from pcache.memo.facts import Facts
-from pcache.model import Kind
+from pcache.model import Key, Kind
 from pcache.store.digests import DigestCache
 from pcache.values import (
     ABSENT,
+    content_of,
     content_value,
     error_value,
     exists_value,
+    grouped_value,
     listing_value,
     names_value,
+    one_path,
+    relinked,
     replaceable_path,
     times_value,
+    without_names,
 )
 
 
@@ -52,16 +57,47 @@ def test_content(look: Facts, tmp_path: Path) -> None:
     link.symlink_to("f")
     directory.mkdir(0o700)
     os.mkfifo(tmp_path / "p", 0o600)
-    assert look.evaluate(Kind.CONTENT, bytes(file)) == b"f4751:" + digest(b"text")
-    assert look.evaluate(Kind.CONTENT, bytes(link)) == b"f4751:" + digest(b"text")
-    assert look.evaluate(Kind.LCONTENT, bytes(file)) == b"f4751:" + digest(b"text")
+    assert look.evaluate(Kind.CONTENT, bytes(file)) == b"f4751:0:0:" + digest(b"text")
+    assert look.evaluate(Kind.CONTENT, bytes(link)) == b"f4751:0:0:" + digest(b"text")
+    assert look.evaluate(Kind.LCONTENT, bytes(file)) == b"f4751:0:0:" + digest(b"text")
     assert look.evaluate(Kind.LCONTENT, bytes(link)) == b"lf"
     assert look.evaluate(Kind.LINK, bytes(link)) == b"l1"
     assert look.evaluate(Kind.LINK, bytes(file)) == look.evaluate(Kind.LEXISTS, bytes(file))
-    assert look.evaluate(Kind.CONTENT, bytes(directory)) == b"d700"
-    assert look.evaluate(Kind.LCONTENT, bytes(directory)) == b"d700"
+    assert look.evaluate(Kind.CONTENT, bytes(directory)) == b"d700:0:0"
+    assert look.evaluate(Kind.LCONTENT, bytes(directory)) == b"d700:0:0"
     assert look.evaluate(Kind.CONTENT, bytes(tmp_path / "p")) == b"p600"
     assert look.evaluate(Kind.CONTENT, b"/dev/null") == b"c666:1:3"
+
+
+def test_names_and_holes_of_a_file(look: Facts, tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    with file.open("wb") as stream:
+        stream.truncate(1 << 20)
+    full = b"f644:0:0:" + digest(bytes(1 << 20))
+    sparse = look.evaluate(Kind.CONTENT, bytes(file))
+    assert sparse.startswith(b"f644:0:0~") and content_of(sparse) == content_of(full)
+    os.link(file, tmp_path / "g")
+    assert look.evaluate(Kind.CONTENT, bytes(file)) == relinked(sparse, 1)
+    file.write_bytes(bytes(1 << 20))
+    assert look.evaluate(Kind.CONTENT, bytes(file)) == relinked(full, 1)
+    os.link(file, tmp_path / "h")
+    assert look.evaluate(Kind.CONTENT, bytes(file)).startswith(b"f644:0:0+3:")
+    assert without_names(relinked(full, 2)) == full == relinked(relinked(full, 2), -2)
+
+
+def test_which_are_one(look: Facts, tmp_path: Path) -> None:
+    a, b, c, d = (bytes(tmp_path / name) for name in "abcd")
+    Path(os.fsdecode(a)).touch()
+    os.link(a, b)
+    os.symlink("a", c)
+    Path(os.fsdecode(d)).touch()
+    keys = [(Kind.CONTENT, c), (Kind.EXISTS, a), (Kind.EXISTS, d), (Kind.LCONTENT, c)]
+    keys += [(Kind.LEXISTS, b), (Kind.LEXISTS, d), (Kind.LEXISTS, bytes(tmp_path / "absent"))]
+    known: dict[Key, bytes] = {}
+    assert look.values([*keys, (Kind.ONE, one_path(()))], known)[-1] == grouped_value([[a, b, c]])
+    # It is about the keys beside it, whatever else was looked at.
+    assert look.values([*keys[1:4], (Kind.ONE, one_path(()))], known)[-1] == grouped_value([])
+    assert look.values([*keys, (Kind.ONE, one_path([b]))], known)[-1] == grouped_value([[a, c]])
 
 
 def test_existence(look: Facts, tmp_path: Path) -> None:
@@ -228,13 +264,13 @@ def test_a_file_that_may_not_be_read(as_user, user_dir: Path) -> None:  # type: 
         ["python3", "-c", code],
         env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
     )
-    assert done.stdout == b"b'f600:!13' b'!13'\n", done.stderr
+    assert done.stdout == b"b'f600:0:0:!13' b'!13'\n", done.stderr
 
 
 def test_pseudo_files_are_read_each_time(look: Facts, counters: Counters) -> None:
     path = b"/proc/sys/kernel/ostype"
     value = look.evaluate(Kind.CONTENT, path)
-    assert value == b"f444:" + digest(b"Linux\n")
+    assert value == b"f444:0:0:" + digest(b"Linux\n")
     assert look.evaluate(Kind.CONTENT, path) == value
     assert counters["files hashed"] == 2
     assert counters["digests remembered"] == 0

@@ -18,6 +18,7 @@ from pcache.session.steps.describe import fact_name, value_text
 from pcache.session.verbs.explain import Explanation
 from pcache.store.fingerprint import weak_fingerprint
 from pcache.store.index import Store
+from pcache.values import grouped_value
 
 pytestmark = pytest.mark.system_files
 
@@ -82,7 +83,7 @@ def test_changed_inputs_of_the_nearest_version(bench: Bench) -> None:
     hit, text = bench.explain()
     assert not hit
     # Now only the first version has `other` absent: it is the nearer one.
-    assert f"    {bench.input}:\n      file, mode 644, content " in text
+    assert f"    {bench.input}:\n      file, mode 644, owner 0, group 0, content " in text
     assert str(bench.absent) not in text
 
 
@@ -91,7 +92,7 @@ def test_appearing_file(bench: Bench) -> None:
     bench.absent.write_text("x")
     hit, text = bench.explain()
     assert not hit
-    assert f"{bench.absent}:\n      not there -> file, mode 644, content " in text
+    assert f"{bench.absent}:\n      not there -> file, mode 644, owner 0, group 0, content " in text
 
 
 def test_unknown_call_is_compared_with_the_nearest(bench: Bench) -> None:
@@ -138,9 +139,19 @@ def test_uncacheable_and_non_deterministic(bench: Bench) -> None:
     ("kind", "value", "words"),
     [
         (Kind.CONTENT, b"-", "not there"),
-        (Kind.CONTENT, b"f644:\x01\x02\x03\x04rest-of-this", "file, mode 644, content 01020304"),
-        (Kind.CONTENT, b"f600:!13", "file that may not be read, mode 600"),
-        (Kind.CONTENT, b"d755", "directory, mode 755"),
+        (
+            *(Kind.CONTENT, b"f644:0:5:\x01\x02\x03\x04rest-of-this"),
+            "file, mode 644, owner 0, group 5, content 01020304",
+        ),
+        (
+            *(Kind.CONTENT, b"f644:0:5+2~ab:\x01\x02\x03\x04rest-of-this"),
+            "file, mode 644, owner 0, group 5, 2 names, with holes, content 01020304",
+        ),
+        (
+            *(Kind.CONTENT, b"f600:0:0:!13"),
+            "file that may not be read, mode 600, owner 0, group 0",
+        ),
+        (Kind.ONE, grouped_value([[b"/a", b"/b"], [b"/c", b"/d"]]), "/a = /b; /c = /d"),
         (Kind.LEXISTS, b"d755:0:5", "directory, mode 755, owner 0, group 5"),
         (Kind.EXISTS, b"f755:1:2", "file, mode 755, owner 1, group 2"),
         (Kind.LCONTENT, b"la/b", "link to a/b"),

@@ -16,7 +16,14 @@ from pcache.settings.rules import Policy
 from pcache.store.blobs import Blobs
 from pcache.store.fingerprint import weak_fingerprint
 from pcache.store.index import Store
-from pcache.values import order_files, order_path, replaceable_path, resolves_value
+from pcache.values import (
+    grouped_value,
+    one_path,
+    order_files,
+    order_path,
+    replaceable_path,
+    resolves_value,
+)
 from tests.lib.stores import make_call
 
 ONE, OTHER = Base(b"/home/me/one"), Base(b"/srv/another")
@@ -56,6 +63,12 @@ def test_keys_and_values_of_all_forms() -> None:
     ]
     key = (Kind.REPLACEABLE, replaceable_path(0o644, ONE.path + b"/a:b"))
     assert OTHER.show_key(ONE.hide_key(key)) == (Kind.REPLACEABLE, b"644:/srv/another/a:b")
+    one, group = (Kind.ONE, one_path([ONE.path + b"/a", b"/usr/b"])), [ONE.path, b"/b", b"/usr/c"]
+    shown = OTHER.show_key(ONE.hide_key(one))
+    assert shown == (Kind.ONE, one_path([OTHER.path + b"/a", b"/usr/b"]))
+    assert OTHER.show_value(Kind.ONE, ONE.hide_value(Kind.ONE, grouped_value([group]))) == (
+        grouped_value([[OTHER.path, b"/b", b"/usr/c"]])
+    )
     for key in ((Kind.FD, b"0"), (Kind.TRAIT, b"groups"), (Kind.BASE, b"base")):
         assert OTHER.show_key(ONE.hide_key(key)) == key
     for value in (b"-", b"!20", resolves_value(b"d755:0:0", b"/usr")):

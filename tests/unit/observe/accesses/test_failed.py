@@ -44,15 +44,19 @@ def test_busy(lab: Lab, work: Path) -> None:
     assert root.reasons[Reason.SHORTAGE] == "execve: Text file busy"
 
 
+_ALONE = 61_184
+"""A user who has no other process (systemd gives such numbers to services while they run)."""
+
+
 def test_too_many_processes(lab: Lab, work: Path) -> None:
-    def as_nobody() -> None:
+    def limited() -> None:
         resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
         os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
+        os.setgid(_ALONE)
+        os.setuid(_ALONE)
 
     code = "import os, sys\ntry: os.fork()\nexcept OSError: sys.exit(7)"
-    recorded = lab.record(*PYTHON, code, cwd=work, prepare=as_nobody)
+    recorded = lab.record(*PYTHON, code, cwd=work, prepare=limited)
     assert os.waitstatus_to_exitcode(recorded.status) == 7
     assert Reason.SHORTAGE in recorded.root.reasons
 
