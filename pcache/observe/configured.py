@@ -6,19 +6,22 @@ observations before they are handed up.
 
 from __future__ import annotations
 
-from stat import S_IFDIR, S_IFMT, S_IFREG
+from collections.abc import Container
+from stat import S_IFDIR, S_IFMT, S_IFREG, S_ISREG
 
 from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
+from pcache.observe.accesses.context import OF_THE_SYSTEM
 from pcache.observe.changes import ATTRIBUTES, UNTOUCHED
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
+from pcache.observe.mentions import Mentions
 from pcache.observe.observations import Observation
 from pcache.settings.rules import CALLERS, ITSELF, Policy, Settings, matches
 from pcache.values import order_path, order_value, times_value
 
 
-def apply(execution: Execution, policy: Policy, facts: Facts) -> None:
+def apply(execution: Execution, policy: Policy, facts: Facts, mentions: Mentions) -> None:
     """Adds, removes and refuses what the rules for its program say."""
     argv = execution.argv()
     settings = policy.settings(execution.executable, argv)
@@ -27,6 +30,8 @@ def apply(execution: Execution, policy: Policy, facts: Facts) -> None:
             _depend_on_times(execution)
         if settings.mtime_order:
             _depend_on_order(execution)
+    elif not execution.replayed and mentions.times(execution):
+        _depend_on_all_order(execution)
     if settings.ignore_paths:
         _ignore(execution, settings.ignore_paths)
     for path in settings.extra_inputs:
@@ -94,6 +99,25 @@ def _depend_on_order(execution: Execution) -> None:
     remade = {name for name in times if _is_remade(execution, name)}
     read = {observation.name for observation in execution.inputs.values() if observation.opened}
     decisive = remade if files <= read | remade else times.keys()
+    _note_order(execution, times, decisive)
+
+
+def _depend_on_all_order(execution: Execution) -> None:
+    """A script that compares times, nobody knows which: those of all that it and its children
+    looked at or read."""
+    times = {
+        observation.name: observation.stamp.st_mtime_ns
+        for observation in execution.inputs.values()
+        if observation.stamp is not None
+        and S_ISREG(observation.stamp.st_mode)
+        and not observation.name.startswith(OF_THE_SYSTEM)
+        and not execution.times_are_ours(observation.name, observation.ts)
+    }
+    if len(times) > 1:
+        _note_order(execution, times, times.keys())
+
+
+def _note_order(execution: Execution, times: dict[bytes, int], decisive: Container[bytes]) -> None:
     names = sorted(times)
     flags = [name in decisive for name in names]
     value = order_value([times[name] for name in names], flags)

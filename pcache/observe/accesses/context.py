@@ -34,7 +34,7 @@ from pcache.values import ABSENT, OK, content_value, error_value, link_value
 _PATH_MAX = 4096
 LOOKUP_FAILED = frozenset({errno.ENOENT, errno.ENOTDIR})
 NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})  # rmdir(2), rename(2): either may come
-_OF_THE_SYSTEM = (
+OF_THE_SYSTEM = (
     *(b"/etc/", b"/lib/", b"/lib64/", b"/usr/lib/", b"/usr/lib64/"),
     *(b"/usr/share/locale/", b"/usr/share/zoneinfo/"),
 )
@@ -146,7 +146,7 @@ class Context:
         stamp = event.body.stamp
         if event.execution.looks is not None:
             self.not_only_looking()
-            if not (opened and name.startswith(_OF_THE_SYSTEM)):
+            if not (opened and name.startswith(OF_THE_SYSTEM)):
                 # statx(2) tells no version if it was asked for nothing else than, say, an owner.
                 seen = stamp or status_of(name, follow=kind == Kind.CONTENT)
                 if seen is not None:

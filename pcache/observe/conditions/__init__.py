@@ -29,6 +29,7 @@ from pcache.observe.conditions.versions import Versions
 from pcache.observe.events import Stamp
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
+from pcache.observe.mentions import Mentions
 from pcache.observe.observations import Observation
 from pcache.observe.relocation import BaseDirSearch
 from pcache.settings import base_dir
@@ -60,6 +61,7 @@ class Conditions:
         self._policy = policy
         self._base_search = BaseDirSearch(policy.base, blobs) if policy.base is not None else None
         self._versions = Versions(digests, context, clock)
+        self._mentions = Mentions()
         self._values = Values(self._versions, facts, context, clock)
         self._preconditions = Preconditions(self._values, context)
         self._outputs = Outputs(digests, blobs, context, clock)
@@ -78,7 +80,7 @@ class Conditions:
 
     def capture(self, execution: Execution) -> None:
         """Takes down the conditions of an execution that has just ended."""
-        configured.apply(execution, self._policy, self._facts)
+        configured.apply(execution, self._policy, self._facts, self._mentions)
         if not execution.replayed:
             shells.apply(execution)
         list_rest(execution, self._clock)
