@@ -96,6 +96,9 @@ class Attributes:
             times = _times(body.out) if call == "utimensat" else GIVEN
             for execution in event.execution.chain():
                 execution.changes[name].times = times
+            if call == "utimensat" and _only_accessed(body.out):
+                evidence = f"the access time of {text(name)}, set alone"
+                event.execution.problem_throughout(Reason.UNSUPPORTED, evidence)
 
     def _owner(self, event: Event) -> None:
         body = event.body
@@ -155,6 +158,14 @@ def _links(name: bytes) -> int:
     """How many names a regular file has; 1 for anything else."""
     status = status_of(name)
     return status.st_nlink if status is not None and stat.S_ISREG(status.st_mode) else 1
+
+
+def _only_accessed(times: bytes) -> bool:
+    """Whether utimensat's timespec[2] sets the access time and leaves the other as it is."""
+    if len(times) < 32:
+        return False
+    accessed, modified = struct.unpack_from("<8xq8xq", times)
+    return bool(modified == _UTIME_OMIT != accessed)
 
 
 def _times(times: bytes) -> int:
