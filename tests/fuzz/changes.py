@@ -132,6 +132,21 @@ EDITS = st.one_of(
         _PATHS,
         st.sampled_from((0o644, 0o600, 0o755, 0o444)),
     ),
+    st.builds(
+        lambda p, q: Named(f"{q} another name of {p}", edits.hard_link(q, p)), _PATHS, _PATHS
+    ),
+    st.builds(lambda p: Named(f"holes in {p}", edits.truncate(p, 1 << 20)), _PATHS),
+    st.builds(lambda p: Named(f"age of {p}", edits.age(p, 1000)), _PATHS),
+    st.builds(
+        lambda p, g: Named(f"{p} of group {g}", edits.chgrp(p, g)),
+        st.sampled_from((*FILES, *OUTPUTS, "d", "e")),
+        st.sampled_from(("daemon", "root")),
+    ),
+    st.builds(
+        lambda p, m: Named(f"chmod {m:o} {p}", edits.chmod(p, m)),
+        st.sampled_from(("d", "e")),
+        st.sampled_from((0o2755, 0o755, 0o2775)),
+    ),
     st.builds(_link, st.just(LINK), st.sampled_from((*FILES, "o", "none"))),
     st.builds(_link, st.just(DIRECTORY_LINK), st.sampled_from(("d", "e", "none"))),
     st.builds(_directory, _PATHS),

@@ -78,6 +78,10 @@ def _two(
     return st.builds(make, one, two)
 
 
+def _filter_line(text: str, read: str) -> Line:
+    return Line(text, (text,), (read,))
+
+
 def _changing(text: str, reads: tuple[str, ...], writes: tuple[str, ...]) -> Line:
     """One program that changes files by itself; what was there before counts too."""
     return Line(text, (text,), (*reads, *writes), writes=writes)
@@ -269,6 +273,50 @@ _interpreted = st.one_of(
     ),
 )
 
+_asking = st.one_of(
+    _two(lambda r, w: Line(f"test {r} -ef {w} && echo one", (), (r, w))),
+    _two(lambda r, w: Line(f"test {r} -nt {w} && echo newer", (), (r, w)), two=_reads),
+    _one(lambda r: _filter_line(f"stat -Lc %h:%u:%g {r}", r), _reads),
+    _one(lambda r: _python(f'import os; print(os.stat("{r}").st_nlink)', (r,), ()), _reads),
+    _two(lambda r, w: _python(f'import os; print(os.path.samefile("{r}", "{w}"))', (r, w), ())),
+    st.just(_shell("find . -type f -links +1 | sort", None)),
+    st.just(_shell("find d e -group daemon -o -perm -g+s | sort", ("d", "e"))),
+    _one(lambda r: _filter_line(f"du -k {r}", r), _directories),
+)
+"""What stat(2) tells beside type, mode and size."""
+
+_handed_down = st.one_of(
+    *(
+        _one(lambda r, p=prefix: _filter_line(f"{p} cat {r}", r), _reads)  # type: ignore[misc]
+        for prefix in ("nice -n 5", "timeout 9", "setsid -w", "env -i", "nohup", "stdbuf -o0")
+    ),
+    _one(lambda r: _shell(f"exec 3<{r}; read x <&3; cat <&3", (r,)), _reads),
+    _one(lambda r: Line(f"{{ head -c 2; cat; }} <{r}", (), (r,)), _reads),
+    _two(lambda r, w: Line(f"{{ cat {r}; echo +; cat {r}; }} >{w}", (), (r,), w)),
+    _two(lambda r, w: _shell(f"exec >{w}; cat {r}; python3 -ISc 'print(1)'", (r,), (w,))),
+    _two(lambda r, w: _shell(f"ulimit -f 1; cat {r} {r} {r} >{w}", (r,), (w,))),
+    _two(lambda r, w: _shell(f"flock -n {w} cat {r}", (r,), (w,))),
+    _one(lambda r: _shell(f"trap '' PIPE; sort {r} | head -n 1", (r,)), _reads),
+    _one(lambda r: Line(f"cat {r} <&-", (f"cat {r}",), (r,)), _reads),
+    _one(lambda r: Line(f"cat {r} 2>&1 >&-", (f"cat {r}",), (r,)), _reads),
+)
+"""Descriptors, limits and signals that a program finds itself with."""
+
+_whole = st.one_of(
+    _one(lambda w: _changing(f"truncate -s 1M {w}", (), (w,)), _writes),
+    _one(lambda w: _changing(f"chmod g+s {w}", (), (w,)), _directories),
+    _two(lambda r, w: _changing(f"cp -a {r} {w}", (r,), (w,))),
+    _two(lambda r, w: _changing(f"ln -f {r} {w}", (r,), (w,)), _writes),
+    _two(lambda r, w: _changing(f"mv --backup=simple {r} {w}", (), (r, w, f"{w}~"))),
+    _two(
+        lambda r, w: _python(
+            f'f = open("{w}", "r+"); f.write(open("{r}").read(2)); f.truncate()', (r,), (w,)
+        )
+    ),
+    _two(lambda r, w: _shell(f"cp {r} t && mv t {w}; ln -f {w} t", (r, "t"), (w, "t"))),
+)
+"""Outputs as a whole: holes, groups, other names, what was there before."""
+
 _COMPILE = "gcc -Is/one -Is/two"
 _sources = st.sampled_from(("s/main.c", "s/part.c"))
 
@@ -305,6 +353,9 @@ LINES = st.one_of(
     _composed,
     _composed,
     _interpreted,
+    _asking,
+    _handed_down,
+    _whole,
     _compiling,
 )
 """A random line."""

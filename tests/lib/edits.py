@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 Edit = Callable[[Path], None]
@@ -72,6 +73,48 @@ def rename(old: str, new: str) -> Edit:
 
 def chmod(path: str, mode: int) -> Edit:
     return lambda root: (root / path).chmod(mode)
+
+
+def chgrp(path: str, group: str) -> Edit:
+    """Another group, where that is permitted."""
+
+    def edit(root: Path) -> None:
+        with suppress(PermissionError):
+            shutil.chown(root / path, group=group)
+
+    return edit
+
+
+def hard_link(path: str, target: str) -> Edit:
+    """Another name of a regular file, in place of what is there."""
+
+    def edit(root: Path) -> None:
+        if not (root / target).is_symlink() and (root / target).is_file() and path != target:
+            (root / path).unlink(missing_ok=True)
+            os.link(root / target, root / path)
+
+    return edit
+
+
+def truncate(path: str, size: int) -> Edit:
+    """Another size, with a hole at the end where it grows."""
+
+    def edit(root: Path) -> None:
+        with open(root / path, "r+b") as file:
+            file.truncate(size)
+
+    return edit
+
+
+def age(path: str, seconds: int) -> Edit:
+    """An earlier modification time."""
+
+    def edit(root: Path) -> None:
+        status = os.stat(root / path)
+        times = status.st_atime_ns, status.st_mtime_ns - seconds * 1_000_000_000
+        os.utime(root / path, ns=times)
+
+    return edit
 
 
 def link(path: str, target: str) -> Edit:
