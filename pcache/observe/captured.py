@@ -16,6 +16,7 @@ import time
 from itertools import islice
 from stat import S_ISREG
 
+from pcache.linux.unseen import open_unseen
 from pcache.observe.events import BODY, CALL, NUMBER, Stamp
 from pcache.observe.history import History
 from pcache.probes.syscall_table import NUMBERS
@@ -24,7 +25,6 @@ _LIMIT = 256
 """Descriptors; the oldest are closed first."""
 _HOPS = 8
 _ENTRIES = 2000
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 RENAMES = frozenset(
     struct.pack("<3H", 0, CALL, NUMBERS[name]) for name in ("rename", "renameat", "renameat2")
@@ -175,7 +175,7 @@ class CapturedFiles:
 
     def _try(self, file: CapturedFile, place: bytes) -> bool:
         try:
-            fd = os.open(place, _FLAGS)
+            fd = open_unseen(place, os.geteuid(), os.O_NOFOLLOW)
         except OSError:
             return False
         status = os.fstat(fd)

@@ -10,6 +10,7 @@ import posixpath
 import re
 from stat import S_ISREG
 
+from pcache.linux.unseen import open_unseen
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 
@@ -28,7 +29,7 @@ _TOKENS = {
 """By name of the interpreter without its version."""
 _CODE = frozenset(
     (
-        *(b"", b".sh", b".bash", b".py", b".pyc", b".pl", b".pm", b".rb", b".js", b".mjs"),
+        *(b".sh", b".bash", b".py", b".pyc", b".pl", b".pm", b".rb", b".js", b".mjs"),
         *(b".cjs", b".ts", b".php", b".tcl", b".lua"),
     )
 )
@@ -53,10 +54,11 @@ class Mentions:
             return False
         if tokens.search(bytes(execution.arguments[: execution.argv_size])):
             return True
+        words = {posixpath.basename(word) for word in execution.argv()[1:]}
         return any(
             self._in_file(name, tokens, observation)
             for observation in execution.inputs.values()
-            if observation.opened and _is_code(observation.name)
+            if observation.opened and _is_code(observation.name, words)
         )
 
     def _in_file(self, family: bytes, tokens: re.Pattern[bytes], observation: Observation) -> bool:
@@ -67,7 +69,8 @@ class Mentions:
         found = self._known.get(key)
         if found is None:
             try:
-                with open(observation.place, "rb") as file:
+                fd = open_unseen(observation.place, stamp.st_uid)
+                with open(fd, "rb") as file:
                     found = bool(tokens.search(file.read(_LARGEST)))
             except OSError:
                 found = True
@@ -75,9 +78,10 @@ class Mentions:
         return found
 
 
-def _is_code(name: bytes) -> bool:
+def _is_code(name: bytes, words: set[bytes]) -> bool:
+    """Whether a file is a program by its name, or because it is among the arguments."""
     return (
-        posixpath.splitext(name)[1] in _CODE
+        (posixpath.splitext(name)[1] in _CODE or posixpath.basename(name) in words)
         and not name.startswith(_LIBRARIES)
         and not any(package in name for package in _PACKAGES)
     )

@@ -35,6 +35,7 @@ from pcache.linux.filesystems import (
 )
 from pcache.linux.sparse import extents, may_have_holes
 from pcache.linux.stamps import are_exact, is_coarse, lasts
+from pcache.linux.unseen import open_unseen
 from pcache.store.digest_table import DigestTable, Version
 from pcache.store.writers import has_writers
 from pcache.values import holes_digest
@@ -70,7 +71,7 @@ def content_digest(path: bytes, st: os.stat_result, check: Callable[[], None]) -
     `check` is called for each piece and may raise to end it.  Raises OSError: ESTALE if the file is
     or becomes another one, and whatever open(2) and read(2) give.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    fd = open_unseen(path, st.st_uid, os.O_NOFOLLOW)
     try:
         if stamp(os.fstat(fd)) == stamp(st):
             _, digest = _in_pieces(fd, bytearray(CHUNK), check)
@@ -135,8 +136,7 @@ class DigestCache:
             return digest
         if isinstance(file, int):
             return self._hash(file, st, known, None)
-        # O_NONBLOCK: by the time it is opened, a path may have become a fifo.
-        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+        fd = open_unseen(file, st.st_uid)
         try:
             return self._hash(fd, st, known, has_writers(fd))
         finally:
@@ -152,7 +152,7 @@ class DigestCache:
         if digest is None:
             # By another open file: finding holes moves the offset.
             path = b"/proc/self/fd/%d" % file if isinstance(file, int) else file
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
+            fd = open_unseen(path, st.st_uid)
             try:
                 found = extents(fd, st.st_size)
                 if stamp(os.fstat(fd)) != key:

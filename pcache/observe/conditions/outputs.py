@@ -11,6 +11,7 @@ from typing import NamedTuple
 from pcache.linux.plain import default_acl, has_attributes, new_gid
 from pcache.linux.sparse import extents, may_have_holes
 from pcache.linux.stamps import is_coarse
+from pcache.linux.unseen import open_unseen
 from pcache.model import FRESH, Fact, Key, Kind, Outcome, Output, Reason
 from pcache.model import NOW as TOUCHED
 from pcache.observe import pseudo
@@ -263,7 +264,7 @@ class Outputs:
     def _stored(self, name: bytes, now: os.stat_result) -> tuple[bytes, tuple[int, ...]]:
         """Digest of a regular file that is as in `now`, once it is stored, and its extents.
         Raises OSError."""
-        file = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        file = open_unseen(name, now.st_uid, os.O_NOFOLLOW)
         try:
             writers, began = has_writers(file), time.time_ns()
             digest = self._blobs.put_file(file)
