@@ -70,6 +70,8 @@ class Execution:
         """Those inherited, by address of the open file description, in the order of numbers."""
         self.absent: set[int] = set()
         """Numbers of descriptors that it found were not there."""
+        self.offsets_asked: dict[int, int] = {}
+        """How often it has asked where 1 or 2 stands."""
         self.flags_changed: set[int] = set()
         """Descriptors whose flags are other ones than when it was handed them."""
         self.jobserver: frozenset[int] = frozenset()
