@@ -139,9 +139,9 @@ class Replayed:
         context.history.removed(path, self.ended)
         context.captured.gone(path)
         context.hard_links.pop(path, None)
-        context.names.forget(path)
+        context.names.forget(path, self.ended, free=False)
         if output.kind == b"l":
-            context.names.link(path, output.content)
+            context.names.link(path, output.content, self.ended)
         elif output.kind == b"h":
             context.hard_links[path] = output.content
 

@@ -27,7 +27,7 @@ from pcache.observe.history import History
 from pcache.observe.names import Names
 from pcache.observe.observations import Look, Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
-from pcache.values import ABSENT, OK, content_value, error_value, link_value
+from pcache.values import OK, content_value, error_value, link_value
 
 _PATH_MAX = 4096
 LOOKUP_FAILED = frozenset({errno.ENOENT, errno.ENOTDIR})
@@ -287,36 +287,6 @@ class Context:
         name = self.names.canonical(parent, follow=True)
         self.observe(event, Kind.DIRECTORY, parent, name, value=OK)
 
-    def not_made(self, event: Event, path: bytes) -> None:
-        """A call that was to make something at `path` failed with ENOENT.
-
-        If its directory was missing it must still be: that nothing is at `path` would be true of
-        an empty directory as well.
-        """
-        self.not_only_looking()
-        reached = self.names.canonical(path, follow=True)
-        if reached != self.names.canonical(path, follow=False):
-            self.led_to(event, path, reached)
-            path = reached  # by a dangling link
-        parent = posixpath.dirname(path.rstrip(b"/")) or b"/"
-        name = self.names.canonical(parent, follow=True)
-        # Of a call with two paths the other one may be to blame.
-        value = OK if os.path.isdir(parent) else ABSENT
-        observation = Observation(event.ts, name, value)
-        observation.looked = time.monotonic_ns()
-        event.execution.observe((Kind.DIRECTORY, parent), observation)
-
-    def not_empty(self, event: Event, path: bytes) -> None:
-        """A directory could not be removed or replaced for what is in it."""
-        self.not_only_looking()
-        name = self.names.canonical(path, follow=False)
-        if not os.path.isdir(name):
-            return
-        self.observe(event, Kind.NAMES, path, name)
-        now = time.monotonic_ns()
-        for execution in event.execution.chain():
-            execution.prefix_checks.append((name + b"/", event.ts, now))
-
     def led_to(self, event: Event, path: bytes, name: bytes) -> None:
         """A change took effect at the canonical `name`: the links on the way to it must still
         lead there."""
@@ -383,7 +353,7 @@ class Context:
                 if change.first == event.ts:
                     change.was = was
         if how in (CREATED, REMOVED, REPLACED):
-            self.names.forget(name)
+            self.names.forget(name, event.ts, free=how == CREATED)
 
 
 def _is_socket(path: bytes) -> bool:

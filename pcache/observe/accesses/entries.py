@@ -11,6 +11,7 @@ from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import NOT_EMPTY, Context
 from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.accesses.obstacles import not_empty, not_made
 from pcache.observe.changes import CREATED, DT_DIR, DT_REG, REMOVED
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
@@ -42,7 +43,7 @@ class Entries:
         if body.err:
             self.context.failed(event, path, follow=False, directory=directory)
             if body.err in NOT_EMPTY:
-                self.context.not_empty(event, path)
+                not_empty(self.context, event, path)
             return
         name = self.context.names.canonical(path, follow=False)
         self.context.led_to(event, path, name)
@@ -71,7 +72,9 @@ class Entries:
             also = (body.path,) if is_link and body.path is not None else ()
             self.context.failed(event, *also, path, follow=False)
             if body.err == errno.ENOENT:
-                self.context.not_made(event, path)
+                # A link that leads nowhere, to "", cannot be made anywhere.
+                alone = not is_link and body.raw_path2 != b""
+                not_made(self.context, event, path, alone=alone)
             return
         name = self.context.names.canonical(path, follow=False)
         self.context.led_to(event, path, name)
@@ -96,6 +99,6 @@ class Entries:
         for at, origin in origins.items():
             at.changes[name].origin = origin
         if call.startswith("symlink"):
-            self.context.names.link(name, body.raw_path2 or b"")
+            self.context.names.link(name, body.raw_path2 or b"", event.ts)
         elif is_link:
-            self.context.names.look_for_link(name)
+            self.context.names.look_for_link(name, event.ts)

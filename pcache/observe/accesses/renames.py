@@ -11,6 +11,7 @@ import time
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import NOT_EMPTY, Context
 from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.accesses.obstacles import not_empty, not_made
 from pcache.observe.changes import CREATED, DT_DIR, DT_LNK, DT_REG, GIVEN, REMOVED, REPLACED
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
@@ -35,12 +36,13 @@ class Renames:
         source, target = self.context.path(event), body.path2
         if source is None or target is None:
             return
+        free = bool(body.args and body.args[0] & _RENAME_NOREPLACE)
         if body.err:
             self.context.failed(event, source, target, follow=False)
             if body.err == errno.ENOENT:
-                self.context.not_made(event, target)
-            elif body.err in NOT_EMPTY:
-                self.context.not_empty(event, target)
+                not_made(self.context, event, target, alone=False)
+            elif body.err in NOT_EMPTY and not free:
+                not_empty(self.context, event, target)
             return
         old = self.context.names.canonical(source, follow=False)
         new = self.context.names.canonical(target, follow=False)
@@ -68,7 +70,6 @@ class Renames:
         if below:
             self.context.captured.moved_below(old)
         self._observe_moved(event, source, old, new)
-        free = bool(body.args and body.args[0] & _RENAME_NOREPLACE)
         if free:
             self.context.observe(event, Kind.LEXISTS, target, new, value=ABSENT)
         else:
@@ -82,7 +83,7 @@ class Renames:
         if not directory:
             _set_origins(event, new, origins)
         _keep_times(event, old, new, before)
-        self.context.names.look_for_link(new)
+        self.context.names.look_for_link(new, event.ts)
         self._hard_links_moved(old, new)
 
     def _change_moved(
@@ -118,7 +119,7 @@ class Renames:
                     _set_origins(event, entry.path, origins)
                     _keep_times(event, name, entry.path, times)
                 if entry.is_symlink():
-                    self.context.names.look_for_link(entry.path)
+                    self.context.names.look_for_link(entry.path, event.ts)
         if below:
             now = time.monotonic_ns()
             for at in execution.chain():

@@ -88,19 +88,23 @@ class Preconditions:
         is on that way.  None where it was there before."""
         if not made and not _leads_through(path, execution.changes):
             return None
-        names = self._context.names
+        try:
+            way = self._context.names.way(path, observation.ts)
+        except LookupError as error:
+            evidence = f"{text(error.args[0])}, on the way to {text(observation.name)}, replaced"
+            raise Unknowable(Reason.UNSUPPORTED, evidence) from error
         own, facts = False, {}
-        for name in names.way(path):
+        for name, target in way:
             change = execution.changes.get(name)
-            if change is None:
-                target = names.link_at(name)
-                if target is not None:
-                    key = (Kind.LCONTENT, name)
-                    facts[key] = Fact(*key, b"l" + target)
-            elif change.first < observation.ts and change.first_how != ATTRIBUTES:
-                if change.content_last > observation.ts:
-                    raise Unknowable(Reason.UNSUPPORTED, f"{text(name)}, changed twice")
+            if (
+                change is not None
+                and change.first < observation.ts
+                and change.first_how != ATTRIBUTES
+            ):
                 own = True
+            elif target is not None:
+                key = (Kind.LCONTENT, name)
+                facts[key] = Fact(*key, b"l" + target)
         return facts if own else None
 
     def _fact(self, key: Key, value: bytes) -> Fact:

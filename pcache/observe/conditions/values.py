@@ -12,6 +12,7 @@ from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
+from pcache.observe.changes import CREATED
 from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.listings import ListedNames
 from pcache.observe.conditions.unknowable import Unknowable
@@ -46,6 +47,8 @@ class Values:
             if earlier is not None:
                 return earlier
         if observation.value is not None:
+            if observation.looked and _is_made_later(execution, key, observation):
+                return ABSENT
             if observation.looked:
                 checked = (observation.name, observation.ts, observation.looked)
                 execution.input_checks.append(checked)
@@ -169,3 +172,15 @@ class Values:
         if value == ABSENT:
             raise Unknowable(Reason.INPUT_CHANGED, observation.name)
         return value
+
+
+def _is_made_later(execution: Execution, key: Key, observation: Observation) -> bool:
+    """Whether a directory that was found some time after a call failed was missing then: the
+    execution itself made it in between."""
+    change = execution.changes.get(observation.name)
+    return (
+        change is not None
+        and key[0] == Kind.DIRECTORY
+        and change.first_how == CREATED
+        and observation.ts < change.first <= observation.looked
+    )
