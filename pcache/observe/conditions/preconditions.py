@@ -7,7 +7,7 @@ from stat import S_ISREG
 
 from pcache.model import PREFIXED, Fact, Key, Kind, Reason
 from pcache.observe.accesses.context import Context
-from pcache.observe.changes import ATTRIBUTES, MODIFIED, Change
+from pcache.observe.changes import ATTRIBUTES, MODIFIED, UNTOUCHED, Change
 from pcache.observe.conditions.listings import ListedNames
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.conditions.values import Values
@@ -139,10 +139,17 @@ def _refuse_own_stream(execution: Execution) -> None:
 
 
 def _was_seen(execution: Execution, name: bytes) -> bool:
-    return any(
-        observation.name == name and kind in _STATES
-        for (kind, _), observation in execution.inputs.items()
-    ) or execution.determined(name, execution.changes[name].last + 1)
+    """Whether the mode is known that it had before; or is another one now, whatever it was."""
+    change = execution.changes[name]
+    for (kind, _), observation in execution.inputs.items():
+        if observation.name != name:
+            continue
+        given = kind == Kind.NOT_LINK and (
+            change.times == UNTOUCHED or observation.ts == change.first
+        )
+        if given or kind in _STATES:
+            return True
+    return execution.determined(name, change.last + 1)
 
 
 def _leads_through(path: bytes, changes: dict[bytes, Change]) -> bool:
