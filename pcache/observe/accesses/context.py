@@ -18,11 +18,12 @@ from pcache.observe.accesses.descriptors import depend_on_absent
 from pcache.observe.accesses.event import Event, Process
 from pcache.observe.accesses.refusals import crosses_mounts, explains
 from pcache.observe.captured import CapturedFiles
-from pcache.observe.changes import ATTRIBUTES, CREATED, REMOVED, REPLACED
+from pcache.observe.changes import ATTRIBUTES, CREATED, DT_DIR, DT_REG, REMOVED, REPLACED
 from pcache.observe.errnos import CALL, CONTENT, LOOK, PERMISSION, TRANSIENT, cause
 from pcache.observe.events import FAULT, TRUNCATED, Stamp
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
+from pcache.observe.grown import GrownDirectories
 from pcache.observe.history import History
 from pcache.observe.names import Names
 from pcache.observe.observations import Look, Observation
@@ -56,6 +57,7 @@ class Context:
         self.names = Names()
         self.history = History()
         self.captured = CapturedFiles()
+        self.grown = GrownDirectories()
         self.temporaries: set[bytes] = set()
         """Random names, never twice the same: of mkstemp(3), and of links to be renamed."""
         self.hard_links: dict[bytes, bytes] = {}
@@ -354,6 +356,10 @@ class Context:
                     change.was = was
         if how in (CREATED, REMOVED, REPLACED):
             self.names.forget(name, event.ts, free=how == CREATED)
+        if how == REMOVED:
+            self.grown.gone(name)
+        elif how in (CREATED, REPLACED):
+            self.grown.put(name, DT_DIR if directory else DT_REG)
 
 
 def _is_socket(path: bytes) -> bool:

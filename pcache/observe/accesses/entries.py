@@ -12,7 +12,7 @@ from pcache.observe import pseudo
 from pcache.observe.accesses.context import NOT_EMPTY, Context
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.obstacles import not_empty, not_made
-from pcache.observe.changes import CREATED, DT_DIR, DT_REG, REMOVED
+from pcache.observe.changes import CREATED, DT_DIR, DT_LNK, DT_REG, REMOVED
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
@@ -95,10 +95,14 @@ class Entries:
             origins = {at: at.origin(source, event.ts)[0] for at in event.execution.chain()}
         if call.startswith("mknod") and S_IFMT(body.args[0]) not in (0, S_IFREG, S_IFIFO):
             event.execution.problem_throughout(Reason.UNSUPPORTED, f"{call} {text(path)}")
-        self.context.change(event, name, CREATED, directory=call.startswith("mkdir"))
+        directory = call.startswith("mkdir")
+        self.context.change(event, name, CREATED, directory=directory)
+        if directory:
+            self.context.grown.made(name)
         for at, origin in origins.items():
             at.changes[name].origin = origin
         if call.startswith("symlink"):
+            self.context.grown.put(name, DT_LNK)
             self.context.names.link(name, body.raw_path2 or b"", event.ts)
         elif is_link:
             self.context.names.look_for_link(name, event.ts)
