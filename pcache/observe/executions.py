@@ -94,6 +94,8 @@ class Execution:
         self.input_checks: list[tuple[bytes, int, int]] = []
         """What was read after the fact, to be judged when all events are known: the tree must not
         have changed the content of that name after the first and up to the second time."""
+        self.append_checks: list[tuple[bytes, int, int]] = []
+        """The same, where it must only have been appended to."""
         self.output_checks: list[tuple[bytes, int, int]] = []
         """The same for outputs, where mode and times count too."""
         self.touched_checks: list[tuple[bytes, int]] = []

@@ -200,6 +200,8 @@ class Opens:
             self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)
             self.context.writers.modified_by(event, name, stamp)
             self.context.change(event, name, MODIFIED)
+            if flags & os.O_APPEND:
+                self.context.history.appended(name, event.ts)
             for execution in event.execution.chain():
                 change = execution.changes[name]
                 if change.first == event.ts:

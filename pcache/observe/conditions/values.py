@@ -97,7 +97,9 @@ class Values:
             version.learn(cached)
         if cached.touched:
             execution.touched_checks.append((observation.name, observation.ts))
-        if cached.snapshot is None:
+        if cached.appended:
+            execution.append_checks.append((observation.name, observation.ts, cached.taken))
+        elif cached.snapshot is None:
             execution.input_checks.append((observation.name, observation.ts, cached.taken))
         else:
             execution.captured_inputs.append((cached.snapshot, observation.name, observation.ts))
