@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from itertools import islice
 from stat import S_IFMT, S_IFREG
 
 from pcache.counters import Counters
@@ -26,6 +27,8 @@ from pcache.values import listing_value, names_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from pcache.enforce.observer import Observer
     from pcache.linux.descriptors import FdView
     from pcache.memo.restore import Plan
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
     from pcache.settings.rules import Policy
 
 _ARGUMENTS = 64
+_SPACES = (b" ", b"\n")
+_WORDS = bytes.maketrans(b"<>|&;()'\"`$={},", b" " * 15)
+"""Makes spaces of what shells and other languages put between names."""
 _ARGUMENT_BYTES = 1 << 20  # hashed in 0.1 ms
 
 
@@ -159,14 +165,14 @@ class _Decider(Decider):
 
     def _meet(self, argv: tuple[bytes, ...], cwd: bytes) -> None:
         """Looks at what a program was told to work on, while it is there: `sort -o FILE FILE` will
-        have replaced it before its first event arrives, and `dd of=FILE conv=notrunc` changed it.
+        have replaced it before its first event arrives, `dd of=FILE conv=notrunc` changed it, and
+        `sh -c "read x <FILE; echo $x >FILE"` both.
 
         Where its directory is not known, relative names are tried in our own, the command's: a
         wrong guess costs a stat.
         """
-        for word in argv[1:_ARGUMENTS]:
-            name, equals, value = word.partition(b"=")
-            path = os.path.join(cwd, value if equals else name)
+        for name in _names(argv[1:_ARGUMENTS]):
+            path = os.path.join(cwd, name)
             with contextlib.suppress(OSError, ValueError):
                 status = os.stat(path)
                 if status.st_mode & 0o170000 == S_IFREG and status.st_size <= _ARGUMENT_BYTES:
@@ -185,6 +191,16 @@ class _Decider(Decider):
                     digests.values[Kind.XATTRS, *identity(status)] = attributes
             finally:
                 os.close(file)
+
+
+def _names(words: Iterable[bytes]) -> Iterator[bytes]:
+    """What in arguments may be names of files: of `sh -c TEXT` the words of the text."""
+    for word in words:
+        if any(space in word for space in _SPACES):
+            yield from islice(dict.fromkeys(word.translate(_WORDS).split()), _ARGUMENTS)
+        else:
+            name, equals, value = word.partition(b"=")
+            yield value if equals else name
 
 
 def _note_before(plan: Plan) -> None:
