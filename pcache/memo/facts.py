@@ -15,6 +15,7 @@ from pcache.memo.questions import (
     granted,
     marked,
     mounted,
+    others,
     permission_value,
     xattrs_value,
 )
@@ -359,6 +360,7 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.LISTING: Facts._listing,
     Kind.REPLACEABLE: Facts._replaceable,
     Kind.NAMES: Facts._names,
+    Kind.OTHERS: lambda _, path: others(path),
     Kind.PLAIN: Facts._plain,
     Kind.DEFAULTS: Facts._defaults,
     Kind.UNLOCKED: Facts._unlocked,

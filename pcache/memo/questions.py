@@ -6,7 +6,7 @@ import errno
 import os
 from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 
-from pcache.values import ABSENT, OK, error_value
+from pcache.values import ABSENT, OK, error_value, others_names, others_value
 
 
 def xattrs_value(path: bytes | int, *, follow: bool) -> bytes:
@@ -52,6 +52,15 @@ def absence(path: bytes, error: OSError) -> bytes:
     """Value for a path that is free to be created, if it is: its directory must be there."""
     value = error_value(error.errno)
     return OK if value == ABSENT and os.path.isdir(os.path.dirname(path)) else value
+
+
+def others(path: bytes) -> bytes:
+    """Value of OTHERS now."""
+    names, directory = others_names(path)
+    try:
+        return others_value(entries_of(directory), names)
+    except OSError as error:
+        return error_value(error.errno)
 
 
 def entries_of(path: bytes | int) -> list[tuple[bytes, int]]:

@@ -231,9 +231,10 @@ class Execution:
         else:
             known.opened |= observation.opened
         # Somebody else must not have changed it in between.
-        if key[0] == Kind.LISTING:
+        listing = key[0] in (Kind.LISTING, Kind.OTHERS)
+        if listing:
             self.listed_again.append((known, observation))
-        ours = key[0] == Kind.LISTING or observation.name in self.changes
+        ours = listing or observation.name in self.changes
         if not ours and known.differs(observation):
             self.problem(Reason.INPUT_CHANGED, text(key[1]))
 

@@ -44,7 +44,7 @@ _FOLLOWING = frozenset(
         *(Kind.READABLE, Kind.WRITABLE, Kind.EXECUTABLE),
     )
 )
-_OF_ENTRIES = (Kind.LISTING, Kind.NAMES)
+_OF_ENTRIES = (Kind.LISTING, Kind.NAMES, Kind.OTHERS)
 _OF_THE_FILE = (Kind.PLAIN, Kind.UNLOCKED)
 
 

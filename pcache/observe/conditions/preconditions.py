@@ -20,6 +20,7 @@ _STATES = frozenset(
     {Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.LINK, Kind.RESOLVES}
 )
 """Kinds whose values hold the mode."""
+_LISTINGS = (Kind.LISTING, Kind.OTHERS)
 _FMODE_WRITE = 2
 
 
@@ -65,13 +66,15 @@ class Preconditions:
                 key = (Kind.EXISTS if kind == Kind.CONTENT else Kind.LEXISTS, path)
                 facts[key] = self._fact(key, exists_value(stamp))
                 continue
+            if kind in _LISTINGS:
+                key = listed.without_unknown(key, observation)
             value = self._values.value(execution, key, observation, listed)
-            prefix, used = path.split(b":", 1) if kind in PREFIXED else (b"", path)
+            prefix, used = key[1].split(b":", 1) if key[0] in PREFIXED else (b"", path)
             if used != name and name:
                 way = self._own_way(execution, used, observation, made)
                 if way is not None:
                     # The way there does not exist beforehand.
-                    key = (kind, prefix + b":" + name if prefix else name)
+                    key = (key[0], prefix + b":" + name if prefix else name)
                     facts.update(way)
             facts[key] = self._fact(key, value)
         for name, change in execution.changes.items():

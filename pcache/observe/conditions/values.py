@@ -21,7 +21,15 @@ from pcache.observe.events import Stamp
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
-from pcache.values import ABSENT, exists_value, input_value, listing_value, names_value
+from pcache.values import (
+    ABSENT,
+    exists_value,
+    input_value,
+    listing_value,
+    names_value,
+    others_names,
+    others_value,
+)
 
 
 class Values:
@@ -55,6 +63,8 @@ class Values:
             return observation.value
         if observation.entries is not None:
             entries = listed.before(observation)
+            if key[0] == Kind.OTHERS:
+                return others_value(entries, others_names(key[1])[0])
             if key[0] == Kind.NAMES:
                 return names_value(name for name, _ in entries)
             return listing_value(entries)

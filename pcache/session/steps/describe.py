@@ -61,6 +61,7 @@ def fact_name(kind: bytes, path: bytes) -> str:
         return f"the process's {text(path)}"
     what = {
         Kind.LISTING: ", its entries",
+        Kind.OTHERS: ", its other entries",
         Kind.NAMES: ", its names",
         Kind.TIMES: ", its modification time",
         Kind.LTIMES: ", its modification time",

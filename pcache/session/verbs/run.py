@@ -23,7 +23,7 @@ from pcache.session.steps.replay_root import replay_root
 from pcache.session.steps.reporting import NESTED, end, say, say_denied, say_timing, write_json
 from pcache.store.digests import identity
 from pcache.store.index import Store
-from pcache.values import listing_value, names_value
+from pcache.values import names_value, others_names, others_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -209,8 +209,13 @@ def _note_before(plan: Plan) -> None:
         with contextlib.suppress(OSError):
             plan.existed[output.path] = S_IFMT(os.lstat(output.path).st_mode) >> 12
     for (kind, path), value in zip(plan.keys, plan.values, strict=True):
-        if kind in (Kind.LISTING, Kind.NAMES):
+        if kind in (Kind.LISTING, Kind.NAMES, Kind.OTHERS):
+            names, directory = others_names(path) if kind == Kind.OTHERS else (frozenset(), path)
             with contextlib.suppress(OSError):
-                entries = frozenset(entries_of(path))
-                if value in (listing_value(entries), names_value(name for name, _ in entries)):
+                entries = frozenset(entries_of(directory))
+                known = (
+                    others_value(entries, names),
+                    names_value(name for name, _ in entries),
+                )
+                if value in known:
                     plan.listed[path] = entries
