@@ -177,7 +177,7 @@ def _table() -> dict[str, bytes]:
         "io_uring_setup", "io_uring_enter", "io_setup", "pidfd_getfd", "pidfd_send_signal",
         "unshare", "setns", "mq_open", "mq_unlink", "process_vm_readv", "process_vm_writev",
         "process_madvise", "userfaultfd", "open_by_handle_at", "fsopen", "fsconfig", "fsmount",
-        "fspick", "move_mount", "mount_setattr", "statmount", "listmount", "fanotify_init",
+        "fspick", "move_mount", "mount_setattr", "statmount", "listmount",
         "fanotify_mark", "bpf", "perf_event_open", "settimeofday", "clock_settime",
         "clock_adjtime", "adjtimex", "keyctl", "add_key", "request_key", "recvmmsg", "sendmmsg",
         "quotactl", "quotactl_fd", "syslog", "acct", "swapon", "swapoff", "reboot",

@@ -72,9 +72,7 @@ class Entries:
             also = (body.path,) if is_link and body.path is not None else ()
             self.context.failed(event, *also, path, follow=False)
             if body.err == errno.ENOENT:
-                # A link that leads nowhere, to "", cannot be made anywhere.
-                alone = not is_link and body.raw_path2 != b""
-                not_made(self.context, event, path, alone=alone)
+                not_made(self.context, event, path, alone=not is_link)
             return
         name = self.context.names.canonical(path, follow=False)
         self.context.led_to(event, path, name)

@@ -21,6 +21,9 @@ def not_made(context: Context, event: Event, path: bytes, *, alone: bool) -> Non
     empty directory as well.
     """
     context.not_only_looking()
+    body = event.body
+    if b"" in ((body.raw_path,) if body.raw_path2 is None else (body.raw_path, body.raw_path2)):
+        return  # what has no name is nowhere
     reached = context.names.canonical(path, follow=True)
     if reached != context.names.canonical(path, follow=False):
         context.led_to(event, path, reached)

@@ -63,7 +63,8 @@ class Renames:
         known = self.context.grown.tree(old)
         below = _tree(new) if known is None else known
         if below is None:
-            execution.problem_throughout(Reason.UNSUPPORTED, f"rename of large {text(old)}")
+            what = f"{text(old)}, renamed, with too much in it or gone since"
+            execution.problem_throughout(Reason.INPUT_CHANGED, what)
             return
         kind = self.context.grown.kind(old)
         self.context.history.moved(old, new, event.ts)
@@ -197,7 +198,7 @@ def _same_file(one: bytes, other: bytes) -> bool:
 
 def _tree(top: bytes) -> Tree | None:
     """As `GrownDirectories.tree`, of what is there; empty for what is no directory, None for too
-    many."""
+    much, or what cannot be listed (any more)."""
     if not stat.S_ISDIR(_mode(top)):
         return []
     found: Tree = []

@@ -28,6 +28,7 @@ _OK = {
     Kind.WRITABLE: "may be written to",
     Kind.EXECUTABLE: "may be executed or searched",
     Kind.NOT_LINK: "no symbolic link",
+    Kind.NOT_NEWER: "none is newer",
     Kind.DIRECTORY: "a directory",
     Kind.NOT_DIRECTORY: "no directory",
     Kind.LNOT_DIRECTORY: "no directory",
@@ -92,6 +93,8 @@ def value_text(kind: bytes, value: bytes) -> str:
         return "not there"
     if first == b"!":
         return f"looking fails with errno {text(rest)}"
+    if kind == Kind.NOT_NEWER:
+        return f"the newest is of {int(rest) / 1e9:.9f}"
     if first == b"t":
         mtime, uid, gid, names = map(int, rest.split())
         return f"{mtime / 1e9:.9f}, owner {uid}:{gid}, {names} names"
