@@ -8,38 +8,29 @@ from __future__ import annotations
 
 import contextlib
 import os
-from itertools import islice
-from stat import S_IFMT, S_IFREG
+from stat import S_IFMT
 
 from pcache.counters import Counters
 from pcache.errors import Nested, PcacheError
 from pcache.memo.decide import Decider
-from pcache.memo.questions import entries_of, xattrs_value
+from pcache.memo.questions import entries_of
 from pcache.model import Kind
+from pcache.session.steps.meeting import meet
 from pcache.session.steps.privilege import act_as_root
 from pcache.session.steps.recording import Recording
 from pcache.session.steps.recording_verb import RecordingVerb
 from pcache.session.steps.replay_root import replay_root
 from pcache.session.steps.reporting import NESTED, end, say, say_denied, say_timing, write_json
-from pcache.store.digests import identity
 from pcache.store.index import Store
 from pcache.values import names_value, others_names, others_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from pcache.enforce.observer import Observer
     from pcache.linux.descriptors import FdView
     from pcache.memo.restore import Plan
     from pcache.model import Call
     from pcache.settings.rules import Policy
-
-_ARGUMENTS = 64
-_SPACES = (b" ", b"\n")
-_WORDS = bytes.maketrans(b"<>|&;()'\"`$={},", b" " * 15)
-"""Makes spaces of what shells and other languages put between names."""
-_ARGUMENT_BYTES = 1 << 20  # hashed in 0.1 ms
 
 
 class Run(RecordingVerb):
@@ -152,55 +143,16 @@ class _Decider(Decider):
     def unknown(self, argv: tuple[bytes, ...]) -> bool:
         unknown = super().unknown(argv)
         if unknown:
-            self._meet(argv, b"")
+            meet(self._digests, argv, b"")
         return unknown
 
     def decide(self, call: Call, fds: FdView) -> Plan | None:
         plan = super().decide(call, fds)
         if plan is None:
-            self._meet(call.argv, call.cwd)
+            meet(self._digests, call.argv, call.cwd)
         else:
             _note_before(plan)
         return plan
-
-    def _meet(self, argv: tuple[bytes, ...], cwd: bytes) -> None:
-        """Looks at what a program was told to work on, while it is there: `sort -o FILE FILE` will
-        have replaced it before its first event arrives, `dd of=FILE conv=notrunc` changed it, and
-        `sh -c "read x <FILE; echo $x >FILE"` both.
-
-        Where its directory is not known, relative names are tried in our own, the command's: a
-        wrong guess costs a stat.
-        """
-        for name in _names(argv[1:_ARGUMENTS]):
-            path = os.path.join(cwd, name)
-            with contextlib.suppress(OSError, ValueError):
-                status = os.stat(path)
-                if status.st_mode & 0o170000 == S_IFREG and status.st_size <= _ARGUMENT_BYTES:
-                    self._meet_file(path, status)
-
-    def _meet_file(self, path: bytes, status: os.stat_result) -> None:
-        """What `sed -i FILE` looks at: the content, and whether there are access control lists."""
-        digests = self._digests
-        digests.file_digest(path, status)
-        if digests.settled(status):
-            # By descriptor: the path may lead elsewhere by now.
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
-            try:
-                if identity(os.fstat(file)) == identity(status):
-                    attributes = xattrs_value(file, follow=True)
-                    digests.values[Kind.XATTRS, *identity(status)] = attributes
-            finally:
-                os.close(file)
-
-
-def _names(words: Iterable[bytes]) -> Iterator[bytes]:
-    """What in arguments may be names of files: of `sh -c TEXT` the words of the text."""
-    for word in words:
-        if any(space in word for space in _SPACES):
-            yield from islice(dict.fromkeys(word.translate(_WORDS).split()), _ARGUMENTS)
-        else:
-            name, equals, value = word.partition(b"=")
-            yield value if equals else name
 
 
 def _note_before(plan: Plan) -> None:
