@@ -17,6 +17,7 @@
 #define F_OFD_SETLK 37
 #define F_OFD_SETLKW 38
 #define F_UNLCK 2
+#define O_APPEND 02000
 #define LOCK_SH 1
 #define LOCK_EX 2
 #define EINTR 4
@@ -31,6 +32,8 @@
 #define NR_EXECVE 59
 #define NR_ARCH_PRCTL 158
 #define NR_EXECVEAT 322
+#define NR_PWRITEV2 328
+#define RWF_NOAPPEND 0x20 /* linux/fs.h: the bytes go where they are told to, in spite of O_APPEND */
 #define LIMIT_STACK 3 /* RLIMIT_STACK, asm-generic/resource.h */
 /* EIO, ENFILE, EMFILE, ETXTBSY, EFBIG, ENOSPC, ENOLCK, ENOBUFS, ESTALE, EDQUOT: about the state of the
  * machine, which no precondition covers.  ENOMEM is, but for questions about what is mapped (mremap, msync,
@@ -138,7 +141,19 @@ int handle_use(struct bpf_raw_tracepoint_args *ctx) {
   /* What 1 and 2 are is in the call; of a number that the image has made itself the making told. */
   if (!flags && (number == 1 || number == 2 || (number < 64 && !(p->handed >> (number & 63) & 1)))) return 0;
   u64 f = fd_file(task, number);
-  if (!f || inherited(s, p, f) < 0) return 0;
+  if (!f) return 0;
+  if (inherited(s, p, f) < 0) {
+    /* O_APPEND taken away from a file of its own: from now on it may write elsewhere than at its end. */
+    u64 inode = 0;
+    u16 mode = 0;
+    if (!flags || s->arg[1] != F_SETFL || (s->arg[2] & O_APPEND)) return 0;
+    RD(inode, f + O_FILE_INODE);
+    RD(mode, inode + O_INODE_MODE);
+    if ((mode & 0170000) != 0100000) return 0;
+    add_args(s, c->args);
+    add_file(s, f, SECTION_STAT2);
+    FINISH(ctx, s);
+  }
   add_args(s, c->args);
   add_open(s, f, SECTION_STAT2);
   if (!(flags && s->arg[1] == F_SETFL) && repeated(s)) return 0;

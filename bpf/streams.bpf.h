@@ -47,7 +47,8 @@ int handle_writev(struct bpf_raw_tracepoint_args *ctx) {
     if (!p) return 0;
     u64 f = fd_file(task, ARG(c->fd));
     if (ret > 0) p->writes++;
-    if (!f || inherited(s, p, f) < 0) return 0;
+    int anywhere = s->event.nr == NR_PWRITEV2 && (s->arg[5] & RWF_NOAPPEND);
+    if (!f || (!anywhere && inherited(s, p, f) < 0)) return 0;
     add_args(s, c->args);
     if (is_null(add_open(s, f, SECTION_STAT2))) return 0;
     output(s);

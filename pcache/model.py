@@ -109,6 +109,9 @@ class Kind:
     reading or writing; else which lock that is."""
     NAMES: Final = b"N"
     """The sorted names in a directory, without their types."""
+    OTHERS: Final = b"V"
+    """`NAMES:PATH` (`pcache.values.others_path`): LISTING, but for some names that may have been
+    there or not, as they were replaced by something else before the directory was listed."""
     REMOVABLE: Final = b"u"
     """b"ok" if unlink(2) can remove it: it is there and no directory; else the value of LEXISTS."""
     NOT_LINK: Final = b"k"
@@ -175,7 +178,7 @@ class Kind:
     regular file behind it."""
 
 
-PREFIXED: Final = (Kind.REPLACEABLE, Kind.UNLOCKED)
+PREFIXED: Final = (Kind.REPLACEABLE, Kind.UNLOCKED, Kind.OTHERS)
 """Kinds whose path has something before it that ends with a colon."""
 
 Key = tuple[bytes, bytes]

@@ -17,7 +17,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `lLENGTH` | LINK | symbolic link with a target of that many bytes |
 | `pMODE`, `sMODE` | content, existence | fifo, socket |
 | `cMODE:MAJ:MIN`, `bMODE:MAJ:MIN` | content, existence | device |
-| `LDIGEST` | LISTING | names and types in a directory |
+| `LDIGEST` | LISTING, OTHERS | names and types in a directory |
 | `LDIGEST` | NAMES | names in a directory |
 | `ok` | those that `model.Kind` says it of | |
 | `gGID:DIGEST` | DEFAULTS | group, and default access control list (each may be empty) |
@@ -198,6 +198,23 @@ def listing_value(entries: Iterable[tuple[bytes, int]]) -> bytes:
     for name, kind in ordered:
         fields += (name, b"%d" % kind)
     return b"L" + xxh3_128_digest(join(fields))
+
+
+def others_path(names: Iterable[bytes], path: bytes) -> bytes:
+    """The path of an OTHERS fact: the names that do not count, in hexadecimal digits, and the
+    directory."""
+    return b"/".join(sorted(names)).hex().encode() + b":" + path
+
+
+def others_names(path: bytes) -> tuple[frozenset[bytes], bytes]:
+    """What was given to `others_path`."""
+    digits, _, directory = path.partition(b":")
+    return frozenset(bytes.fromhex(digits.decode()).split(b"/")), directory
+
+
+def others_value(entries: Iterable[tuple[bytes, int]], names: frozenset[bytes]) -> bytes:
+    """Value of OTHERS."""
+    return listing_value(entry for entry in entries if entry[0] not in names)
 
 
 def names_value(names: Iterable[bytes]) -> bytes:

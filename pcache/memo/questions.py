@@ -7,7 +7,15 @@ import os
 from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 
 from pcache.linux.plain import default_acl, is_plain
-from pcache.values import ABSENT, OK, defaults_value, error_value, exists_value
+from pcache.values import (
+    ABSENT,
+    OK,
+    defaults_value,
+    error_value,
+    exists_value,
+    others_names,
+    others_value,
+)
 
 
 def xattrs_value(path: bytes | int, *, follow: bool) -> bytes:
@@ -75,6 +83,15 @@ def absence(path: bytes, error: OSError) -> bytes:
     """Value for a path that is free to be created, if it is: its directory must be there."""
     value = error_value(error.errno)
     return OK if value == ABSENT and os.path.isdir(os.path.dirname(path)) else value
+
+
+def others(path: bytes) -> bytes:
+    """Value of OTHERS now."""
+    names, directory = others_names(path)
+    try:
+        return others_value(entries_of(directory), names)
+    except OSError as error:
+        return error_value(error.errno)
 
 
 def entries_of(path: bytes | int) -> list[tuple[bytes, int]]:

@@ -53,7 +53,7 @@ UNCACHEABLE = """
     mount umount2 fsopen fsconfig fsmount fspick open_tree open_tree_attr move_mount mount_setattr
     pidfd_getfd recvmmsg sendmmsg accept accept4 syslog ioprio_get statmount listmount
     inotify_add_watch
-    open_by_handle_at fanotify_init fanotify_mark bpf perf_event_open quotactl quotactl_fd acct
+    open_by_handle_at fanotify_mark bpf perf_event_open quotactl quotactl_fd acct
     swapon swapoff reboot sethostname setdomainname iopl ioperm init_module finit_module
     delete_module kexec_load kexec_file_load vhangup uselib _sysctl settimeofday clock_settime
     clock_adjtime adjtimex lsm_set_self_attr setgroups getdents setxattr lsetxattr fsetxattr
@@ -100,7 +100,8 @@ IRRELEVANT: dict[str, str] = {
     "of queues that were refused when opened": """
         mq_timedsend mq_timedreceive mq_notify mq_getsetattr io_uring_register io_destroy
         io_getevents io_submit io_cancel io_pgetevents""",
-    "nothing is reported before a watch is added": "inotify_init inotify_init1 inotify_rm_watch",
+    "nothing is reported before a watch or mark is added": """
+        inotify_init inotify_init1 inotify_rm_watch fanotify_init""",
     "only prepares; the restriction itself is observed": """
         landlock_create_ruleset landlock_add_rule""",
     "what the kernel is made of": "sysfs lsm_get_self_attr lsm_list_modules",

@@ -71,6 +71,8 @@ class Execution:
         """Those inherited, by address of the open file description, in the order of numbers."""
         self.absent: set[int] = set()
         """Numbers of descriptors that it found were not there."""
+        self.offsets_asked: dict[int, int] = {}
+        """How often it has asked where 1 or 2 stands."""
         self.flags_changed: set[int] = set()
         """Descriptors whose flags are other ones than when it was handed them."""
         self.jobserver: frozenset[int] = frozenset()
@@ -93,6 +95,8 @@ class Execution:
         self.input_checks: list[tuple[bytes, int, int]] = []
         """What was read after the fact, to be judged when all events are known: the tree must not
         have changed the content of that name after the first and up to the second time."""
+        self.append_checks: list[tuple[bytes, int, int]] = []
+        """The same, where it must only have been appended to."""
         self.output_checks: list[tuple[bytes, int, int]] = []
         """The same for outputs, where mode and times count too."""
         self.touched_checks: list[tuple[bytes, int]] = []
@@ -228,9 +232,10 @@ class Execution:
         else:
             known.opened |= observation.opened
         # Somebody else must not have changed it in between.
-        if key[0] == Kind.LISTING:
+        listing = key[0] in (Kind.LISTING, Kind.OTHERS)
+        if listing:
             self.listed_again.append((known, observation))
-        ours = key[0] == Kind.LISTING or observation.name in self.changes
+        ours = listing or observation.name in self.changes
         if not ours and known.differs(observation):
             self.problem(Reason.INPUT_CHANGED, text(key[1]))
 

@@ -22,6 +22,8 @@ class History:
         self._attributes: dict[bytes, list[int]] = {}
         self._departures: dict[bytes, list[tuple[int, bytes]]] = {}
         """When what was at a name left it, and to where: another name, or empty if it is gone."""
+        self._appends: dict[bytes, set[int]] = {}
+        """Those of the changes to content by which what was there stays at the beginning."""
         self._links: dict[bytes, list[int]] = {}
         """When what was at a name was given another one as well."""
         self._names: dict[bytes, list[tuple[int, int]]] = {}
@@ -121,6 +123,18 @@ class History:
     def changed(self, name: bytes, after: int, until: int) -> bool:
         """Whether content or existence changed later than `after` and not later than `until`."""
         return _between(self._content.get(name), after, until)
+
+    def appended(self, name: bytes, ts: int) -> None:
+        """By the change at that time nothing comes to be written but at the end of the file."""
+        self._appends.setdefault(name, set()).add(ts)
+
+    def only_appended(self, name: bytes, since: int, until: int) -> bool:
+        """Whether the content at a name was appended to, and not changed in another way, from
+        `since` until then, the changes of both moments included."""
+        appends = self._appends.get(name)
+        return appends is not None and all(
+            ts in appends for ts in self._content[name] if since <= ts <= until
+        )
 
     def first_changed(self, checks: list[tuple[bytes, int, int]]) -> bytes | None:
         """The first name, of (name, after, until), that `changed`; None if there is none."""

@@ -15,6 +15,7 @@ import posixpath
 from pcache.observe.pseudo import is_magic
 
 _MAX_LINKS = 40  # MAXSYMLINKS, include/linux/namei.h
+_UNKNOWN = b"?"  # the object itself stands for what may have been a link
 
 
 class Names:
@@ -26,6 +27,8 @@ class Names:
         self.made: set[bytes] = set()
         """Links that the tree has made."""
         self._links: dict[bytes, bytes | None] = {}
+        self._former: dict[bytes, list[tuple[int, bytes | None]]] = {}
+        """What was at names until a time, where that was another link, or may have been."""
         self._directories: dict[bytes, bytes] = {}
 
     def canonical(self, path: bytes, *, follow: bool) -> bytes:
@@ -41,33 +44,43 @@ class Names:
             return self._resolve(name)
         return name
 
-    def link(self, name: bytes, target: bytes) -> None:
-        """A link was made at a canonical name."""
+    def link(self, name: bytes, target: bytes, ts: int) -> None:
+        """A link was made at a canonical name, at the time `ts`; `forget` was told before."""
+        self._former.setdefault(name, []).append((ts, None))
         self._links[name] = target
         self.made.add(name)
         self._directories.clear()
         self.generation += 1
 
-    def look_for_link(self, name: bytes) -> None:
+    def look_for_link(self, name: bytes, ts: int) -> None:
         """What came to a canonical name may be a symbolic link."""
         with contextlib.suppress(OSError):
-            self.link(name, os.readlink(name))
+            self.link(name, os.readlink(name), ts)
 
-    def forget(self, name: bytes) -> None:
-        """Whatever was at a canonical name is gone or replaced by something that is no link."""
-        if self._links.get(name) is not None:
+    def forget(self, name: bytes, ts: int, *, free: bool) -> None:
+        """Whatever was at a canonical name is gone or replaced by something that is no link, at the
+        time `ts`; `free`: nothing was there."""
+        known = self._links.get(name, None if free else _UNKNOWN)
+        if known is not None:
+            self._former.setdefault(name, []).append((ts, known))
+        if known is not None and known is not _UNKNOWN:
             self._directories.clear()
             self.generation += 1
         self._links[name] = None
 
-    def way(self, path: bytes) -> list[bytes]:
-        """Canonical names of all that lies on the way along a path, links and what they lead to."""
-        passed: list[bytes] = []
-        self._resolve(path, passed)
+    def way(self, path: bytes, ts: int) -> list[tuple[bytes, bytes | None]]:
+        """Canonical names of all that lay on the way along a path at the time `ts`, links and what
+        they led to, with the links' targets.  Raises LookupError if that is not known."""
+        passed: list[tuple[bytes, bytes | None]] = []
+        self._resolve(path, passed, ts)
         return passed
 
-    def link_at(self, name: bytes) -> bytes | None:
-        """Target of the link at a canonical name, None if there is none."""
+    def _target_at(self, name: bytes, ts: int) -> bytes | None:
+        for until, target in self._former.get(name, ()):
+            if ts <= until:
+                if target is _UNKNOWN:
+                    raise LookupError(name)
+                return target
         return self._target(name)
 
     def _target(self, name: bytes) -> bytes | None:
@@ -80,7 +93,9 @@ class Names:
                 self._links[name] = None
         return self._links[name]
 
-    def _resolve(self, path: bytes, passed: list[bytes] | None = None) -> bytes:
+    def _resolve(
+        self, path: bytes, passed: list[tuple[bytes, bytes | None]] | None = None, ts: int = 0
+    ) -> bytes:
         todo = path.split(b"/")
         todo.reverse()
         at, links = b"/", 0
@@ -92,9 +107,11 @@ class Names:
                 at = posixpath.dirname(at)
                 continue
             name = _child(at, part)
-            if passed is not None:
-                passed.append(name)
-            target = self._target(name)
+            if passed is None:
+                target = self._target(name)
+            else:
+                target = self._target_at(name, ts)
+                passed.append((name, target))
             if target is None or links >= _MAX_LINKS:
                 at = name
                 continue

@@ -18,7 +18,18 @@ from pcache.observe.accesses.descriptors import (
     depend_on_trait,
 )
 from pcache.observe.accesses.event import Process
-from pcache.observe.changes import ATTRIBUTES, CREATED, GIVEN, NOW, REMOVED, REPLACED, UNTOUCHED
+from pcache.observe.changes import (
+    ATTRIBUTES,
+    CREATED,
+    DT_DIR,
+    DT_LNK,
+    DT_REG,
+    GIVEN,
+    NOW,
+    REMOVED,
+    REPLACED,
+    UNTOUCHED,
+)
 from pcache.observe.evidence import text
 from pcache.observe.executions import TIMED, Chunk, Execution
 from pcache.observe.names import Names
@@ -33,7 +44,7 @@ _FOLLOWING = frozenset(
         *(Kind.READABLE, Kind.WRITABLE, Kind.EXECUTABLE),
     )
 )
-_OF_ENTRIES = (Kind.LISTING, Kind.NAMES)
+_OF_ENTRIES = (Kind.LISTING, Kind.NAMES, Kind.OTHERS)
 _OF_THE_FILE = (Kind.PLAIN, Kind.UNLOCKED)
 
 
@@ -107,6 +118,10 @@ class Replayed:
             for output in self.outcome.outputs
             if output.kind == b"r"
         }
+        for output in sorted(self.outcome.outputs, key=_path):
+            if output.kind == b"d" and output.path not in self.existed:
+                context.grown.put(output.path, DT_DIR)
+                context.grown.made(output.path)
         for output in self.outcome.outputs:
             how = REPLACED if output.path in self.existed else CREATED
             if output.kind in _HOW:
@@ -141,9 +156,13 @@ class Replayed:
         context.history.removed(path, self.ended)
         context.captured.gone(path)
         context.hard_links.remove(self.ended, path)
-        context.names.forget(path)
+        context.names.forget(path, self.ended, free=False)
+        if output.kind == b"-":
+            context.grown.gone(path)
+        elif output.kind != b"d":
+            context.grown.put(path, DT_LNK if output.kind == b"l" else DT_REG)
         if output.kind == b"l":
-            context.names.link(path, output.content)
+            context.names.link(path, output.content, self.ended)
         elif output.kind == b"h":
             context.hard_links.add(self.ended, path, output.content)
 
@@ -193,6 +212,10 @@ class Replayed:
             if numbers:
                 number = fd if fd in numbers else numbers[0]
                 depend_on_trait(self.began, at, what, number, fact.value)
+
+
+def _path(output: Output) -> bytes:
+    return output.path
 
 
 def _description(execution: Execution, fd: int) -> int:

@@ -35,6 +35,7 @@ def _call(
     return _FORMAT.pack(handler, path, dir, path2, dir2, fd, fd2, out, form, mask, flags, 0)
 
 
+_OF_WRITEV = {"pwritev": (4,), "pwritev2": (4, 6)}
 _OFFSET_OR_ADDRESS = {"pwrite64": (4,), "sendto": (4, 5)}
 
 
@@ -92,8 +93,8 @@ def _table() -> dict[str, bytes]:
         "utimes": _call(PATH, path=1),
         "futimesat": _call(PATH, path=2, dir=1),
         "utimensat": _call(PATH, path=2, dir=1, out=3, form=TIMES, args=(4,)),
-        "ftruncate": _call(FD, fd=1, args=(2,), flags=INHERITED | FAILURE),
-        "fallocate": _call(FD, fd=1, args=(2, 3, 4), flags=INHERITED | FAILURE),
+        "ftruncate": _call(FD, fd=1, args=(2,), flags=INHERITED | SUCCESS | FAILURE),
+        "fallocate": _call(FD, fd=1, args=(2, 3, 4), flags=INHERITED | SUCCESS | FAILURE),
         # inherited descriptors
         "mmap": _call(MMAP, fd=5, args=(3, 4)),
         "ioctl": _call(FD, fd=1, args=(2,), flags=INHERITED | SUCCESS),
@@ -132,7 +133,7 @@ def _table() -> dict[str, bytes]:
     for name in ("write", "pwrite64", "sendto"):
         calls[name] = _call(WRITE, fd=1, out=2, args=_OFFSET_OR_ADDRESS.get(name, ()))
     for name in ("writev", "pwritev", "pwritev2"):
-        calls[name] = _call(WRITEV, fd=1, out=2, args=(4,) if name != "writev" else ())
+        calls[name] = _call(WRITEV, fd=1, out=2, args=_OF_WRITEV.get(name, ()))
     for name in ("read", "pread64", "readv", "preadv", "preadv2", "recvfrom"):
         calls[name] = _call(READ, fd=1)
     for name in ("setxattr", "lsetxattr", "removexattr", "lremovexattr"):
@@ -176,7 +177,7 @@ def _table() -> dict[str, bytes]:
         "io_uring_setup", "io_uring_enter", "io_setup", "pidfd_getfd", "pidfd_send_signal",
         "unshare", "setns", "mq_open", "mq_unlink", "process_vm_readv", "process_vm_writev",
         "process_madvise", "userfaultfd", "open_by_handle_at", "fsopen", "fsconfig", "fsmount",
-        "fspick", "move_mount", "mount_setattr", "statmount", "listmount", "fanotify_init",
+        "fspick", "move_mount", "mount_setattr", "statmount", "listmount",
         "fanotify_mark", "bpf", "perf_event_open", "settimeofday", "clock_settime",
         "clock_adjtime", "adjtimex", "keyctl", "add_key", "request_key", "recvmmsg", "sendmmsg",
         "quotactl", "quotactl_fd", "syslog", "acct", "swapon", "swapoff", "reboot",

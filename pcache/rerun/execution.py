@@ -80,8 +80,9 @@ def in_copy(fact: Fact, outcome: Outcome) -> bool:
     it, or about what its own outputs may have changed, which are not there."""
     if fact.kind in (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES):
         return True
-    if fact.kind in (Kind.LISTING, Kind.NAMES):
-        return any(os.path.dirname(output.path) == fact.path for output in outcome.outputs)
+    if fact.kind in (Kind.LISTING, Kind.NAMES, Kind.OTHERS):
+        path = fact.path.partition(b":")[2] if fact.kind == Kind.OTHERS else fact.path
+        return any(os.path.dirname(output.path) == path for output in outcome.outputs)
     return fact.value == ABSENT and any(output.path == fact.path for output in outcome.outputs)
 
 

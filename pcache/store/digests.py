@@ -162,6 +162,25 @@ class DigestCache:
             digest = self._holes[key] = holes_digest(found) if found else b""
         return digest
 
+    def digest_of_beginning(self, path: bytes, st: os.stat_result, size: int) -> Digest:
+        """Digest of the first bytes of the regular file that `st` describes, whatever is appended
+        to it meanwhile.  Raises OSError: ESTALE if it is another one, or shorter."""
+        fd = open_unseen(path, st.st_uid, os.O_NOFOLLOW)
+        try:
+            now = os.fstat(fd)
+            if (now.st_dev, now.st_ino) != (st.st_dev, st.st_ino) or now.st_size < size:
+                raise OSError(errno.ESTALE, "another file than expected")
+            state, at = xxh3_128(), 0
+            while at < size:
+                data = os.pread(fd, min(CHUNK, size - at), at)
+                if not data:
+                    raise OSError(errno.ESTALE, "it has become shorter")
+                state.update(data)
+                at += len(data)
+        finally:
+            os.close(fd)
+        return state.digest()
+
     def remembered(self, st: os.stat_result) -> Digest | None:
         """The same without reading the file; None if that is not known."""
         if self._kind(st.st_dev) == LAGGING or is_coarse(st.st_ctime_ns):

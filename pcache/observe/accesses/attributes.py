@@ -14,10 +14,13 @@ from pcache.observe.accesses.present import status_of
 from pcache.observe.changes import ATTRIBUTES, GIVEN, MODIFIED, NOW, UNTOUCHED
 from pcache.observe.evidence import text
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
+from pcache.values import OK
 
 _NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.ERANGE, errno.EPERM})
 _AT_SYMLINK_NOFOLLOW = 0x100
 _UTIME_NOW, _UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
+_MODES = frozenset({"chmod", "fchmodat", "fchmodat2"})
+_STATES = (Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS)
 _ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
 
 
@@ -86,6 +89,7 @@ class Attributes:
             return
         if path is not None:
             self.context.led_to(event, path, name)
+            self._look(event, path, name, follow=follow)
         self.context.refuse_other_names(event, name, _links(name))
         is_directory = any(name in at.directories for at in event.execution.chain())
         self.context.change(event, name, ATTRIBUTES, directory=is_directory)
@@ -99,6 +103,17 @@ class Attributes:
             if call == "utimensat" and _only_accessed(body.out):
                 evidence = f"the access time of {text(name)}, set alone"
                 event.execution.problem_throughout(Reason.UNSUPPORTED, evidence)
+
+    def _look(self, event: Event, path: bytes, name: bytes, *, follow: bool) -> None:
+        """What is changed unseen: of a mode that is set to another one nothing is left, unless the
+        group decides what becomes of it (chmod(2), S_ISGID); else it stays."""
+        inputs = event.execution.inputs
+        if any((kind, at) in inputs for kind in _STATES for at in (path, name)):
+            return
+        if SYSCALL_NAMES[event.body.nr] in _MODES and not event.body.args[0] & stat.S_ISGID:
+            self.context.observe(event, Kind.NOT_LINK, name, name, value=OK)
+        elif (Kind.NOT_LINK, name) not in inputs or name not in event.execution.changes:
+            self.context.observe(event, Kind.EXISTS if follow else Kind.LEXISTS, path, name)
 
     def _owner(self, event: Event) -> None:
         body = event.body

@@ -20,16 +20,17 @@ from pcache.observe.accesses.hard_links import HardLinks
 from pcache.observe.accesses.present import is_socket, status_of
 from pcache.observe.accesses.refusals import crosses_mounts, explains
 from pcache.observe.captured import CapturedFiles
-from pcache.observe.changes import ATTRIBUTES, CREATED, REMOVED, REPLACED
+from pcache.observe.changes import ATTRIBUTES, CREATED, DT_DIR, DT_REG, REMOVED, REPLACED
 from pcache.observe.errnos import CALL, CONTENT, LOOK, PERMISSION, TRANSIENT, cause
 from pcache.observe.events import FAULT, TRUNCATED, Stamp
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
+from pcache.observe.grown import GrownDirectories
 from pcache.observe.history import History
 from pcache.observe.names import Names
 from pcache.observe.observations import Look, Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
-from pcache.values import ABSENT, OK, content_value, error_value, link_value
+from pcache.values import OK, content_value, error_value, link_value
 
 _PATH_MAX = 4096
 LOOKUP_FAILED = frozenset({errno.ENOENT, errno.ENOTDIR})
@@ -58,6 +59,7 @@ class Context:
         self.names = Names()
         self.history = History()
         self.captured = CapturedFiles()
+        self.grown = GrownDirectories()
         self.temporaries: set[bytes] = set()
         """Random names, never twice the same: of mkstemp(3), and of links to be renamed."""
         self.hard_links = HardLinks(self.history)
@@ -289,36 +291,6 @@ class Context:
         name = self.names.canonical(parent, follow=True)
         self.observe(event, Kind.DIRECTORY, parent, name, value=OK)
 
-    def not_made(self, event: Event, path: bytes) -> None:
-        """A call that was to make something at `path` failed with ENOENT.
-
-        If its directory was missing it must still be: that nothing is at `path` would be true of
-        an empty directory as well.
-        """
-        self.not_only_looking()
-        reached = self.names.canonical(path, follow=True)
-        if reached != self.names.canonical(path, follow=False):
-            self.led_to(event, path, reached)
-            path = reached  # by a dangling link
-        parent = posixpath.dirname(path.rstrip(b"/")) or b"/"
-        name = self.names.canonical(parent, follow=True)
-        # Of a call with two paths the other one may be to blame.
-        value = OK if os.path.isdir(parent) else ABSENT
-        observation = Observation(event.ts, name, value)
-        observation.looked = time.monotonic_ns()
-        event.execution.observe((Kind.DIRECTORY, parent), observation)
-
-    def not_empty(self, event: Event, path: bytes) -> None:
-        """A directory could not be removed or replaced for what is in it."""
-        self.not_only_looking()
-        name = self.names.canonical(path, follow=False)
-        if not os.path.isdir(name):
-            return
-        self.observe(event, Kind.NAMES, path, name)
-        now = time.monotonic_ns()
-        for execution in event.execution.chain():
-            execution.prefix_checks.append((name + b"/", event.ts, now))
-
     def led_to(self, event: Event, path: bytes, name: bytes) -> None:
         """A change took effect at the canonical `name`: the links on the way to it must still
         lead there."""
@@ -385,7 +357,11 @@ class Context:
                 if change.first == event.ts:
                     change.was = was
         if how in (CREATED, REMOVED, REPLACED):
-            self.names.forget(name)
+            self.names.forget(name, event.ts, free=how == CREATED)
+        if how == REMOVED:
+            self.grown.gone(name)
+        elif how in (CREATED, REPLACED):
+            self.grown.put(name, DT_DIR if directory else DT_REG)
 
 
 def _failure(event: Event, paths: tuple[bytes, ...]) -> str:

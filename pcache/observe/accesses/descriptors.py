@@ -16,6 +16,7 @@ from stat import S_ISREG
 from pcache.linux.descriptors import FLAGS, same_as, trait_name
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
+from pcache.observe.accesses import cpython
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.events import Descriptor, Handle, Stamp
 from pcache.observe.executions import Execution
@@ -204,9 +205,12 @@ class Descriptors:
     @staticmethod
     def ask_offset(event: Event) -> None:
         """lseek(2) by 0 from where it is, or one that failed."""
-        stamp = event.body.stamp2
+        stamp, handle = event.body.stamp2, event.body.handle
+        starts = handle is not None and cpython.starts(event.execution, handle.fd)
         for execution, fd in _used(event):
             depend_on_fd(event, execution, fd)
+            if starts:
+                continue
             if event.body.err not in (0, errno.ESPIPE):
                 execution.problem(Reason.UNSUPPORTED, f"lseek of descriptor {fd} failed")
             elif stamp is not None and S_ISREG(stamp.st_mode) and not event.body.err:

@@ -11,7 +11,8 @@ from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import NOT_EMPTY, Context
 from pcache.observe.accesses.event import Event, Handler
-from pcache.observe.changes import CREATED, DT_DIR, DT_REG, REMOVED
+from pcache.observe.accesses.obstacles import not_empty, not_made
+from pcache.observe.changes import CREATED, DT_DIR, DT_LNK, DT_REG, REMOVED
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
@@ -42,7 +43,7 @@ class Entries:
         if body.err:
             self.context.failed(event, path, follow=False, directory=directory)
             if body.err in NOT_EMPTY:
-                self.context.not_empty(event, path)
+                not_empty(self.context, event, path)
             return
         name = self.context.names.canonical(path, follow=False)
         self.context.led_to(event, path, name)
@@ -70,7 +71,7 @@ class Entries:
             also = (body.path,) if is_link and body.path is not None else ()
             self.context.failed(event, *also, path, follow=False)
             if body.err == errno.ENOENT:
-                self.context.not_made(event, path)
+                not_made(self.context, event, path, alone=not is_link)
             return
         name = self.context.names.canonical(path, follow=False)
         self.context.led_to(event, path, name)
@@ -89,10 +90,14 @@ class Entries:
             origins = {at: at.origin(source, event.ts)[0] for at in event.execution.chain()}
         if call.startswith("mknod") and S_IFMT(body.args[0]) not in (0, S_IFREG, S_IFIFO):
             event.execution.problem_throughout(Reason.UNSUPPORTED, f"{call} {text(path)}")
-        self.context.change(event, name, CREATED, directory=call.startswith("mkdir"))
+        directory = call.startswith("mkdir")
+        self.context.change(event, name, CREATED, directory=directory)
+        if directory:
+            self.context.grown.made(name)
         for at, origin in origins.items():
             at.changes[name].origin = origin
         if call.startswith("symlink"):
-            self.context.names.link(name, body.raw_path2 or b"")
+            self.context.grown.put(name, DT_LNK)
+            self.context.names.link(name, body.raw_path2 or b"", event.ts)
         elif is_link:
-            self.context.names.look_for_link(name)
+            self.context.names.look_for_link(name, event.ts)

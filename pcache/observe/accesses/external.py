@@ -33,7 +33,7 @@ _BREAKERS = {
     Reason.DESCRIPTOR_PASSING: "pidfd_getfd recvmmsg sendmmsg",
     Reason.FOREIGN_INPUT: "syslog statmount listmount inotify_add_watch ioprio_get",
     Reason.UNSUPPORTED: (
-        "open_by_handle_at fanotify_init fanotify_mark bpf perf_event_open quotactl quotactl_fd "
+        "open_by_handle_at fanotify_mark bpf perf_event_open quotactl quotactl_fd "
         "acct swapon swapoff reboot sethostname setdomainname iopl ioperm init_module "
         "finit_module delete_module kexec_load kexec_file_load vhangup uselib _sysctl "
         "settimeofday clock_settime clock_adjtime adjtimex lsm_set_self_attr"

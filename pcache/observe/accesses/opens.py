@@ -13,6 +13,7 @@ from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.descriptors import depend_on_numbers
 from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.accesses.obstacles import not_made
 from pcache.observe.accesses.refusals import OWNER
 from pcache.observe.changes import CREATED, DT_REG, MODIFIED, REPLACED
 from pcache.observe.events import Body, Stamp
@@ -54,7 +55,7 @@ class Opens:
                     event, path, follow=follow, directory=directory, wanted=_rights(flags)
                 )
             if flags & _O_CREAT and body.err == errno.ENOENT:
-                self.context.not_made(event, path)
+                not_made(self.context, event, path, alone=True)
             return
         stamp, name = body.stamp, body.file
         if stamp is None or S_IFMT(stamp.st_mode) not in (S_IFREG, S_IFDIR) or name is None:
@@ -199,6 +200,8 @@ class Opens:
             self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)
             self.context.writers.modified_by(event, name, stamp)
             self.context.change(event, name, MODIFIED)
+            if flags & os.O_APPEND:
+                self.context.history.appended(name, event.ts)
             for execution in event.execution.chain():
                 change = execution.changes[name]
                 if change.first == event.ts:

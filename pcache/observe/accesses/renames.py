@@ -11,17 +11,17 @@ import time
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import NOT_EMPTY, Context
 from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.accesses.obstacles import not_empty, not_made
 from pcache.observe.accesses.present import status_of
 from pcache.observe.changes import CREATED, DT_DIR, DT_LNK, DT_REG, GIVEN, REMOVED, REPLACED
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
+from pcache.observe.grown import Tree
 from pcache.observe.observations import Observation
 from pcache.values import ABSENT, OK, times_value
 
 _RENAME_NOREPLACE = 1
 _MOVED_LIMIT = 20_000  # entries of a directory that is renamed
-
-_Entries = list[tuple[bytes, list[os.DirEntry[bytes]]]]
 
 
 class Renames:
@@ -36,12 +36,13 @@ class Renames:
         source, target = self.context.path(event), body.path2
         if source is None or target is None:
             return
+        free = bool(body.args and body.args[0] & _RENAME_NOREPLACE)
         if body.err:
             self.context.failed(event, source, target, follow=False)
             if body.err == errno.ENOENT:
-                self.context.not_made(event, target)
-            elif body.err in NOT_EMPTY:
-                self.context.not_empty(event, target)
+                not_made(self.context, event, target, alone=False)
+            elif body.err in NOT_EMPTY and not free:
+                not_empty(self.context, event, target)
             return
         old = self.context.names.canonical(source, follow=False)
         new = self.context.names.canonical(target, follow=False)
@@ -60,16 +61,19 @@ class Renames:
         self.context.led_to(event, source, old)
         self.context.led_to(event, target, new)
         execution = event.execution
-        below = _tree(new)
+        known = self.context.grown.tree(old)
+        below = _tree(new) if known is None else known
         if below is None:
-            execution.problem_throughout(Reason.UNSUPPORTED, f"rename of large {text(old)}")
+            what = f"{text(old)}, renamed, with too much in it or gone since"
+            execution.problem_throughout(Reason.INPUT_CHANGED, what)
             return
+        kind = self.context.grown.kind(old)
         self.context.history.moved(old, new, event.ts)
         self.context.captured.moved(old, new)
         if below:
+            self.context.grown.moved(old, new)
             self.context.captured.moved_below(old)
         self._observe_moved(event, source, old, new)
-        free = bool(body.args and body.args[0] & _RENAME_NOREPLACE)
         if free:
             self.context.observe(event, Kind.LEXISTS, target, new, value=ABSENT)
         else:
@@ -78,52 +82,48 @@ class Renames:
         directory = below != []
         before, origins = _times_before(event, old), _origins(event, old)
         self._change_moved(event, old, new, below)
-        self.context.change(event, old, REMOVED, directory=directory, was=DT_REG)
-        self.context.change(event, new, CREATED if free else REPLACED, directory=directory)
-        if not directory:
-            _set_origins(event, new, origins)
-        _keep_times(event, old, new, before)
-        self.context.names.look_for_link(new)
-        self.context.hard_links.move(event.ts, old, new)
-
-    def _change_moved(
-        self,
-        event: Event,
-        old: bytes,
-        new: bytes,
-        below: _Entries,
-    ) -> None:
-        """A directory was moved: all that is in it is input at the old place, output at the new.
-
-        It is looked at some time after the event; what the tree changed there meanwhile is found
-        by the prefix check.
-        """
-        execution = event.execution
-        for directory, entries in below:
-            before = old + directory[len(new) :]
-            listing = frozenset((entry.name, _d_type(entry)) for entry in entries)
-            execution.observe(
-                (Kind.LISTING, before), Observation(event.ts, before, entries=listing)
-            )
-            for entry in entries:
-                name = posixpath.join(before, entry.name)
-                is_directory = entry.is_dir(follow_symlinks=False)
-                self.context.history.moved(name, entry.path, event.ts)
-                if not is_directory:
-                    self._observe_moved(event, name, name, entry.path)
-                was = DT_DIR if is_directory else DT_REG
-                times, origins = _times_before(event, name), _origins(event, name)
-                self.context.change(event, name, REMOVED, directory=is_directory, was=was)
-                self.context.change(event, entry.path, CREATED, directory=is_directory)
-                if not is_directory:
-                    _set_origins(event, entry.path, origins)
-                    _keep_times(event, name, entry.path, times)
-                if entry.is_symlink():
-                    self.context.names.look_for_link(entry.path)
-        if below:
+        if below and known is None:
             now = time.monotonic_ns()
             for at in execution.chain():
                 at.prefix_checks.append((new + b"/", event.ts, now))
+        self.context.change(event, old, REMOVED, directory=directory, was=DT_REG)
+        self.context.change(event, new, CREATED if free else REPLACED, directory=directory)
+        if kind:
+            self.context.grown.put(new, kind)
+        if not directory:
+            _set_origins(event, new, origins)
+        _keep_times(event, old, new, before)
+        self.context.names.look_for_link(new, event.ts)
+        self.context.hard_links.move(event.ts, old, new)
+
+    def _change_moved(self, event: Event, old: bytes, new: bytes, below: Tree) -> None:
+        """A directory was moved: all that is in it is input at the old place, output at the new.
+
+        What the tree has not made itself is looked at some time after the event; what the tree
+        changed there meanwhile is found by the prefix check.
+        """
+        execution = event.execution
+        for place, entries in below:
+            before, after = old + place, new + place
+            execution.observe(
+                (Kind.LISTING, before), Observation(event.ts, before, entries=frozenset(entries))
+            )
+            for leaf, kind in entries:
+                name, path = posixpath.join(before, leaf), posixpath.join(after, leaf)
+                is_directory = kind == DT_DIR
+                self.context.history.moved(name, path, event.ts)
+                if not is_directory:
+                    self._observe_moved(event, name, name, path)
+                was = DT_DIR if is_directory else DT_REG
+                times, origins = _times_before(event, name), _origins(event, name)
+                self.context.change(event, name, REMOVED, directory=is_directory, was=was)
+                self.context.change(event, path, CREATED, directory=is_directory)
+                self.context.grown.put(path, kind)
+                if not is_directory:
+                    _set_origins(event, path, origins)
+                    _keep_times(event, name, path, times)
+                if kind == DT_LNK:
+                    self.context.names.look_for_link(path, event.ts)
 
     def _observe_moved(self, event: Event, path: bytes, old: bytes, new: bytes) -> None:
         """The content of what was moved is an input, and can from now on be found at `new`."""
@@ -185,24 +185,25 @@ def _same_file(one: bytes, other: bytes) -> bool:
         return False
 
 
-def _tree(top: bytes) -> _Entries | None:
-    """(directory, entries) from the top down; empty for what is no directory, None for too many."""
+def _tree(top: bytes) -> Tree | None:
+    """As `GrownDirectories.tree`, of what is there; empty for what is no directory, None for too
+    much, or what cannot be listed (any more)."""
     if not stat.S_ISDIR(_mode(top)):
         return []
-    found: _Entries = []
-    todo, total = [top], 0
+    found: Tree = []
+    todo, total = [b""], 0
     while todo:
-        directory = todo.pop()
+        place = todo.pop()
         try:
-            with os.scandir(directory) as scan:
-                entries = sorted(scan, key=lambda entry: entry.name)
+            with os.scandir(top + place) as scan:
+                entries = sorted((entry.name, _d_type(entry)) for entry in scan)
         except OSError:
             return None
-        found.append((directory, entries))
+        found.append((place, entries))
         total += len(entries)
         if total > _MOVED_LIMIT:
             return None
-        todo += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        todo += [place + b"/" + leaf for leaf, kind in entries if kind == DT_DIR]
     return found
 
 

@@ -39,6 +39,7 @@ _ASK_FOR_LOCK = frozenset({5, 36})
 _READ_LOCK, _UNLOCKED = struct.pack("<h", 0), struct.pack("<h", 2)
 _LOCK_SH = 1
 _ASKING = (0, os.SEEK_CUR)
+_RWF_NOAPPEND = 0x20  # linux/fs.h
 
 
 class Streams:
@@ -89,6 +90,8 @@ class Streams:
                     f"{call} to descriptor {fd} failed: {os.strerror(body.err)}",
                 )
             return
+        if call == "pwritev2" and body.args[1] & _RWF_NOAPPEND:
+            event.execution.problem_throughout(Reason.UNOBSERVABLE_WRITE, f"{call} without append")
         if call.startswith("pwrite"):
             for execution, fd in asked:
                 execution.problem(Reason.UNOBSERVABLE_WRITE, f"{call} to descriptor {fd}")
@@ -185,7 +188,7 @@ class Streams:
             self.context.mtimes.add(stamp.st_mtime_ns)
 
     def _inherited_change(self, event: Event) -> None:
-        """ftruncate, fallocate, lseek of an inherited descriptor."""
+        """ftruncate, fallocate, lseek of an inherited descriptor, and the first two of others."""
         body = event.body
         call = SYSCALL_NAMES[body.nr]
         if call == "lseek" and (body.err or body.args == _ASKING):
@@ -193,6 +196,8 @@ class Streams:
             return
         if body.err:
             self.context.failed_by_descriptor(event)
+        else:
+            self._own_change(event)
         if body.err or body.handle is None:
             if call == "lseek":
                 self.inherited_read(event, moved=False)
@@ -203,6 +208,22 @@ class Streams:
             return
         for execution, fd in inheritors(event, body.handle, body.stamp2, writing=True):
             execution.problem(Reason.UNOBSERVABLE_WRITE, f"{call} of descriptor {fd}")
+
+    def _own_change(self, event: Event) -> None:
+        """ftruncate, fallocate, or O_APPEND taken away by fcntl: what the execution has opened
+        itself can change elsewhere than at its end."""
+        body = event.body
+        call, stamp = SYSCALL_NAMES[body.nr], body.stamp2
+        if (
+            body.file is not None
+            and not body.deleted
+            and stamp is not None
+            and stamp.f_mode & _FMODE_WRITE
+            and S_IFMT(stamp.st_mode) == S_IFREG
+            and (call != "fcntl" or not stamp.f_flags & os.O_APPEND)
+            and any(body.file in at.changes for at in event.execution.chain())
+        ):
+            self.context.change(event, body.file, MODIFIED)
 
     def _ioctl(self, event: Event) -> None:
         """A look at what a descriptor is (isatty), or something that cannot be repeated."""
@@ -226,6 +247,7 @@ class Streams:
         command = body.args[0] & 0xFFFFFFFF
         if SYSCALL_NAMES[body.nr] == "fcntl" and command not in _LOCKS:
             Descriptors.control(event)
+            self._own_change(event)
             return
         self.context.not_only_looking()
         asks = SYSCALL_NAMES[body.nr] == "fcntl" and command in _ASK_FOR_LOCK

@@ -7,13 +7,19 @@ import posixpath
 from stat import S_IFMT
 
 from pcache.linux.stamps import is_coarse
-from pcache.model import Kind, Reason
-from pcache.observe.changes import CREATED
+from pcache.model import Key, Kind, Reason
+from pcache.observe.changes import CREATED, REPLACED
 from pcache.observe.conditions.clock import GRAIN_NS, Clock
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
-from pcache.values import ABSENT
+from pcache.values import ABSENT, others_names, others_path
+
+_LOOKS = (
+    *(Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.LINK, Kind.PRESENT),
+    *(Kind.REMOVABLE, Kind.NOT_LINK),
+)
+"""Kinds that tell whether something was there."""
 
 
 def list_rest(execution: Execution, clock: Clock) -> None:
@@ -60,6 +66,29 @@ class ListedNames:
             elif leaf not in entries:
                 entries[leaf] = change.was
         return set(entries.items())
+
+    def without_unknown(self, key: Key, observation: Observation) -> Key:
+        """The key of a listing: one of OTHERS if names are in it that were replaced before, nobody
+        knows by what."""
+        kind, path = key
+        names: frozenset[bytes] = frozenset()
+        if kind == Kind.OTHERS:
+            names, path = others_names(path)
+        self.before(observation)
+        unknown = names.union(
+            leaf
+            for leaf in (self._by_directory or {}).get(observation.name, ())
+            if self._is_unknown(observation, leaf)
+        )
+        return (Kind.OTHERS, others_path(unknown, path)) if unknown else key
+
+    def _is_unknown(self, observation: Observation, leaf: bytes) -> bool:
+        name = posixpath.join(observation.name, leaf)
+        change = self._execution.changes[name]
+        if change.first_how != REPLACED or change.first >= observation.ts or change.origin == name:
+            return False
+        looks = (self._execution.inputs.get((kind, name)) for kind in _LOOKS)
+        return not any(look is not None and look.ts <= change.first for look in looks)
 
     def others(self, observation: Observation) -> set[tuple[bytes, int]]:
         """The entries seen, less all that the execution changed at any time."""

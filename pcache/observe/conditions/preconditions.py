@@ -8,7 +8,7 @@ from stat import S_ISREG
 
 from pcache.model import PREFIXED, Fact, Key, Kind, Reason
 from pcache.observe.accesses.context import Context
-from pcache.observe.changes import ATTRIBUTES, MODIFIED, Change
+from pcache.observe.changes import ATTRIBUTES, MODIFIED, UNTOUCHED, Change
 from pcache.observe.conditions.listings import ListedNames
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.conditions.values import Values
@@ -31,6 +31,7 @@ _STATES = frozenset(
     {Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.LINK, Kind.RESOLVES}
 )
 """Kinds whose values hold the mode."""
+_LISTINGS = (Kind.LISTING, Kind.OTHERS)
 _FMODE_WRITE = 2
 _AS_CONTENT = {Kind.EXISTS: Kind.CONTENT, Kind.LEXISTS: Kind.LCONTENT}
 
@@ -77,13 +78,15 @@ class Preconditions:
                 key = (Kind.EXISTS if kind == Kind.CONTENT else Kind.LEXISTS, path)
                 facts[key] = self._fact(key, exists_value(stamp))
                 continue
+            if kind in _LISTINGS:
+                key = listed.without_unknown(key, observation)
             value = self._values.value(execution, key, observation, listed)
-            prefix, used = path.split(b":", 1) if kind in PREFIXED else (b"", path)
+            prefix, used = key[1].split(b":", 1) if key[0] in PREFIXED else (b"", path)
             if used != name and name:
                 way = self._own_way(execution, used, observation, made)
                 if way is not None:
                     # The way there does not exist beforehand.
-                    key = (kind, prefix + b":" + name if prefix else name)
+                    key = (key[0], prefix + b":" + name if prefix else name)
                     facts.update(way)
             facts[key] = self._fact(key, value)
         for name, change in execution.changes.items():
@@ -102,19 +105,23 @@ class Preconditions:
         is on that way.  None where it was there before."""
         if not made and not _leads_through(path, execution.changes):
             return None
-        names = self._context.names
+        try:
+            way = self._context.names.way(path, observation.ts)
+        except LookupError as error:
+            evidence = f"{text(error.args[0])}, on the way to {text(observation.name)}, replaced"
+            raise Unknowable(Reason.UNSUPPORTED, evidence) from error
         own, facts = False, {}
-        for name in names.way(path):
+        for name, target in way:
             change = execution.changes.get(name)
-            if change is None:
-                target = names.link_at(name)
-                if target is not None:
-                    key = (Kind.LCONTENT, name)
-                    facts[key] = Fact(*key, b"l" + target)
-            elif change.first < observation.ts and change.first_how != ATTRIBUTES:
-                if change.content_last > observation.ts:
-                    raise Unknowable(Reason.UNSUPPORTED, f"{text(name)}, changed twice")
+            if (
+                change is not None
+                and change.first < observation.ts
+                and change.first_how != ATTRIBUTES
+            ):
                 own = True
+            elif target is not None:
+                key = (Kind.LCONTENT, name)
+                facts[key] = Fact(*key, b"l" + target)
         return facts if own else None
 
     def _fact(self, key: Key, value: bytes) -> Fact:
@@ -182,10 +189,17 @@ def _refuse_own_stream(execution: Execution) -> None:
 
 
 def _was_seen(execution: Execution, name: bytes) -> bool:
-    return any(
-        observation.name == name and kind in _STATES
-        for (kind, _), observation in execution.inputs.items()
-    ) or execution.determined(name, execution.changes[name].last + 1)
+    """Whether the mode is known that it had before; or is another one now, whatever it was."""
+    change = execution.changes[name]
+    for (kind, _), observation in execution.inputs.items():
+        if observation.name != name:
+            continue
+        given = kind == Kind.NOT_LINK and (
+            change.times == UNTOUCHED or observation.ts == change.first
+        )
+        if given or kind in _STATES:
+            return True
+    return execution.determined(name, change.last + 1)
 
 
 def _leads_through(path: bytes, changes: dict[bytes, Change]) -> bool:

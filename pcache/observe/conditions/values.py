@@ -12,6 +12,7 @@ from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
+from pcache.observe.changes import CREATED
 from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.listings import ListedNames
 from pcache.observe.conditions.unknowable import Unknowable
@@ -26,6 +27,8 @@ from pcache.values import (
     input_value,
     listing_value,
     names_value,
+    others_names,
+    others_value,
     relinked,
 )
 
@@ -70,12 +73,16 @@ class Values:
             if earlier is not None:
                 return earlier
         if observation.value is not None:
+            if observation.looked and _is_made_later(execution, key, observation):
+                return ABSENT
             if observation.looked:
                 checked = (observation.name, observation.ts, observation.looked)
                 execution.input_checks.append(checked)
             return observation.value
         if observation.entries is not None:
             entries = listed.before(observation)
+            if key[0] == Kind.OTHERS:
+                return others_value(entries, others_names(key[1])[0])
             if key[0] == Kind.NAMES:
                 return names_value(name for name, _ in entries)
             return listing_value(entries)
@@ -118,7 +125,9 @@ class Values:
             version.learn(cached)
         if cached.touched:
             execution.touched_checks.append((observation.name, observation.ts))
-        if cached.snapshot is None:
+        if cached.appended:
+            execution.append_checks.append((observation.name, observation.ts, cached.taken))
+        elif cached.snapshot is None:
             execution.input_checks.append((observation.name, observation.ts, cached.taken))
         else:
             execution.captured_inputs.append((cached.snapshot, observation.name, observation.ts))
@@ -193,3 +202,15 @@ class Values:
         if value == ABSENT:
             raise Unknowable(Reason.INPUT_CHANGED, observation.name)
         return value
+
+
+def _is_made_later(execution: Execution, key: Key, observation: Observation) -> bool:
+    """Whether a directory that was found some time after a call failed was missing then: the
+    execution itself made it in between."""
+    change = execution.changes.get(observation.name)
+    return (
+        change is not None
+        and key[0] == Kind.DIRECTORY
+        and change.first_how == CREATED
+        and observation.ts < change.first <= observation.looked
+    )

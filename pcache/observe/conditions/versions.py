@@ -26,7 +26,8 @@ class Digested(NamedTuple):
     """A digest, when it was taken (CLOCK_MONOTONIC ns), that of the holes, and how if not by the
     file's name.
 
-    `touched`: the ctime had moved by then, for which there must turn out to be a reason.
+    `touched`: the ctime had moved by then, for which there must turn out to be a reason;
+    `appended`: so had the size, as something had been appended.
     """
 
     digest: bytes
@@ -34,6 +35,7 @@ class Digested(NamedTuple):
     holes: bytes = b""
     snapshot: Snapshot | None = None
     touched: bool = False
+    appended: bool = False
 
 
 class Version:
@@ -120,6 +122,9 @@ class Versions:
         digest = self._earlier_digest(observation.name, stamp)
         if digest is not None:
             return Digested(digest, observation.ts)
+        appended = self._appended_digest(observation, stamp)
+        if appended is not None:
+            return appended
         with contextlib.suppress(OSError):
             now = os.stat(place)
             if stamp.same_version(now, attributes_changed=True):
@@ -161,6 +166,19 @@ class Versions:
         recording, or when a replay looked at it."""
         with contextlib.suppress(OSError):
             return self._digests.remembered_version((_device(name), *_identity(stamp)))
+        return None
+
+    def _appended_digest(self, observation: Observation, stamp: Stamp) -> Digested | None:
+        """Of a version to which the tree has appended since: what was there is the beginning of
+        what is there now."""
+        name, now = observation.name, time.monotonic_ns()
+        if stamp.writers or not self._history.only_appended(name, observation.ts, now):
+            return None
+        with contextlib.suppress(OSError):
+            status = os.stat(name)
+            if status.st_ino == stamp.st_ino and status.st_size > stamp.st_size:
+                digest = self._digests.digest_of_beginning(name, status, stamp.st_size)
+                return Digested(digest, time.monotonic_ns(), appended=True)
         return None
 
     def _captured_digest(self, stamp: Stamp) -> Digested | None:

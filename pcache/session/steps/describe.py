@@ -28,6 +28,7 @@ _OK = {
     Kind.WRITABLE: "may be written to",
     Kind.EXECUTABLE: "may be executed or searched",
     Kind.NOT_LINK: "no symbolic link",
+    Kind.NOT_NEWER: "none is newer",
     Kind.DIRECTORY: "a directory",
     Kind.NOT_DIRECTORY: "no directory",
     Kind.LNOT_DIRECTORY: "no directory",
@@ -63,6 +64,7 @@ def fact_name(kind: bytes, path: bytes) -> str:
         return f"the process's {text(path)}"
     what = {
         Kind.LISTING: ", its entries",
+        Kind.OTHERS: ", its other entries",
         Kind.NAMES: ", its names",
         Kind.TIMES: ", its modification time",
         Kind.LTIMES: ", its modification time",
@@ -96,6 +98,8 @@ def value_text(kind: bytes, value: bytes) -> str:
         return "not there"
     if first == b"!":
         return f"looking fails with errno {text(rest)}"
+    if kind == Kind.NOT_NEWER:
+        return f"the newest is of {int(rest) / 1e9:.9f}"
     if first == b"t":
         mtime, uid, gid, names = map(int, rest.split())
         return f"{mtime / 1e9:.9f}, owner {uid}:{gid}, {names} names"

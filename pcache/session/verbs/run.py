@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-from stat import S_IFMT, S_IFREG
+from stat import S_IFMT
 
 from pcache.counters import Counters
 from pcache.errors import Nested, PcacheError
 from pcache.memo.decide import Decider
-from pcache.memo.questions import entries_of, xattrs_value
+from pcache.memo.questions import entries_of
 from pcache.model import Kind
+from pcache.session.steps.meeting import meet
 from pcache.session.steps.privilege import act_as_root
 from pcache.session.steps.recording import Recording
 from pcache.session.steps.recording_verb import RecordingVerb
 from pcache.session.steps.replay_root import replay_root
 from pcache.session.steps.reporting import NESTED, end, say, say_denied, say_timing, write_json
-from pcache.store.digests import identity
 from pcache.store.index import Store
-from pcache.values import listing_value, names_value
+from pcache.values import names_value, others_names, others_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from pcache.memo.restore import Plan
     from pcache.model import Call
     from pcache.settings.rules import Policy
-
-_ARGUMENTS = 64
-_ARGUMENT_BYTES = 1 << 20  # hashed in 0.1 ms
 
 
 class Run(RecordingVerb):
@@ -146,45 +143,16 @@ class _Decider(Decider):
     def unknown(self, argv: tuple[bytes, ...]) -> bool:
         unknown = super().unknown(argv)
         if unknown:
-            self._meet(argv, b"")
+            meet(self._digests, argv, b"")
         return unknown
 
     def decide(self, call: Call, fds: FdView) -> Plan | None:
         plan = super().decide(call, fds)
         if plan is None:
-            self._meet(call.argv, call.cwd)
+            meet(self._digests, call.argv, call.cwd)
         else:
             _note_before(plan)
         return plan
-
-    def _meet(self, argv: tuple[bytes, ...], cwd: bytes) -> None:
-        """Looks at what a program was told to work on, while it is there: `sort -o FILE FILE` will
-        have replaced it before its first event arrives, and `dd of=FILE conv=notrunc` changed it.
-
-        Where its directory is not known, relative names are tried in our own, the command's: a
-        wrong guess costs a stat.
-        """
-        for word in argv[1:_ARGUMENTS]:
-            name, equals, value = word.partition(b"=")
-            path = os.path.join(cwd, value if equals else name)
-            with contextlib.suppress(OSError, ValueError):
-                status = os.stat(path)
-                if status.st_mode & 0o170000 == S_IFREG and status.st_size <= _ARGUMENT_BYTES:
-                    self._meet_file(path, status)
-
-    def _meet_file(self, path: bytes, status: os.stat_result) -> None:
-        """What `sed -i FILE` looks at: the content, and whether there are access control lists."""
-        digests = self._digests
-        digests.file_digest(path, status)
-        if digests.settled(status):
-            # By descriptor: the path may lead elsewhere by now.
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
-            try:
-                if identity(os.fstat(file)) == identity(status):
-                    attributes = xattrs_value(file, follow=True)
-                    digests.values[Kind.XATTRS, *identity(status)] = attributes
-            finally:
-                os.close(file)
 
 
 def _note_before(plan: Plan) -> None:
@@ -193,8 +161,13 @@ def _note_before(plan: Plan) -> None:
         with contextlib.suppress(OSError):
             plan.existed[output.path] = S_IFMT(os.lstat(output.path).st_mode) >> 12
     for (kind, path), value in zip(plan.keys, plan.values, strict=True):
-        if kind in (Kind.LISTING, Kind.NAMES):
+        if kind in (Kind.LISTING, Kind.NAMES, Kind.OTHERS):
+            names, directory = others_names(path) if kind == Kind.OTHERS else (frozenset(), path)
             with contextlib.suppress(OSError):
-                entries = frozenset(entries_of(path))
-                if value in (listing_value(entries), names_value(name for name, _ in entries)):
+                entries = frozenset(entries_of(directory))
+                known = (
+                    others_value(entries, names),
+                    names_value(name for name, _ in entries),
+                )
+                if value in known:
                     plan.listed[path] = entries

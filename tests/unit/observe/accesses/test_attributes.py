@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pcache.model import Reason
+from pcache.model import Kind, Reason
 from tests.lib.recorder import NAP, Buffer, Lab, Ref, call
 
 pytestmark = pytest.mark.root
@@ -74,9 +74,26 @@ def test_chmod(lab: Lab, work: Path, chmod: str) -> None:
 
 
 def test_chmod_unseen(lab: Lab, work: Path) -> None:
-    """The mode it had is not known, so it may be restored over one that differs: not kept."""
+    """The mode it had is not known, and nothing is left of it: any does."""
     (work / "a").write_text("one")
-    assert Reason.UNSUPPORTED in lab.calls(CHMODS[0], cwd=work).root.reasons
+    root = lab.calls(CHMODS[0], cwd=work).root
+    assert root.output(work / "a") == ("m", 0o600, b"")
+    facts = {kind for kind, path in root.facts if path == bytes(work / "a")}
+    assert facts == {Kind.NOT_LINK}
+
+
+def test_set_group_id_unseen(lab: Lab, work: Path) -> None:
+    """Whether that bit stays is for the group to decide."""
+    (work / "a").write_text("one")
+    root = lab.calls(call("chmod", "a", 0o2755), cwd=work).root
+    assert root.fact(Kind.EXISTS, work / "a") is not None
+
+
+def test_times_unseen(lab: Lab, work: Path) -> None:
+    """The mode stays, so that it is an input."""
+    (work / "a").write_text("one")
+    root = lab.calls(call("utimensat", AT, "a", bytes(32), 0), cwd=work).root
+    assert root.fact(Kind.EXISTS, work / "a") is not None
 
 
 def test_chmod_then_rewritten_then_read(lab: Lab, work: Path) -> None:
