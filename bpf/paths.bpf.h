@@ -129,6 +129,7 @@ int handle_fd(struct bpf_raw_tracepoint_args *ctx) {
   if (!f) return 0;
   if ((c->flags & CALL_INHERITED) && !s->event.err) p->writes++;
   int told = s->event.err ? c->flags & CALL_FAILURE : c->flags & CALL_SUCCESS;
+  if (s->event.nr == NR_IOCTL && s->arg[1] >= SIOC_FIRST && s->arg[1] <= SIOC_LAST) told = 1;
   if ((c->flags & CALL_INHERITED) && !told && inherited(s, p, f) < 0) return 0;
   if (c->flags & CALL_LOCK) {
     u32 e = s->event.err; /* EBADF, EINVAL, EFAULT: of the program's own making */

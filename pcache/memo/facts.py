@@ -16,6 +16,7 @@ from pcache.memo.questions import (
     marked,
     mounted,
     permission_value,
+    socket_value,
     xattrs_value,
 )
 from pcache.model import Kind
@@ -322,6 +323,11 @@ class Facts:
     def _trait(self, path: bytes) -> bytes:
         return self._view().trait(path)
 
+    def _interfaces(self, _path: bytes) -> bytes:
+        from pcache.linux.interfaces import interfaces_value
+
+        return interfaces_value()
+
     def _fd(self, path: bytes) -> bytes:
         return self._view().value(int(path))
 
@@ -383,6 +389,8 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.EXECUTABLE: lambda _, path: granted(path, os.X_OK),
     Kind.PERMISSION: lambda _, path: permission_value(path),
     Kind.TRAIT: Facts._trait,
+    Kind.SOCKET: lambda _, path: socket_value(path),
+    Kind.INTERFACES: Facts._interfaces,
     Kind.FD: Facts._fd,
     Kind.INPUT: Facts._input,
     Kind.BASE: Facts._base,

@@ -33,6 +33,30 @@ def granted(path: bytes, right: int) -> bytes:
     return OK if os.access(path, right, effective_ids=True) else permission_value(path)
 
 
+def socket_value(path: bytes) -> bytes:
+    """Value of SOCKET now."""
+    import _socket
+
+    from pcache.linux.addresses import INET
+
+    family, form, protocol, *bound = path.split(b":")
+    try:
+        made = _socket.socket(int(family), int(form) | os.O_CLOEXEC, int(protocol))
+        try:
+            for address in map(bytes.fromhex, map(bytes.decode, bound)):
+                if int(family) == INET:
+                    made.bind((_socket.inet_ntoa(address[4:8]), 0))
+                else:
+                    host = _socket.inet_ntop(_socket.AF_INET6, address[8:24])
+                    scope = int.from_bytes(address[24:28], "little")
+                    made.bind((host, 0, int.from_bytes(address[4:8], "big"), scope))
+        finally:
+            made.close()
+    except OSError as error:
+        return error_value(error.errno)
+    return OK
+
+
 def mounted(value: bytes, path: bytes, st: os.stat_result | None = None) -> bytes:
     """The value of a directory, with a mark where something is mounted on it: stat(2) shows that by
     a device that is not its parent's.  `st` is its state, if that is known."""

@@ -138,7 +138,28 @@ _ROWS: tuple[tuple[str, dict[str, str]], ...] = (
         },
     ),
     (
-        # Sockets that are no unix sockets are a reason when they are made.
+        # Whether there is somebody to accept is the tree's affair: others are a reason.
+        "accept accept4",
+        {
+            CALL: "EBADF EFAULT EINVAL ENOTSOCK EOPNOTSUPP",
+            REASON: "EAGAIN EINTR",
+            TRANSIENT: """
+                ECONNABORTED EHOSTDOWN EHOSTUNREACH EMFILE ENETDOWN ENETUNREACH ENFILE ENOBUFS
+                ENOMEM ENONET ENOPROTOOPT ENOSR EPERM EPROTO EPROTONOSUPPORT ESOCKTNOSUPPORT
+                ETIMEDOUT""",
+        },
+    ),
+    (
+        # Of what is bound or connected: a fact or a reason when it was.
+        "setsockopt getsockopt listen shutdown getsockname getpeername",
+        {
+            CALL: "EBADF EFAULT EINVAL ENOPROTOOPT ENOTSOCK EOPNOTSUPP",
+            REASON: "EADDRINUSE ENOTCONN",
+            TRANSIENT: "ENOBUFS",
+        },
+    ),
+    (
+        # Where a name is no path: other addresses are judged by their handlers.
         "connect bind",
         {
             CALL: "EBADF EFAULT ENOTSOCK EINVAL EISCONN EAFNOSUPPORT",

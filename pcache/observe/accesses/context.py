@@ -19,10 +19,10 @@ from pcache.observe.accesses.event import Event, Process
 from pcache.observe.accesses.refusals import crosses_mounts, explains
 from pcache.observe.captured import CapturedFiles
 from pcache.observe.changes import ATTRIBUTES, CREATED, REMOVED, REPLACED
+from pcache.observe.connections import Connections
 from pcache.observe.errnos import CALL, CONTENT, LOOK, PERMISSION, TRANSIENT, cause
 from pcache.observe.events import FAULT, TRUNCATED, Stamp
 from pcache.observe.evidence import text
-from pcache.observe.executions import Execution
 from pcache.observe.history import History
 from pcache.observe.names import Names
 from pcache.observe.observations import Look, Observation
@@ -72,10 +72,7 @@ class Context:
         """Modification times in ns that were seen."""
         self.modifying: dict[tuple[int, bytes], tuple[int, int]] = {}
         """(tgid, name) of a file opened to be modified -> Event.writes and time at that moment."""
-        self.accepted: list[Execution] = []
-        """Who accepted each connection to a unix socket of the tree."""
-        self.connections = 0
-        """How many the tree itself made."""
+        self.connections = Connections()
         self.writers = ConcurrentWriters()
         self.gathered: list[Look] | None = None
         """What the call being handled observed, if that is all it does."""
@@ -359,11 +356,6 @@ class Context:
                 known = process is not None and execution.contains(process.execution)
                 if not known and not (process is None and int(pid) in self.pids):
                     execution.problem(Reason.FOREIGN_INPUT, text(at))
-
-    def has_served_strangers(self, execution: Execution) -> bool:
-        """Whether somebody outside may have connected to its sockets; when all events are known."""
-        strangers = len(self.accepted) > self.connections
-        return strangers and any(execution.contains(server) for server in self.accepted)
 
     def change(
         self,

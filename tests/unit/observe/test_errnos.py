@@ -74,6 +74,13 @@ OF_MANUAL = {
     "bind": """
         EACCES EADDRINUSE EADDRNOTAVAIL EBADF EFAULT EINVAL ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR
         ENOTSOCK EROFS""",
+    "accept accept4": """
+        EAGAIN EBADF ECONNABORTED EFAULT EINTR EINVAL EMFILE ENFILE ENOBUFS ENOMEM ENOTSOCK
+        EOPNOTSUPP EPERM EPROTO""",
+    "setsockopt getsockopt": "EBADF EFAULT EINVAL ENOPROTOOPT ENOTSOCK",
+    "listen": "EADDRINUSE EBADF ENOTSOCK EOPNOTSUPP",
+    "shutdown": "EBADF EINVAL ENOTCONN ENOTSOCK",
+    "getsockname getpeername": "EBADF EFAULT EINVAL ENOBUFS ENOTCONN ENOTSOCK",
     "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo": "EAGAIN EINVAL EPERM ESRCH",
     "pidfd_send_signal": "EBADF EINVAL EPERM ESRCH",
     "setuid setreuid setregid setresuid setresgid setgid": IDENTITY,
