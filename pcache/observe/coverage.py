@@ -35,6 +35,7 @@ OBSERVED: dict[str, str] = {
     "sockets that are inherited": "listen shutdown getsockname getpeername",
     "signals: inside the tree only": """
         kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal""",
+    "process groups: who a signal to one is for": "setpgid setsid",
     "identity: unless it stays what it is": """
         setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid""",
     "handed down: programs started afterwards are not cacheable": """
@@ -93,7 +94,6 @@ IRRELEVANT: dict[str, str] = {
     "numbers that differ in every run": """
         getpid gettid getppid getpgid getpgrp getsid getrandom pidfd_open""",
     "part of the call": "getuid geteuid getgid getegid getresuid getresgid getcwd",
-    "job control: who leads which group is the caller's affair": "setpgid setsid",
     "measurements of the machine, which differ at every look": "sysinfo getrusage ustat fstatfs",
     "capabilities come with the user": "capget",
     "makes lasting what was written": "sync syncfs fsync fdatasync sync_file_range",

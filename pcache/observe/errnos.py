@@ -111,7 +111,14 @@ _ROWS: tuple[tuple[str, dict[str, str]], ...] = (
         },
     ),
     ("lseek", {CALL: "EBADF EINVAL ENXIO EOVERFLOW", DESCRIPTOR: "ESPIPE"}),
-    ("ioctl", {CALL: "EBADF EFAULT EINVAL", DESCRIPTOR: "ENOTTY"}),
+    (
+        "ioctl",
+        {
+            CALL: "EBADF EFAULT EINVAL",
+            DESCRIPTOR: "ENOTTY",
+            REASON: "EADDRNOTAVAIL ENODEV EOPNOTSUPP",  # of interfaces a fact
+        },
+    ),
     (
         "mmap",
         {
@@ -176,6 +183,8 @@ _ROWS: tuple[tuple[str, dict[str, str]], ...] = (
         "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal",
         {CALL: "EINVAL EBADF", REASON: "ESRCH EPERM", TRANSIENT: "EAGAIN"},
     ),
+    # Who leads which group is the caller's affair.
+    ("setpgid setsid", {CALL: "EINVAL EACCES EPERM ESRCH"}),
     (
         "getrlimit setrlimit prlimit64",
         {CALL: "EFAULT EINVAL", REASON: "EPERM ESRCH"},

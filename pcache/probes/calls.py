@@ -128,6 +128,8 @@ def _table() -> dict[str, bytes]:
         "sendmsg": _call(MESSAGE, fd=1, out=2, args=(1,)),
         "recvmsg": _call(MESSAGE, fd=1, out=2, args=(1,)),
         "umask": _call(ARGS, args=(1,)),
+        "setsid": _call(ARGS),
+        "setpgid": _call(ARGS, args=(1, 2)),
         "kill": _call(ARGS, args=(1, 2)),
         "tkill": _call(ARGS, args=(1, 2)),
         "tgkill": _call(ARGS, args=(1, 2, 3)),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISSOCK
 
 from pcache.linux.permissions import Permission
+from pcache.linux.pids import forks
 from pcache.memo.questions import mounted
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
@@ -23,6 +24,7 @@ from pcache.observe.connections import Connections
 from pcache.observe.errnos import CALL, CONTENT, LOOK, PERMISSION, TRANSIENT, cause
 from pcache.observe.events import FAULT, TRUNCATED, Stamp
 from pcache.observe.evidence import text
+from pcache.observe.executions import Execution
 from pcache.observe.history import History
 from pcache.observe.names import Names
 from pcache.observe.observations import Look, Observation
@@ -53,6 +55,9 @@ class Context:
         self.processes = processes
         self.pids: set[int] = {os.getpid()}
         """Processes that belong or belonged to the tree, and the one that follows it."""
+        self.ended: dict[int, Execution] = {}
+        """Of those that have ended, which program they were."""
+        self.forks = forks()
         self.names = Names()
         self.history = History()
         self.captured = CapturedFiles()

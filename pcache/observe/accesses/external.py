@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import struct
 
+from pcache.linux.pids import may_come_again
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.errnos import REASON, cause
+from pcache.observe.executions import Execution
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
 _NAMESPACES = 0x7E020080  # CLONE_NEW*, sched.h
@@ -47,6 +49,8 @@ _UNAME = tuple(b"/proc/sys/kernel/" + name for name in (b"hostname", b"osrelease
 class External:
     def __init__(self, context: Context) -> None:
         self.context = context
+        self._groups: dict[int, Execution] = {}
+        """Process groups that the tree has made, and who made each."""
         self._private_ipc: set[tuple[str, int]] = set()
         """(shm, sem or msg; identifier) of what the tree made for itself."""
 
@@ -56,6 +60,7 @@ class External:
                 self._kill,
                 "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal",
             ),
+            (self._lead, "setsid setpgid"),
             (self._make_ipc, _IPC_MAKING),
             (self._use_ipc, _IPC_USING),
             (self._uname, "uname"),
@@ -73,14 +78,43 @@ class External:
                 # Whether such a process runs is no business of the tree, but it has asked.
                 event.execution.problem_throughout(Reason.SIGNAL_OUTSIDE, f"look for process {pid}")
             return
-        target = (
-            self.context.processes.get(pid) if pid > 0 and call != "pidfd_send_signal" else None
-        )
-        if target is not None:
-            target.senders.setdefault(number, []).append(event.execution)
+        owners = self._signalled(event, pid, number) if call != "pidfd_send_signal" else []
         for execution in event.execution.chain():
-            if target is None or not execution.contains(target.execution):
+            if not owners or not all(map(execution.contains, owners)):
                 execution.problem(Reason.SIGNAL_OUTSIDE, f"{call} of {pid} with signal {number}")
+
+    def _signalled(self, event: Event, pid: int, number: int) -> list[Execution | None]:
+        """To whose processes a signal was sent; empty if some of them may be nobody's of the tree.
+
+        Those that have ended but were not waited for are signalled without effect, and have their
+        numbers still.
+        """
+        context = self.context
+        if pid > 0:
+            targets = [context.processes[pid]] if pid in context.processes else []
+            owners: list[Execution | None] = [target.execution for target in targets]
+            if not targets and pid in context.ended and not may_come_again(context.forks):
+                owners = [context.ended[pid]]
+        else:
+            group = event.process.group if pid == 0 else -pid
+            if group not in self._groups:
+                return []
+            targets = [one for one in context.processes.values() if one.group == group]
+            owners = [self._groups[group], *(target.execution for target in targets)]
+        for target in targets:
+            target.senders.setdefault(number, []).append(event.execution)
+        return owners
+
+    def _lead(self, event: Event) -> None:
+        """setsid and setpgid: who is in which process group."""
+        body = event.body
+        if body.err:
+            return
+        pid, group = body.args or (0, 0)
+        process = self.context.processes.get(pid & 0xFFFFFFFF) if pid else event.process
+        if process is not None:
+            process.group = group & 0xFFFFFFFF or process.tgid
+            self._groups.setdefault(process.group, event.execution)
 
     def _make_ipc(self, event: Event) -> None:
         name, body = SYSCALL_NAMES[event.body.nr], event.body

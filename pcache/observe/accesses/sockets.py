@@ -28,7 +28,6 @@ from pcache.values import ABSENT, OK, error_value
 
 _UNSPEC = 0
 _STREAM, _DATAGRAM, _TYPE = 1, 2, 0xF
-_CLOSED_BY_EXECVE = 0o2000000  # SOCK_CLOEXEC
 _FAMILIES = {2: "inet", 10: "inet6", 16: "netlink", 17: "packet", 38: "alg", 40: "vsock"}
 _TCP = frozenset({0, 6, 262})
 """Protocols of stream sockets: the usual one, TCP, and MPTCP, which is TCP to others."""
@@ -116,8 +115,7 @@ class Sockets:
         if family in (INET, INET6):
             kept = kind == _DATAGRAM or (kind == _STREAM and protocol in _TCP)
         else:
-            # One that programs inherit is written to by who has not made it.
-            kept = family == NETLINK and bool(form & _CLOSED_BY_EXECVE)
+            kept = family == NETLINK
         if kept:
             self._depend(event, b"%d:%d:%d" % (family, kind, protocol), OK)
         else:
@@ -263,6 +261,7 @@ class Sockets:
         endpoint = event.body.endpoint
         if endpoint is None or endpoint.family != NETLINK:
             return False
+        self._use(event)
         port, groups = addresses.netlink(event.body.out) or (0, 0)
         if port or groups or endpoint.protocol:
             event.execution.problem_throughout(Reason.NETWORK, "a netlink message")
@@ -276,12 +275,16 @@ class Sockets:
         if request is None:
             return
         request.data += data
-        if len(request.data) == request.size and _is_about_interfaces(bytes(request.data)):
+        if len(request.data) < request.size:
+            return
+        if _is_about_interfaces(bytes(request.data)):
             del self._asking[tid]
             depend_on_interfaces(request.ts, request.execution)
+        else:
+            self.forget(tid)
 
     def forget(self, tid: int) -> None:
-        """The thread has made another call, or ended."""
+        """The thread has made another call: what it wrote was not told as a whole."""
         request = self._asking.pop(tid, None)
         if request is not None:
             request.execution.problem_throughout(Reason.NETWORK, "a netlink request")

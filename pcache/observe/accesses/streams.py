@@ -21,7 +21,7 @@ from pcache.observe.accesses.descriptors import (
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.sockets import INTERFACE_IOCTLS, depend_on_interfaces
 from pcache.observe.changes import MODIFIED
-from pcache.observe.errnos import DESCRIPTOR, cause
+from pcache.observe.errnos import DESCRIPTOR, REASON, cause
 from pcache.observe.events import FAULT, TRUNCATED, Body, Descriptor, Stamp
 from pcache.observe.evidence import text
 from pcache.observe.executions import Chunk, Execution
@@ -221,6 +221,9 @@ class Streams:
         asked = inheritors(event, body.handle, body.stamp2, writing=False)
         if request in INTERFACE_IOCTLS:
             depend_on_interfaces(event.ts, event.execution)
+        elif cause("ioctl", body.err) == REASON:
+            what = f"ioctl {request:#x}: {os.strerror(body.err)}"
+            event.execution.problem_throughout(Reason.TRANSIENT, what)
         elif not asked and request not in _HARMLESS_IOCTLS | _OWN_IOCTLS:
             event.execution.problem_throughout(
                 Reason.UNSUPPORTED, f"ioctl {request:#x} of {text(body.file or b'?')}"

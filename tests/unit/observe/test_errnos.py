@@ -82,6 +82,7 @@ OF_MANUAL = {
     "shutdown": "EBADF EINVAL ENOTCONN ENOTSOCK",
     "getsockname getpeername": "EBADF EFAULT EINVAL ENOBUFS ENOTCONN ENOTSOCK",
     "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo": "EAGAIN EINVAL EPERM ESRCH",
+    "setpgid setsid": "EACCES EINVAL EPERM ESRCH",
     "pidfd_send_signal": "EBADF EINVAL EPERM ESRCH",
     "setuid setreuid setregid setresuid setresgid setgid": IDENTITY,
     "getrlimit setrlimit prlimit64 capset sched_setaffinity sched_getaffinity": PROCESSES,
