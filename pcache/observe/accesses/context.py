@@ -17,6 +17,7 @@ from pcache.observe import pseudo
 from pcache.observe.accesses.concurrent import ConcurrentWriters
 from pcache.observe.accesses.descriptors import depend_on_absent
 from pcache.observe.accesses.event import Event, Process
+from pcache.observe.accesses.interfaces import depend_on_interfaces
 from pcache.observe.accesses.refusals import crosses_mounts, explains
 from pcache.observe.captured import CapturedFiles
 from pcache.observe.changes import ATTRIBUTES, CREATED, REMOVED, REPLACED
@@ -347,6 +348,9 @@ class Context:
         """
         if name.startswith(b"/proc/") or path.startswith(b"/proc/"):
             self._refuse_processes(event, path, name)
+            if pseudo.tells_interfaces(name):
+                self.not_only_looking()
+                depend_on_interfaces(event.ts, event.execution)
         return pseudo.ignored(name)
 
     def _refuse_processes(self, event: Event, path: bytes, name: bytes) -> None:

@@ -13,11 +13,12 @@ from stat import S_ISSOCK
 
 from pcache.linux import addresses
 from pcache.linux.addresses import INET, INET6, NETLINK, UNIX
-from pcache.linux.interfaces import GET_ADDRESS, GET_LINK, interfaces_value
+from pcache.linux.interfaces import GET_ADDRESS, GET_LINK
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.descriptors import depend_on_fd, inheritors
 from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.accesses.interfaces import depend_on_interfaces
 from pcache.observe.changes import CREATED
 from pcache.observe.errnos import CALL, LOOK, PERMISSION, cause
 from pcache.observe.evidence import text
@@ -316,13 +317,3 @@ def _is_about_interfaces(messages: bytes) -> bool:
             return False
         at += (length + 3) & ~3
     return True
-
-
-def depend_on_interfaces(ts: int, execution: Execution) -> None:
-    """What the kernel says of network interfaces is an input."""
-    try:
-        value = interfaces_value()
-    except OSError as error:
-        execution.problem_throughout(Reason.TRANSIENT, f"netlink: {error.strerror}")
-        return
-    execution.observe((Kind.INTERFACES, b"all"), Observation(ts, b"", value))

@@ -19,7 +19,8 @@ from pcache.observe.accesses.descriptors import (
     inheritors,
 )
 from pcache.observe.accesses.event import Event, Handler
-from pcache.observe.accesses.sockets import INTERFACE_IOCTLS, depend_on_interfaces
+from pcache.observe.accesses.interfaces import depend_on_interfaces
+from pcache.observe.accesses.sockets import INTERFACE_IOCTLS
 from pcache.observe.changes import MODIFIED
 from pcache.observe.errnos import DESCRIPTOR, REASON, cause
 from pcache.observe.events import FAULT, TRUNCATED, Body, Descriptor, Stamp
