@@ -38,6 +38,8 @@
 #define NR_ARCH_PRCTL 158
 #define NR_ACCEPT4 288
 #define NR_EXECVEAT 322
+#define AT_BASE 7 /* uapi/linux/auxvec.h */
+#define LOADER_SIZE 0x40000
 #define LIMIT_STACK 3 /* RLIMIT_STACK, asm-generic/resource.h */
 /* EIO, ENFILE, EMFILE, ETXTBSY, EFBIG, ENOSPC, ENOLCK, ENOBUFS, ESTALE, EDQUOT: about the state of the
  * machine, which no precondition covers.  ENOMEM is, but for questions about what is mapped (mremap, msync,

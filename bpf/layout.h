@@ -46,6 +46,7 @@ enum event_flags {
   FLAG_FAULT = 2,     /* user memory could not be read */
   FLAG_TRUNCATED = 4, /* data or walk cut short */
   FLAG_INHERITED = 8, /* a relative path starts from a descriptor inherited at exec */
+  FLAG_LOADER = 16,   /* the dynamic loader opens its cache */
 };
 
 enum walk_end {

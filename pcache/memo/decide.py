@@ -186,6 +186,8 @@ def _name(kind: bytes, path: bytes) -> str:
     if kind in PREFIXED:
         path = path.partition(b":")[2]
     text = path.decode(errors="backslashreplace")
+    if kind == Kind.LOADER:
+        return f"libraries in {text}"
     if kind == Kind.BASE:
         return "where base_dir is"
     if kind == Kind.SOCKET:

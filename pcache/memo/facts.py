@@ -13,6 +13,8 @@ from pcache.memo.questions import (
     absence,
     entries_of,
     granted,
+    interfaces_value,
+    loader_value,
     marked,
     mounted,
     permission_value,
@@ -323,10 +325,9 @@ class Facts:
     def _trait(self, path: bytes) -> bytes:
         return self._view().trait(path)
 
-    def _interfaces(self, _path: bytes) -> bytes:
-        from pcache.linux.interfaces import interfaces_value
-
-        return interfaces_value()
+    def _loader(self, path: bytes) -> bytes:
+        names, _, path = path.partition(b":")
+        return loader_value(names, path, self._content(path))
 
     def _fd(self, path: bytes) -> bytes:
         return self._view().value(int(path))
@@ -389,8 +390,9 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.EXECUTABLE: lambda _, path: granted(path, os.X_OK),
     Kind.PERMISSION: lambda _, path: permission_value(path),
     Kind.TRAIT: Facts._trait,
+    Kind.LOADER: Facts._loader,
     Kind.SOCKET: lambda _, path: socket_value(path),
-    Kind.INTERFACES: Facts._interfaces,
+    Kind.INTERFACES: lambda *_: interfaces_value(),
     Kind.FD: Facts._fd,
     Kind.INPUT: Facts._input,
     Kind.BASE: Facts._base,

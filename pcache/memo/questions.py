@@ -8,6 +8,12 @@ from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 
 from pcache.values import ABSENT, OK, error_value
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.linux.loader_cache import LoaderCache
+
+_DIGEST_SIZE = 16
+
 
 def xattrs_value(path: bytes | int, *, follow: bool) -> bytes:
     """Value of XATTRS or LXATTRS now; by descriptor only with `follow`."""
@@ -31,6 +37,37 @@ def permission_value(path: bytes) -> bytes:
 def granted(path: bytes, right: int) -> bytes:
     """Value of READABLE, WRITABLE or EXECUTABLE."""
     return OK if os.access(path, right, effective_ids=True) else permission_value(path)
+
+
+def _loader_cache(path: bytes, content: bytes) -> LoaderCache | None:
+    from pcache.linux.loader_cache import loader_cache
+
+    digest = content.partition(b":")[2]
+    if content[:1] != b"f" or len(digest) != _DIGEST_SIZE:
+        return None
+    try:
+        return loader_cache(path, digest)
+    except ValueError as error:
+        raise OSError(errno.ESTALE, str(error), path) from error
+
+
+def loader_value(names: bytes, path: bytes, content: bytes) -> bytes:
+    """Value of LOADER; `content` is that of CONTENT.  Raises OSError if the file changes."""
+    cache = _loader_cache(path, content)
+    return content if cache is None else cache.value(names.split(b"/"))
+
+
+def loader_directories(path: bytes, content: bytes) -> frozenset[bytes]:
+    """Those that hold the libraries of the loader's cache.  Raises OSError as `loader_value`."""
+    cache = _loader_cache(path, content)
+    return frozenset() if cache is None else cache.directories
+
+
+def interfaces_value() -> bytes:
+    """Value of INTERFACES now.  Raises OSError."""
+    from pcache.linux import interfaces
+
+    return interfaces.interfaces_value()
 
 
 def socket_value(path: bytes) -> bytes:

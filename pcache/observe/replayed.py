@@ -29,7 +29,7 @@ _TIMES = {FRESH: UNTOUCHED, TOUCHED: NOW}
 _OF_DESCRIPTORS = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES)
 _FOLLOWING = frozenset(
     (
-        *(Kind.CONTENT, Kind.EXISTS, Kind.NOT_DIRECTORY, Kind.XATTRS),
+        *(Kind.CONTENT, Kind.EXISTS, Kind.NOT_DIRECTORY, Kind.XATTRS, Kind.LOADER),
         *(Kind.READABLE, Kind.WRITABLE, Kind.EXECUTABLE),
     )
 )

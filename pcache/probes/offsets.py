@@ -69,6 +69,7 @@ _WANTED: dict[str, tuple[str, ...]] = {
     "MM_ARG_END": ("mm_struct", "arg_end"),
     "MM_ENV_END": ("mm_struct", "env_end"),
     "MM_EXE_FILE": ("mm_struct", "exe_file"),
+    "MM_AUXV": ("mm_struct", "saved_auxv"),
     "BPRM_FILENAME": ("linux_binprm", "filename"),
     "BPRM_INTERP": ("linux_binprm", "interp"),
     "SIGINFO_CODE": ("kernel_siginfo", "si_code"),
@@ -86,6 +87,7 @@ _WANTED: dict[str, tuple[str, ...]] = {
     "SOCK_REMOTE6": ("sock", "__sk_common.skc_v6_daddr", "__sk_common.skc_daddr"),
     "UNIX_PEER": ("unix_sock", "peer"),
     "REGS_R10": ("pt_regs", "r10"),
+    "REGS_IP": ("pt_regs", "ip", "rip"),
     "REGS_ORIG_AX": ("pt_regs", "orig_ax"),
 }
 

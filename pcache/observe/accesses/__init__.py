@@ -25,7 +25,7 @@ from pcache.observe.accesses.queries import Queries
 from pcache.observe.accesses.renames import Renames
 from pcache.observe.accesses.sockets import Sockets
 from pcache.observe.accesses.streams import Streams
-from pcache.observe.events import FAULT, INHERITED, LOST, TRUNCATED, Body, Stamp
+from pcache.observe.events import FAULT, INHERITED, LOADER, LOST, TRUNCATED, Body, Stamp
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Look, Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
@@ -116,7 +116,8 @@ class Accesses:
                 what = f"{call}: {os.strerror(body.err)}"
                 event.execution.problem_throughout(Reason.TRANSIENT, what)
         handler = self._handlers[body.nr]
-        if body.handle is None and body.nr in _LOOKING and not (body.flags or body.homeless):
+        plain = not (body.flags & ~LOADER or body.homeless)
+        if body.handle is None and body.nr in _LOOKING and plain:
             context.gather()
             handler(event)
             looks = context.gathered_looks()

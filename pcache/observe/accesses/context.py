@@ -10,7 +10,6 @@ from collections.abc import Callable
 from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISSOCK
 
 from pcache.linux.permissions import Permission
-from pcache.linux.pids import forks
 from pcache.memo.questions import mounted
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
@@ -58,7 +57,6 @@ class Context:
         """Processes that belong or belonged to the tree, and the one that follows it."""
         self.ended: dict[int, Execution] = {}
         """Of those that have ended, which program they were."""
-        self.forks = forks()
         self.names = Names()
         self.history = History()
         self.captured = CapturedFiles()

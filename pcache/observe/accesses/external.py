@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from pcache.linux.pids import may_come_again
+from pcache.linux.pids import forks, may_come_again
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.event import Event, Handler
@@ -51,6 +51,7 @@ class External:
         self.context = context
         self._groups: dict[int, Execution] = {}
         """Process groups that the tree has made, and who made each."""
+        self._forks = forks()
         self._private_ipc: set[tuple[str, int]] = set()
         """(shm, sem or msg; identifier) of what the tree made for itself."""
 
@@ -93,7 +94,7 @@ class External:
         if pid > 0:
             targets = [context.processes[pid]] if pid in context.processes else []
             owners: list[Execution | None] = [target.execution for target in targets]
-            if not targets and pid in context.ended and not may_come_again(context.forks):
+            if not targets and pid in context.ended and not may_come_again(self._forks):
                 owners = [context.ended[pid]]
         else:
             group = event.process.group if pid == 0 else -pid

@@ -67,6 +67,7 @@ def fact_name(kind: bytes, path: bytes) -> str:
     what = {
         Kind.LISTING: ", its entries",
         Kind.NAMES: ", its names",
+        Kind.LOADER: ", what it says of the libraries that were loaded",
         Kind.TIMES: ", its modification time",
         Kind.LTIMES: ", its modification time",
         Kind.XATTRS: ", its extended attributes",
@@ -101,7 +102,7 @@ def value_text(kind: bytes, value: bytes) -> str:
         return f"{mtime / 1e9:.9f}, owner {uid}:{gid}, {names} names"
     if first == b"m":
         return f"order {xxh3_128_digest(value).hex()[:_SHORT]}"
-    if kind == Kind.INTERFACES:
+    if kind == Kind.INTERFACES or first == b"C":
         return f"answer {rest.hex()[:_SHORT]}"
     if first == b"L":
         return f"entries {rest.hex()[:_SHORT]}"
