@@ -181,7 +181,7 @@ class Tree:
             evidence = "clone with a common working directory"
             execution.problem_throughout(Reason.UNSUPPORTED, evidence)
         if flags & _CLONE_FILES:
-            execution.problem_throughout(Reason.UNSUPPORTED, "clone with common descriptors")
+            self.accesses.context.common_descriptors = True
         if flags & _CLONE_INTO_CGROUP:
             execution.problem_throughout(Reason.UNSUPPORTED, "clone into a control group")
             handed_down = (Reason.UNSUPPORTED, "started in a control group of its caller's choice")

@@ -77,6 +77,7 @@ class Context:
         self.modifying: dict[tuple[int, bytes], tuple[int, int]] = {}
         """(tgid, name) of a file opened to be modified -> Event.writes and time at that moment."""
         self.connections = Connections()
+        self.common_descriptors = False  # of processes: CLONE_FILES
         self.writers = ConcurrentWriters()
         self.gathered: list[Look] | None = None
         """What the call being handled observed, if that is all it does."""

@@ -116,7 +116,8 @@ class Sockets:
         if family in (INET, INET6):
             kept = kind == _DATAGRAM or (kind == _STREAM and protocol in _TCP)
         else:
-            kept = family == NETLINK
+            # The kernel's half follows those of the process that made them, and of its children.
+            kept = family == NETLINK and not self.context.common_descriptors
         if kept:
             self._depend(event, b"%d:%d:%d" % (family, kind, protocol), OK)
         else:
