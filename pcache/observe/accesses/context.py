@@ -7,17 +7,18 @@ import os
 import posixpath
 import time
 from collections.abc import Callable
-from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISSOCK
+from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 
 from pcache.linux.permissions import Permission
 from pcache.memo.questions import mounted
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
+from pcache.observe.accesses import jvm
 from pcache.observe.accesses.concurrent import ConcurrentWriters
 from pcache.observe.accesses.descriptors import depend_on_absent
 from pcache.observe.accesses.event import Event, Process
 from pcache.observe.accesses.interfaces import depend_on_interfaces
-from pcache.observe.accesses.refusals import crosses_mounts, explains
+from pcache.observe.accesses.refusals import crosses_mounts, explains, is_socket
 from pcache.observe.captured import CapturedFiles
 from pcache.observe.changes import ATTRIBUTES, CREATED, REMOVED, REPLACED
 from pcache.observe.connections import Connections
@@ -130,6 +131,9 @@ class Context:
         stamp: Stamp | None = None,
         opened: bool = False,
     ) -> None:
+        if event.execution.starts_jvm and jvm.keeps(event.execution, name):
+            self.not_only_looking()
+            return
         if path.startswith(b"/proc/"):
             path = pseudo.of_the_process(path)
         key = (kind, path)
@@ -199,7 +203,7 @@ class Context:
         why = cause(call, number)
         if why == PERMISSION:
             self._refused(event, paths, follow=follow, wanted=wanted)
-        elif why == TRANSIENT or (number == errno.ENXIO and not _is_socket(paths[0])):
+        elif why == TRANSIENT or (number == errno.ENXIO and not is_socket(paths[0])):
             self._transient(event, paths)
         elif why != CALL:
             for path in paths:
@@ -376,6 +380,8 @@ class Context:
         in_place: bool = False,
     ) -> None:
         event.execution.change(name, event.ts, how, directory=directory, in_place=in_place)
+        for execution in event.execution.chain() if jvm.keeps(event.execution, name) else ():
+            execution.ignored.add(name)
         self.history.add(name, event.ts, attributes=how == ATTRIBUTES)
         if was:
             for execution in event.execution.chain():
@@ -384,14 +390,6 @@ class Context:
                     change.was = was
         if how in (CREATED, REMOVED, REPLACED):
             self.names.forget(name)
-
-
-def _is_socket(path: bytes) -> bool:
-    """Whether it is one, which nobody can open."""
-    try:
-        return S_ISSOCK(os.stat(path).st_mode)
-    except OSError:
-        return False
 
 
 def _failure(event: Event, paths: tuple[bytes, ...]) -> str:

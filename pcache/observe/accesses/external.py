@@ -73,6 +73,8 @@ class External:
         pid = struct.unpack("<i", struct.pack("<I", body.args[0] & 0xFFFFFFFF))[0]
         call = SYSCALL_NAMES[body.nr]
         number = body.args[2] if call in ("tgkill", "rt_tgsigqueueinfo") else body.args[1]
+        if event.execution.starts_jvm and number == 0:
+            return  # whose file of what it counts may be removed
         if body.err:
             known = abs(pid) in self.context.pids or pid > _PID_MAX_LIMIT
             if not known and cause(call, body.err) == REASON:

@@ -11,6 +11,7 @@ from pcache.linux import loader_cache
 from pcache.memo.questions import mounted
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
+from pcache.observe.accesses import jvm
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.descriptors import depend_on_numbers
 from pcache.observe.accesses.event import Event, Handler
@@ -64,6 +65,8 @@ class Opens:
             event.execution.problem_throughout(Reason.EVENTS_LOST, f"open of {text(path)}")
             return
         form = S_IFMT(stamp.st_mode)
+        if jvm.follow(event.execution, name or b""):
+            self.context.not_only_looking()
         if pseudo.is_magic(path):
             self._open_again(event, path, stamp, flags)
         if name is None or body.deleted:

@@ -10,6 +10,7 @@ from stat import S_ISREG
 
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
+from pcache.observe.accesses import jvm
 from pcache.observe.accesses.context import LOOKUP_FAILED, Context
 from pcache.observe.accesses.descriptors import depend_on_open
 from pcache.observe.accesses.event import Event, Handler
@@ -204,6 +205,8 @@ class Queries:
             return
         if name is None:
             event.execution.problem_throughout(Reason.UNSUPPORTED, "listing of a deleted directory")
+            return
+        if jvm.keeps(event.execution, name):
             return
         part = (body.handle.file, name)
         key = (event.execution.image, part)

@@ -7,6 +7,8 @@ security module, a quota.
 from __future__ import annotations
 
 import errno
+import os
+from stat import S_ISSOCK
 
 from pcache.linux.permissions import READ, SEARCH, WRITE, Permission
 
@@ -80,3 +82,11 @@ def _not_permitted(call: str, found: Permission, uid: int, wanted: int) -> bool:
     if call in _NAMING:
         return found.sticky(uid) or (call in _LINKING and found.target.is_directory)
     return (call in _OWNERS or bool(wanted & OWNER)) and uid not in (0, found.target.uid)
+
+
+def is_socket(path: bytes) -> bool:
+    """Whether it is one, which nobody can open."""
+    try:
+        return S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False

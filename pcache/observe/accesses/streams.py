@@ -11,6 +11,7 @@ from stat import S_IFMT, S_IFREG
 from pcache.linux import addresses
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
+from pcache.observe.accesses import jvm
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.descriptors import (
     Descriptors,
@@ -246,6 +247,8 @@ class Streams:
             Descriptors.control(event)
             return
         self.context.not_only_looking()
+        if jvm.keeps(event.execution, body.file or b""):
+            return
         asks = SYSCALL_NAMES[body.nr] == "fcntl" and command in _ASK_FOR_LOCK
         if body.err or (asks and body.out != _UNLOCKED):
             event.execution.problem_throughout(
