@@ -18,10 +18,6 @@ from xxhash import xxh3_128_digest
 
 from pcache.codec import join
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 PATH = b"/etc/ld.so.cache"
 IN_NAMES = b".so"
 """What names of libraries in the cache contain: ldconfig takes no others."""
@@ -41,6 +37,7 @@ class LoaderCache:
     """The content of a cache.  Raises ValueError if it has another form."""
 
     def __init__(self, data: bytes) -> None:
+        self._answers: dict[bytes, bytes] = {}
         at = data.find(_MAGIC)
         try:
             _, count, _, _, extensions = _HEADER.unpack_from(data, at if at >= 0 else len(data))
@@ -93,12 +90,16 @@ class LoaderCache:
         strings = self._data[self._strings :].split(b"\0")
         return frozenset([text.rpartition(b"/")[0] for text in strings if text[:1] == b"/"])
 
-    def value(self, names: Iterable[bytes]) -> bytes:
-        """Value of LOADER: what it says of libraries of these names."""
-        wanted = set(self._others)
-        for name in names:
-            wanted.update(self._entries_of(name))
-        return b"C" + xxh3_128_digest(join([self._entry(number) for number in sorted(wanted)]))
+    def value(self, names: bytes) -> bytes:
+        """Value of LOADER: what it says of libraries of these names, with slashes between them."""
+        answer = self._answers.get(names)
+        if answer is None:
+            wanted = set(self._others)
+            for name in names.split(b"/"):
+                wanted.update(self._entries_of(name))
+            entries = [self._entry(number) for number in sorted(wanted)]
+            answer = self._answers[names] = b"C" + xxh3_128_digest(join(entries))
+        return answer
 
     def _entries_of(self, name: bytes) -> list[int]:
         found, sought = [], name + b"\0"

@@ -54,7 +54,7 @@ def _loader_cache(path: bytes, content: bytes) -> LoaderCache | None:
 def loader_value(names: bytes, path: bytes, content: bytes) -> bytes:
     """Value of LOADER; `content` is that of CONTENT.  Raises OSError if the file changes."""
     cache = _loader_cache(path, content)
-    return content if cache is None else cache.value(names.split(b"/"))
+    return content if cache is None else cache.value(names)
 
 
 def loader_directories(path: bytes, content: bytes) -> frozenset[bytes]:
