@@ -8,6 +8,8 @@
 #define TCGETS 0x5401
 #define TCGETS2 0x802c542a
 #define TIOCGWINSZ 0x5413
+#define SIOC_FIRST 0x8900 /* of sockets, linux/sockios.h and linux/wireless.h: about interfaces */
+#define SIOC_LAST 0x8bff
 #define F_GETFL 3
 #define F_SETFL 4
 #define F_GETLK 5
@@ -27,13 +29,20 @@
 #define EINVAL 22
 #define ESPIPE 29
 #define SIGBUS 7
+#define NR_SOCKET 41
+#define NR_ACCEPT 43
 #define NR_SENDTO 44
 #define NR_SENDMSG 46
+#define NR_SETSOCKOPT 54
+#define NR_GETSOCKOPT 55
 #define NR_EXECVE 59
 #define NR_ARCH_PRCTL 158
+#define NR_ACCEPT4 288
 #define NR_EXECVEAT 322
 #define NR_PWRITEV2 328
 #define RWF_NOAPPEND 0x20 /* linux/fs.h: the bytes go where they are told to, in spite of O_APPEND */
+#define AT_BASE 7 /* uapi/linux/auxvec.h */
+#define LOADER_SIZE 0x40000
 #define LIMIT_STACK 3 /* RLIMIT_STACK, asm-generic/resource.h */
 /* EIO, ENFILE, EMFILE, ETXTBSY, EFBIG, ENOSPC, ENOLCK, ENOBUFS, ESTALE, EDQUOT: about the state of the
  * machine, which no precondition covers.  ENOMEM is, but for questions about what is mapped (mremap, msync,
@@ -181,11 +190,6 @@ int handle_args(struct bpf_raw_tracepoint_args *ctx) {
   }
   add_args(s, c->args);
   if (c->form == FORM_LIMIT && ARG(c->out)) add_user(s, ARG(c->out), 16);
-  if (c->form == FORM_ADDRESS && ARG(c->out)) {
-    u64 length = ARG(c->out + 1);
-    if (length > 128) length = 128;
-    add_user(s, ARG(c->out), length);
-  }
   output(s);
   return 0;
 }

@@ -38,6 +38,7 @@ enum section_kind {
   SECTION_OUT = 10,    /* bytes of a result or argument structure */
   SECTION_HANDLE = 11, /* struct handle: which open file description */
   SECTION_HANDLE2 = 12,
+  SECTION_ENDPOINT = 13, /* struct endpoint of a socket */
 };
 
 enum event_flags {
@@ -45,6 +46,7 @@ enum event_flags {
   FLAG_FAULT = 2,     /* user memory could not be read */
   FLAG_TRUNCATED = 4, /* data or walk cut short */
   FLAG_INHERITED = 8, /* a relative path starts from a descriptor inherited at exec */
+  FLAG_LOADER = 16,   /* the dynamic loader opens its cache */
 };
 
 enum walk_end {
@@ -92,6 +94,14 @@ struct handle {
 struct descriptor {
   struct handle handle;
   struct stamp stamp;
+};
+
+/* A socket and what it is connected to.  Addresses as the kernel keeps them: of IPv4 the first four
+ * bytes; of unix sockets those of both struct sock; of other families none. */
+struct endpoint {
+  u64 local1, local2, remote1, remote2;
+  u16 family, type, protocol, local_port, remote_port, pad;
+  u32 pad2;
 };
 
 /* What to take from a system call.  Argument numbers count from 1; 0 = none. */
@@ -143,6 +153,7 @@ enum handler {
   HANDLER_MESSAGE = 11,
   HANDLER_SEEK = 12,
   HANDLER_USE = 13,
+  HANDLER_SOCKET = 14,
   TAIL_WALK = 20,
   TAIL_ARGS = 21,
   TAIL_FDS = 22,

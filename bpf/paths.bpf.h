@@ -86,6 +86,19 @@ int tail_result(struct bpf_raw_tracepoint_args *ctx) {
   FINISH(ctx, s);
 }
 
+/* Whether instructions of the dynamic loader make this call: it lies at AT_BASE of the auxiliary vector,
+ * and is 0x38000 bytes long (glibc 2.36). */
+static __always_inline int by_loader(u64 regs, u64 task) {
+  u64 mm = 0, ip = 0, vector[48] = {};
+  RD(ip, regs + O_REGS_IP);
+  RD(mm, task + O_TASK_MM);
+  RD(vector, mm + O_MM_AUXV);
+#pragma unroll
+  for (int i = 0; i < 48; i += 2)
+    if (vector[i] == AT_BASE) return vector[i + 1] && ip - vector[i + 1] < LOADER_SIZE;
+  return 0;
+}
+
 int handle_open(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   int readonly = 1, relative = 1, n;
@@ -94,6 +107,11 @@ int handle_open(struct bpf_raw_tracepoint_args *ctx) {
   u32 at = s->used & (BUFFER - 1);
   n = add_string(s, ARG(c->path), SECTION_PATH, 0);
   if (n > 1) relative = s->buffer[at + 4] != '/';
+  if (n == 17 && ret >= 0) { /* "/etc/ld.so.cache" */
+    u64 w[2];
+    bpf_probe_read_kernel(w, sizeof(w), s->buffer + at + 4);
+    if (w[0] == 0x2e646c2f6374652fULL && w[1] == 0x65686361632e6f73ULL && by_loader(ctx->args[0], task)) s->event.flags |= FLAG_LOADER;
+  }
   if (ret >= 0) {
     u64 f = fd_file(task, ret);
     if (f) {
@@ -129,6 +147,7 @@ int handle_fd(struct bpf_raw_tracepoint_args *ctx) {
   if (!f) return 0;
   if ((c->flags & CALL_INHERITED) && !s->event.err) p->writes++;
   int told = s->event.err ? c->flags & CALL_FAILURE : c->flags & CALL_SUCCESS;
+  if (s->event.nr == NR_IOCTL && s->arg[1] >= SIOC_FIRST && s->arg[1] <= SIOC_LAST) told = 1;
   if ((c->flags & CALL_INHERITED) && !told && inherited(s, p, f) < 0) return 0;
   if (c->flags & CALL_LOCK) {
     u32 e = s->event.err; /* EBADF, EINVAL, EFAULT: of the program's own making */

@@ -19,5 +19,6 @@
 #include "repeated.bpf.h"
 #include "calls.bpf.h"
 #include "paths.bpf.h"
+#include "sockets.bpf.h"
 #include "streams.bpf.h"
 #include "lifecycle.bpf.h"

@@ -12,7 +12,8 @@ static __always_inline int repeated(struct scratch *s) {
   u64 h = mix(mix(s->event.image, s->queue[0].dentry), ((u64)s->event.tgid << 32) | ((u64)s->event.err << 16) | s->event.nr);
   u32 n = s->used, slot;
   if (s->jobs > 1) h = mix(h, s->queue[1].dentry);
-  if (n > 512 || s->event.flags) return 0;
+  if (n > 512 || (s->event.flags & ~FLAG_LOADER)) return 0;
+  h = mix(h, s->event.flags);
 #pragma clang loop unroll(disable)
   for (int i = 0; i < 64; i++) {
     if (i * 8 >= n) break;

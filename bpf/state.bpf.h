@@ -29,6 +29,7 @@
 #define PROCESS_SHORTAGE 0x200
 #define PROCESS_STARTED 0x400
 #define PROCESS_STACK 0x800 /* it has asked for the limit of its stack: C libraries do at their start */
+#define PROCESS_NETLINK 0x1000 /* it, or who started it, has made a netlink socket */
 #define ARCH_SET_FS 0x1002
 
 struct process {

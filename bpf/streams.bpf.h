@@ -10,9 +10,17 @@ int handle_write(struct bpf_raw_tracepoint_args *ctx) {
     u64 f = fd_file(task, ARG(c->fd));
     int named = s->event.nr == NR_SENDTO && s->arg[4]; /* a datagram to somebody else's socket */
     if (ret > 0) p->writes++;
-    if (!f || (!named && inherited(s, p, f) < 0)) return 0;
+    if (!f) return 0;
+    u64 netlink = netlink_sock(p, f);
+    if (!named && !netlink && inherited(s, p, f) < 0) return 0;
     add_args(s, c->args);
     if (is_null(add_open(s, f, SECTION_STAT2))) return 0;
+    if (netlink) add_endpoint(s, netlink);
+    if (named) {
+      u64 length = s->arg[5];
+      if (length > 128) length = 128;
+      add_user(s, s->arg[4], length);
+    }
     output(s);
     if (ret <= 0) return 0;
     s->event.type = EVENT_DATA; s->from = ARG(c->out); s->length = ret; s->done = 0;
@@ -48,9 +56,12 @@ int handle_writev(struct bpf_raw_tracepoint_args *ctx) {
     u64 f = fd_file(task, ARG(c->fd));
     if (ret > 0) p->writes++;
     int anywhere = s->event.nr == NR_PWRITEV2 && (s->arg[5] & RWF_NOAPPEND);
-    if (!f || (!anywhere && inherited(s, p, f) < 0)) return 0;
+    if (!f) return 0;
+    u64 netlink = netlink_sock(p, f);
+    if (!netlink && !anywhere && inherited(s, p, f) < 0) return 0;
     add_args(s, c->args);
     if (is_null(add_open(s, f, SECTION_STAT2))) return 0;
+    if (netlink) add_endpoint(s, netlink);
     output(s);
     if (ret <= 0) return 0;
     s->event.type = EVENT_DATA;
@@ -168,8 +179,8 @@ int handle_mmap(struct bpf_raw_tracepoint_args *ctx) {
   FINISH(ctx, s);
 }
 
-/* sendmsg, recvmsg: with control data (descriptors, credentials), to a named socket, or on an
- * inherited one. */
+/* sendmsg, recvmsg: with control data (descriptors, credentials), to a named socket or a netlink
+ * one, or on an inherited one. */
 int handle_message(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   struct process *p = get_process();
@@ -177,10 +188,12 @@ int handle_message(struct bpf_raw_tracepoint_args *ctx) {
   if (!p || !f || (ret < 0 && inherited(s, p, f) < 0)) return 0;
   int unread = bpf_probe_read_user(&control, 8, (void *)(ARG(c->out) + 40)); /* msghdr.msg_controllen */
   if (s->event.nr == NR_SENDMSG) unread |= bpf_probe_read_user(&name, 8, (void *)ARG(c->out)); /* msg_name */
-  if (!unread && !control && !name && inherited(s, p, f) < 0) return 0;
+  u64 netlink = s->event.nr == NR_SENDMSG ? netlink_sock(p, f) : 0;
+  if (!unread && !control && !name && !netlink && inherited(s, p, f) < 0) return 0;
   if (unread) count_fault(s);
   add_args(s, c->args);
   add_open(s, f, SECTION_STAT2);
+  if (netlink) add_endpoint(s, netlink);
   output(s);
   return 0;
 }

@@ -173,12 +173,23 @@ class Kind:
     BASE: Final = b"B"
     """The path is `base`: where `base_dir` is, of executions that would do something else if it
     were somewhere else."""
+    LOADER: Final = b"C"
+    """`NAMES:PATH`, names of libraries with slashes between them: what the cache of the dynamic
+    loader at PATH says of these (`pcache.linux.loader_cache`); else the value of CONTENT."""
+    SOCKET: Final = b"s"
+    """`FAMILY:TYPE:PROTOCOL`, in decimal: b"ok" if such a socket can be made; with a fourth part, a
+    struct sockaddr of port 0 in hexadecimal, if it can then be bound to that.  Else the errno."""
+    INTERFACES: Final = b"I"
+    """The path is `all`: the network interfaces and their addresses
+    (`pcache.linux.interfaces`)."""
     INPUT: Final = b"i"
     """The path is a decimal descriptor number, inherited and read: offset and content of the
     regular file behind it."""
 
 
-PREFIXED: Final = (Kind.REPLACEABLE, Kind.UNLOCKED, Kind.OTHERS)
+PATHLESS: Final = (Kind.BASE, Kind.SOCKET, Kind.INTERFACES)
+"""Kinds of facts about what has no path, and is the same for each of an execution's programs."""
+PREFIXED: Final = (Kind.REPLACEABLE, Kind.UNLOCKED, Kind.OTHERS, Kind.LOADER)
 """Kinds whose path has something before it that ends with a colon."""
 
 Key = tuple[bytes, bytes]

@@ -142,7 +142,7 @@ NAMESPACES: tuple[Row, ...] = (
     ),
     ("user", SESSION, "ids mean other users, and what is permitted differs"),
     ("uts", SESSION, "uname(2); its answer is a fact besides"),
-    ("net", SESSION, "/proc/net and /sys/class/net; sockets are a reason"),
+    ("net", SESSION, "interfaces, /proc/net, whether sockets can be bound: facts besides"),
     ("ipc", REASON, "any use of what others have made there"),
     ("pid", HARMLESS, "numbers of processes; who looks for others is a reason"),
     ("pid_for_children", HARMLESS, "as pid"),

@@ -190,8 +190,14 @@ def _name(kind: bytes, path: bytes) -> str:
     if kind in PREFIXED:
         path = path.partition(b":")[2]
     text = path.decode(errors="backslashreplace")
+    if kind == Kind.LOADER:
+        return f"libraries in {text}"
     if kind == Kind.BASE:
         return "where base_dir is"
+    if kind == Kind.SOCKET:
+        return f"whether there can be a socket {text}"
+    if kind == Kind.INTERFACES:
+        return "network interfaces or their addresses"
     if kind == Kind.TRAIT:
         return f"the process's {text}"
     return f"descriptor {text}" if kind in (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES) else text

@@ -13,11 +13,16 @@ from pcache.memo.questions import (
     entries_of,
     granted,
     inherited_value,
+    interfaces_value,
+    latest_time,
+    loader_value,
     marked,
     mounted,
     others,
     permission_value,
     plain_value,
+    relative_times,
+    socket_value,
     xattrs_value,
 )
 from pcache.model import Kind
@@ -35,11 +40,8 @@ from pcache.values import (
     may_be_one,
     names_value,
     no_directory_value,
-    not_newer_files,
-    not_newer_value,
     one_value,
     order_files,
-    order_value,
     replaceable_value,
     resolves_value,
     times_value,
@@ -310,21 +312,6 @@ class Facts:
         except OSError as error:
             return error_value(error.errno)
 
-    def _order(self, path: bytes) -> bytes:
-        files = order_files(path)
-        try:
-            times = [os.stat(file).st_mtime_ns for file, _ in files]
-        except OSError as error:
-            return error_value(error.errno)
-        return order_value(times, [decisive for _, decisive in files])
-
-    def _not_newer(self, path: bytes) -> bytes:
-        mtime_ns, files = not_newer_files(path)
-        try:
-            return not_newer_value(mtime_ns, [os.stat(file).st_mtime_ns for file in files])
-        except OSError as error:
-            return error_value(error.errno)
-
     def _xattrs(self, path: bytes) -> bytes:
         return xattrs_value(path, follow=True)
 
@@ -333,6 +320,10 @@ class Facts:
 
     def _trait(self, path: bytes) -> bytes:
         return self._view().trait(path)
+
+    def _loader(self, path: bytes) -> bytes:
+        names, _, path = path.partition(b":")
+        return loader_value(names, path, self._content(path))
 
     def _fd(self, path: bytes) -> bytes:
         return self._view().value(int(path))
@@ -386,8 +377,8 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.OVERWRITABLE: Facts._overwritable,
     Kind.TIMES: Facts._times,
     Kind.LTIMES: Facts._ltimes,
-    Kind.ORDER: Facts._order,
-    Kind.NOT_NEWER: Facts._not_newer,
+    Kind.ORDER: lambda _, path: relative_times(path),
+    Kind.NOT_NEWER: lambda _, path: latest_time(path),
     Kind.INPUT_TIMES: Facts._input_times,
     Kind.XATTRS: Facts._xattrs,
     Kind.LXATTRS: Facts._lxattrs,
@@ -396,6 +387,9 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.EXECUTABLE: lambda _, path: granted(path, os.X_OK),
     Kind.PERMISSION: lambda _, path: permission_value(path),
     Kind.TRAIT: Facts._trait,
+    Kind.LOADER: Facts._loader,
+    Kind.SOCKET: lambda _, path: socket_value(path),
+    Kind.INTERFACES: lambda *_: interfaces_value(),
     Kind.FD: Facts._fd,
     Kind.INPUT: Facts._input,
     Kind.BASE: Facts._base,

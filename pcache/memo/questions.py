@@ -10,12 +10,23 @@ from pcache.linux.plain import default_acl, is_plain
 from pcache.values import (
     ABSENT,
     OK,
+    content_of,
     defaults_value,
     error_value,
     exists_value,
+    not_newer_files,
+    not_newer_value,
+    order_files,
+    order_value,
     others_names,
     others_value,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.linux.loader_cache import LoaderCache
+
+_DIGEST_SIZE = 16
 
 
 def xattrs_value(path: bytes | int, *, follow: bool) -> bytes:
@@ -60,6 +71,80 @@ def inherited_value(path: bytes) -> bytes:
     """Value of DEFAULTS now."""
     try:
         return defaults_value(os.stat(path), default_acl(path))
+    except OSError as error:
+        return error_value(error.errno)
+
+
+def _loader_cache(path: bytes, content: bytes) -> LoaderCache | None:
+    from pcache.linux.loader_cache import loader_cache
+
+    digest = content_of(content)
+    if content[:1] != b"f" or len(digest) != _DIGEST_SIZE:
+        return None
+    try:
+        return loader_cache(path, digest)
+    except ValueError as error:
+        raise OSError(errno.ESTALE, str(error), path) from error
+
+
+def loader_value(names: bytes, path: bytes, content: bytes) -> bytes:
+    """Value of LOADER; `content` is that of CONTENT.  Raises OSError if the file changes."""
+    cache = _loader_cache(path, content)
+    return content if cache is None else cache.value(names)
+
+
+def loader_directories(path: bytes, content: bytes) -> frozenset[bytes]:
+    """Those that hold the libraries of the loader's cache.  Raises OSError as `loader_value`."""
+    cache = _loader_cache(path, content)
+    return frozenset() if cache is None else cache.directories
+
+
+def interfaces_value() -> bytes:
+    """Value of INTERFACES now.  Raises OSError."""
+    from pcache.linux import interfaces
+
+    return interfaces.interfaces_value()
+
+
+def socket_value(path: bytes) -> bytes:
+    """Value of SOCKET now."""
+    import _socket
+
+    from pcache.linux.addresses import INET
+
+    family, form, protocol, *bound = path.split(b":")
+    try:
+        made = _socket.socket(int(family), int(form) | os.O_CLOEXEC, int(protocol))
+        try:
+            for address in map(bytes.fromhex, map(bytes.decode, bound)):
+                if int(family) == INET:
+                    made.bind((_socket.inet_ntoa(address[4:8]), 0))
+                else:
+                    host = _socket.inet_ntop(_socket.AF_INET6, address[8:24])
+                    scope = int.from_bytes(address[24:28], "little")
+                    made.bind((host, 0, int.from_bytes(address[4:8], "big"), scope))
+        finally:
+            made.close()
+    except OSError as error:
+        return error_value(error.errno)
+    return OK
+
+
+def relative_times(path: bytes) -> bytes:
+    """Value of ORDER now."""
+    files = order_files(path)
+    try:
+        times = [os.stat(file).st_mtime_ns for file, _ in files]
+    except OSError as error:
+        return error_value(error.errno)
+    return order_value(times, [decisive for _, decisive in files])
+
+
+def latest_time(path: bytes) -> bytes:
+    """Value of NOT_NEWER now."""
+    mtime_ns, files = not_newer_files(path)
+    try:
+        return not_newer_value(mtime_ns, [os.stat(file).st_mtime_ns for file in files])
     except OSError as error:
         return error_value(error.errno)
 

@@ -30,9 +30,12 @@ OBSERVED: dict[str, str] = {
     "working directory, by a descriptor that is not inherited": "fchdir",
     "execution: failed ones; successful ones have events of their own": "execve execveat",
     "decides the mode of created files": "umask",
-    "sockets: unix ones inside the tree only": "socket connect bind sendmsg recvmsg",
+    "sockets: that they can be made and bound, connections within, questions to the kernel": """
+        socket connect bind sendmsg recvmsg accept accept4 setsockopt getsockopt""",
+    "sockets that are inherited": "listen shutdown getsockname getpeername",
     "signals: inside the tree only": """
         kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal""",
+    "process groups: who a signal to one is for": "setpgid setsid",
     "identity: unless it stays what it is": """
         setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid""",
     "handed down: programs started afterwards are not cacheable": """
@@ -51,7 +54,7 @@ UNCACHEABLE = """
     io_uring_setup io_uring_enter io_setup ptrace mq_open mq_unlink userfaultfd process_vm_readv
     process_vm_writev process_madvise keyctl add_key request_key unshare setns chroot pivot_root
     mount umount2 fsopen fsconfig fsmount fspick open_tree open_tree_attr move_mount mount_setattr
-    pidfd_getfd recvmmsg sendmmsg accept accept4 syslog ioprio_get statmount listmount
+    pidfd_getfd recvmmsg sendmmsg syslog ioprio_get statmount listmount
     inotify_add_watch
     open_by_handle_at fanotify_mark bpf perf_event_open quotactl quotactl_fd acct
     swapon swapoff reboot sethostname setdomainname iopl ioperm init_module finit_module
@@ -91,12 +94,9 @@ IRRELEVANT: dict[str, str] = {
     "numbers that differ in every run": """
         getpid gettid getppid getpgid getpgrp getsid getrandom pidfd_open""",
     "part of the call": "getuid geteuid getgid getegid getresuid getresgid getcwd",
-    "job control: who leads which group is the caller's affair": "setpgid setsid",
     "measurements of the machine, which differ at every look": "sysinfo getrusage ustat fstatfs",
     "capabilities come with the user": "capget",
     "makes lasting what was written": "sync syncfs fsync fdatasync sync_file_range",
-    "of sockets: those that lead outside were refused when made": """
-        listen shutdown getsockname getpeername setsockopt getsockopt""",
     "of queues that were refused when opened": """
         mq_timedsend mq_timedreceive mq_notify mq_getsetattr io_uring_register io_destroy
         io_getevents io_submit io_cancel io_pgetevents""",

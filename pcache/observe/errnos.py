@@ -111,7 +111,14 @@ _ROWS: tuple[tuple[str, dict[str, str]], ...] = (
         },
     ),
     ("lseek", {CALL: "EBADF EINVAL ENXIO EOVERFLOW", DESCRIPTOR: "ESPIPE"}),
-    ("ioctl", {CALL: "EBADF EFAULT EINVAL", DESCRIPTOR: "ENOTTY"}),
+    (
+        "ioctl",
+        {
+            CALL: "EBADF EFAULT EINVAL",
+            DESCRIPTOR: "ENOTTY",
+            REASON: "EADDRNOTAVAIL ENODEV EOPNOTSUPP",  # of interfaces a fact
+        },
+    ),
     (
         "mmap",
         {
@@ -138,7 +145,28 @@ _ROWS: tuple[tuple[str, dict[str, str]], ...] = (
         },
     ),
     (
-        # Sockets that are no unix sockets are a reason when they are made.
+        # Whether there is somebody to accept is the tree's affair: others are a reason.
+        "accept accept4",
+        {
+            CALL: "EBADF EFAULT EINVAL ENOTSOCK EOPNOTSUPP",
+            REASON: "EAGAIN EINTR",
+            TRANSIENT: """
+                ECONNABORTED EHOSTDOWN EHOSTUNREACH EMFILE ENETDOWN ENETUNREACH ENFILE ENOBUFS
+                ENOMEM ENONET ENOPROTOOPT ENOSR EPERM EPROTO EPROTONOSUPPORT ESOCKTNOSUPPORT
+                ETIMEDOUT""",
+        },
+    ),
+    (
+        # Of what is bound or connected: a fact or a reason when it was.
+        "setsockopt getsockopt listen shutdown getsockname getpeername",
+        {
+            CALL: "EBADF EFAULT EINVAL ENOPROTOOPT ENOTSOCK EOPNOTSUPP",
+            REASON: "EADDRINUSE ENOTCONN",
+            TRANSIENT: "ENOBUFS",
+        },
+    ),
+    (
+        # Where a name is no path: other addresses are judged by their handlers.
         "connect bind",
         {
             CALL: "EBADF EFAULT ENOTSOCK EINVAL EISCONN EAFNOSUPPORT",
@@ -155,6 +183,8 @@ _ROWS: tuple[tuple[str, dict[str, str]], ...] = (
         "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal",
         {CALL: "EINVAL EBADF", REASON: "ESRCH EPERM", TRANSIENT: "EAGAIN"},
     ),
+    # Who leads which group is the caller's affair.
+    ("setpgid setsid", {CALL: "EINVAL EACCES EPERM ESRCH"}),
     (
         "getrlimit setrlimit prlimit64",
         {CALL: "EFAULT EINVAL", REASON: "EPERM ESRCH"},

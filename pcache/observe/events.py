@@ -10,14 +10,17 @@ import os
 import struct
 from typing import Any
 
+from pcache.linux.addresses import INET, MAPPED
+
 # enum event_type
 CALL, FORK, EXEC, EXIT, DATA, FDS, ARGS, FOREIGN, ENTRY, SHORTAGE, SIGNAL, ABSENT = range(1, 13)
 # enum section_kind
 _ARGS, _PATH, _PATH2, _BASE, _BASE2, _FILE, _FILE2, _STAT, _STAT2, _OUT, _HANDLE, _HANDLE2 = range(
     1, 13
 )
+_ENDPOINT = 13
 # enum event_flags
-LOST, FAULT, TRUNCATED, INHERITED = 1, 2, 4, 8
+LOST, FAULT, TRUNCATED, INHERITED, LOADER = 1, 2, 4, 8, 16
 # enum walk_end
 WALK_ROOT, WALK_FAULT, WALK_TRUNCATED, WALK_DELETED = 1, 8, 16, 32
 # enum stamp_state
@@ -34,6 +37,7 @@ NUMBER = 44
 _SECTION = struct.Struct("<HH")
 _STAMP = struct.Struct("<QqqqIIIIIIIIIIII")
 _HANDLE_FORMAT = struct.Struct("<QqII")
+_ENDPOINT_FORMAT = struct.Struct("<16s16sHHHHHHI")
 _UNREADABLE = 0xFFFF
 
 
@@ -100,6 +104,22 @@ class Handle:
         self.file, self.pos, self.fd, _ = _HANDLE_FORMAT.unpack_from(data, at)
 
 
+class Endpoint:
+    """A socket: what it is, and its own and the other end's address, 16 bytes (IPv4 as IPv6 maps
+    it; of unix sockets which ones they are), and port; zeros where there is none."""
+
+    __slots__ = ("family", "local", "protocol", "remote", "type")
+
+    def __init__(self, data: bytes, at: int = 0) -> None:
+        local, remote, self.family, self.type, self.protocol, local_port, remote_port, _, _ = (
+            _ENDPOINT_FORMAT.unpack_from(data, at)
+        )
+        if self.family == INET:
+            local, remote = MAPPED + local[:4], MAPPED + remote[:4]
+        self.local: tuple[bytes, int] = (local, local_port)
+        self.remote: tuple[bytes, int] = (remote, remote_port)
+
+
 class Body:
     """The sections of an event; None for those it does not have.
 
@@ -109,9 +129,9 @@ class Body:
     """
 
     __slots__ = (
-        "args", "base", "cache", "deleted", "err", "file", "file2", "flags", "handle", "handle2",
-        "homeless", "nr", "out", "path", "path2", "raw_path", "raw_path2", "stamp", "stamp2",
-        "type",
+        "args", "base", "cache", "deleted", "endpoint", "err", "file", "file2", "flags", "handle",
+        "handle2", "homeless", "nr", "out", "path", "path2", "raw_path", "raw_path2", "stamp",
+        "stamp2", "type",
     )  # fmt: skip
 
     def __init__(self, record: bytes) -> None:
@@ -131,6 +151,7 @@ class Body:
         self.out = b""
         self.handle: Handle | None = None
         self.handle2: Handle | None = None
+        self.endpoint: Endpoint | None = None
         self.base: bytes | None = None
         self.cache: Any = None
         """For whoever works out what the body means (Accesses)."""
@@ -166,6 +187,8 @@ class Body:
                 self.handle = Handle(record, at)
             elif kind == _HANDLE2:
                 self.handle2 = Handle(record, at)
+            elif kind == _ENDPOINT:
+                self.endpoint = Endpoint(record, at)
             at += length
         self.path = _join(self.base, self.path)
         self.path2 = _join(base2, self.path2)

@@ -78,6 +78,8 @@ class Execution:
         self.jobserver: frozenset[int] = frozenset()
         self.is_make_job = False
         """See `pcache.linux.descriptors.is_make_job`."""
+        self.starts_jvm = False
+        """See `pcache.observe.accesses.jvm`."""
         self.alive = 0
         """Processes of its subtree that have not ended, its own included."""
         self.inputs: dict[Key, Observation] = {}

@@ -39,6 +39,19 @@ class Interpreters:
         return [*paths, interpreter] if interpreter else paths
 
 
+def opened_to_start(path: bytes, cwd: bytes) -> list[bytes]:
+    """All that the kernel opens to execute a path, up to what it does not find.
+
+    Raises FileNotFoundError.
+    """
+    paths = _scripts(path, cwd)
+    if os.path.isfile(paths[-1]):
+        interpreter = _elf_interpreter(paths[-1])
+        if interpreter:
+            paths.append(interpreter)
+    return paths
+
+
 def _scripts(path: bytes, cwd: bytes) -> list[bytes]:
     paths = []
     for _ in range(_NESTING):

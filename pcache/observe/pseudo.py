@@ -3,10 +3,11 @@
 | group | policy |
 | --- | --- |
 | /proc/PID, /proc/self, /proc/thread-self | not an input: a program looking at itself |
-| of those: mounts, control group, id maps, namespaces | an input by content, pcache's own |
+| of those: mounts, control group, id maps, namespaces, network | an input by content, our own |
+| of the network: interfaces and IPv6 addresses | an input without what it counts (INTERFACES) |
 | /proc files that count or measure (list below) | not an input: they differ at every read |
 | /proc, as a list of processes | makes uncacheable (accesses.py) |
-| what a cgroup counts or measures (list below) | not an input, as in /proc |
+| what a cgroup or /sys counts or measures (list below) | not an input, as in /proc |
 | other files in /proc, /sys and of the like (`filesystems`), wherever mounted | an input by \
 content, read anew at every decision; none may be written to while they are recorded |
 | /dev/null, zero, full, random, urandom | neither input nor output |
@@ -30,17 +31,29 @@ _VOLATILE = re.compile(
     rb"/proc/(?:\d+|self|thread-self)(?:/|$)"
     rb"|/proc/(?:buddyinfo|cpuinfo|diskstats|interrupts|loadavg|locks|meminfo|pagetypeinfo"
     rb"|pressure(?:/.*)?|schedstat|slabinfo|softirqs|stat|swaps|timer_list|uptime|vmstat|zoneinfo"
-    rb"|net(?:/.*)?|sys/kernel/random(?:/.*)?|sys/fs/file-nr|sys/fs/inode-nr)$"
+    rb"|key-users|vmallocinfo|sys/kernel/(?:random(?:/.*)?|ns_last_pid|pty/nr)"
+    rb"|sys/fs/(?:file-nr|inode-nr|inode-state|dentry-state|aio-nr)"
+    rb"|sys/net/netfilter/nf_conntrack_count)$"
     rb"|/sys/fs/cgroup/(?:.*/)?(?:memory|cpu|cpuacct|io|blkio|pids|hugetlb|misc|rdma|cgroup)\."
     rb"(?:.*\.)?(?:stat|numa_stat|current|peak|pressure|events|usage\w*|max_usage_in_bytes)$"
+    rb"|/sys/devices/system/node/node\d+/(?:meminfo|numastat|vmstat)$"
+    rb"|/sys/(?:kernel/mm|devices/system/node/node\d+)/hugepages/[^/]+/(?:free|resv|surplus)_hugepages$"
+    rb"|/sys/devices/system/cpu/cpufreq/policy\d+/(?:(?:scaling|cpuinfo)_(?:cur|avg)_freq|stats/.*)$"
+    rb"|/sys/devices/system/cpu/cpu\d+/(?:cpuidle/state\d+/(?:usage|time|above|below|rejected)"
+    rb"|thermal_throttle/.*)$"
+    rb"|/sys/devices/(?:.*/)?(?:net/[^/]+/statistics/.*|thermal_zone\d+/temp|hwmon\d+/\w+_(?:input|average)"
+    rb"|block/[^/]+/(?:[^/]+/)?(?:stat|inflight)|power_supply/[^/]+/\w+_now)$"
+    rb"|/sys/module/[^/]+/refcnt$"
     rb"|/dev/(?:pts(?:/.*)?|tty\d*|console|ptmx|fd(?:/.*)?|std(?:in|out|err))$"
 )
 _OF_THE_PROCESS = re.compile(
     rb"/proc/(?P<who>\d+|self|thread-self)(?:/task/\d+)?"
-    rb"/(?P<what>mounts|mountinfo|cgroup|uid_map|gid_map|projid_map|setgroups|timens_offsets|ns/\w+)$"
+    rb"/(?P<what>mounts|mountinfo|cgroup|uid_map|gid_map|projid_map|setgroups|timens_offsets|ns/\w+"
+    rb"|net/(?!(?:dev|if_inet6|snmp6?|netstat|sockstat6?|softnet_stat|dev_snmp6/.*|stat/.*)$).+)$"
 )
 """What of a process is that of all in the same namespaces and control group."""
-_WHERE_VOLATILE = (b"/proc/", b"/dev/", b"/sys/fs/cgroup/")
+_INTERFACES = re.compile(rb"/proc/(?:\d+|self|thread-self)(?:/task/\d+)?/net/(?:dev|if_inet6)$")
+_WHERE_VOLATILE = (b"/proc/", b"/dev/", b"/sys/")
 _PSEUDO = (b"/proc/", b"/sys/")
 _MAGIC = (
     *(b"/proc/self/fd/", b"/proc/thread-self/fd/", b"/dev/fd/", b"/dev/std"),
@@ -70,6 +83,11 @@ def ignored(name: bytes) -> bool:
         and _VOLATILE.match(name) is not None
         and _OF_THE_PROCESS.match(name) is None
     )
+
+
+def tells_interfaces(name: bytes) -> bool:
+    """Whether a canonical name is that of a file in /proc about network interfaces."""
+    return _INTERFACES.match(name) is not None
 
 
 def of_the_process(path: bytes) -> bytes:

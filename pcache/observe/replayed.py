@@ -7,7 +7,7 @@ in the record that was replayed: they enter the executions that contain it as if
 from __future__ import annotations
 
 from pcache.linux.descriptors import descriptor_trait_of
-from pcache.model import FRESH, PREFIXED, Fact, Kind, Outcome, Output, Reason
+from pcache.model import FRESH, PATHLESS, PREFIXED, Fact, Kind, Outcome, Output, Reason
 from pcache.model import NOW as TOUCHED
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
@@ -40,7 +40,7 @@ _TIMES = {FRESH: UNTOUCHED, TOUCHED: NOW}
 _OF_DESCRIPTORS = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES)
 _FOLLOWING = frozenset(
     (
-        *(Kind.CONTENT, Kind.EXISTS, Kind.NOT_DIRECTORY, Kind.XATTRS),
+        *(Kind.CONTENT, Kind.EXISTS, Kind.NOT_DIRECTORY, Kind.XATTRS, Kind.LOADER),
         *(Kind.READABLE, Kind.WRITABLE, Kind.EXECUTABLE),
     )
 )
@@ -98,7 +98,7 @@ class Replayed:
                 continue
             path = fact.path.partition(b":")[2] if fact.kind in PREFIXED else fact.path
             follow = fact.kind in _FOLLOWING
-            name = b"" if fact.kind == Kind.BASE else names.canonical(path, follow=follow)
+            name = b"" if fact.kind in PATHLESS else names.canonical(path, follow=follow)
             if fact.kind in _OF_THE_FILE:
                 prefix = fact.path.removesuffix(path)
                 execution.assume(fact.kind, name, self.began, fact.value, prefix)

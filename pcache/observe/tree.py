@@ -33,7 +33,7 @@ _TIF_ADDR32 = 1 << 29
 _DUMPED = 0x80  # WCOREFLAG
 # linux/sched.h
 _CLONE_NAMESPACES = 0x7E020080
-_CLONE_FS, _CLONE_INTO_CGROUP = 0x200, 0x2_0000_0000
+_CLONE_FS, _CLONE_FILES, _CLONE_INTO_CGROUP = 0x200, 0x400, 0x2_0000_0000
 _SIGPIPE = 13
 # Signals a program brings upon itself by what it does: SIGILL TRAP ABRT BUS FPE SEGV SYS.  Not
 # SIGXCPU and SIGXFSZ: limits are no part of a call.
@@ -180,6 +180,8 @@ class Tree:
         if flags & _CLONE_FS:
             evidence = "clone with a common working directory"
             execution.problem_throughout(Reason.UNSUPPORTED, evidence)
+        if flags & _CLONE_FILES:
+            self.accesses.context.common_descriptors = True
         if flags & _CLONE_INTO_CGROUP:
             execution.problem_throughout(Reason.UNSUPPORTED, "clone into a control group")
             handed_down = (Reason.UNSUPPORTED, "started in a control group of its caller's choice")
@@ -298,6 +300,7 @@ class Tree:
         execution = process.execution
         if execution is None:
             return
+        self.accesses.context.ended[process.tgid] = execution
         if flags & events.LOST:
             execution.problem_throughout(Reason.EVENTS_LOST, "events of the process were lost")
         for at in execution.chain():

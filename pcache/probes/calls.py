@@ -10,7 +10,9 @@ import struct
 
 from pcache.probes.syscall_table import NUMBERS
 
-ARGS, PATH, OPEN, FD, WRITE, WRITEV, READ, COPY, MMAP, LIST, MESSAGE, SEEK, USE = range(1, 14)
+ARGS, PATH, OPEN, FD, WRITE, WRITEV, READ, COPY, MMAP, LIST, MESSAGE, SEEK, USE, SOCKET = range(
+    1, 15
+)
 READONLY, STAT, INHERITED, SUCCESS, LOCK, FAILURE = 1, 2, 4, 8, 16, 32
 LINK, STRUCT_STAT, STRUCT_STATX, TIMES, ADDRESS, HOW, LIMIT = range(1, 8)
 
@@ -113,12 +115,22 @@ def _table() -> dict[str, bytes]:
         "execve": _call(PATH, path=1),
         "execveat": _call(PATH, path=2, dir=1, args=(5,)),
         # external
-        "socket": _call(ARGS, args=(1, 2, 3)),
-        "connect": _call(ARGS, args=(1,), out=2, form=ADDRESS),
-        "bind": _call(ARGS, args=(1,), out=2, form=ADDRESS),
+        "socket": _call(SOCKET, args=(1, 2, 3)),
+        "connect": _call(SOCKET, fd=1, out=2, form=ADDRESS),
+        "bind": _call(SOCKET, fd=1, out=2, form=ADDRESS),
+        "accept": _call(SOCKET, fd=1),
+        "accept4": _call(SOCKET, fd=1),
+        "setsockopt": _call(SOCKET, fd=1, args=(2, 3)),
+        "getsockopt": _call(SOCKET, fd=1, args=(2, 3)),
+        "listen": _call(SOCKET, fd=1, flags=INHERITED),
+        "shutdown": _call(SOCKET, fd=1, flags=INHERITED),
+        "getsockname": _call(SOCKET, fd=1, flags=INHERITED),
+        "getpeername": _call(SOCKET, fd=1, flags=INHERITED),
         "sendmsg": _call(MESSAGE, fd=1, out=2, args=(1,)),
         "recvmsg": _call(MESSAGE, fd=1, out=2, args=(1,)),
         "umask": _call(ARGS, args=(1,)),
+        "setsid": _call(ARGS),
+        "setpgid": _call(ARGS, args=(1, 2)),
         "kill": _call(ARGS, args=(1, 2)),
         "tkill": _call(ARGS, args=(1, 2)),
         "tgkill": _call(ARGS, args=(1, 2, 3)),
@@ -154,8 +166,6 @@ def _table() -> dict[str, bytes]:
     calls["setrlimit"] = _call(ARGS, args=(1,), out=2, form=LIMIT)
     calls["getrlimit"] = _call(ARGS, args=(1,))
     calls["prlimit64"] = _call(ARGS, args=(1, 2), out=3, form=LIMIT)
-    for name in ("accept", "accept4"):
-        calls[name] = _call(FD, fd=1)
     for name in (
         # identity and what programs hand down
         "setuid", "setgid", "setfsuid", "setfsgid", "personality", "setgroups", "capset",

@@ -69,12 +69,31 @@ _WANTED: dict[str, tuple[str, ...]] = {
     "MM_ARG_END": ("mm_struct", "arg_end"),
     "MM_ENV_END": ("mm_struct", "env_end"),
     "MM_EXE_FILE": ("mm_struct", "exe_file"),
+    "MM_AUXV": ("mm_struct", "saved_auxv"),
     "BPRM_FILENAME": ("linux_binprm", "filename"),
     "BPRM_INTERP": ("linux_binprm", "interp"),
     "SIGINFO_CODE": ("kernel_siginfo", "si_code"),
+    "PRIVATE_DATA": ("file", "private_data"),
+    "SOCKET_SK": ("socket", "sk"),
+    "SOCK_FAMILY": ("sock", "__sk_common.skc_family"),
+    "SOCK_TYPE": ("sock", "sk_type"),
+    "SOCK_PROTOCOL": ("sock", "sk_protocol"),
+    "SOCK_NUM": ("sock", "__sk_common.skc_num"),
+    "SOCK_DPORT": ("sock", "__sk_common.skc_dport"),
+    "SOCK_LOCAL": ("sock", "__sk_common.skc_rcv_saddr"),
+    "SOCK_REMOTE": ("sock", "__sk_common.skc_daddr"),
+    # A kernel without IPv6 has no socket of which they would be read.
+    "SOCK_LOCAL6": ("sock", "__sk_common.skc_v6_rcv_saddr", "__sk_common.skc_rcv_saddr"),
+    "SOCK_REMOTE6": ("sock", "__sk_common.skc_v6_daddr", "__sk_common.skc_daddr"),
+    "UNIX_PEER": ("unix_sock", "peer"),
     "REGS_R10": ("pt_regs", "r10"),
+    "REGS_IP": ("pt_regs", "ip", "rip"),
     "REGS_ORIG_AX": ("pt_regs", "orig_ax"),
 }
+
+# Where unix sockets are a module: what is read in its place is no socket, so that no connection has
+# both ends in the tree.
+_IN_MODULES = frozenset({"UNIX_PEER"})
 
 # Members the program reads in one go, as an array of u64: (first, next, distance in bytes).
 _ADJACENT = (
@@ -101,6 +120,9 @@ def offsets(path: str = VMLINUX) -> dict[str, int]:
     structs = btf.structs({spec[0] for spec in _WANTED.values()})
     found: dict[str, int] = {}
     for name, (struct_name, *members) in _WANTED.items():
+        if struct_name not in structs and name in _IN_MODULES:
+            found[name] = 0
+            continue
         if struct_name not in structs:
             raise _unknown(f"there is no struct {struct_name}")
         for member in members:

@@ -44,6 +44,7 @@ SLOTS = {
     11: "handle_message",
     12: "handle_seek",
     13: "handle_use",
+    14: "handle_socket",
     20: "tail_walk",
     21: "tail_args",
     22: "tail_fds",

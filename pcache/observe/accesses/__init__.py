@@ -23,8 +23,9 @@ from pcache.observe.accesses.inherited import Inherited
 from pcache.observe.accesses.opens import Opens
 from pcache.observe.accesses.queries import Queries
 from pcache.observe.accesses.renames import Renames
+from pcache.observe.accesses.sockets import Sockets
 from pcache.observe.accesses.streams import Streams
-from pcache.observe.events import FAULT, INHERITED, LOST, TRUNCATED, Body, Stamp
+from pcache.observe.events import FAULT, INHERITED, LOADER, LOST, TRUNCATED, Body, Stamp
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Look, Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
@@ -59,7 +60,8 @@ class Accesses:
     ) -> None:
         """`spool` and `copies` as for Streams, `hash_early` and `look_up_early` as for Context."""
         self.context = Context(processes, hash_early, look_up_early)
-        self._streams = Streams(self.context, spool, copies)
+        self._sockets = Sockets(self.context)
+        self._streams = Streams(self.context, spool, copies, self._sockets.wrote)
         self._looking = Queries(self.context, self._streams)
         groups = (
             self._looking,
@@ -70,6 +72,7 @@ class Accesses:
             self._streams,
             Descriptors(),
             External(self.context),
+            self._sockets,
             Inherited(self.context),
         )
         self._handlers: dict[int, Handler] = {
@@ -95,6 +98,7 @@ class Accesses:
         body, context = event.body, self.context
         self._streams.forget(event.tid)
         self._looking.forget(event.tid)
+        self._sockets.forget(event.tid)
         if body.flags & (LOST | FAULT | TRUNCATED) and body.err != errno.EFAULT:
             what = next(what for flag, what in _INCOMPLETE if body.flags & flag)
             event.execution.problem_throughout(
@@ -112,7 +116,8 @@ class Accesses:
                 what = f"{call}: {os.strerror(body.err)}"
                 event.execution.problem_throughout(Reason.TRANSIENT, what)
         handler = self._handlers[body.nr]
-        if body.handle is None and body.nr in _LOOKING and not (body.flags or body.homeless):
+        plain = not (body.flags & ~LOADER or body.homeless)
+        if body.handle is None and body.nr in _LOOKING and plain:
             context.gather()
             handler(event)
             looks = context.gathered_looks()
@@ -129,6 +134,7 @@ class Accesses:
         """Bytes of the last call of thread `tid`; `offset` is where they lie in the spool."""
         self._streams.data(tid, flags, offset, len(data))
         self._looking.data(execution, tid, flags, data)
+        self._sockets.data(tid, data)
 
 
 def _refuse_directory(event: Event) -> None:

@@ -13,14 +13,17 @@ from pcache.linux.permissions import Permission
 from pcache.memo.questions import mounted
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
+from pcache.observe.accesses import jvm
 from pcache.observe.accesses.concurrent import ConcurrentWriters
 from pcache.observe.accesses.descriptors import depend_on_absent
 from pcache.observe.accesses.event import Event, Process
 from pcache.observe.accesses.hard_links import HardLinks
+from pcache.observe.accesses.interfaces import depend_on_interfaces
 from pcache.observe.accesses.present import is_socket, status_of
 from pcache.observe.accesses.refusals import crosses_mounts, explains
 from pcache.observe.captured import CapturedFiles
 from pcache.observe.changes import ATTRIBUTES, CREATED, DT_DIR, DT_REG, REMOVED, REPLACED
+from pcache.observe.connections import Connections
 from pcache.observe.errnos import CALL, CONTENT, LOOK, PERMISSION, TRANSIENT, cause
 from pcache.observe.events import FAULT, TRUNCATED, Stamp
 from pcache.observe.evidence import text
@@ -56,6 +59,8 @@ class Context:
         self.processes = processes
         self.pids: set[int] = {os.getpid()}
         """Processes that belong or belonged to the tree, and the one that follows it."""
+        self.ended: dict[int, Execution] = {}
+        """Of those that have ended, which program they were."""
         self.names = Names()
         self.history = History()
         self.captured = CapturedFiles()
@@ -73,10 +78,8 @@ class Context:
         """Modification times in ns that were seen."""
         self.modifying: dict[tuple[int, bytes], tuple[int, int]] = {}
         """(tgid, name) of a file opened to be modified -> Event.writes and time at that moment."""
-        self.accepted: list[Execution] = []
-        """Who accepted each connection to a unix socket of the tree."""
-        self.connections = 0
-        """How many the tree itself made."""
+        self.connections = Connections()
+        self.common_descriptors = False  # of processes: CLONE_FILES
         self.writers = ConcurrentWriters()
         self.gathered: list[Look] | None = None
         """What the call being handled observed, if that is all it does."""
@@ -129,6 +132,9 @@ class Context:
         stamp: Stamp | None = None,
         opened: bool = False,
     ) -> None:
+        if event.execution.starts_jvm and jvm.keeps(event.execution, name):
+            self.not_only_looking()
+            return
         if path.startswith(b"/proc/"):
             path = pseudo.of_the_process(path)
         key = (kind, path)
@@ -319,6 +325,9 @@ class Context:
         """
         if name.startswith(b"/proc/") or path.startswith(b"/proc/"):
             self._refuse_processes(event, path, name)
+            if pseudo.tells_interfaces(name):
+                self.not_only_looking()
+                depend_on_interfaces(event.ts, event.execution)
         return pseudo.ignored(name)
 
     def _refuse_processes(self, event: Event, path: bytes, name: bytes) -> None:
@@ -334,11 +343,6 @@ class Context:
                 if not known and not (process is None and int(pid) in self.pids):
                     execution.problem(Reason.FOREIGN_INPUT, text(at))
 
-    def has_served_strangers(self, execution: Execution) -> bool:
-        """Whether somebody outside may have connected to its sockets; when all events are known."""
-        strangers = len(self.accepted) > self.connections
-        return strangers and any(execution.contains(server) for server in self.accepted)
-
     def change(
         self,
         event: Event,
@@ -350,6 +354,8 @@ class Context:
         in_place: bool = False,
     ) -> None:
         event.execution.change(name, event.ts, how, directory=directory, in_place=in_place)
+        for execution in event.execution.chain() if jvm.keeps(event.execution, name) else ():
+            execution.ignored.add(name)
         self.history.add(name, event.ts, attributes=how == ATTRIBUTES)
         if was:
             for execution in event.execution.chain():

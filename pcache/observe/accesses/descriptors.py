@@ -179,19 +179,28 @@ class Descriptors:
     def control(event: Event) -> None:
         """fcntl(2), but for locks."""
         command = event.body.args[0] & 0xFFFFFFFF
-        stamp = event.body.stamp2
         for execution, fd in _used(event):
             depend_on_fd(event, execution, fd)
             if command == _F_GETFL:
                 depend_on_trait(event.ts, execution, b"flags", _number(event, execution, fd))
-            elif command == _F_SETFL and stamp is not None:
-                before = execution.inherited(fd)[0].stamp.f_flags
-                if (before | _O_APPEND) & FLAGS != (stamp.f_flags | _O_APPEND) & FLAGS:
-                    execution.flags_changed.add(fd)
-                else:
-                    execution.flags_changed.discard(fd)
+            elif command == _F_SETFL:
+                Descriptors.set_flags(event, execution, fd)
             elif command not in _ABOUT_THE_NUMBER | _SPEED:
                 execution.problem(Reason.UNSUPPORTED, f"fcntl {command} of descriptor {fd}")
+
+    @staticmethod
+    def set_flags(event: Event, execution: Execution, fd: int) -> None:
+        """fcntl(2) or ioctl(2) with FIONBIO gave an open file other flags, or the same.  What they
+        were before it matters: left as they were they may be changed where they were others."""
+        stamp = event.body.stamp2
+        if stamp is None:
+            return
+        depend_on_trait(event.ts, execution, b"flags", _number(event, execution, fd))
+        before = execution.inherited(fd)[0].stamp.f_flags
+        if (before | _O_APPEND) & FLAGS != (stamp.f_flags | _O_APPEND) & FLAGS:
+            execution.flags_changed.add(fd)
+        else:
+            execution.flags_changed.discard(fd)
 
     @staticmethod
     def answered(event: Event, asked: Iterable[tuple[Execution, int]], request: int) -> None:

@@ -1,22 +1,17 @@
-"""What reaches beyond files and streams: sockets, signals, namespaces, shared memory, tracing."""
+"""What reaches beyond files and streams: signals, namespaces, shared memory, tracing."""
 
 from __future__ import annotations
 
 import struct
 
+from pcache.linux.pids import forks, may_come_again
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.event import Event, Handler
-from pcache.observe.changes import CREATED
-from pcache.observe.errnos import LOOK, PERMISSION, REASON, cause
-from pcache.observe.evidence import text
+from pcache.observe.errnos import REASON, cause
 from pcache.observe.executions import Execution
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
-from pcache.values import ABSENT
 
-_AF_UNIX, _AF_UNSPEC = 1, 0
-_SOCK_DGRAM, _SOCK_TYPE = 2, 0xF
-_FAMILIES = {2: "inet", 10: "inet6", 16: "netlink", 17: "packet", 38: "alg", 40: "vsock"}
 _NAMESPACES = 0x7E020080  # CLONE_NEW*, sched.h
 
 _BREAKERS = {
@@ -54,96 +49,75 @@ _UNAME = tuple(b"/proc/sys/kernel/" + name for name in (b"hostname", b"osrelease
 class External:
     def __init__(self, context: Context) -> None:
         self.context = context
+        self._groups: dict[int, Execution] = {}
+        """Process groups that the tree has made, and who made each."""
+        self._forks = forks()
         self._private_ipc: set[tuple[str, int]] = set()
         """(shm, sem or msg; identifier) of what the tree made for itself."""
-        self._datagrams: set[Execution] = set()
-        """Those that have made unix sockets for datagrams."""
 
     def handlers(self) -> list[tuple[Handler, str]]:
         return [
-            (self._message, "sendmsg recvmsg"),
-            (self._socket, "socket"),
-            (self._address, "connect bind"),
             (
                 self._kill,
                 "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal",
             ),
+            (self._lead, "setsid setpgid"),
             (self._make_ipc, _IPC_MAKING),
             (self._use_ipc, _IPC_USING),
-            (self._accept, "accept accept4"),
             (self._uname, "uname"),
             (self._breaker, " ".join(_REASON)),
         ]
-
-    def _message(self, event: Event) -> None:
-        event.execution.problem_throughout(Reason.DESCRIPTOR_PASSING, SYSCALL_NAMES[event.body.nr])
-
-    def _socket(self, event: Event) -> None:
-        family = event.body.args[0]
-        if family == _AF_UNIX and event.body.args[1] & _SOCK_TYPE == _SOCK_DGRAM:
-            self._datagrams.add(event.execution)
-        if not event.body.err and family not in (_AF_UNIX, _AF_UNSPEC):
-            event.execution.problem_throughout(
-                Reason.NETWORK, f"socket of family {_FAMILIES.get(family, family)}"
-            )
-
-    def _address(self, event: Event) -> None:
-        """connect and bind of unix sockets; others were noted when made."""
-        body = event.body
-        address = body.out
-        if len(address) < 2 or struct.unpack_from("<H", address)[0] != _AF_UNIX:
-            return
-        path = address[2:].split(b"\0")[0]
-        if not path.startswith(b"/"):
-            where = f"unix socket {text(address[2:])!r}"
-            event.execution.problem_throughout(Reason.NETWORK, where)
-            return
-        name = self.context.names.canonical(path, follow=True)
-        if SYSCALL_NAMES[body.nr] == "bind":
-            if not body.err:
-                if event.execution in self._datagrams:
-                    where = f"unix socket {text(path)}, to which anybody can send"
-                    event.execution.problem_throughout(Reason.NETWORK, where)
-                self.context.observe(event, Kind.LEXISTS, path, name, value=ABSENT)
-                self.context.change(event, name, CREATED)
-            else:
-                self.context.failed(event, path, follow=False)
-        elif cause(SYSCALL_NAMES[body.nr], body.err) in (LOOK, PERMISSION):
-            self.context.failed(event, path, follow=True)
-        else:
-            self.context.connections += 1
-            for execution in event.execution.chain():
-                if name not in execution.changes:
-                    execution.problem(Reason.NETWORK, f"unix socket {text(path)}")
-
-    def _accept(self, event: Event) -> None:
-        """Who connects may be an outsider: `Context.has_served_strangers` tells at the end."""
-        body = event.body
-        if body.err or body.handle is None:
-            return
-        if any(body.handle.file in at.descriptors for at in event.execution.chain()):
-            event.execution.problem_throughout(Reason.NETWORK, "accept of a socket handed in")
-        self.context.accepted.append(event.execution)
 
     def _kill(self, event: Event) -> None:
         body = event.body
         pid = struct.unpack("<i", struct.pack("<I", body.args[0] & 0xFFFFFFFF))[0]
         call = SYSCALL_NAMES[body.nr]
         number = body.args[2] if call in ("tgkill", "rt_tgsigqueueinfo") else body.args[1]
+        if event.execution.starts_jvm and number == 0:
+            return  # whose file of what it counts may be removed
         if body.err:
             known = abs(pid) in self.context.pids or pid > _PID_MAX_LIMIT
             if not known and cause(call, body.err) == REASON:
                 # Whether such a process runs is no business of the tree, but it has asked.
                 event.execution.problem_throughout(Reason.SIGNAL_OUTSIDE, f"look for process {pid}")
             return
-        target = (
-            self.context.processes.get(pid) if pid > 0 and call != "pidfd_send_signal" else None
-        )
-        if target is not None:
-            target.senders.setdefault(number, []).append(event.execution)
+        owners = self._signalled(event, pid, number) if call != "pidfd_send_signal" else []
         for execution in event.execution.chain():
-            if target is None or not execution.contains(target.execution):
+            if not owners or not all(map(execution.contains, owners)):
                 execution.problem(Reason.SIGNAL_OUTSIDE, f"{call} of {pid} with signal {number}")
+
+    def _signalled(self, event: Event, pid: int, number: int) -> list[Execution | None]:
+        """To whose processes a signal was sent; empty if some of them may be nobody's of the tree.
+
+        Those that have ended but were not waited for are signalled without effect, and have their
+        numbers still.
+        """
+        context = self.context
+        if pid > 0:
+            targets = [context.processes[pid]] if pid in context.processes else []
+            owners: list[Execution | None] = [target.execution for target in targets]
+            if not targets and pid in context.ended and not may_come_again(self._forks):
+                owners = [context.ended[pid]]
+        else:
+            group = event.process.group if pid == 0 else -pid
+            if group not in self._groups:
+                return []
+            targets = [one for one in context.processes.values() if one.group == group]
+            owners = [self._groups[group], *(target.execution for target in targets)]
+        for target in targets:
+            target.senders.setdefault(number, []).append(event.execution)
+        return owners
+
+    def _lead(self, event: Event) -> None:
+        """setsid and setpgid: who is in which process group."""
+        body = event.body
+        if body.err:
+            return
+        pid, group = body.args or (0, 0)
+        process = self.context.processes.get(pid & 0xFFFFFFFF) if pid else event.process
+        if process is not None:
+            process.group = group & 0xFFFFFFFF or process.tgid
+            self._groups.setdefault(process.group, event.execution)
 
     def _make_ipc(self, event: Event) -> None:
         name, body = SYSCALL_NAMES[event.body.nr], event.body

@@ -7,16 +7,18 @@ import os
 import struct
 from stat import S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 
+from pcache.linux import loader_cache
 from pcache.memo.questions import mounted
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
+from pcache.observe.accesses import jvm
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.descriptors import depend_on_numbers
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.obstacles import not_made
 from pcache.observe.accesses.refusals import OWNER
 from pcache.observe.changes import CREATED, DT_REG, MODIFIED, REPLACED
-from pcache.observe.events import Body, Stamp
+from pcache.observe.events import LOADER, Body, Stamp
 from pcache.observe.evidence import text
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
@@ -64,6 +66,8 @@ class Opens:
             event.execution.problem_throughout(Reason.EVENTS_LOST, f"open of {text(path)}")
             return
         form = S_IFMT(stamp.st_mode)
+        if jvm.follow(event.execution, name or b""):
+            self.context.not_only_looking()
         if pseudo.is_magic(path):
             self._open_again(event, path, stamp, flags)
         if name is None or body.deleted:
@@ -161,6 +165,8 @@ class Opens:
                 self.context.made_up[name] = stamp.magic
                 self.context.observe(event, content, path, name)
             else:
+                if event.body.flags & LOADER and name == loader_cache.PATH == path:
+                    content, path = Kind.LOADER, b":" + path
                 self.context.observe_stamp(event, content, path, name, opened=True)
             return
         self.context.not_only_looking()

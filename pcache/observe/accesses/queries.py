@@ -10,16 +10,18 @@ from stat import S_ISREG
 
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
-from pcache.observe.accesses.context import Context
+from pcache.observe.accesses import jvm
+from pcache.observe.accesses.context import LOOKUP_FAILED, Context
 from pcache.observe.accesses.descriptors import depend_on_open
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.streams import Streams
 from pcache.observe.events import FAULT, TRUNCATED
 from pcache.observe.executions import Execution, PartOfListing
+from pcache.observe.interpreters import opened_to_start
 from pcache.observe.observations import Observation
 from pcache.observe.shells import depend_on_oldpwd
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
-from pcache.values import OK
+from pcache.values import OK, error_value
 
 _AT_SYMLINK_NOFOLLOW = 0x100
 _GRANTED = {os.R_OK: Kind.READABLE, os.W_OK: Kind.WRITABLE, os.X_OK: Kind.EXECUTABLE}
@@ -129,7 +131,8 @@ class Queries:
             self._streams.look(event, path)
         rights = body.args[0] if "access" in SYSCALL_NAMES[body.nr] else 0
         if body.err:
-            self.context.failed(event, path, follow=not nofollow, wanted=rights)
+            if not self._lacks_interpreter(event, path):
+                self.context.failed(event, path, follow=not nofollow, wanted=rights)
             return
         name = self.context.names.canonical(path, follow=not nofollow)
         if not self.context.ignored(event, path, name):
@@ -138,6 +141,30 @@ class Queries:
             for right, granted in _GRANTED.items():
                 if rights & right:
                     self.context.observe(event, granted, path, name, value=OK)
+
+    def _lacks_interpreter(self, event: Event, path: bytes) -> bool:
+        """Whether what failed is an execve of something that is there, but for its interpreter.
+
+        Then all that the kernel opened is an input, and that it did not find the last of it.
+        """
+        number = event.body.err
+        executing = SYSCALL_NAMES[event.body.nr].startswith("execve")
+        if not executing or number not in LOOKUP_FAILED or not os.path.isfile(path):
+            return False
+        self.context.not_only_looking()
+        try:
+            *there, last = opened_to_start(path, event.process.cwd or b"/")
+        except FileNotFoundError:
+            return False
+        if os.path.exists(last):
+            return False
+        for each in there:
+            name = self.context.names.canonical(each, follow=True)
+            self.context.observe(event, Kind.CONTENT, each, name, opened=True)
+            self.context.observe(event, Kind.EXECUTABLE, each, name, value=OK)
+        name = self.context.names.canonical(last, follow=True)
+        self.context.observe(event, Kind.CONTENT, last, name, value=error_value(number))
+        return True
 
     def _chdir(self, event: Event) -> None:
         """The event's base is the directory after the call: the one before is remembered."""
@@ -178,6 +205,8 @@ class Queries:
             return
         if name is None:
             event.execution.problem_throughout(Reason.UNSUPPORTED, "listing of a deleted directory")
+            return
+        if jvm.keeps(event.execution, name):
             return
         part = (body.handle.file, name)
         key = (event.execution.image, part)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from stat import S_IFMT, S_IFREG
 
+from pcache.linux import addresses
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
+from pcache.observe.accesses import jvm
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.descriptors import (
     Descriptors,
@@ -18,8 +20,10 @@ from pcache.observe.accesses.descriptors import (
     inheritors,
 )
 from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.accesses.interfaces import depend_on_interfaces
+from pcache.observe.accesses.sockets import INTERFACE_IOCTLS
 from pcache.observe.changes import MODIFIED
-from pcache.observe.errnos import DESCRIPTOR, cause
+from pcache.observe.errnos import DESCRIPTOR, REASON, cause
 from pcache.observe.events import FAULT, TRUNCATED, Body, Descriptor, Stamp
 from pcache.observe.evidence import text
 from pcache.observe.executions import Chunk, Execution
@@ -32,7 +36,8 @@ _FMODE_READ, _FMODE_WRITE = 1, 2
 _HARMLESS_IOCTLS = frozenset({0x5401, 0x540F, 0x5413, 0x5450, 0x5451, 0x802C542A})
 # Of files of its own: FIONREAD, FIONBIO; FICLONE, FICLONERANGE, FIDEDUPERANGE and FIEMAP of
 # linux/fs.h, whose files were opened to be read and written.
-_OWN_IOCTLS = frozenset({0x541B, 0x5421, 0x40049409, 0x4020940D, 0xC0189436, 0xC020660B})
+_FIONBIO = 0x5421
+_OWN_IOCTLS = frozenset({0x541B, _FIONBIO, 0x40049409, 0x4020940D, 0xC0189436, 0xC020660B})
 # fcntl.h: F_GETLK to F_OFD_SETLKW; those that ask; l_type of struct flock, F_RDLCK and F_UNLCK.
 _LOCKS = frozenset({5, 6, 7, 36, 37, 38})
 _ASK_FOR_LOCK = frozenset({5, 36})
@@ -43,10 +48,14 @@ _RWF_NOAPPEND = 0x20  # linux/fs.h
 
 
 class Streams:
-    def __init__(self, context: Context, spool: int, copies: int) -> None:
+    def __init__(
+        self, context: Context, spool: int, copies: int, asked_kernel: Callable[[Event], bool]
+    ) -> None:
         """`spool` is the file that the events come from, `copies` one for bytes that the kernel
-        moved from file to stream without showing them."""
+        moved from file to stream without showing them.  `asked_kernel` is told of each write, and
+        says whether it was no output but a question to the kernel."""
         self.context = context
+        self._asked_kernel = asked_kernel
         self._spool = spool
         self._copies = copies
         self._copying: dict[int, list[tuple[Execution, int]]] = {}
@@ -80,8 +89,11 @@ class Streams:
         if body.stamp2 is not None and pseudo.is_null(body.stamp2):
             return
         call = SYSCALL_NAMES[body.nr]
+        if self._asked_kernel(event):
+            return
         if call == "sendto" and body.args[1]:
-            event.execution.problem_throughout(Reason.NETWORK, "sendto a named socket")
+            what = f"sendto {addresses.text(body.out)}"
+            event.execution.problem_throughout(Reason.NETWORK, what)
         if body.err:
             for execution, fd in asked:
                 # EAGAIN too, and EINTR: who has not read yet is no input.
@@ -230,14 +242,21 @@ class Streams:
         body = event.body
         request = body.args[0] & 0xFFFFFFFF
         asked = inheritors(event, body.handle, body.stamp2, writing=False)
-        if not asked and request not in _HARMLESS_IOCTLS | _OWN_IOCTLS:
+        if request in INTERFACE_IOCTLS:
+            depend_on_interfaces(event.ts, event.execution)
+        elif cause("ioctl", body.err) == REASON:
+            what = f"ioctl {request:#x}: {os.strerror(body.err)}"
+            event.execution.problem_throughout(Reason.TRANSIENT, what)
+        elif not asked and request not in _HARMLESS_IOCTLS | _OWN_IOCTLS:
             event.execution.problem_throughout(
                 Reason.UNSUPPORTED, f"ioctl {request:#x} of {text(body.file or b'?')}"
             )
         Descriptors.answered(event, asked, request)
         for execution, fd in asked:
             depend_on_fd(event, execution, fd)
-            if request not in _HARMLESS_IOCTLS and not body.err:
+            if request == _FIONBIO and not body.err:
+                Descriptors.set_flags(event, execution, fd)
+            elif request not in _HARMLESS_IOCTLS and not body.err:
                 execution.problem(Reason.UNSUPPORTED, f"ioctl {request:#x} of descriptor {fd}")
 
     def _lock(self, event: Event) -> None:
@@ -250,6 +269,8 @@ class Streams:
             self._own_change(event)
             return
         self.context.not_only_looking()
+        if jvm.keeps(event.execution, body.file or b""):
+            return
         asks = SYSCALL_NAMES[body.nr] == "fcntl" and command in _ASK_FOR_LOCK
         if body.err or (asks and body.out != _UNLOCKED):
             event.execution.problem_throughout(

@@ -126,8 +126,9 @@ class Conditions:
             execution.problem(Reason.LEFT_RUNNING, "it had not ended when the recording did")
         if execution.problems:
             return list(execution.problems.values())
-        if self._context.has_served_strangers(execution):
-            return [Uncacheable(Reason.NETWORK, "a connection that nobody of the tree made")]
+        outside = self._context.connections.outside(execution)
+        if outside is not None:
+            return [Uncacheable(Reason.NETWORK, outside)]
         result = self._results.pop(execution)
         if isinstance(result, Uncacheable):
             return [result]

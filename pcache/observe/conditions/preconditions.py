@@ -10,6 +10,7 @@ from pcache.model import PREFIXED, Fact, Key, Kind, Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.changes import ATTRIBUTES, MODIFIED, UNTOUCHED, Change
 from pcache.observe.conditions.listings import ListedNames
+from pcache.observe.conditions.loader import loader_fact
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.conditions.values import Values
 from pcache.observe.evidence import text
@@ -56,6 +57,7 @@ class Preconditions:
             if listed.others(known) != listed.others(again):
                 raise Unknowable(Reason.INPUT_CHANGED, known.name)
         _refuse_own_stream(execution)
+        loaders: list[tuple[bytes, bytes]] = []
         for (kind, path), observation in execution.inputs.items():
             key = (kind, path)
             name, stamp = observation.name, observation.stamp
@@ -81,6 +83,9 @@ class Preconditions:
             if kind in _LISTINGS:
                 key = listed.without_unknown(key, observation)
             value = self._values.value(execution, key, observation, listed)
+            if kind == Kind.LOADER:
+                loaders.append((path, value))
+                continue
             prefix, used = key[1].split(b":", 1) if key[0] in PREFIXED else (b"", path)
             if used != name and name:
                 way = self._own_way(execution, used, observation, made)
@@ -89,6 +94,9 @@ class Preconditions:
                     key = (key[0], prefix + b":" + name if prefix else name)
                     facts.update(way)
             facts[key] = self._fact(key, value)
+        if loaders:
+            fact = loader_fact(execution, loaders, self._values.now)
+            facts[fact.kind, fact.path] = fact
         for name, change in execution.changes.items():
             if name in execution.ignored:
                 continue

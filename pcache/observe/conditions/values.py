@@ -90,6 +90,10 @@ class Values:
             return self._stamped_value(execution, key, observation, observation.stamp)
         return self._later_value(execution, key, observation)
 
+    def now(self, kind: bytes, path: bytes) -> bytes:
+        """The value of a fact now.  Raises OSError."""
+        return self._facts.evaluate(kind, path)
+
     def look_up_early(self, key: Key, observation: Observation) -> None:
         """Looks up at once what an event does not tell."""
         with contextlib.suppress(Unknowable):

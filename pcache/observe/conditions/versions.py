@@ -9,6 +9,7 @@ import posixpath
 import time
 from typing import NamedTuple
 
+from pcache.linux import loader_cache
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.captured import Snapshot
@@ -101,6 +102,10 @@ class Versions:
             found = found or self._captured_digest(stamp)
             if found is not None:
                 self.of(name, stamp).learn(found)
+                if name == loader_cache.PATH:
+                    # Of one that is rewritten later, what it said would not be to be had.
+                    with contextlib.suppress(OSError, ValueError):
+                        loader_cache.loader_cache(name, found.digest)
 
     def digest(self, observation: Observation, stamp: Stamp) -> Digested:
         """Digest of the file if it still is the version that was seen, and when it was taken.

@@ -32,6 +32,7 @@ _OK = {
     Kind.DIRECTORY: "a directory",
     Kind.NOT_DIRECTORY: "no directory",
     Kind.LNOT_DIRECTORY: "no directory",
+    Kind.SOCKET: "it can",
 }
 """What b"ok" says of other kinds than those of what is replaced."""
 
@@ -60,12 +61,17 @@ def fact_name(kind: bytes, path: bytes) -> str:
         return "where base_dir is"
     if kind == Kind.ONE:
         return "which of them are one file"
+    if kind == Kind.SOCKET:
+        return f"whether there can be a socket {text(path)}"
+    if kind == Kind.INTERFACES:
+        return "network interfaces and their addresses"
     if kind == Kind.TRAIT:
         return f"the process's {text(path)}"
     what = {
         Kind.LISTING: ", its entries",
         Kind.OTHERS: ", its other entries",
         Kind.NAMES: ", its names",
+        Kind.LOADER: ", what it says of the libraries that were loaded",
         Kind.TIMES: ", its modification time",
         Kind.LTIMES: ", its modification time",
         Kind.XATTRS: ", its extended attributes",
@@ -105,6 +111,8 @@ def value_text(kind: bytes, value: bytes) -> str:
         return f"{mtime / 1e9:.9f}, owner {uid}:{gid}, {names} names"
     if first == b"m":
         return f"order {xxh3_128_digest(value).hex()[:_SHORT]}"
+    if kind == Kind.INTERFACES or first == b"C":
+        return f"answer {rest.hex()[:_SHORT]}"
     if first == b"L":
         return f"entries {rest.hex()[:_SHORT]}"
     if kind == Kind.LINK and first == b"l":

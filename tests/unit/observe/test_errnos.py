@@ -74,7 +74,15 @@ OF_MANUAL = {
     "bind": """
         EACCES EADDRINUSE EADDRNOTAVAIL EBADF EFAULT EINVAL ELOOP ENAMETOOLONG ENOENT ENOMEM ENOTDIR
         ENOTSOCK EROFS""",
+    "accept accept4": """
+        EAGAIN EBADF ECONNABORTED EFAULT EINTR EINVAL EMFILE ENFILE ENOBUFS ENOMEM ENOTSOCK
+        EOPNOTSUPP EPERM EPROTO""",
+    "setsockopt getsockopt": "EBADF EFAULT EINVAL ENOPROTOOPT ENOTSOCK",
+    "listen": "EADDRINUSE EBADF ENOTSOCK EOPNOTSUPP",
+    "shutdown": "EBADF EINVAL ENOTCONN ENOTSOCK",
+    "getsockname getpeername": "EBADF EFAULT EINVAL ENOBUFS ENOTCONN ENOTSOCK",
     "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo": "EAGAIN EINVAL EPERM ESRCH",
+    "setpgid setsid": "EACCES EINVAL EPERM ESRCH",
     "pidfd_send_signal": "EBADF EINVAL EPERM ESRCH",
     "setuid setreuid setregid setresuid setresgid setgid": IDENTITY,
     "getrlimit setrlimit prlimit64 capset sched_setaffinity sched_getaffinity": PROCESSES,

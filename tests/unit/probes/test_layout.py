@@ -89,6 +89,12 @@ def test_handle() -> None:
     assert "<" + layout("handle")[1] == events._HANDLE_FORMAT.format
 
 
+def test_endpoint() -> None:
+    _, form = layout("endpoint")
+    assert struct.calcsize("<" + form) == events._ENDPOINT_FORMAT.size
+    assert "<16s16s" + form[4:] == events._ENDPOINT_FORMAT.format
+
+
 def test_call() -> None:
     fields, form = layout("call")
     assert struct.calcsize("=" + form) == calls._FORMAT.size
@@ -104,7 +110,7 @@ def test_call() -> None:
             "handler",
             (
                 *("ARGS", "PATH", "OPEN", "FD", "WRITE", "WRITEV", "READ", "COPY", "MMAP", "LIST"),
-                *("MESSAGE", "SEEK", "USE"),
+                *("MESSAGE", "SEEK", "USE", "SOCKET"),
             ),
         ),
     ],

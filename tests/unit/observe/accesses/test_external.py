@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import struct
 import subprocess
 from pathlib import Path
@@ -15,16 +13,7 @@ from tests.lib.recorder import Buffer, Lab, Ref, call
 
 pytestmark = pytest.mark.root
 
-UNIX, INET, NETLINK, STREAM, DATAGRAM = 1, 2, 16, 1, 2
-
-
-def unix(path: Path | str) -> bytes:
-    return struct.pack("<H", UNIX) + os.fsencode(path) + b"\0"
-
-
 BREAKERS = [
-    ([call("socket", INET, STREAM, 0)], Reason.NETWORK),
-    ([call("socket", NETLINK, 3, 0)], Reason.NETWORK),
     ([call("ptrace", 0, 0, 0, 0)], Reason.PTRACE),
     ([call("unshare", 0x04000000)], Reason.NAMESPACE),
     ([call("chroot", ".")], Reason.NAMESPACE),
@@ -59,7 +48,6 @@ HARMLESS = {
     "own identity": call("setuid", 0),
     "own process": call("kill", 0x7FFFFFFF, 9),
     "anonymous file": call("memfd_create", "x", 0),
-    "unix socket of no address": call("socket", UNIX, STREAM, 0),
     "files only": call("unshare", 0x400),
     "limits asked": call("prlimit64", 0, 7, 0, Buffer(16)),
     "name": call("prctl", 15, "name"),
@@ -77,49 +65,6 @@ def test_uring(lab: Lab, work: Path) -> None:
     setting = Path("/proc/sys/kernel/io_uring_disabled")
     allowed = not setting.exists() or setting.read_text().strip() == "0"
     assert (Reason.UNOBSERVABLE_WRITE in recorded.root.reasons) == allowed
-
-
-def test_unix_socket_outside(lab: Lab, work: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(work / "s"))
-        server.listen()
-        address = unix(work / "s")
-        root = lab.calls(
-            call("socket", UNIX, STREAM, 0),
-            call("connect", Ref(0), address, len(address)),
-            cwd=work,
-        ).root
-    assert Reason.NETWORK in root.reasons
-
-
-def test_datagram_to_a_name(lab: Lab, work: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
-        server.bind(str(work / "s"))
-        address = unix(work / "s")
-        root = lab.calls(
-            call("socket", UNIX, DATAGRAM, 0),
-            call("sendto", Ref(0), b"x", 1, 0, address, len(address)),
-            cwd=work,
-        ).root
-    assert Reason.NETWORK in root.reasons
-
-
-def test_unix_socket_not_there(lab: Lab, work: Path) -> None:
-    address = unix(work / "none")
-    root = lab.calls(
-        call("socket", UNIX, STREAM, 0), call("connect", Ref(0), address, len(address)), cwd=work
-    ).root
-    assert root.content(work / "none") == b"-"
-
-
-def test_socket_handed_in(lab: Lab, work: Path) -> None:
-    """Who connects to it is outside."""
-    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
-        server.bind(str(work / "s"))
-        server.listen()
-        client.connect(str(work / "s"))
-        root = lab.calls(call("accept", 3, 0, 0), cwd=work, fds={3: server.fileno()}).root
-    assert Reason.NETWORK in root.reasons
 
 
 def test_descriptors_passed(lab: Lab, work: Path) -> None:

@@ -15,7 +15,7 @@ from pcache.memo.questions import permission_value
 from pcache.model import Kind, Reason
 from pcache.values import OK
 from tests.lib.recorder import Buffer, Lab, Ref, call
-from tests.unit.observe.accesses.test_external import STREAM, UNIX, unix
+from tests.unit.observe.accesses.test_sockets import STREAM, UNIX, unix
 
 pytestmark = pytest.mark.root
 
