@@ -49,8 +49,10 @@ class Plan:
         self, outcome: Outcome, store: Store, fds: FdView, counters: Counters | None = None
     ) -> None:
         self.outcome = outcome
+        self.strong: Digest = b""
+        """The strong fingerprint that led to it; set, as the next two, by whoever decided."""
         self.keys: tuple[Key, ...] = ()
-        """What the decision depended on, with `values`; set by whoever made it."""
+        """What the decision depended on, with `values`."""
         self.values: list[bytes] = []
         self.existed: dict[bytes, int] = {}
         """Outputs that were there before -> d_type; set by whoever needs it."""

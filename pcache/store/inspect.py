@@ -121,3 +121,11 @@ def stored(store: Store) -> list[Stored]:
     """All records."""
     rows = store.database.rows("SELECT strong, weak, path_set, facts, outcome FROM outcomes")
     return [Stored(*row) for row in rows]
+
+
+def record(store: Store, strong: Digest) -> Stored | None:
+    """The record with a strong fingerprint; None if there is none."""
+    row = store.database.row(
+        "SELECT strong, weak, path_set, facts, outcome FROM outcomes WHERE strong = ?", (strong,)
+    )
+    return None if row is None else Stored(*row)

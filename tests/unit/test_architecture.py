@@ -16,12 +16,14 @@ VOCABULARY = {"model", "values", "codec", "errors", "counters", "timing"}
 BASE = VOCABULARY | {"settings", "linux"}
 DOMAIN = BASE | {"memo", "store"}
 PROBES = VOCABULARY | {"linux"}
-STEPS = {"observe", "enforce", "rerun", "doctor"}
+STEPS = {"observe", "enforce", "rerun", "doctor", "history"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
-    "cli": DOMAIN | STEPS | {"session", "pcache"},
+    "cli": DOMAIN | STEPS | {"session", "report", "pcache"},
     "reference": {"cli", "pcache"},
+    "report": DOMAIN | {"session", "history"},
     "session": DOMAIN | STEPS | {"probes"},
+    "history": DOMAIN,
     "observe": DOMAIN | {"probes"},
     "enforce": DOMAIN,
     "rerun": DOMAIN | {"enforce"},
