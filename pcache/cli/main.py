@@ -24,6 +24,7 @@ VERBS = {
     "log": "list the last sessions: command, time, what was brought back and saved",
     "show": "show what became of each execution of a session, or one of them in detail",
     "diff": "say how two sessions, or two executions, differ",
+    "report": "draw a session as a page: time line, flame view, critical path, what it depends on",
     "stats": "print what is stored, how large it is and how often it was of use",
     "verify": "check that the store is sound, and that its records still say what running says",
     "gc": "make room in the store: what was not used for longest goes first",

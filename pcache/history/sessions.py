@@ -12,8 +12,9 @@ from pcache.store.inspect import record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.history.log import Summary
-    from pcache.model import Call, Fact, Outcome
+    from pcache.model import Call, Fact, Key, Outcome
     from pcache.store.index import Store
+    from pcache.store.inspect import Stored
 
     Parts = tuple[Call, list[Fact], Outcome]
 
@@ -27,7 +28,8 @@ class Session:
         self.summary = summary
         self._store = store
         self._entries: list[Entry] | None = None
-        self._parts: dict[bytes, Parts | None] = {}
+        self._keys: dict[bytes, tuple[Key, ...]] = {}
+        """Of path sets: many executions have the same one."""
 
     @property
     def number(self) -> int:
@@ -47,20 +49,28 @@ class Session:
     def parts(self, entry: Entry) -> Parts | None:
         """Call, preconditions and outcome of an execution; None if it has no record, or one that
         is not in the store any more."""
-        if not entry.strong:
-            return None
-        if entry.strong not in self._parts:
-            self._parts[entry.strong] = self._read(entry.strong)
-        return self._parts[entry.strong]
-
-    def _read(self, strong: bytes) -> Parts | None:
-        # Its paths are relative to where the session's `base_dir` was.
-        self._store.policy = Policy(base_dir=self.summary.base_dir)
-        stored = record(self._store, strong)
+        stored = self._record(entry)
         try:
             return None if stored is None else stored.parts(self._store)
         except (DamagedRow, DamagedBlob):
             return None
+
+    def keys(self, entry: Entry) -> tuple[Key, ...]:
+        """What an execution depended on, as far as its record is in the store."""
+        stored = self._record(entry)
+        if stored is None:
+            return ()
+        if stored.path_set not in self._keys:
+            try:
+                self._keys[stored.path_set] = stored.keys(self._store)
+            except DamagedRow:
+                self._keys[stored.path_set] = ()
+        return self._keys[stored.path_set]
+
+    def _record(self, entry: Entry) -> Stored | None:
+        # Its paths are relative to where the session's `base_dir` was.
+        self._store.policy = Policy(base_dir=self.summary.base_dir)
+        return record(self._store, entry.strong) if entry.strong else None
 
 
 def _whole(summary: Summary) -> Entry:

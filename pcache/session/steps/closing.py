@@ -21,6 +21,8 @@ def seconds(ns: int) -> str:
     passed = ns / 1e9
     if passed >= 3600:
         return f"{passed / 3600:.1f} h"
+    if passed < 0.1:
+        return f"{ns / 1e6:.0f} ms"
     return f"{passed:.1f} s" if passed >= 10 else f"{passed:.2f} s"
 
 
