@@ -25,6 +25,7 @@ VERBS = {
     "show": "show what became of each execution of a session, or one of them in detail",
     "diff": "say how two sessions, or two executions, differ",
     "report": "draw a session as a page: time line, flame view, critical path, what it depends on",
+    "export": "write a session in a form of others: trace, compilation database, provenance",
     "stats": "print what is stored, how large it is and how often it was of use",
     "verify": "check that the store is sound, and that its records still say what running says",
     "gc": "make room in the store: what was not used for longest goes first",

@@ -57,6 +57,9 @@ class SessionList(Document):
     sessions: list[Summary]
 
 
+Verdict = Literal["hit", "stored", "known", "nondeterministic", "not cacheable", "ran"]
+
+
 class Reason(_Form):
     reason: str
     evidence: str
@@ -67,7 +70,7 @@ class Execution(_Form):
 
     execution: int
     parent: int | None
-    verdict: Literal["hit", "stored", "known", "nondeterministic", "not cacheable", "ran"]
+    verdict: Verdict
     command: list[str]
     program: str
     directory: str
@@ -172,6 +175,37 @@ class Differences(Document):
 
     kind: Literal["differences"] = "differences"
     differences: list[Change]
+
+
+class File(_Form):
+    path: str
+    sha256: str | None
+    size: int | None
+    xxh3_128: str
+
+
+class FilesOfExecution(_Form):
+    execution: int
+    session: int
+    verdict: Verdict
+    command: list[str]
+    directory: str
+    known: bool
+    inputs: list[int]
+    outputs: list[int]
+    deleted: list[str]
+
+
+class Files(Document):
+    """`pcache export --format json`."""
+
+    kind: Literal["files"] = "files"
+    session: int
+    command: list[str]
+    directory: str
+    complete: bool
+    files: list[File]
+    executions: list[FilesOfExecution]
 
 
 class Statistics(Document):

@@ -19,7 +19,8 @@ PROBES = VOCABULARY | {"linux"}
 STEPS = {"observe", "enforce", "rerun", "doctor", "history"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
-    "cli": DOMAIN | STEPS | {"session", "report", "pcache"},
+    "cli": DOMAIN | STEPS | {"session", "report", "export", "pcache"},
+    "export": DOMAIN | {"session", "history", "report", "pcache"},
     "reference": {"cli", "pcache"},
     "report": DOMAIN | {"session", "history"},
     "session": DOMAIN | STEPS | {"probes"},

@@ -240,7 +240,8 @@ def test_forms_of_json() -> None:
     told = set(first_cells(verdicts))
     assert told == set(get_args(schema.Execution.model_fields["verdict"].annotation))
     words = set(re.findall(r"`(\w+)`", text(JSON)))
-    for form in (*documents, schema.Summary, schema.Execution, schema.Cause, schema.Refusal):
+    forms = (schema.Summary, schema.Execution, schema.Cause, schema.Refusal)
+    for form in (*documents, *forms, schema.File, schema.FilesOfExecution):
         assert form.model_fields.keys() - {"kind", "version"} <= words, form
 
 
