@@ -55,7 +55,7 @@ class Summary:
         self.number = 0
         """By which people name it: 1 is the first of the store, 0 one that is not kept yet."""
         self.name = b""
-        """Of the file with its executions."""
+        """By which programs name it; of the file with its executions, if they are kept."""
         self.verb = verb
         self.argv = argv
         self.cwd = cwd

@@ -40,10 +40,10 @@ class Session:
         """Its executions in the order of their start, the command itself first."""
         if self._entries is None:
             summary = self.summary
-            if summary.name:
-                self._entries = entries.read(self._store.directory, summary.name)
-            else:
-                self._entries = [_whole(summary)] if summary.hits else []
+            self._entries = entries.read(self._store.directory, summary.name)
+            # Of a command that came back nothing else is known.
+            if not self._entries and summary.programs == summary.hits == 1:
+                self._entries = [_whole(summary)]
         return self._entries
 
     def parts(self, entry: Entry) -> Parts | None:

@@ -39,6 +39,7 @@ def summary(session: Session) -> schema.Summary:
     at = session.summary
     return schema.Summary(
         session=at.number,
+        name=at.name.decode(),
         verb=at.verb,
         command=list(map(_string, at.argv)),
         directory=_string(at.cwd),

@@ -77,7 +77,7 @@ def _body(shape: Shape, title: str, others: Sequence[Session]) -> Iterator[str]:
     yield f"<header><h1>{escape(title)}</h1>"
     yield f'<p class="dim">session {at.number}, {words.when(at.began_ns)}, in <code>'
     yield f"{escape(text(at.cwd))}</code>, {words.status(at.status)}</p>"
-    line = closing_line(at, shape.entries if at.name else []).removeprefix("pcache: ")
+    line = closing_line(at, shape.entries).removeprefix("pcache: ")
     yield f"<p>{escape(_clean(line))}</p></header>"
     yield '<div class="cards">'
     for value, what in (
@@ -255,7 +255,7 @@ def markdown(session: Session) -> str:
     lines = [
         f"### pcache {at.verb} `{_clean(words.command(at.argv)).replace('`', '')[:_LABEL]}`",
         "",
-        _clean(closing_line(at, shape.entries if at.name else []).removeprefix("pcache: ")),
+        _clean(closing_line(at, shape.entries).removeprefix("pcache: ")),
         "",
         "| took | saved | brought back | ran | not cacheable |",
         "| --- | --- | --- | --- | --- |",

@@ -35,6 +35,7 @@ class Summary(_Form):
     """One session."""
 
     session: int
+    name: str
     verb: str
     command: list[str]
     directory: str

@@ -43,7 +43,7 @@ def head(session: Session, style: Style) -> Iterator[str]:
     at = session.summary
     yield style("bold", f"session {at.number}: pcache {at.verb} {words.command(at.argv)}")
     yield f"  {words.when(at.began_ns)} in {text(at.cwd)}, {words.status(at.status)}"
-    yield "  " + closing_line(at, session.entries if at.name else []).removeprefix("pcache: ")
+    yield "  " + closing_line(at, session.entries).removeprefix("pcache: ")
 
 
 def tree(session: Session, style: Style, everything: bool) -> Iterator[str]:

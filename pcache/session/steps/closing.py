@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pcache.history.entries import KNOWN, NONDETERMINISTIC, REFUSED, STORED
+from pcache.history.entries import HIT, KNOWN, NONDETERMINISTIC, REFUSED, STORED
 from pcache.model import Reason
 
 TYPE_CHECKING = False
@@ -27,13 +27,14 @@ def seconds(ns: int) -> str:
 
 
 def closing_line(summary: Summary, entries: Sequence[Entry]) -> str:
-    """`entries` are the session's executions; none if the command came back as a whole."""
+    """`entries` are the session's executions; none, or one hit, if the command came back whole."""
     elapsed = seconds(summary.elapsed_ns)
     saved = f"saved {seconds(summary.saved_ns)} of {seconds(summary.saved_ns + summary.elapsed_ns)}"
-    if not entries:
-        if not summary.hits:
-            return f"pcache: nothing is known of what ran, {elapsed}"
+    came_back = entries[0].verdict == HIT if entries else summary.hits > 0
+    if came_back:
         return f"pcache: brought back as a whole, {saved}"
+    if not entries:
+        return f"pcache: nothing is known of what ran, {elapsed}"
     programs = "program" if summary.programs == 1 else "programs"
     if summary.verb == "trace":
         head = f"{summary.programs} {programs} ran in {elapsed}"

@@ -96,13 +96,16 @@ class Notes:
                 from pcache.history.entries import write
 
                 write(self._directory, summary.name, self.entries)
-            else:
-                summary.name = b""
             if append(self._directory, summary) > LONG or self.entries:
                 trim(self._directory, summary.began_ns - self._keep_ns)
         except OSError as error:
             if not self.failed:
                 say(f"pcache: this session cannot be noted: {error.strerror}")
+
+    def reported(self) -> dict[str, object]:
+        """For `--json`: by which name the session can be asked about."""
+        kept = self._keep_ns and self._directory
+        return {"session": self.summary.name.decode() if kept else None}
 
     def closing_line(self) -> str:
         """What was saved, in one line."""

@@ -182,4 +182,5 @@ class Replay:
     def _write_json(
         self, counters: Counters, supervision: dict[str, int], status: int | None
     ) -> None:
-        write_json(self._json, status, counters, {"supervisor": supervision})
+        more = {} if status is None else self._notes.reported()
+        write_json(self._json, status, counters, {"supervisor": supervision, **more})

@@ -155,7 +155,7 @@ class Run(RecordingVerb):
         if not self._options.quiet:
             say(self._notes.closing_line())
         say_timing(self._timing)
-        write_json(self._options.json, status, counters)
+        write_json(self._options.json, status, counters, self._notes.reported())
 
 
 class _Decider(Decider):

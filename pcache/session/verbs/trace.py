@@ -69,7 +69,7 @@ class Trace(RecordingVerb):
 
     def _plainly(self) -> int:
         self._probes.close()
-        self._write_json(None)
+        write_json(self._options.json, None, self._counters)
         return self._execute(self._command.to_execute())
 
     def _follow(self, recording: Recording, policy: Policy) -> int:
@@ -159,7 +159,4 @@ class Trace(RecordingVerb):
         if not self._options.quiet:
             say(self._notes.closing_line())
         say_timing(self._timing)
-        self._write_json(status)
-
-    def _write_json(self, status: int | None) -> None:
-        write_json(self._options.json, status, self._counters)
+        write_json(self._options.json, status, self._counters, self._notes.reported())
