@@ -20,6 +20,12 @@ VERBS = {
     "trace": "run a command and record what each of its executions reads and writes (root)",
     "replay": "run a command, restoring what is recorded instead of running it",
     "explain": "say whether a command would be replayed now, and if not, why",
+    "why": "say why programs ran in a session instead of being brought back",
+    "log": "list the last sessions: command, time, what was brought back and saved",
+    "show": "show what became of each execution of a session, or one of them in detail",
+    "diff": "say how two sessions, or two executions, differ",
+    "report": "draw a session as a page: time line, flame view, critical path, what it depends on",
+    "export": "write a session in a form of others: trace, compilation database, provenance",
     "stats": "print what is stored, how large it is and how often it was of use",
     "verify": "check that the store is sound, and that its records still say what running says",
     "gc": "make room in the store: what was not used for longest goes first",
@@ -137,14 +143,11 @@ def _unknown(verb: str) -> UsageError:
     from difflib import get_close_matches
     from shutil import which
 
+    if which(verb):
+        return UsageError(f"no verb {verb!r}", f"to run that command: sudo pcache run {verb}")
     near = get_close_matches(verb, VERBS, n=1)
     if near:
         return UsageError(f"no verb {verb!r}", f"did you mean `pcache {near[0]}`?")
-    if which(verb):
-        return UsageError(
-            f"no verb {verb!r}",
-            f"to record that command: sudo pcache trace {verb}; then: pcache replay {verb}",
-        )
     return UsageError(f"no verb {verb!r}", "`pcache help` lists the verbs")
 
 

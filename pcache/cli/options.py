@@ -43,6 +43,23 @@ def parse(args: Sequence[str], spec: Mapping[str, str]) -> tuple[dict[str, str |
     return options, list(args[position:])
 
 
+def parse_anywhere(
+    args: Sequence[str], spec: Mapping[str, str]
+) -> tuple[dict[str, str | bool], list[str]]:
+    """The same for a verb that runs no command: options may also follow its arguments."""
+    words: list[str] = []
+    options: dict[str, str | bool] = {}
+    rest = list(args)
+    while rest:
+        given, left = parse(rest, spec)
+        options.update(given)
+        if "--" in rest[: len(rest) - len(left)]:
+            return options, words + left
+        words += left[:1]
+        rest = left[1:]
+    return options, words
+
+
 def choice(name: str, allowed: Sequence[str], options: Mapping[str, str | bool]) -> str:
     """The value of option --`name`, the first one allowed if it was not given.
 

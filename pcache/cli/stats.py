@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from pcache.cli.options import parse
-from pcache.errors import StoreError, UsageError
+from pcache.errors import UsageError
 
 SUMMARY = "print what is stored, how large it is and how often it was of use"
 
@@ -18,7 +18,7 @@ added up since it was begun, how many executions were replayed (hits) or had to 
 how long those that were replayed had taken when they were recorded.
 
 options:
-      --json   one JSON object; sizes in bytes, times in milliseconds
+      --json   as JSON: see docs/json.md; sizes in bytes, times in milliseconds
   -h, --help   this text
 
 exit status: 0, 2 wrong usage, 125 there is no store or it cannot be read
@@ -35,23 +35,16 @@ def run(args: list[str]) -> int:
     options, rest = parse(args, OPTIONS)
     if rest:
         raise UsageError(f"stats takes no argument: {rest[0]!r}")
-    from pcache.linux.user import User
-    from pcache.store.index import Store
+    from pcache.cli.asking import open_store
     from pcache.store.inspect import statistics
 
-    directory = User.current().store_dir
-    try:
-        store = Store.open(directory, create=False)
-    except StoreError as error:
-        raise StoreError(
-            f"nothing was recorded yet: {error}", "record something: sudo pcache trace COMMAND"
-        ) from error
-    with store:
+    with open_store() as store:
         numbers = statistics(store)
     if options.get("json"):
-        import json
+        from pcache.cli.asking import write_model
+        from pcache.report.schema import Statistics
 
-        sys.stdout.write(json.dumps(numbers, indent=1) + "\n")
+        write_model(Statistics(statistics=numbers))
         return 0
     width = max(map(len, numbers))
     for name, number in numbers.items():

@@ -61,6 +61,8 @@ class Decisions:
         self._reporter = reporter
         self._tick = tick
         self._timing = timing
+        self._tid = 0
+        """The task whose program is being looked at."""
         self._learned = False
         """Whether it is known what the command was handed down."""
         self._passing: set[int] = set()
@@ -77,7 +79,7 @@ class Decisions:
 
     def decide(self, notification: Notification) -> Job | None:
         """The job for a hit; None to let the program run."""
-        tid = notification.tid
+        tid = self._tid = notification.tid
         if not self.active:
             return None
         if tid in self._passing:
@@ -111,7 +113,9 @@ class Decisions:
         if self._missed is not None and self._missed.argv == argv:
             return False
         unknown = self._decider.unknown(argv)
-        self.decided += unknown
+        if unknown:
+            self.decided += 1
+            self._reporter.unknown(self._tid, argv)
         return unknown
 
     def _look_up(self, id: int, task: Task) -> Job | None:

@@ -35,6 +35,10 @@ class Observer:
     def missed(self, task: Task, at_ns: int) -> None:
         """The task is about to run: the decider found no plan, and can say why."""
 
+    def unknown(self, tid: int, argv: tuple[bytes, ...], at_ns: int) -> None:
+        """A task is about to run of which nothing is known but its arguments: in place of `missed`
+        unless that is of use."""
+
     def ran(self, task: Task, plan: Plan, began_ns: int, ended_ns: int, why: str) -> None:
         """A hit that was not completed: the task goes on to run, or has died.
 

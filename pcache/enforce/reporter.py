@@ -34,6 +34,10 @@ class Reporter:
         if self.observer is not None:
             self._tell(self.observer.missed, task, monotonic_ns())
 
+    def unknown(self, tid: int, argv: tuple[bytes, ...]) -> None:
+        if self.observer is not None:
+            self._tell(self.observer.unknown, tid, argv, monotonic_ns())
+
     def came_to_nothing(self, task: Task, plan: Plan, began_ns: int, why: str) -> None:
         """Tell of a hit that did not become one."""
         if self.observer is not None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pcache.model import Call, Digest, Key, PathSet
     from pcache.store.index import Store
 
+    Seen = tuple[Digest, PathSet, dict[Key, bytes]]
+    """A call, a path set that it has been recorded over, and how its inputs are now."""
+
 
 _OF_FILES = (Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS)
 
@@ -36,7 +39,7 @@ class Decider:
         self._store = store
         self._counters = counters
         self._why = ""
-        self._seen: tuple[Digest, PathSet, dict[Key, bytes]] | None = None
+        self._seen: Seen | None = None
         self.damaged_index = False
         """Whether the index was found damaged: it should be mended before anything is recorded."""
 
@@ -87,10 +90,14 @@ class Decider:
 
         Worked out when asked for, because most of the time nobody asks.
         """
-        if self._seen is not None:
+        if self._seen is not None and not self._why:
             self._why = _changes(self._store, *self._seen)
-            self._seen = None
         return self._why
+
+    @property
+    def seen(self) -> Seen | None:
+        """What the last miss went by, if it is that inputs have changed: for `changed_inputs`."""
+        return self._seen
 
     def _missed(self, kind: str) -> None:
         let_time_pass()
@@ -135,7 +142,8 @@ class Decider:
                 return None, "input changed"
             if outcome is not None:
                 plan = Plan(outcome, store, fds, self._counters)
-                plan.keys, plan.values, plan.decided_ns = paths.keys, values, decided_ns
+                plan.strong, plan.decided_ns = strong, decided_ns
+                plan.keys, plan.values = paths.keys, values
                 plan.prepare()
                 store.touch(strong)
                 timing.spent("staging", since)
@@ -203,18 +211,26 @@ def _name(kind: bytes, path: bytes) -> str:
     return f"descriptor {text}" if kind in (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES) else text
 
 
-def _changes(store: Store, weak: Digest, paths: PathSet, now: dict[Key, bytes]) -> str:
-    """The first inputs that are not as in the version last used."""
+def changed_inputs(store: Store, weak: Digest, paths: PathSet, now: dict[Key, bytes]) -> list[Key]:
+    """Those that are not as in the version last used; none if that cannot be told."""
     try:
         facts = store.latest_facts(weak, paths)
     except (StoreError, ValueError):
-        return "input changed"
-    changed = []
-    for fact in facts:
-        if now.get((fact.kind, fact.path)) != fact.value:
-            name = _name(fact.kind, fact.path)
-            if name not in changed:
-                changed.append(name)
+        return []
+    keys = (
+        (fact.kind, fact.path) for fact in facts if now.get((fact.kind, fact.path)) != fact.value
+    )
+    return list(keys)
+
+
+def _changes(store: Store, weak: Digest, paths: PathSet, now: dict[Key, bytes]) -> str:
+    """The first inputs that are not as in the version last used."""
+    return changed_text(changed_inputs(store, weak, paths, now))
+
+
+def changed_text(keys: Iterable[Key]) -> str:
+    """Inputs that have changed, in words."""
+    changed = list(dict.fromkeys(_name(kind, path) for kind, path in keys))
     if not changed:
         return "input changed"
     more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""

@@ -52,8 +52,10 @@ class Plan:
         self.decided_ns = 0
         """When what the decision depended on began to be looked at (time.time_ns); set by whoever
         made it."""
+        self.strong: Digest = b""
+        """The strong fingerprint that led to it; set, as the next two, by whoever decided."""
         self.keys: tuple[Key, ...] = ()
-        """What the decision depended on, with `values`; set by whoever made it."""
+        """What the decision depended on, with `values`."""
         self.values: list[bytes] = []
         self.existed: dict[bytes, int] = {}
         """Outputs that were there before -> d_type; set by whoever needs it."""

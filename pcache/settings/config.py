@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.linux.user import User
 
-_FORMAT = b"pcache config 4"
+_FORMAT = b"pcache config 5"
 
 
 def load(user: User, cwd: bytes) -> Policy:
@@ -56,7 +56,7 @@ def _stamp(path: bytes) -> bytes:
 def _read(cache: bytes, stamps: list[bytes]) -> Policy | None:
     try:
         with open(cache, "rb", buffering=0) as file:
-            name, key, max_size, compress, allow, deny, base, digest, *fields = unpack(
+            name, key, max_size, history, compress, allow, deny, base, digest, *fields = unpack(
                 file.readall()
             )
         if name != _FORMAT or key != pack(stamps):
@@ -65,21 +65,22 @@ def _read(cache: bytes, stamps: list[bytes]) -> Policy | None:
         sandbox = tuple(unpack(allow)), tuple(unpack(deny))
     except (OSError, DamagedRow, ValueError):
         return None
-    limit = int(max_size) if max_size else None
-    return Policy(tuple(rules), limit, digest, compress == b"1", *sandbox, base)
+    limit, kept = (int(number) if number else None for number in (max_size, history))
+    return Policy(tuple(rules), limit, digest, compress == b"1", *sandbox, base, kept)
 
 
 def _write(cache: bytes, stamps: list[bytes], policy: Policy) -> None:
     """Keeps the compiled form; that it cannot be kept is no error."""
     fields = [field for rule in policy.rules for field in pack_rule(rule)]
-    size = b"" if policy.max_size is None else b"%d" % policy.max_size
+    numbers = policy.max_size, policy.history
+    size, history = (b"" if number is None else b"%d" % number for number in numbers)
     new = cache + b".%d" % os.getpid()
     try:
         make_private_file(new)
         with open(new, "wb") as file:
             sandbox = pack(policy.allow), pack(policy.deny)
             flag, base = pack_flag(policy.compress), policy.base_dir
-            head = (_FORMAT, pack(stamps), size, flag, *sandbox, base, policy.digest)
+            head = (_FORMAT, pack(stamps), size, history, flag, *sandbox, base, policy.digest)
             file.write(pack((*head, *fields)))
         os.rename(new, cache)
     except OSError:

@@ -17,7 +17,7 @@ from pcache.settings.locations import PROJECT_FILE
 from pcache.settings.rule_fields import pack_rule
 from pcache.settings.rules import CALLERS, ITSELF, NO, Policy, Rule
 
-_OF_THE_STORE = ("max_size", "compress")
+_OF_THE_STORE = ("max_size", "compress", "history")
 """Settings that no project may change."""
 _OF_A_PROJECT = ("base_dir",)
 """Settings that only a project has."""
@@ -27,6 +27,11 @@ _NEVER = {"no": NO, "itself": ITSELF, "callers": CALLERS, True: ITSELF, False: N
 
 def _checked_size(value: str) -> str:
     units.size(value)
+    return value
+
+
+def _checked_age(value: str) -> str:
+    units.age(value)
     return value
 
 
@@ -65,6 +70,7 @@ class File(BaseModel):
 
     max_size: Annotated[str, AfterValidator(_checked_size)] | None = None
     compress: bool | None = None
+    history: Annotated[str, AfterValidator(_checked_age)] | None = None
     base_dir: str | None = None
     sandbox: Sandbox = Field(default=Sandbox())
     program: dict[str, Program] = Field(default={})
@@ -85,7 +91,7 @@ class Setting:
 def compile_files(paths: list[bytes]) -> Policy:
     """The rules of all files, later ones having the last word.  Raises ConfigError."""
     rules: list[Rule] = []
-    max_size = None
+    max_size = history = None
     compress = True
     allow: set[str] = set()
     deny: set[str] = set()
@@ -98,6 +104,8 @@ def compile_files(paths: list[bytes]) -> Policy:
             max_size = units.size(file.max_size)
         if file.compress is not None:
             compress = file.compress
+        if file.history is not None:
+            history = units.age(file.history)
         allow = allow.difference(file.sandbox.deny).union(file.sandbox.allow)
         deny = deny.difference(file.sandbox.allow).union(file.sandbox.deny)
         base = os.path.dirname(path) if _is_project(path) else b""
@@ -113,6 +121,7 @@ def compile_files(paths: list[bytes]) -> Policy:
         allowed,
         denied,
         base_dir,
+        history,
     )
 
 

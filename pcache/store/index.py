@@ -269,6 +269,11 @@ class Store:
         """Stores a record whose blobs are stored already: `RecordWriter.add`."""
         return self._record_writer().add(record)
 
+    @property
+    def added(self) -> Digest:
+        """The strong fingerprint of the record that was added last."""
+        return self._record_writer().strong
+
     def add_uncacheable(self, call: Call, weak: Digest, reasons: Iterable[Uncacheable]) -> None:
         """Notes why an execution may not be stored, in place of what was noted before."""
         self._record_writer().add_uncacheable(call, weak, reasons)

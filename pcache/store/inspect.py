@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pcache.model import Call, Digest, Outcome, PathSet
+    from pcache.model import Call, Digest, Key, Outcome, PathSet
     from pcache.store.index import Store
 
 
@@ -95,29 +95,41 @@ def statistics(store: Store) -> dict[str, int]:
 class Stored:
     """One record, not taken apart yet."""
 
-    __slots__ = ("_facts", "_outcome", "_path_set", "_strong", "weak")
+    __slots__ = ("_facts", "_outcome", "_strong", "path_set", "weak")
 
     def __init__(
         self, strong: Digest, weak: Digest, path_set: Digest, facts: bytes, outcome: bytes
     ) -> None:
         self.weak = weak
         self._strong = strong
-        self._path_set = path_set
+        self.path_set = path_set
         self._facts = facts
         self._outcome = outcome
 
     def parts(self, store: Store) -> tuple[Call, list[Fact], Outcome]:
         """The call, the facts and the outcome.  Raises DamagedRow or DamagedBlob."""
-        row = store.database.row("SELECT keys FROM path_sets WHERE digest = ?", (self._path_set,))
         call = store.call(self.weak)
         values = unpack_values(self._strong, self._facts)
-        keys = () if row is None else store.keys(self._path_set, row[0])
+        keys = self.keys(store)
         if call is None or len(keys) != len(values):
             raise DamagedRow("a part of a record is missing")
         return call, store.facts(keys, values), store.unpacked(self._strong, self._outcome)
+
+    def keys(self, store: Store) -> tuple[Key, ...]:
+        """What it depends on; nothing if that is missing.  Raises DamagedRow."""
+        row = store.database.row("SELECT keys FROM path_sets WHERE digest = ?", (self.path_set,))
+        return () if row is None else store.keys(self.path_set, row[0])
 
 
 def stored(store: Store) -> list[Stored]:
     """All records."""
     rows = store.database.rows("SELECT strong, weak, path_set, facts, outcome FROM outcomes")
     return [Stored(*row) for row in rows]
+
+
+def record(store: Store, strong: Digest) -> Stored | None:
+    """The record with a strong fingerprint; None if there is none."""
+    row = store.database.row(
+        "SELECT strong, weak, path_set, facts, outcome FROM outcomes WHERE strong = ?", (strong,)
+    )
+    return None if row is None else Stored(*row)

@@ -50,6 +50,8 @@ class RecordWriter:
         self._environments: dict[tuple[int, tuple[bytes, ...], tuple[bytes, ...]], Digest]
         self._environments = {}
         """Rollbacks so far, environment, directory, names ignored -> digest of what was put."""
+        self.strong: Digest = b""
+        """The strong fingerprint of the record that was added last."""
 
     def add(self, record: Record) -> str:
         """Stores a record whose blobs are stored already.
@@ -70,7 +72,7 @@ class RecordWriter:
             outcome = base.hide_outcome(outcome)
         paths, encoded = encoded_path_set(values)
         ordered = [values[key] for key in paths.keys]
-        strong = strong_fingerprint(record.weak, paths.digest, ordered)
+        self.strong = strong = strong_fingerprint(record.weak, paths.digest, ordered)
         now = time.time_ns()
         if not self._database.in_transaction:
             self._blobs.flush()

@@ -16,12 +16,15 @@ VOCABULARY = {"model", "values", "codec", "errors", "counters", "timing"}
 BASE = VOCABULARY | {"settings", "linux"}
 DOMAIN = BASE | {"memo", "store"}
 PROBES = VOCABULARY | {"linux"}
-STEPS = {"observe", "enforce", "rerun", "doctor"}
+STEPS = {"observe", "enforce", "rerun", "doctor", "history"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
-    "cli": DOMAIN | STEPS | {"session", "pcache"},
+    "cli": DOMAIN | STEPS | {"session", "report", "export", "pcache"},
+    "export": DOMAIN | {"session", "history", "report", "pcache"},
     "reference": {"cli", "pcache"},
+    "report": DOMAIN | {"session", "history"},
     "session": DOMAIN | STEPS | {"probes"},
+    "history": DOMAIN,
     "observe": DOMAIN | {"probes"},
     "enforce": DOMAIN,
     "rerun": DOMAIN | {"enforce"},
@@ -33,7 +36,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "probes": PROBES,
     "model": set(),
     **{name: VOCABULARY for name in VOCABULARY - {"model"}},
-    "pcache": set(),
+    "pcache": {"api"},
+    "api": {"report", "errors"},
 }
 """By package, or by module where it stands in none; a package may always import itself."""
 

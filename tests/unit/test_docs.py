@@ -8,17 +8,21 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from pcache import counters, errors, model, timing
 from pcache.cli import main, sandbox
+from pcache.report import cures, schema, why
 from pcache.settings import configfile
 from pcache.store.index import Store
 from pcache.store.inspect import statistics
 from tests.conftest import CHECKOUT
 
 MANUAL = "docs/manual.md"
+HISTORY = "docs/history.md"
+JSON = "docs/json.md"
 SEMANTICS = "docs/semantics.md"
 LINES = 420
 """A page that is longer is two."""
@@ -94,8 +98,12 @@ def options_of(verb: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return seen
 
 
+def page_of(verb: str) -> str:
+    return HISTORY if f"\n### pcache {verb}\n" in text(HISTORY) else MANUAL
+
+
 def test_verbs() -> None:
-    titles = re.findall(r"^### pcache (\S+)$", prose(MANUAL), flags=re.MULTILINE)
+    titles = re.findall(r"^### pcache (\S+)$", prose(MANUAL) + prose(HISTORY), flags=re.MULTILINE)
     assert sorted(titles) == sorted(main.VERBS)
 
 
@@ -103,7 +111,7 @@ def test_verbs() -> None:
 def test_options(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     told = {
         name
-        for name in first_cells(section(MANUAL, f"pcache {verb}"))
+        for name in first_cells(section(page_of(verb), f"pcache {verb}"))
         if re.fullmatch(r"--?[a-z][a-z-]*", name)
     }
     known = options_of(verb, monkeypatch)
@@ -209,6 +217,32 @@ def test_reasons_have_cause_and_cure() -> None:
         told = section(SEMANTICS, reason)
         assert "Cure:" in told, reason
         assert "Cause:" in told or reason == model.Reason.NON_DETERMINISTIC, reason
+
+
+def test_cures_are_those_of_the_page() -> None:
+    assert cures.CURES.keys() == set(reasons_in_the_code())
+    for reason, cure in cures.CURES.items():
+        told = " ".join(section(SEMANTICS, reason).partition("Cure:")[2].split())
+        assert cure == told, reason
+        (anchor,) = (name for name in anchors(SEMANTICS) if name == why.anchor(reason))
+        assert anchor
+
+
+# ---- JSON
+
+
+def test_forms_of_json() -> None:
+    """Every document and every field of it is explained."""
+    documents = schema.Document.__subclasses__()
+    kinds = {form.model_fields["kind"].default for form in documents}
+    assert set(first_cells(text(JSON).partition("| kind |")[2].partition("\n\n")[0])) == kinds
+    (verdicts,) = re.findall(r"^\| verdict \|.*?(?=\n\n|\Z)", text(JSON), re.M | re.S)
+    told = set(first_cells(verdicts))
+    assert told == set(get_args(schema.Execution.model_fields["verdict"].annotation))
+    words = set(re.findall(r"`(\w+)`", text(JSON)))
+    forms = (schema.Summary, schema.Execution, schema.Cause, schema.Refusal)
+    for form in (*documents, *forms, schema.File, schema.FilesOfExecution):
+        assert form.model_fields.keys() - {"kind", "version"} <= words, form
 
 
 # ---- pages

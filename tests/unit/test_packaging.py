@@ -84,7 +84,7 @@ def shipped(folder: str, suffixes: tuple[str, ...]) -> set[str]:
 def test_wheel_holds_the_package_and_the_bpf_sources_only(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    python = shipped("pcache", (".py", ".typed"))
+    python = shipped("pcache", (".py", ".typed", ".html"))
     sources = {f"pcache/{name}" for name in shipped("bpf", ("",))}
     assert any(name.endswith(".bpf.c") for name in sources)
     assert names == python | sources

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pcache.counters import Counters
 from pcache.linux.descriptors import OwnFds
 from pcache.memo.facts import Facts
-from pcache.model import Key, Reason, Record, Uncacheable
+from pcache.model import Digest, Key, Reason, Record, Uncacheable
 from pcache.observe.conditions import Clock, Conditions, call_of
 from pcache.observe.events import Stamp
 from pcache.observe.executions import Execution
@@ -18,6 +18,8 @@ from pcache.store import fingerprint
 from pcache.store.index import Store
 
 Explain = Callable[[str, Execution], None]
+Result = tuple[str, Digest, list[Uncacheable]]
+"""What the store said of a record and its strong fingerprint, or why there is none."""
 
 
 class Analysis:
@@ -31,6 +33,8 @@ class Analysis:
         self._store = store
         self._counters = counters
         self.copies = copies
+        self.results: dict[Execution, Result] = {}
+        """Of each execution that ran, when `store` has been called."""
         self.clock = Clock()
         self.tree = Tree(
             spool, copies, self._hash_early, self._look_up_early, self._ended, store.policy
@@ -59,8 +63,11 @@ class Analysis:
             for execution, result in self.settled(failure, interrupted):
                 if isinstance(result, list):
                     self._refuse(execution, result, explain)
+                    self.results[execution] = ("", b"", result)
                 else:
-                    explain(self._store.add(result), execution)
+                    answer = self._store.add(result)
+                    explain(answer, execution)
+                    self.results[execution] = (answer, self._store.added, [])
 
     def settled(
         self, failure: str, interrupted: Iterable[int]

@@ -19,7 +19,7 @@ class HitRecorder(Observer):
         """`teller` is told of everything too."""
         self._recording = recording
         self._teller = teller or Observer()
-        self.hears_misses = teller is not None
+        self.hears_misses = teller is not None and teller.hears_misses
 
     def signalled(self, signal: int) -> None:
         self._recording.interrupted()
@@ -45,6 +45,9 @@ class HitRecorder(Observer):
         )
         analysis.tree.replay(task.tgid, hit)
         self._teller.hit(task, plan, began_ns, ended_ns)
+
+    def unknown(self, tid: int, argv: tuple[bytes, ...], at_ns: int) -> None:
+        self._teller.unknown(tid, argv, at_ns)
 
     def missed(self, task: Task, at_ns: int) -> None:
         self._teller.missed(task, at_ns)

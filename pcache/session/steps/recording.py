@@ -53,6 +53,8 @@ class Recording:
         self._root = 0
         self._spooler: Spooler
         self._analysis: Analysis | None = None
+        self.failed = False
+        """Whether the records could not be stored, which the user has been told."""
         self.damaged_index = False
         """Whether the index was found damaged: it should be set aside."""
 
@@ -162,6 +164,7 @@ class Recording:
             self._store.close()
             self._timing.spent("closing", since)
         except (PcacheError, OSError) as error:
+            self.failed = True
             self.damaged_index |= isinstance(error, DamagedIndex)
             if self._spooler.failure:
                 return  # one message is enough: a full disk fails more than once

@@ -8,6 +8,7 @@ from pcache.counters import Counters
 from pcache.errors import StoreError
 from pcache.linux.user import User
 from pcache.session.steps.command import Command
+from pcache.session.steps.notes import Notes
 from pcache.session.steps.policy import session_policy
 from pcache.session.steps.privilege import act_as, become
 from pcache.session.steps.reporting import say
@@ -31,6 +32,8 @@ class RecordingVerb:
     Raises CommandNotFound, CommandNotExecutable.
     """
 
+    name = ""
+    """Of the verb."""
     stores = True
     """Whether the store is for records; else it is only read, and left as it is."""
 
@@ -49,6 +52,7 @@ class RecordingVerb:
         act_as(self._user)
         self._sandbox = options.sandbox
         self._command = Command(words, self._user, self._sandbox)
+        self._notes = Notes(self.name, self._command)
         self._timing.spent("command", since)
 
     def _open_store(self) -> tuple[Store, Policy]:

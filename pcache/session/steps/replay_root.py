@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from pcache.memo.restore import Plan
     from pcache.model import Call
     from pcache.session.steps.command import Command
+    from pcache.session.steps.notes import Notes
     from pcache.timing import Timing
 
 
-def replay_root(command: Command, decider: Decider, explain: bool, timing: Timing) -> int | None:
+def replay_root(
+    command: Command, decider: Decider, explain: bool, timing: Timing, notes: Notes
+) -> int | None:
     """Applies the recorded outcome of the command; its wait status, or None if it has to run.
 
     `explain`: say which, and why; else finding out why is saved.
@@ -35,6 +38,7 @@ def replay_root(command: Command, decider: Decider, explain: bool, timing: Timin
         say(f"pcache: internal error, the command itself is not looked up: {error!r}")
         return None
     if plan is None:
+        notes.root_missed(decider, command.call)
         if explain:  # the reason costs a look into the store
             _tell("miss", command.call, decider.last_miss)
         return None
@@ -59,6 +63,7 @@ def replay_root(command: Command, decider: Decider, explain: bool, timing: Timin
             committed = False
             _take_back(plan, written)
         decider.unused(plan.wall_ns)
+        notes.root_not_applied(str(error))
         if explain:
             _tell("run", command.call, str(error))
         return None
@@ -67,6 +72,7 @@ def replay_root(command: Command, decider: Decider, explain: bool, timing: Timin
             plan.conclude()
         else:
             plan.abandon()
+    notes.root_hit(plan)
     if explain:
         _tell("hit", command.call, "")
     return plan.status

@@ -77,7 +77,9 @@ def write_json(
         return
     import json
 
-    report = {"status": status, "counters": counters.as_dict(), **(more or {})}
+    # As pcache.report.schema.Counted has it: pydantic would cost more than the command.
+    report = {"version": 1, "kind": "counters", "status": status, "counters": counters.as_dict()}
+    report.update(more or {})
     if counters.timing.on:
         report["timing"] = counters.timing.as_dict()
     try:

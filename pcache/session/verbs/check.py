@@ -65,8 +65,14 @@ class Check(Run):
         checked = self._checked
         return _Comparing(self._user, self._options, store, self._counters, self._probes, checked)
 
-    def _observer(self, recording: Recording, decider: Decider) -> Observer:
+    def _observer(self, recording: Recording, decider: Decider, store: Store) -> Observer:
         return _Placing(recording, self._checked)
+
+    def _note(self, recording: Recording) -> None:
+        """A check is no session to be kept."""
+
+    def _conclude(self, status: int) -> None:
+        """Nor is its end."""
 
     def _report(self, status: int) -> None:
         counters = self._counters

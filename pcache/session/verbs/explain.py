@@ -188,6 +188,11 @@ class _Parts:
         return lines
 
 
+def call_differences(old: Call, new: Call) -> list[str]:
+    """What is different about two calls, one line for each part: of `old` -> of `new`."""
+    return _Parts(new).differences(_Parts(old))
+
+
 def _quoted(value: bytes | None) -> str:
     return "not set" if value is None else repr(text(value))
 

@@ -13,6 +13,7 @@ from pcache.errors import Nested
 from pcache.linux.user import User
 from pcache.memo.decide import Decider
 from pcache.session.steps.command import Command
+from pcache.session.steps.notes import Notes
 from pcache.session.steps.policy import session_policy
 from pcache.session.steps.replay_root import replay_root
 from pcache.session.steps.reporting import (
@@ -62,6 +63,7 @@ class Replay:
         self._sandbox = sandbox
         since = self._timing.now()
         self._command = Command(command, None, sandbox)
+        self._notes = Notes("replay", self._command)
         self._timing.spent("command", since)
 
     def run(self) -> int:
@@ -73,17 +75,24 @@ class Replay:
             directory = user.store_dir
             policy, self._sandbox = session_policy(user, self._command.cwd, self._sandbox)
             store = Store.open(directory, counters=counters, policy=policy)
+            self._notes.open(store)
             decider = Decider(store, counters)
             self._timing.spent("store", since)
-            status = replay_root(self._command, decider, self._verbose, self._timing)
+            status = replay_root(self._command, decider, self._verbose, self._timing, self._notes)
         except Exception as error:
             say_trouble(error)
             return self._plainly("the command runs without pcache")
         supervision: dict[str, int] = {}
         ended = (
-            self._supervised(decider, policy, directory, supervision) if status is None else status
+            self._supervised(decider, store, policy, directory, supervision)
+            if status is None
+            else status
         )
-        afterwards(lambda: self._close(store), lambda: self._report(counters, supervision, ended))
+        afterwards(
+            lambda: self._close(store),
+            lambda: self._notes.finish(ended),
+            lambda: self._report(counters, supervision, ended),
+        )
         return end(ended)
 
     def _close(self, store: Store) -> None:
@@ -94,7 +103,12 @@ class Replay:
     # -- the command itself
 
     def _supervised(
-        self, decider: Decider, policy: Policy, directory: bytes, supervision: dict[str, int]
+        self,
+        decider: Decider,
+        store: Store,
+        policy: Policy,
+        directory: bytes,
+        supervision: dict[str, int],
     ) -> int:
         """Run the command under the filter; its wait status."""
         since = self._timing.now()
@@ -114,17 +128,20 @@ class Replay:
         except Exception as error:
             say_trouble(error)
             return self._plainly("the command runs without pcache")
-        observer = None
+        from pcache.session.steps.noting import Noting
+
+        teller = None
         if self._verbose:
             from pcache.session.steps.decision_log import DecisionLog
 
-            observer = DecisionLog(decider)
+            teller = DecisionLog(decider)
+        noting = Noting(self._notes, store, decider, teller)
         supervisor = Supervisor(
             spawned,
             place,
             decider,
             self._command.call,
-            observer,
+            noting,
             timing=self._timing,
             policy=policy,
         )
@@ -138,6 +155,7 @@ class Replay:
         supervision["applied"] = supervisor.applied
         supervision["failures"] = supervisor.failures
         self._denied = supervisor.denied
+        afterwards(lambda: self._notes.find_cause(store), noting.conclude)
         supervision.update((f"denied: {name}", count) for name, count in self._denied.items())
         return status
 
@@ -156,12 +174,7 @@ class Replay:
 
     def _report(self, counters: Counters, supervision: dict[str, int], status: int) -> None:
         if not self._quiet:
-            hits, misses = counters["hits"], counters["misses"]
-            files, kept = counters["files restored"], counters["files kept"]
-            say(
-                f"pcache: replay: {hits} hits, {misses} misses, "
-                f"{files} files restored, {kept} already right"
-            )
+            say(self._notes.closing_line())
             say_denied(self._denied)
         say_timing(self._timing)
         self._write_json(counters, supervision, status)
@@ -169,4 +182,5 @@ class Replay:
     def _write_json(
         self, counters: Counters, supervision: dict[str, int], status: int | None
     ) -> None:
-        write_json(self._json, status, counters, {"supervisor": supervision})
+        more = {} if status is None else self._notes.reported()
+        write_json(self._json, status, counters, {"supervisor": supervision, **more})

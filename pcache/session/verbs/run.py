@@ -20,7 +20,15 @@ from pcache.session.steps.privilege import act_as_root
 from pcache.session.steps.recording import Recording
 from pcache.session.steps.recording_verb import RecordingVerb
 from pcache.session.steps.replay_root import replay_root
-from pcache.session.steps.reporting import NESTED, end, say, say_denied, say_timing, write_json
+from pcache.session.steps.reporting import (
+    NESTED,
+    afterwards,
+    end,
+    say,
+    say_denied,
+    say_timing,
+    write_json,
+)
 from pcache.store.index import Store
 from pcache.values import names_value, others_names, others_value
 
@@ -36,13 +44,16 @@ if TYPE_CHECKING:
 class Run(RecordingVerb):
     """One `pcache run` of one command.  Raises CommandNotFound, CommandNotExecutable."""
 
+    name = "run"
+
     def run(self) -> int:
         """The command's exit status.  Dies by the command's signal if it did."""
         try:
             store, policy = self._open_store()
+            self._notes.open(store)
             decider = self._decider(store)
             explain = self._options.explain and self.tells_root
-            status = replay_root(self._command, decider, explain, self._timing)
+            status = replay_root(self._command, decider, explain, self._timing, self._notes)
             if self.stores and decider.damaged_index:
                 store.close()
                 self._set_index_aside()
@@ -59,6 +70,7 @@ class Run(RecordingVerb):
                 since = self._timing.now()
                 store.close()  # the command has ended: its status counts
                 self._timing.spent("closing", since)
+        self._conclude(status)
         self._report(status)
         return end(status)
 
@@ -73,11 +85,23 @@ class Run(RecordingVerb):
     def _new_recording(self, store: Store) -> Recording:
         return Recording(self._user, self._options, store, self._counters, self._probes)
 
-    def _observer(self, recording: Recording, decider: Decider) -> Observer:
+    def _observer(self, recording: Recording, decider: Decider, store: Store) -> Observer:
         from pcache.session.steps.decision_log import DecisionLog
+        from pcache.session.steps.noting import Noting
         from pcache.session.steps.record_hits import HitRecorder
 
-        return HitRecorder(recording, DecisionLog(decider) if self._options.explain else None)
+        teller = DecisionLog(decider) if self._options.explain else None
+        self._noting = Noting(self._notes, store, decider, teller)
+        return HitRecorder(recording, self._noting)
+
+    def _note(self, recording: Recording) -> None:
+        """What the executions were, for the notes; when all of them are settled."""
+        from pcache.session.steps.noting import recorded
+
+        recorded(recording, self._notes, self._noting)
+
+    def _conclude(self, status: int) -> None:
+        self._notes.finish(status)
 
     # ---- the command itself ----
 
@@ -97,7 +121,7 @@ class Run(RecordingVerb):
                 self._user,
                 self._sandbox or DEFAULT,
                 policy,
-                self._observer(recording, decider),
+                self._observer(recording, decider, store),
                 decider,
                 self._command.call,
                 self._timing,
@@ -107,7 +131,9 @@ class Run(RecordingVerb):
         except PcacheError as error:
             say(error.report())
             return self._plainly("the command runs without pcache")
+        afterwards(lambda: self._notes.find_cause(store))
         self._finish(recording, decider)
+        afterwards(lambda: self._note(recording))
         if not self._options.quiet:
             say_denied(denied)
         return status
@@ -124,13 +150,9 @@ class Run(RecordingVerb):
     def _report(self, status: int) -> None:
         counters = self._counters
         if not self._options.quiet:
-            say(
-                f"pcache: run: {counters['hits']} hits, {counters['misses']} misses, "
-                f"{counters['records stored']} stored, "
-                f"{counters['uncacheable']} not cacheable"
-            )
+            say(self._notes.closing_line())
         say_timing(self._timing)
-        write_json(self._options.json, status, counters)
+        write_json(self._options.json, status, counters, self._notes.reported())
 
 
 class _Decider(Decider):

@@ -11,7 +11,15 @@ from pcache.enforce.sentinel import Sentinel
 from pcache.errors import Nested, PcacheError
 from pcache.session.steps.recording import Recording
 from pcache.session.steps.recording_verb import RecordingVerb
-from pcache.session.steps.reporting import NESTED, end, say, say_denied, say_timing, write_json
+from pcache.session.steps.reporting import (
+    NESTED,
+    afterwards,
+    end,
+    say,
+    say_denied,
+    say_timing,
+    write_json,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,12 +32,15 @@ _PAUSE_MS = 5
 class Trace(RecordingVerb):
     """One command under the recorder.  Raises CommandNotFound, CommandNotExecutable."""
 
+    name = "trace"
+
     def run(self) -> int:
         """Runs the command; its exit status.  Dies by the command's signal if it did."""
         try:
             if syscalls.handshake():
                 raise Nested(NESTED)
             store, policy = self._open_store()
+            self._notes.open(store)
             recording = Recording(self._user, self._options, store, self._counters, self._probes)
             recording.load()
             status = self._follow(recording, policy)
@@ -42,6 +53,7 @@ class Trace(RecordingVerb):
             say("pcache: the command runs without being recorded")
             return self._plainly()
         self._finish(recording)
+        afterwards(lambda: self._note(recording, status))
         self._report(status)
         return end(status)
 
@@ -57,7 +69,7 @@ class Trace(RecordingVerb):
 
     def _plainly(self) -> int:
         self._probes.close()
-        self._write_json(None)
+        write_json(self._options.json, None, self._counters)
         return self._execute(self._command.to_execute())
 
     def _follow(self, recording: Recording, policy: Policy) -> int:
@@ -137,17 +149,14 @@ class Trace(RecordingVerb):
 
     # ---- what the user sees ----
 
-    def _report(self, status: int) -> None:
-        counters = self._counters
-        if not self._options.quiet:
-            say(
-                f"pcache: trace: {counters['executions']} executions, "
-                f"{counters['records stored']} stored, {counters['records known']} known, "
-                f"{counters['uncacheable']} not cacheable, "
-                f"{counters['bytes stored'] / 1e6:.1f} MB"
-            )
-        say_timing(self._timing)
-        self._write_json(status)
+    def _note(self, recording: Recording, status: int) -> None:
+        from pcache.session.steps.noting import recorded
 
-    def _write_json(self, status: int | None) -> None:
-        write_json(self._options.json, status, self._counters)
+        recorded(recording, self._notes, None)
+        self._notes.finish(status)
+
+    def _report(self, status: int) -> None:
+        if not self._options.quiet:
+            say(self._notes.closing_line())
+        say_timing(self._timing)
+        write_json(self._options.json, status, self._counters, self._notes.reported())

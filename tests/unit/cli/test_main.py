@@ -61,7 +61,7 @@ def test_verbs_keep_the_protocol(pcache: str, verb: str) -> None:
     [
         ([], "no verb given", "`pcache help` lists the verbs"),
         (["tarce", "make"], "no verb 'tarce'", "did you mean `pcache trace`?"),
-        (["sh"], "no verb 'sh'", "sudo pcache trace sh"),
+        (["sh"], "no verb 'sh'", "sudo pcache run sh"),
         (["xyzzy"], "no verb 'xyzzy'", "`pcache help` lists the verbs"),
         (["help", "xyzzy"], "no verb 'xyzzy'", "`pcache help` lists the verbs"),
         (["-q", "trace"], "unknown option -q", "after the verb"),

@@ -115,4 +115,4 @@ def test_records_added_meanwhile_are_found(bench: Records) -> None:
 
 def test_counted_as_misses(bench: Records) -> None:
     done = bench.replay("dash", "-c", "real a; real b; :")
-    assert done.stderr.startswith("pcache: replay: 0 hits, 3 misses")
+    assert done.stderr.startswith("pcache: 0 of 3 programs brought back; 3 ran (unknown call)")

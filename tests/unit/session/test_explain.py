@@ -206,7 +206,7 @@ def test_command_line(pcache: str, tmp_path: Path) -> None:
     assert done.stdout.startswith("miss: true   unknown call\n")
     assert run("replay", "-q", "true").returncode == 0
     done = run("stats", "--json")
-    numbers = json.loads(done.stdout)
+    numbers = json.loads(done.stdout)["statistics"]
     assert (numbers["records"], numbers["hits"]) == (0, 0)
     assert numbers["misses"] >= 1
     assert "records " in run("stats").stdout

@@ -1,0 +1,1 @@
+"""Sessions in the forms of others: traces, compilation databases, provenance."""

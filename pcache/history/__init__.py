@@ -1,0 +1,1 @@
+"""What the sessions of a store did: kept for a while, for people to look at."""

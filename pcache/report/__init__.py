@@ -1,0 +1,1 @@
+"""What happened, and why: sessions in words, tables and pictures."""

@@ -1,0 +1,64 @@
+"""The end of the notes on a session that ran programs: what they amount to, and why they ran."""
+
+from __future__ import annotations
+
+from pcache.errors import StoreError
+from pcache.history.entries import HIT, KNOWN, NONDETERMINISTIC, REFUSED, STORED, Entry
+from pcache.memo.decide import changed_inputs, changed_text
+from pcache.model import Call, Key, Kind
+from pcache.store.fingerprint import weak_fingerprint
+from pcache.store.index import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pcache.history.log import Summary
+    from pcache.memo.decide import Seen
+
+
+def summarize(summary: Summary, entries: Sequence[Entry]) -> None:
+    """What the executions of a session amount to."""
+    summary.programs = len(entries)
+    for entry in entries:
+        if entry.verdict == HIT:
+            summary.hits += 1
+            summary.saved_ns += entry.saved_ns
+        elif entry.verdict in (REFUSED, NONDETERMINISTIC) and not entry.covered(entries):
+            summary.refused += 1
+        else:
+            summary.ran += 1
+        summary.stored += entry.verdict == STORED
+    if entries[0].verdict in (STORED, KNOWN):
+        summary.strong = entries[0].strong
+
+
+def why(miss: str, changed: Sequence[Key], cwd: bytes) -> str:
+    """Why something had to run, with names relative to a directory."""
+    here = f": {cwd.decode(errors='backslashreplace')}/"
+    return changed_text(changed).replace(here, ": ", 1) if changed else miss
+
+
+def cause_of(store: Store, call: Call, seen: Seen | None, miss: str) -> tuple[str, list[Key]]:
+    """Why a call had to run, and which of its inputs have changed."""
+    try:
+        if seen is not None:
+            return miss, foremost(changed_inputs(store, *seen), call.cwd)
+        if miss == "unknown call":
+            refused = store.uncacheable(weak_fingerprint(call, store.policy))
+            if refused:
+                reasons = ", ".join(sorted({reason.reason for reason in refused}))
+                return f"not cacheable when it last ran: {reasons}", []
+    except StoreError:
+        pass
+    return miss, []
+
+
+def foremost(keys: Iterable[Key], cwd: bytes) -> list[Key]:
+    """Contents of files first, and what lies in the working directory before what does not."""
+
+    def rank(key: Key) -> tuple[bool, bool]:
+        kind, path = key
+        return kind not in (Kind.CONTENT, Kind.LCONTENT), not path.startswith(cwd + b"/")
+
+    return sorted(keys, key=rank)
