@@ -7,7 +7,6 @@ import tomllib
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from xxhash import xxh3_128_digest
 
 from pcache.codec import join
 from pcache.errors import ConfigError
@@ -16,6 +15,7 @@ from pcache.settings.base_dir import Base
 from pcache.settings.locations import PROJECT_FILE
 from pcache.settings.rule_fields import pack_rule
 from pcache.settings.rules import CALLERS, ITSELF, NO, Policy, Rule
+from pcache.sha256 import sha256_digest
 
 _OF_THE_STORE = ("max_size", "compress")
 """Settings that no project may change."""
@@ -123,7 +123,7 @@ def _digest(rules: list[Rule], base_dir: bytes) -> bytes:
         fields = [b"base_dir"]
         rules = [rule.relative(Base(base_dir)) for rule in rules]
     fields += [field for rule in rules for field in pack_rule(rule)]
-    return xxh3_128_digest(join(fields)) if fields else b""
+    return sha256_digest(join(fields)) if fields else b""
 
 
 def settings(path: bytes) -> list[Setting]:
