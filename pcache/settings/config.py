@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.linux.user import User
 
-_FORMAT = b"pcache config 4"
+_FORMAT = b"pcache config 5"
 
 
 def load(user: User, cwd: bytes) -> Policy:
@@ -56,7 +56,7 @@ def _stamp(path: bytes) -> bytes:
 def _read(cache: bytes, stamps: list[bytes]) -> Policy | None:
     try:
         with open(cache, "rb", buffering=0) as file:
-            name, key, max_size, compress, allow, deny, base, digest, *fields = unpack(
+            name, key, max_size, compress, allow, deny, base, remote, digest, *fields = unpack(
                 file.readall()
             )
         if name != _FORMAT or key != pack(stamps):
@@ -66,7 +66,7 @@ def _read(cache: bytes, stamps: list[bytes]) -> Policy | None:
     except (OSError, DamagedRow, ValueError):
         return None
     limit = int(max_size) if max_size else None
-    return Policy(tuple(rules), limit, digest, compress == b"1", *sandbox, base)
+    return Policy(tuple(rules), limit, digest, compress == b"1", *sandbox, base, remote)
 
 
 def _write(cache: bytes, stamps: list[bytes], policy: Policy) -> None:
@@ -79,8 +79,8 @@ def _write(cache: bytes, stamps: list[bytes], policy: Policy) -> None:
         with open(new, "wb") as file:
             sandbox = pack(policy.allow), pack(policy.deny)
             flag, base = pack_flag(policy.compress), policy.base_dir
-            head = (_FORMAT, pack(stamps), size, flag, *sandbox, base, policy.digest)
-            file.write(pack((*head, *fields)))
+            head = (_FORMAT, pack(stamps), size, flag, *sandbox, base, policy.remote)
+            file.write(pack((*head, policy.digest, *fields)))
         os.rename(new, cache)
     except OSError:
         return

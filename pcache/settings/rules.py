@@ -259,6 +259,7 @@ class Policy:
         allow: tuple[bytes, ...] = (),
         deny: tuple[bytes, ...] = (),
         base_dir: bytes = b"",
+        remote: bytes = b"",
     ) -> None:
         self.rules = rules
         self.max_size = max_size
@@ -274,6 +275,8 @@ class Policy:
         self.base_dir = base_dir
         """The directory that paths are stored relative to (canonical), or empty."""
         self.base = Base(base_dir) if base_dir else None
+        self.remote = remote
+        """Where records are shared (`pcache.settings.remote.Remote`, packed), or empty."""
         self._settings: dict[tuple[bytes, bytes], Settings] = {}
 
     def within(self, tag: bytes) -> Policy:
@@ -288,6 +291,7 @@ class Policy:
             self.allow,
             self.deny,
             self.base_dir,
+            self.remote,
         )
 
     def settings(self, executable: bytes, argv: Sequence[bytes] = ()) -> Settings:

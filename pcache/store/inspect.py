@@ -95,13 +95,13 @@ def statistics(store: Store) -> dict[str, int]:
 class Stored:
     """One record, not taken apart yet."""
 
-    __slots__ = ("_facts", "_outcome", "_path_set", "_strong", "weak")
+    __slots__ = ("_facts", "_outcome", "_path_set", "strong", "weak")
 
     def __init__(
         self, strong: Digest, weak: Digest, path_set: Digest, facts: bytes, outcome: bytes
     ) -> None:
         self.weak = weak
-        self._strong = strong
+        self.strong = strong
         self._path_set = path_set
         self._facts = facts
         self._outcome = outcome
@@ -110,14 +110,26 @@ class Stored:
         """The call, the facts and the outcome.  Raises DamagedRow or DamagedBlob."""
         row = store.database.row("SELECT keys FROM path_sets WHERE digest = ?", (self._path_set,))
         call = store.call(self.weak)
-        values = unpack_values(self._strong, self._facts)
+        values = unpack_values(self.strong, self._facts)
         keys = () if row is None else store.keys(self._path_set, row[0])
         if call is None or len(keys) != len(values):
             raise DamagedRow("a part of a record is missing")
-        return call, store.facts(keys, values), store.unpacked(self._strong, self._outcome)
+        return call, store.facts(keys, values), store.unpacked(self.strong, self._outcome)
 
 
-def stored(store: Store) -> list[Stored]:
-    """All records."""
-    rows = store.database.rows("SELECT strong, weak, path_set, facts, outcome FROM outcomes")
+def stored(store: Store, since_ns: int = 0) -> list[Stored]:
+    """All records that were made or used since, those used last first."""
+    rows = store.database.rows(
+        "SELECT strong, weak, path_set, facts, outcome FROM outcomes WHERE used >= ?"
+        " ORDER BY used DESC",
+        (since_ns,),
+    )
     return [Stored(*row) for row in rows]
+
+
+def stored_one(store: Store, strong: Digest) -> Stored | None:
+    """One record."""
+    row = store.database.row(
+        "SELECT strong, weak, path_set, facts, outcome FROM outcomes WHERE strong = ?", (strong,)
+    )
+    return None if row is None else Stored(*row)

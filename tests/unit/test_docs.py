@@ -19,6 +19,7 @@ from pcache.store.inspect import statistics
 from tests.conftest import CHECKOUT
 
 MANUAL = "docs/manual.md"
+REMOTE = "docs/remote.md"
 SEMANTICS = "docs/semantics.md"
 LINES = 420
 """A page that is longer is two."""
@@ -94,16 +95,22 @@ def options_of(verb: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return seen
 
 
+def titles(page: str) -> list[str]:
+    """The verbs that a page explains."""
+    return re.findall(r"^### pcache (\S+)$", prose(page), flags=re.MULTILINE)
+
+
 def test_verbs() -> None:
-    titles = re.findall(r"^### pcache (\S+)$", prose(MANUAL), flags=re.MULTILINE)
-    assert sorted(titles) == sorted(main.VERBS)
+    assert sorted(titles(MANUAL) + titles(REMOTE)) == sorted(main.VERBS)
 
 
 @pytest.mark.parametrize("verb", main.VERBS)
 def test_options(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     told = {
         name
-        for name in first_cells(section(MANUAL, f"pcache {verb}"))
+        for name in first_cells(
+            section(REMOTE if verb in titles(REMOTE) else MANUAL, f"pcache {verb}")
+        )
         if re.fullmatch(r"--?[a-z][a-z-]*", name)
     }
     known = options_of(verb, monkeypatch)
@@ -145,6 +152,8 @@ def test_settings() -> None:
     known |= {f"sandbox.{name}" for name in configfile.Sandbox.model_fields}
     known |= set(configfile.File.model_fields) - {"sandbox", "program"}
     assert set(first_cells(section(MANUAL, "Settings"))) == known
+    shared = set(first_cells(section(REMOTE, "Settings")))
+    assert shared == set(configfile.Shared.model_fields)
 
 
 _READ = (

@@ -42,6 +42,7 @@ class Trace(RecordingVerb):
             say("pcache: the command runs without being recorded")
             return self._plainly()
         self._finish(recording)
+        self._share(store)
         self._report(status)
         return end(status)
 
