@@ -32,6 +32,12 @@ NAMES: dict[str, str] = {
         if name.isupper()
     },
     "milliseconds skipped": "what the executions that were replayed took when they were recorded",
+    "remote look-ups": "calls that the shared store was asked about",
+    "remote hits": "records that came from the shared store",
+    "remote hits declined": "those left there because running took less than fetching",
+    "remote doubts": "look-ups that found what nobody believed has signed, or what makes no sense",
+    "remote failures": "look-ups that came to nothing: no answer, none in time, an error",
+    "remote bytes received": "bytes of contents of the hits from the shared store",
     "records stored": "new records",
     "records known": "records that were in the store already",
     "records non-deterministic": "records that contradict a stored one with the same inputs",

@@ -12,6 +12,7 @@ PHASES: dict[str, str] = {
     "path sets": "finding what earlier executions of the call depended on",
     "facts": "how all that is now: stat(2), directories, digests of files",
     "outcome": "finding the outcome for these facts",
+    "remote": "asking the shared store, and fetching what it has",
     "staging": "reading and verifying contents, and writing files where nobody sees them yet",
     "placing": "giving the files their names; for large contents, the staging too",
     "streams": "writing what the execution printed",

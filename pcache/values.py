@@ -17,10 +17,10 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `lLENGTH` | LINK | symbolic link with a target of that many bytes |
 | `pMODE`, `sMODE` | content, existence | fifo, socket |
 | `cMODE:MAJ:MIN`, `bMODE:MAJ:MIN` | content, existence | device |
-| `LDIGEST` | LISTING, OTHERS | names and types in a directory |
-| `LDIGEST` | NAMES | names in a directory |
+| `LDIGEST` | LISTING, OTHERS | names and types in a directory (SHA-256) |
+| `LDIGEST` | NAMES | names in a directory (SHA-256) |
 | `ok` | those that `model.Kind` says it of | |
-| `gGID:DIGEST` | DEFAULTS | group, and default access control list (each may be empty) |
+| `gGID:DIGEST` | DEFAULTS | group, SHA-256 of the default access control list (each or none) |
 | `r`, `w` | UNLOCKED | somebody holds a lock for reading, for writing |
 | `tNS UID GID N` | TIMES, LTIMES | modification time, owner, number of names (1 for a directory) |
 | `tNS UID GID N` | INPUT_TIMES | the same |
@@ -45,10 +45,9 @@ import os
 from _bisect import bisect_left
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID
 
-from xxhash import xxh3_64_hexdigest, xxh3_128_digest
-
 from pcache.codec import join
 from pcache.model import Kind
+from pcache.sha256 import sha256_digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -158,7 +157,7 @@ def _names_in(value: bytes) -> tuple[bytes, int, bytes]:
 
 def holes_digest(extents: Iterable[int]) -> bytes:
     """Of the offsets and ends of the pieces of a sparse file that hold data; printable."""
-    return xxh3_64_hexdigest(b"".join([b"%d," % offset for offset in extents])).encode()
+    return sha256_digest(b"".join([b"%d," % offset for offset in extents])).hex().encode()
 
 
 def exists_value(st: Stat, target: bytes = b"") -> bytes:
@@ -199,7 +198,7 @@ def listing_value(entries: Iterable[tuple[bytes, int]]) -> bytes:
     fields: list[bytes] = []
     for name, kind in ordered:
         fields += (name, b"%d" % kind)
-    return b"L" + xxh3_128_digest(join(fields))
+    return b"L" + sha256_digest(join(fields))
 
 
 def others_path(names: Iterable[bytes], path: bytes) -> bytes:
@@ -221,7 +220,7 @@ def others_value(entries: Iterable[tuple[bytes, int]], names: frozenset[bytes]) 
 
 def names_value(names: Iterable[bytes]) -> bytes:
     """Value of NAMES, with or without `.` and `..`."""
-    return b"L" + xxh3_128_digest(join(sorted(set(names) - {b".", b".."})))
+    return b"L" + sha256_digest(join(sorted(set(names) - {b".", b".."})))
 
 
 def no_directory_value(value: bytes) -> bytes:
@@ -301,7 +300,7 @@ def defaults_value(st: Stat, acl: bytes) -> bytes:
     gid = b"%d" % st.st_gid if st.st_mode & S_ISGID else b""
     if not (gid or acl):
         return OK
-    return b"g%b:%b" % (gid, xxh3_128_digest(acl) if acl else b"")
+    return b"g%b:%b" % (gid, sha256_digest(acl) if acl else b"")
 
 
 def order_path(files: Iterable[tuple[bytes, bool]]) -> bytes:

@@ -39,6 +39,12 @@ the last word.  Paths in it are relative to its directory.
   [program.generate]
   ignore_paths = ["/var/log/generate/*"]
 
+  [remote]                     # a store that many share, only in the user's file: docs/remote.md
+  url = "s3://team-cache/main" # or gs://, az://, https:// (WebDAV), file:///MOUNTED/DIRECTORY
+  trust = ["ed25519:..."]      # public keys (`pcache key`) whose records are believed
+  push = "ci"                  # what is recorded is pushed, signed with `key`: "always", "never"
+  key = "/home/me/signing.key" # also: endpoint, region, timeout, map, portable, restore
+
 settings of a program:
   ignore_env      variables that make no difference; a final * stands for any ending
   ignore_paths    files that make no difference, neither as inputs nor as outputs (globs; * also
@@ -100,6 +106,7 @@ def _defaults() -> Iterator[str]:
     yield "compress = true   default: contents take less than half of the room"
     yield 'history = "30d"   default: long enough to be asked about'
     yield "base_dir = none   default: what is recorded in one directory is of no use in another"
+    yield "remote = none   default: what is recorded stays on this machine"
     yield 'sandbox: deny = ["io_uring"]   default: what it does to files cannot be observed'
     yield "*: cache_failures = true   default: a failure is a result like another"
     for name, reason in defaults.IGNORED_ENVIRONMENT:

@@ -29,6 +29,9 @@ VERBS = {
     "stats": "print what is stored, how large it is and how often it was of use",
     "verify": "check that the store is sound, and that its records still say what running says",
     "gc": "make room in the store: what was not used for longest goes first",
+    "push": "give what is recorded to the shared store",
+    "pull": "bring what others recorded of a command from the shared store",
+    "key": "make a key that signs what is pushed, or show its public part",
     "config": "show the settings in force here, each with where it comes from",
     "doctor": "check whether this machine can trace and replay, and say what mends it",
 }
@@ -145,7 +148,7 @@ def _unknown(verb: str) -> UsageError:
 
     if which(verb):
         return UsageError(f"no verb {verb!r}", f"to run that command: sudo pcache run {verb}")
-    near = get_close_matches(verb, VERBS, n=1)
+    near = get_close_matches(verb, VERBS, n=1, cutoff=0.7)
     if near:
         return UsageError(f"no verb {verb!r}", f"did you mean `pcache {near[0]}`?")
     return UsageError(f"no verb {verb!r}", "`pcache help` lists the verbs")

@@ -7,8 +7,8 @@ rather than for a version, wherever trying is harmless.
 
 from __future__ import annotations
 
-from pcache.doctor import kernel, packages, store, supervision
-from pcache.doctor.result import FAIL, REPLAY, TRACE, Check
+from pcache.doctor import kernel, packages, remote, store, supervision
+from pcache.doctor.result import FAIL, REPLAY, SHARE, TRACE, Check
 from pcache.errors import EnvironmentProblem
 
 
@@ -26,6 +26,7 @@ def all_checks() -> list[Check]:
         Check("seccomp notification", (REPLAY,), supervision.seccomp_notification),
         Check("ptrace", (REPLAY,), supervision.ptrace),
         Check("store", both, store.store),
+        Check("shared store", (SHARE,), remote.remote),
     ]
 
 

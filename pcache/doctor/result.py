@@ -12,6 +12,7 @@ FAIL = "fail"
 
 TRACE = "trace"
 REPLAY = "replay"
+SHARE = "push and pull"
 
 KERNEL_PACKAGE = "sudo apt-get install linux-image-amd64"
 """The remedy for a kernel that lacks something."""

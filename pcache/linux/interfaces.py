@@ -7,9 +7,8 @@ import os
 import struct
 from _socket import socket
 
-from xxhash import xxh3_128_digest
-
 from pcache.codec import join
+from pcache.sha256 import sha256_digest
 
 _NETLINK, _RAW, _ROUTE = 16, 3, 0
 _HEADER = struct.Struct("=IHHII")
@@ -54,7 +53,7 @@ _BRIDGE = struct.pack("=HH7s", 11, 1, b"bridge"), struct.pack("=HH7s", 11, 4, b"
 def interfaces_value() -> bytes:
     """Value of INTERFACES now.  Raises OSError."""
     found = [*_dump(GET_LINK), *_dump(GET_ADDRESS)]
-    return b"N" + xxh3_128_digest(join(found))
+    return b"N" + sha256_digest(join(found))
 
 
 def _dump(request: int) -> list[bytes]:

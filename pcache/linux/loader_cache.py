@@ -17,6 +17,7 @@ import struct
 from xxhash import xxh3_128_digest
 
 from pcache.codec import join
+from pcache.sha256 import SIZE, sha256_digest
 
 PATH = b"/etc/ld.so.cache"
 IN_NAMES = b".so"
@@ -98,7 +99,7 @@ class LoaderCache:
             for name in names.split(b"/"):
                 wanted.update(self._entries_of(name))
             entries = [self._entry(number) for number in sorted(wanted)]
-            answer = self._answers[names] = b"C" + xxh3_128_digest(join(entries))
+            answer = self._answers[names] = b"C" + sha256_digest(join(entries))
         return answer
 
     def _entries_of(self, name: bytes) -> list[int]:
@@ -132,7 +133,8 @@ def loader_cache(path: bytes, digest: bytes) -> LoaderCache:
     if cache is None:
         with open(path, "rb") as file:
             data = file.read()
-        if xxh3_128_digest(data) != digest:
+        hashed = sha256_digest(data) if len(digest) == SIZE else xxh3_128_digest(data)
+        if hashed != digest:
             raise ValueError("another content")
         cache = LoaderCache(data)
         if len(_known) >= _KNOWN:

@@ -19,6 +19,7 @@ from pcache.store.fingerprint import arguments_digest, weak_fingerprint
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Protocol
 
     from pcache.counters import Counters
     from pcache.linux.descriptors import FdView
@@ -28,16 +29,34 @@ if TYPE_CHECKING:
     Seen = tuple[Digest, PathSet, dict[Key, bytes]]
     """A call, a path set that it has been recorded over, and how its inputs are now."""
 
+    class Elsewhere(Protocol):
+        """Another store: `pcache.remote.lookup.Elsewhere`."""
 
+        @property
+        def usable(self) -> bool:
+            """Whether there is any use in asking."""
+
+        def bring(self, call: Call, fds: FdView) -> bool:
+            """Whether the store has a record now that holds for a call, which it had not."""
+
+        def close(self) -> None:
+            """Nobody is asked any more."""
+
+
+_ASKED_ELSEWHERE = ("unknown call", "input changed", "damaged")
 _OF_FILES = (Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS)
 
 
 class Decider:
     """Looks calls up in a store.  Whatever goes wrong is a miss."""
 
-    def __init__(self, store: Store, counters: Counters) -> None:
+    def __init__(
+        self, store: Store, counters: Counters, elsewhere: Elsewhere | None = None
+    ) -> None:
+        """`elsewhere` is asked for what the store does not have."""
         self._store = store
         self._counters = counters
+        self._elsewhere = elsewhere
         self._why = ""
         self._seen: Seen | None = None
         self.damaged_index = False
@@ -45,6 +64,8 @@ class Decider:
 
     def unknown(self, argv: tuple[bytes, ...]) -> bool:
         """Whether nothing is known of any call with these arguments: then this is its miss."""
+        if self._elsewhere is not None and self._elsewhere.usable:
+            return False
         try:
             if self._store.knows(arguments_digest(argv, self._store.policy.base)):
                 return False
@@ -60,6 +81,8 @@ class Decider:
         self._seen = None
         try:
             plan, kind = self._look_up(call, fds)
+            if plan is None and kind in _ASKED_ELSEWHERE and self._brought(call, fds):
+                plan, kind = self._look_up(call, fds)
         except DamagedBlob as error:
             plan, kind, self._why = None, "damaged", str(error)
         except StoreError as error:
@@ -73,6 +96,10 @@ class Decider:
             self._counters.inc("hits")
             self._counters.inc("milliseconds skipped", plan.wall_ns // 1_000_000)
         return plan
+
+    def _brought(self, call: Call, fds: FdView) -> bool:
+        elsewhere = self._elsewhere
+        return elsewhere is not None and elsewhere.usable and elsewhere.bring(call, fds)
 
     def sweep(self) -> None:
         """Removes what hits that were killed have left: once a session."""

@@ -116,7 +116,7 @@ class Facts:
         for key in keys:
             value = known.get(key)
             if key[0] == Kind.ONE:
-                value = known[key] = self._one(keys, values, key[1])
+                value = known[key] = self.one(keys, values, key[1])
             elif value is None:
                 kind, path = key
                 try:
@@ -131,7 +131,7 @@ class Facts:
         self._remembered = 0
         return values
 
-    def _one(self, keys: Sequence[Key], values: list[bytes], path: bytes) -> bytes:
+    def one(self, keys: Sequence[Key], values: list[bytes], path: bytes) -> bytes:
         """Value of ONE for the keys that have these values."""
         unknown = {file for file, _ in order_files(path)}
         files: list[tuple[bytes, File]] = []

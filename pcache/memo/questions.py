@@ -26,7 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.linux.loader_cache import LoaderCache
 
-_DIGEST_SIZE = 16
+_DIGEST_SIZES = (16, 32)
 
 
 def xattrs_value(path: bytes | int, *, follow: bool) -> bytes:
@@ -79,7 +79,7 @@ def _loader_cache(path: bytes, content: bytes) -> LoaderCache | None:
     from pcache.linux.loader_cache import loader_cache
 
     digest = content_of(content)
-    if content[:1] != b"f" or len(digest) != _DIGEST_SIZE:
+    if content[:1] != b"f" or len(digest) not in _DIGEST_SIZES:
         return None
     try:
         return loader_cache(path, digest)

@@ -54,30 +54,30 @@ class Base:
 
     def hide_key(self, key: Key) -> Key:
         """What a fact is about, as it is stored."""
-        return _keyed(key, self.hide)
+        return keyed(key, self.hide)
 
     def show_key(self, stored: Key) -> Key:
         """The key that was given to `hide_key`, here."""
-        return _keyed(stored, self.show)
+        return keyed(stored, self.show)
 
     def hide_value(self, kind: bytes, value: bytes) -> bytes:
         """The value of a fact, as it is stored."""
-        return _valued(kind, value, self.hide)
+        return valued(kind, value, self.hide)
 
     def show_value(self, kind: bytes, stored: bytes) -> bytes:
         """The value that was given to `hide_value`, here."""
-        return _valued(kind, stored, self.show)
+        return valued(kind, stored, self.show)
 
     def hide_outcome(self, outcome: Outcome) -> Outcome:
         """An outcome as it is stored."""
-        return _moved(outcome, self.hide)
+        return moved(outcome, self.hide)
 
     def show_outcome(self, stored: Outcome) -> Outcome:
         """The outcome that was given to `hide_outcome`, here."""
-        return _moved(stored, self.show)
+        return moved(stored, self.show)
 
 
-def _keyed(key: Key, change: Callable[[bytes], bytes]) -> Key:
+def keyed(key: Key, change: Callable[[bytes], bytes]) -> Key:
     kind, path = key
     if kind in PREFIXED:
         mode, colon, path = path.partition(b":")
@@ -92,7 +92,7 @@ def _keyed(key: Key, change: Callable[[bytes], bytes]) -> Key:
     return kind, change(path)
 
 
-def _valued(kind: bytes, value: bytes, change: Callable[[bytes], bytes]) -> bytes:
+def valued(kind: bytes, value: bytes, change: Callable[[bytes], bytes]) -> bytes:
     if kind == Kind.ONE:
         return grouped_value([list(map(change, group)) for group in groups_of(value)])
     if kind != Kind.RESOLVES:
@@ -101,7 +101,7 @@ def _valued(kind: bytes, value: bytes, change: Callable[[bytes], bytes]) -> byte
     return exists + arrow + change(name)
 
 
-def _moved(outcome: Outcome, change: Callable[[bytes], bytes]) -> Outcome:
+def moved(outcome: Outcome, change: Callable[[bytes], bytes]) -> Outcome:
     outputs = [
         Output(
             output.kind,

@@ -56,8 +56,8 @@ def _stamp(path: bytes) -> bytes:
 def _read(cache: bytes, stamps: list[bytes]) -> Policy | None:
     try:
         with open(cache, "rb", buffering=0) as file:
-            name, key, max_size, history, compress, allow, deny, base, digest, *fields = unpack(
-                file.readall()
+            name, key, max_size, history, compress, allow, deny, base, remote, digest, *fields = (
+                unpack(file.readall())
             )
         if name != _FORMAT or key != pack(stamps):
             return None
@@ -66,7 +66,7 @@ def _read(cache: bytes, stamps: list[bytes]) -> Policy | None:
     except (OSError, DamagedRow, ValueError):
         return None
     limit, kept = (int(number) if number else None for number in (max_size, history))
-    return Policy(tuple(rules), limit, digest, compress == b"1", *sandbox, base, kept)
+    return Policy(tuple(rules), limit, digest, compress == b"1", *sandbox, base, kept, remote)
 
 
 def _write(cache: bytes, stamps: list[bytes], policy: Policy) -> None:
@@ -80,8 +80,8 @@ def _write(cache: bytes, stamps: list[bytes], policy: Policy) -> None:
         with open(new, "wb") as file:
             sandbox = pack(policy.allow), pack(policy.deny)
             flag, base = pack_flag(policy.compress), policy.base_dir
-            head = (_FORMAT, pack(stamps), size, history, flag, *sandbox, base, policy.digest)
-            file.write(pack((*head, *fields)))
+            head = (_FORMAT, pack(stamps), size, history, flag, *sandbox, base, policy.remote)
+            file.write(pack((*head, policy.digest, *fields)))
         os.rename(new, cache)
     except OSError:
         return

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import os
 import tomllib
+from base64 import b64decode
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from xxhash import xxh3_128_digest
 
 from pcache.codec import join
 from pcache.errors import ConfigError
 from pcache.settings import units
 from pcache.settings.base_dir import Base
 from pcache.settings.locations import PROJECT_FILE
+from pcache.settings.remote import TIMEOUT_MS, Remote
 from pcache.settings.rule_fields import pack_rule
 from pcache.settings.rules import CALLERS, ITSELF, NO, Policy, Rule
+from pcache.sha256 import sha256_digest
 
-_OF_THE_STORE = ("max_size", "compress", "history")
+_OF_THE_STORE = ("max_size", "compress", "history", "remote")
 """Settings that no project may change."""
 _OF_A_PROJECT = ("base_dir",)
 """Settings that only a project has."""
+
+_KEY_BYTES = 32
+SCHEMES = ("s3://", "gs://", "az://", "https://", "http://", "file:///")
+"""Of the stores that can be shared."""
 
 _NEVER = {"no": NO, "itself": ITSELF, "callers": CALLERS, True: ITSELF, False: NO}
 
@@ -48,6 +54,39 @@ class Sandbox(BaseModel):
     deny: list[_Supervised | Literal["32-bit"]] = Field(default=[])
 
 
+def _checked_key(value: str) -> str:
+    kind, _, encoded = value.partition(":")
+    try:
+        if kind == "ed25519" and len(b64decode(encoded, validate=True)) == _KEY_BYTES:
+            return value
+    except ValueError:
+        pass
+    raise ValueError("a key is written as ed25519: and 44 characters, as `pcache key` prints it")
+
+
+def _checked_url(value: str) -> str:
+    if not value.startswith(SCHEMES):
+        raise ValueError(f"a store begins with one of {' '.join(SCHEMES)}")
+    return value
+
+
+class Shared(BaseModel):
+    """The table `[remote]`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    url: Annotated[str, AfterValidator(_checked_url)]
+    endpoint: str = ""
+    region: str = ""
+    push: Literal["never", "ci", "always"] = "never"
+    key: str = ""
+    trust: list[Annotated[str, AfterValidator(_checked_key)]] = Field(default=[])
+    timeout: Annotated[float, Field(gt=0, le=60)] = TIMEOUT_MS / 1000
+    map: list[Literal["home", "user", "host"]] = Field(default=[])
+    portable: list[str] = Field(default=[])
+    restore: list[str] = Field(default=[])
+
+
 class Program(BaseModel):
     """One table `[program.PATTERN]`."""
 
@@ -73,6 +112,7 @@ class File(BaseModel):
     history: Annotated[str, AfterValidator(_checked_age)] | None = None
     base_dir: str | None = None
     sandbox: Sandbox = Field(default=Sandbox())
+    remote: Shared | None = None
     program: dict[str, Program] = Field(default={})
 
 
@@ -81,7 +121,7 @@ class Setting:
 
     def __init__(self, pattern: str, name: str, value: object, path: bytes, line: int) -> None:
         self.pattern = pattern
-        """Of programs; or `sandbox`, or empty."""
+        """Of programs; or `sandbox`, `remote`, or empty."""
         self.name = name
         self.value = value
         self.path = path
@@ -95,7 +135,7 @@ def compile_files(paths: list[bytes]) -> Policy:
     compress = True
     allow: set[str] = set()
     deny: set[str] = set()
-    base_dir = b""
+    base_dir = remote = b""
     for path in paths:
         if not os.path.lexists(path):
             continue
@@ -106,6 +146,8 @@ def compile_files(paths: list[bytes]) -> Policy:
             compress = file.compress
         if file.history is not None:
             history = units.age(file.history)
+        if file.remote is not None:
+            remote = _remote(file.remote, path).packed()
         allow = allow.difference(file.sandbox.deny).union(file.sandbox.allow)
         deny = deny.difference(file.sandbox.allow).union(file.sandbox.deny)
         base = os.path.dirname(path) if _is_project(path) else b""
@@ -122,6 +164,7 @@ def compile_files(paths: list[bytes]) -> Policy:
         denied,
         base_dir,
         history,
+        remote,
     )
 
 
@@ -132,20 +175,21 @@ def _digest(rules: list[Rule], base_dir: bytes) -> bytes:
         fields = [b"base_dir"]
         rules = [rule.relative(Base(base_dir)) for rule in rules]
     fields += [field for rule in rules for field in pack_rule(rule)]
-    return xxh3_128_digest(join(fields)) if fields else b""
+    return sha256_digest(join(fields)) if fields else b""
 
 
 def settings(path: bytes) -> list[Setting]:
     """Everything that a file says, in its order.  Raises ConfigError."""
     file, lines = _parse(path)
     found = []
-    for name in (*_OF_THE_STORE, *_OF_A_PROJECT):
+    for name in (*_OF_THE_STORE[:2], *_OF_A_PROJECT):
         value = getattr(file, name)
         if value is not None:
             found.append(Setting("", name, value, path, lines.get(("", name), 1)))
-    for name in sorted(file.sandbox.model_fields_set):
-        value = getattr(file.sandbox, name)
-        found.append(Setting("sandbox", name, value, path, lines.get(("", name), 1)))
+    for title, table in (("sandbox", file.sandbox), ("remote", file.remote)):
+        for name in sorted(table.model_fields_set if table else ()):
+            value = getattr(table, name)
+            found.append(Setting(title, name, value, path, lines.get(("", name), 1)))
     for pattern, given in file.program.items():
         for name in sorted(given.model_fields_set):
             line = lines.get((pattern, name), lines.get((pattern, ""), 1))
@@ -215,6 +259,26 @@ def _rule(pattern: str, given: Program, base: bytes, path: bytes) -> Rule:
         given.mtime_order,
         given.cache_failures,
         tuple(map(os.fsencode, given.allow)),
+    )
+
+
+def _remote(given: Shared, path: bytes) -> Remote:
+    for text in (*given.restore, *([given.key] if given.key else [])):
+        if not text.startswith("/"):
+            raise ConfigError(f"{os.fsdecode(path)}: remote: {text!r} is not absolute", _REMEDY)
+    lists = (given.trust, given.map, given.portable, given.restore)
+    trust, mapped, portable, restore = (tuple(map(os.fsencode, many)) for many in lists)
+    return Remote(
+        os.fsencode(given.url),
+        os.fsencode(given.endpoint),
+        os.fsencode(given.region),
+        given.push.encode(),
+        os.fsencode(given.key),
+        trust,
+        int(given.timeout * 1000),
+        mapped,
+        portable,
+        tuple(directory.rstrip(b"/") for directory in restore),
     )
 
 

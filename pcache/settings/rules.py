@@ -260,6 +260,7 @@ class Policy:
         deny: tuple[bytes, ...] = (),
         base_dir: bytes = b"",
         history: int | None = None,
+        remote: bytes = b"",
     ) -> None:
         self.rules = rules
         self.max_size = max_size
@@ -277,6 +278,8 @@ class Policy:
         self.base = Base(base_dir) if base_dir else None
         self.history = history
         """How long sessions are kept, in seconds, if the configuration says so."""
+        self.remote = remote
+        """Where records are shared (`pcache.settings.remote.Remote`, packed), or empty."""
         self._settings: dict[tuple[bytes, bytes], Settings] = {}
 
     def within(self, tag: bytes) -> Policy:
@@ -292,6 +295,7 @@ class Policy:
             self.deny,
             self.base_dir,
             self.history,
+            self.remote,
         )
 
     def settings(self, executable: bytes, argv: Sequence[bytes] = ()) -> Settings:

@@ -27,16 +27,16 @@ Version = tuple[int, int, int, int, int]
 
 _PENDING_LIMIT = 4096
 _SCHEMA = 2
-_DIGEST = 16
 _INODE = Struct("=QQ")
 _STAMP = Struct("=Qqq")
 
 
 class DigestTable:
-    """Version -> digest.  `path` may be None: then it is empty and stays so."""
+    """Version -> digest of `size` bytes.  `path` may be None: then it is empty and stays so."""
 
-    def __init__(self, path: bytes | None) -> None:
+    def __init__(self, path: bytes | None, size: int) -> None:
         self._path = path
+        self._size = size
         self._connection: Connection | None = None
         self._pending: list[tuple[bytes, bytes, Digest]] = []
 
@@ -59,7 +59,7 @@ class DigestTable:
             return None
         if row is None:
             return None
-        digest: Digest = row[0][:_DIGEST]
+        digest: Digest = row[0][: self._size]
         return digest if row[0] == _sealed(version, digest) else None
 
     def put(self, version: Version, digest: Digest) -> None:

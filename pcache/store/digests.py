@@ -43,9 +43,17 @@ from pcache.values import holes_digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
     from pcache.counters import Counters
     from pcache.model import Digest
+
+    class Hash(Protocol):
+        """What a digest is taken with, piece by piece."""
+
+        def update(self, data: memoryview | bytes, /) -> None: ...
+        def digest(self) -> bytes: ...
+
 
 CHUNK = 1 << 20
 """Bytes read at once from large files."""
@@ -53,7 +61,24 @@ CHUNK = 1 << 20
 _SMALL = 1 << 16
 _PSEUDO_LIMIT = 16 << 20
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
-_EMPTY = xxh3_128_digest(b"")
+
+
+class Algorithm:
+    """How contents become digests."""
+
+    __slots__ = ("digest", "empty", "name", "new", "size")
+
+    def __init__(
+        self, name: str, new: Callable[[], Hash], digest: Callable[[bytes], Digest]
+    ) -> None:
+        self.name = name
+        self.new = new
+        self.digest = digest
+        self.empty = digest(b"")
+        self.size = len(self.empty)
+
+
+XXH3 = Algorithm("xxh3-128", xxh3_128, xxh3_128_digest)
 
 
 identity = attrgetter("st_mode", "st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
@@ -74,7 +99,7 @@ def content_digest(path: bytes, st: os.stat_result, check: Callable[[], None]) -
     fd = open_unseen(path, st.st_uid, os.O_NOFOLLOW)
     try:
         if stamp(os.fstat(fd)) == stamp(st):
-            _, digest = _in_pieces(fd, bytearray(CHUNK), check)
+            _, digest = _in_pieces(fd, bytearray(CHUNK), XXH3, check)
             if stamp(os.fstat(fd)) == stamp(st):
                 return digest
         raise OSError(errno.ESTALE, "another file than expected")
@@ -83,12 +108,12 @@ def content_digest(path: bytes, st: os.stat_result, check: Callable[[], None]) -
 
 
 def _in_pieces(
-    fd: int, buffer: bytearray, check: Callable[[], None] | None = None
+    fd: int, buffer: bytearray, algorithm: Algorithm, check: Callable[[], None] | None = None
 ) -> tuple[int, Digest]:
     """Size and digest of a file, whose offset is not moved."""
     # Not mmap: a file that shrinks meanwhile would kill us with SIGBUS.
     view = memoryview(buffer)
-    state = xxh3_128()
+    state = algorithm.new()
     size = 0
     while length := os.preadv(fd, (view,), size):
         if check is not None:
@@ -104,8 +129,9 @@ class DigestCache:
     `path` may be None: then nothing outlives the object.  Not safe for use by several threads.
     """
 
-    def __init__(self, path: bytes | None, counters: Counters) -> None:
-        self._table = DigestTable(path)
+    def __init__(self, path: bytes | None, counters: Counters, algorithm: Algorithm = XXH3) -> None:
+        self._algorithm = algorithm
+        self._table = DigestTable(path, algorithm.size)
         self._counters = counters
         self.values: dict[tuple[object, ...], bytes] = {}
         """What `pcache.memo.facts` found out of files and directories that are settled, by
@@ -223,7 +249,7 @@ class DigestCache:
     def _known(self, version: Version) -> Digest | None:
         if not version[2]:
             # Elsewhere it may be made up by a file system that is not known to.
-            return _EMPTY if self._kind(version[0]) == EXACT else None
+            return self._algorithm.empty if self._kind(version[0]) == EXACT else None
         digest = self._memory.get(version)
         if digest is None:
             digest = self._table.find(version)
@@ -274,7 +300,7 @@ class DigestCache:
         if st.st_size < _SMALL:
             data = os.pread(fd, st.st_size + 1, 0)
             size = len(data)
-            digest = xxh3_128_digest(data)
+            digest = self._algorithm.digest(data)
         else:
             size, digest = self._hash_large(fd)
         self._counters.inc("files hashed")
@@ -300,14 +326,14 @@ class DigestCache:
     def _hash_large(self, fd: int) -> tuple[int, Digest]:
         if self._buffer is None:
             self._buffer = bytearray(CHUNK)
-        return _in_pieces(fd, self._buffer)
+        return _in_pieces(fd, self._buffer, self._algorithm)
 
     def _hash_pseudo(self, fd: int, st: os.stat_result) -> Digest:
         """A made-up file: its size and times mean nothing, so it is read each time."""
         now = os.fstat(fd)
         if (now.st_dev, now.st_ino) != (st.st_dev, st.st_ino):
             raise OSError(errno.ESTALE, "another file than expected")
-        state = xxh3_128()
+        state = self._algorithm.new()
         size = 0
         while data := os.pread(fd, CHUNK, size):
             state.update(data)

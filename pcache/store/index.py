@@ -76,6 +76,8 @@ class Store:
         self._used: dict[Digest, int] = {}
         self._touched: dict[Digest, int] = {}
         self._counted = counted(counters)
+        self.met: dict[Digest, None] = {}
+        """Strong fingerprints of the records that this session made or used."""
 
     @property
     def database(self) -> Database:
@@ -287,11 +289,14 @@ class Store:
         if self._writer is None:
             from pcache.store.record_writer import RecordWriter
 
-            self._writer = RecordWriter(self.blobs, self._database, self.counters, self.policy)
+            self._writer = RecordWriter(
+                self.blobs, self._database, self.counters, self.policy, self.met
+            )
         return self._writer
 
     def touch(self, strong: Digest) -> None:
         """Notes that an outcome was used; written when the store is closed."""
+        self.met[strong] = None
         now = time.time_ns()
         if now - self._used.get(strong, 0) > _TOUCH_NS:
             self._touched[strong] = now

@@ -95,13 +95,13 @@ def statistics(store: Store) -> dict[str, int]:
 class Stored:
     """One record, not taken apart yet."""
 
-    __slots__ = ("_facts", "_outcome", "_strong", "path_set", "weak")
+    __slots__ = ("_facts", "_outcome", "path_set", "strong", "weak")
 
     def __init__(
         self, strong: Digest, weak: Digest, path_set: Digest, facts: bytes, outcome: bytes
     ) -> None:
         self.weak = weak
-        self._strong = strong
+        self.strong = strong
         self.path_set = path_set
         self._facts = facts
         self._outcome = outcome
@@ -109,11 +109,11 @@ class Stored:
     def parts(self, store: Store) -> tuple[Call, list[Fact], Outcome]:
         """The call, the facts and the outcome.  Raises DamagedRow or DamagedBlob."""
         call = store.call(self.weak)
-        values = unpack_values(self._strong, self._facts)
+        values = unpack_values(self.strong, self._facts)
         keys = self.keys(store)
         if call is None or len(keys) != len(values):
             raise DamagedRow("a part of a record is missing")
-        return call, store.facts(keys, values), store.unpacked(self._strong, self._outcome)
+        return call, store.facts(keys, values), store.unpacked(self.strong, self._outcome)
 
     def keys(self, store: Store) -> tuple[Key, ...]:
         """What it depends on; nothing if that is missing.  Raises DamagedRow."""
@@ -121,9 +121,13 @@ class Stored:
         return () if row is None else store.keys(self.path_set, row[0])
 
 
-def stored(store: Store) -> list[Stored]:
-    """All records."""
-    rows = store.database.rows("SELECT strong, weak, path_set, facts, outcome FROM outcomes")
+def stored(store: Store, since_ns: int = 0) -> list[Stored]:
+    """All records that were made or used since, those used last first."""
+    rows = store.database.rows(
+        "SELECT strong, weak, path_set, facts, outcome FROM outcomes WHERE used >= ?"
+        " ORDER BY used DESC",
+        (since_ns,),
+    )
     return [Stored(*row) for row in rows]
 
 

@@ -41,12 +41,19 @@ class RecordWriter:
     """What writes records into an index.  Raises StoreError when the store cannot do its part."""
 
     def __init__(
-        self, blobs: Blobs, database: Database, counters: Counters, policy: Policy
+        self,
+        blobs: Blobs,
+        database: Database,
+        counters: Counters,
+        policy: Policy,
+        met: dict[Digest, None],
     ) -> None:
+        """`met`: where the strong fingerprints of what is added are noted."""
         self._blobs = blobs
         self._database = database
         self._counters = counters
         self._policy = policy
+        self._met = met
         self._environments: dict[tuple[int, tuple[bytes, ...], tuple[bytes, ...]], Digest]
         self._environments = {}
         """Rollbacks so far, environment, directory, names ignored -> digest of what was put."""
@@ -106,6 +113,7 @@ class RecordWriter:
                 "INSERT OR REPLACE INTO lookups VALUES (?, ?, ?, ?)",
                 (record.weak, paths.digest, strong, now),
             )
+        self._met[strong] = None
         self._counters.inc("records known" if answer else "records stored")
         return KNOWN if answer else STORED
 

@@ -1,5 +1,5 @@
-"""Every shell example in README.md and docs/manual.md, executed: in their order, by an ordinary
-user, in one project."""
+"""Every shell example in README.md, docs/manual.md and docs/finer.md, executed: in their order, by
+an ordinary user, in one project."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import CHECKOUT, Run
 
 pytestmark = pytest.mark.system_files
 
-PAGES = [(CHECKOUT / name).read_text() for name in ("README.md", "docs/manual.md")]
+PAGES = [(CHECKOUT / name).read_text() for name in ("README.md", "docs/manual.md", "docs/finer.md")]
 TEXT_OF_ALL = "".join(PAGES)
 BLOCKS: list[str] = re.findall(r"^```sh\n(.*?)^```$", TEXT_OF_ALL, flags=re.MULTILINE | re.DOTALL)
 CONFIGURATIONS: list[str] = re.findall(
@@ -42,7 +42,7 @@ MAIN = (
 TEXT = 'const char *text = "hello";\n'
 
 
-@pytest.mark.parametrize("page", PAGES, ids=["README", "manual"])
+@pytest.mark.parametrize("page", PAGES, ids=["README", "manual", "finer"])
 def test_every_fence_is_a_known_kind(page: str) -> None:
     fences = re.findall(r"^```(.*)$", page, flags=re.MULTILINE)
     assert set(fences[::2]) <= {"sh", "toml", "text"}

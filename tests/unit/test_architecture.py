@@ -12,25 +12,26 @@ ROOT = Path(__file__).parents[2]
 LONGEST = 400
 """Lines of a file."""
 
-VOCABULARY = {"model", "values", "codec", "errors", "counters", "timing"}
+VOCABULARY = {"model", "values", "codec", "errors", "counters", "timing", "sha256"}
 BASE = VOCABULARY | {"settings", "linux"}
 DOMAIN = BASE | {"memo", "store"}
 PROBES = VOCABULARY | {"linux"}
 STEPS = {"observe", "enforce", "rerun", "doctor", "history"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
-    "cli": DOMAIN | STEPS | {"session", "report", "export", "pcache"},
+    "cli": DOMAIN | STEPS | {"session", "remote", "report", "export", "pcache"},
     "export": DOMAIN | {"session", "history", "report", "pcache"},
     "reference": {"cli", "pcache"},
     "report": DOMAIN | {"session", "history"},
-    "session": DOMAIN | STEPS | {"probes"},
+    "session": DOMAIN | STEPS | {"probes", "remote"},
     "history": DOMAIN,
     "observe": DOMAIN | {"probes"},
     "enforce": DOMAIN,
     "rerun": DOMAIN | {"enforce"},
-    "doctor": DOMAIN | {"probes"},
+    "doctor": DOMAIN | {"probes", "remote"},
     "memo": BASE | {"store"},
     "store": BASE,
+    "remote": DOMAIN,
     "settings": VOCABULARY | {"linux"},
     "linux": VOCABULARY,
     "probes": PROBES,

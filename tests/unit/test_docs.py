@@ -23,6 +23,7 @@ from tests.conftest import CHECKOUT
 MANUAL = "docs/manual.md"
 HISTORY = "docs/history.md"
 JSON = "docs/json.md"
+REMOTE = "docs/remote.md"
 SEMANTICS = "docs/semantics.md"
 LINES = 420
 """A page that is longer is two."""
@@ -98,13 +99,17 @@ def options_of(verb: str, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return seen
 
 
+def titles(page: str) -> list[str]:
+    """The verbs that a page explains."""
+    return re.findall(r"^### pcache (\S+)$", prose(page), flags=re.MULTILINE)
+
+
 def page_of(verb: str) -> str:
-    return HISTORY if f"\n### pcache {verb}\n" in text(HISTORY) else MANUAL
+    return next(page for page in (HISTORY, REMOTE, MANUAL) if verb in titles(page))
 
 
 def test_verbs() -> None:
-    titles = re.findall(r"^### pcache (\S+)$", prose(MANUAL) + prose(HISTORY), flags=re.MULTILINE)
-    assert sorted(titles) == sorted(main.VERBS)
+    assert sorted(titles(MANUAL) + titles(HISTORY) + titles(REMOTE)) == sorted(main.VERBS)
 
 
 @pytest.mark.parametrize("verb", main.VERBS)
@@ -153,6 +158,8 @@ def test_settings() -> None:
     known |= {f"sandbox.{name}" for name in configfile.Sandbox.model_fields}
     known |= set(configfile.File.model_fields) - {"sandbox", "program"}
     assert set(first_cells(section(MANUAL, "Settings"))) == known
+    shared = set(first_cells(section(REMOTE, "Settings")))
+    assert shared == set(configfile.Shared.model_fields)
 
 
 _READ = (

@@ -10,6 +10,12 @@ from pcache.values import groups_of, not_newer_files, order_files
 _SHORT = 8
 """Hexadecimal digits of a digest that are shown."""
 
+_BASES = {
+    b"base": "where base_dir is",
+    b"home": "where the home directory is",
+    b"user": "who the user is",
+    b"host": "the name of the host",
+}
 _OF_PERMISSION = (Kind.PERMISSION, Kind.READABLE, Kind.WRITABLE, Kind.EXECUTABLE)
 _TYPES = {b"p": "fifo", b"s": "socket", b"c": "character device", b"b": "block device"}
 _DESCRIPTORS = {
@@ -58,7 +64,7 @@ def fact_name(kind: bytes, path: bytes) -> str:
     if kind in (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES):
         return f"descriptor {text(path)}"
     if kind == Kind.BASE:
-        return "where base_dir is"
+        return _BASES[path]
     if kind == Kind.ONE:
         return "which of them are one file"
     if kind == Kind.SOCKET:

@@ -19,7 +19,7 @@ from pcache.timing import Timing
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.enforce import spawn
-    from pcache.memo.decide import Decider
+    from pcache.memo.decide import Decider, Elsewhere
     from pcache.session.steps.load_probes import Probes
     from pcache.session.steps.options import Options
     from pcache.session.steps.recording import Recording
@@ -50,6 +50,7 @@ class RecordingVerb:
             probes.wait()
             since = self._timing.spent("probes", since)
         act_as(self._user)
+        self._shared: Elsewhere | None = None
         self._sandbox = options.sandbox
         self._command = Command(words, self._user, self._sandbox)
         self._notes = Notes(self.name, self._command)
@@ -69,6 +70,25 @@ class RecordingVerb:
             store = Store.open(directory, counters=self._counters, policy=policy)
         self._timing.spent("store", since)
         return store, policy
+
+    def _elsewhere(self, store: Store) -> Elsewhere | None:
+        """The shared store, if settings name one."""
+        if not store.policy.remote:
+            return None
+        from pcache.session.steps.sharing import elsewhere
+
+        self._shared = elsewhere(store, self._user, self._command.cwd, self._counters)
+        return self._shared
+
+    def _share(self, store: Store) -> None:
+        """What was recorded is for others too, if settings say so.  Nobody is asked any more."""
+        if self._shared is not None:
+            self._shared.close()
+        if store.policy.remote and self.stores:
+            from pcache.session.steps.sharing import share
+
+            call, quiet = self._command.call, self._options.quiet
+            share(self._user, store.policy, call, store.met, quiet)
 
     def _finish(self, recording: Recording, decider: Decider | None = None) -> None:
         """Ends the recording; a damaged index that recorder or decider met is set aside."""

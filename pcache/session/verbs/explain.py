@@ -33,7 +33,7 @@ _STREAMS = ("standard input", "standard output", "standard error")
 class Explanation:
     """The answer: `hit`, and lines of text."""
 
-    def __init__(self, store: Store, command: Command) -> None:
+    def __init__(self, store: Store, command: Command, user: User) -> None:
         self.hit = False
         self.lines: list[str] = []
         self._store = store
@@ -46,6 +46,11 @@ class Explanation:
         )
         self._known: dict[Key, bytes] = {}
         self._explain(command.call)
+        if store.policy.remote and not self.hit:
+            from pcache.session.verbs.explain_elsewhere import lines_about
+
+            for line in lines_about(store, command, command.call, user):
+                self._say(line, 1)
 
     def _say(self, line: str, depth: int = 0) -> None:
         self.lines.append("  " * depth + line)
@@ -210,10 +215,11 @@ def explain(command: Command, user: User) -> Explanation:
     """The explanation for a command.  Raises ConfigError, and StoreError if there is no store."""
     policy, _ = session_policy(user, command.cwd)
     try:
-        store = Store.open(user.store_dir, create=False, policy=policy)
+        # Where there is a shared store, others may have recorded what we have not.
+        store = Store.open(user.store_dir, create=bool(policy.remote), policy=policy)
     except StoreError as error:
         raise StoreError(
             f"nothing was recorded yet: {error}", "record something: sudo pcache trace COMMAND"
         ) from error
     with store:
-        return Explanation(store, command)
+        return Explanation(store, command, user)

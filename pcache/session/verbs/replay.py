@@ -32,6 +32,7 @@ from pcache.timing import Timing
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.enforce.sandbox import Sandbox
+    from pcache.memo.decide import Elsewhere
     from pcache.settings.rules import Policy
 
 
@@ -70,13 +71,18 @@ class Replay:
         """Replay or run the command; its exit status.  If a signal ended it, so does it us."""
         counters = self._counters
         since = self._timing.now()
+        elsewhere: Elsewhere | None = None
         try:
             user = User.current()
             directory = user.store_dir
             policy, self._sandbox = session_policy(user, self._command.cwd, self._sandbox)
             store = Store.open(directory, counters=counters, policy=policy)
             self._notes.open(store)
-            decider = Decider(store, counters)
+            if policy.remote:
+                from pcache.session.steps import sharing
+
+                elsewhere = sharing.elsewhere(store, user, self._command.cwd, counters)
+            decider = Decider(store, counters, elsewhere)
             self._timing.spent("store", since)
             status = replay_root(self._command, decider, self._verbose, self._timing, self._notes)
         except Exception as error:
@@ -89,14 +95,16 @@ class Replay:
             else status
         )
         afterwards(
-            lambda: self._close(store),
+            lambda: self._close(store, elsewhere),
             lambda: self._notes.finish(ended),
             lambda: self._report(counters, supervision, ended),
         )
         return end(ended)
 
-    def _close(self, store: Store) -> None:
+    def _close(self, store: Store, elsewhere: Elsewhere | None) -> None:
         since = self._timing.now()
+        if elsewhere is not None:
+            elsewhere.close()
         store.close()
         self._timing.spent("closing", since)
 

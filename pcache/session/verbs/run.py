@@ -36,6 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.enforce.observer import Observer
     from pcache.linux.descriptors import FdView
+    from pcache.memo.decide import Elsewhere
     from pcache.memo.restore import Plan
     from pcache.model import Call
     from pcache.settings.rules import Policy
@@ -66,6 +67,8 @@ class Run(RecordingVerb):
         if status is None:
             status = self._run_recorded(store, policy, decider)
         else:
+            if self._shared is not None:
+                self._shared.close()
             with contextlib.suppress(PcacheError):
                 since = self._timing.now()
                 store.close()  # the command has ended: its status counts
@@ -80,7 +83,7 @@ class Run(RecordingVerb):
     """Whether `--explain` has the lookup of the command itself told here."""
 
     def _decider(self, store: Store) -> Decider:
-        return _Decider(store, self._counters)
+        return _Decider(store, self._counters, self._elsewhere(store))
 
     def _new_recording(self, store: Store) -> Recording:
         return Recording(self._user, self._options, store, self._counters, self._probes)
@@ -134,6 +137,7 @@ class Run(RecordingVerb):
         afterwards(lambda: self._notes.find_cause(store))
         self._finish(recording, decider)
         afterwards(lambda: self._note(recording))
+        self._share(store)
         if not self._options.quiet:
             say_denied(denied)
         return status
@@ -158,8 +162,10 @@ class Run(RecordingVerb):
 class _Decider(Decider):
     """Decides with an eye to what is being recorded."""
 
-    def __init__(self, store: Store, counters: Counters) -> None:
-        super().__init__(store, counters)
+    def __init__(
+        self, store: Store, counters: Counters, elsewhere: Elsewhere | None = None
+    ) -> None:
+        super().__init__(store, counters, elsewhere)
         self._digests = store.digests
 
     def unknown(self, argv: tuple[bytes, ...]) -> bool:

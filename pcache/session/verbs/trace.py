@@ -54,6 +54,7 @@ class Trace(RecordingVerb):
             return self._plainly()
         self._finish(recording)
         afterwards(lambda: self._note(recording, status))
+        self._share(store)
         self._report(status)
         return end(status)
 

@@ -11,7 +11,7 @@ import pytest
 
 from pcache.cli import doctor
 from pcache.doctor import checks
-from pcache.doctor.result import REPLAY, TRACE, Check, Result
+from pcache.doctor.result import REPLAY, SHARE, TRACE, Check, Result
 from pcache.errors import EnvironmentProblem
 from pcache.probes.program import CACHE_DIR
 from tests.conftest import Run
@@ -28,7 +28,7 @@ def test_everything_is_there() -> None:
 def test_every_check_is_needed_by_someone() -> None:
     for check in checks.all_checks():
         assert check.needed_for
-        assert set(check.needed_for) <= {TRACE, REPLAY}
+        assert set(check.needed_for) <= {TRACE, REPLAY, SHARE}
 
 
 def test_problem_names_the_first_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:

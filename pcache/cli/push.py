@@ -1,0 +1,103 @@
+"""The verb `push`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from pcache.cli.options import parse
+from pcache.errors import UsageError
+
+SUMMARY = "give what is recorded to the shared store"
+
+HELP = """\
+usage: pcache push [OPTION...]
+
+Gives the records of your store to the shared one that the table [remote] of the configuration names
+(`pcache help config`): contents first, then what refers to them, signed with your key.  What is
+there already is not sent again; a push that was interrupted goes on where it was.  Records stay
+here whose variables or outputs look like they hold a secret, and those whose inputs are no longer
+as they were: their SHA-256 cannot be known any more.
+
+options:
+  -n, --dry-run       send nothing: list what would leave this machine, and what would not and why
+      --since AGE     only what was recorded or used within that time: 12h, 30d, 2w
+  -v, --verbose       one line for each record
+  -q, --quiet         print nothing
+  -h, --help          this text
+
+exit status: 0, 2 wrong usage, 125 there is no shared store, no key, or it cannot be written
+
+examples:
+  pcache push --dry-run
+  pcache push --since 1d
+"""
+
+OPTIONS = {
+    "-n": "dry-run",
+    "--dry-run": "dry-run",
+    "--since": "since=",
+    "-v": "verbose",
+    "--verbose": "verbose",
+    "-q": "quiet",
+    "--quiet": "quiet",
+}
+
+
+def run(args: list[str]) -> int:
+    """Run the verb; the exit status."""
+    options, rest = parse(args, OPTIONS)
+    if rest:
+        raise UsageError(f"push takes no argument: {rest[0]!r}")
+    from pcache.linux.user import User
+    from pcache.session.steps.policy import session_policy
+    from pcache.session.verbs.push import Push, summary
+    from pcache.settings import units
+
+    since = 0
+    if "since" in options:
+        try:
+            since = time.time_ns() - units.age(str(options["since"])) * 10**9
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+    user = User.current()
+    policy, _ = session_policy(user, os.getcwdb())
+    dry_run, quiet = bool(options.get("dry-run")), bool(options.get("quiet"))
+    verbose = dry_run or bool(options.get("verbose"))
+    progress = _Progress(not quiet and not verbose)
+
+    def tell(line: str) -> None:
+        if verbose and not quiet:
+            sys.stdout.write(f"{'would push' if dry_run else 'pushed'}: {line}\n")
+        progress.step()
+
+    report, seconds = Push(user, policy).everything(since, dry_run, tell)
+    progress.end()
+    if quiet:
+        return 0
+    if verbose:
+        for label, why in report.kept:
+            text = label.decode(errors="backslashreplace").replace("\n", "\\n")
+            sys.stdout.write(f"stays here: {text}   {why}\n")
+    took = "" if dry_run else f" in {seconds:.1f} s"
+    sys.stdout.write(f"{summary(report, dry_run)}{took}\n")
+    return 0
+
+
+class _Progress:
+    """A line on a terminal that counts."""
+
+    def __init__(self, wanted: bool) -> None:
+        self._wanted = wanted and sys.stderr is not None and sys.stderr.isatty()
+        self._done = 0
+
+    def step(self) -> None:
+        self._done += 1
+        if self._wanted:
+            sys.stderr.write(f"\r{self._done} records pushed")
+            sys.stderr.flush()
+
+    def end(self) -> None:
+        if self._wanted and self._done:
+            sys.stderr.write("\r\033[K")

@@ -1,0 +1,39 @@
+"""The shared store, if settings name one."""
+
+from __future__ import annotations
+
+import os
+
+from pcache.doctor.result import FAIL, OK, WARN, Result
+from pcache.errors import PcacheError
+from pcache.linux.user import User
+from pcache.settings import config
+from pcache.settings.remote import NEVER, unpacked
+
+_NOBODY = b"\0" * 32
+
+
+def remote() -> Result:
+    """Whether a shared store answers, whom it is believed, and whether there is a key to push."""
+    try:
+        user = User.invoking() if os.geteuid() == 0 else User.current()
+        packed = config.load(user, os.getcwdb()).remote
+        if not packed:
+            return Result(OK, "none is configured")
+        settings = unpacked(packed)
+        from pcache.remote.objects import ObjectShelf
+        from pcache.remote.trust import find_signer
+
+        signer = find_signer(settings.key, user.env)
+        ObjectShelf(settings, user.env).path_sets(_NOBODY)
+    except ImportError as error:
+        return Result(FAIL, f"it needs a package: {error}", "pip install 'pcache[remote]'")
+    except PcacheError as error:
+        remedy = error.remedy or "see docs/remote.md: credentials, endpoint, region"
+        return Result(FAIL, str(error), remedy)
+    text = f"{os.fsdecode(settings.url)} answers; {len(settings.trust)} keys are trusted"
+    if settings.push != NEVER and signer is None:
+        return Result(WARN, f"{text}; none to push with", "pcache key new FILE, and key = FILE")
+    if not settings.trust and signer is None:
+        return Result(WARN, f"{text}, so nothing is believed", "list keys in trust")
+    return Result(OK, text)

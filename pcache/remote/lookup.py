@@ -1,0 +1,228 @@
+"""Asking a shared store for what the local one does not have.
+
+What is found is verified, and becomes a record of the local store: then the ordinary decision finds
+it there.  Waiting has a bound: a session may wait for as long as one look-up may take, and for what
+it has saved so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pcache.errors import PcacheError
+from pcache.model import Call, Fact, Record
+from pcache.remote import frames
+from pcache.remote.arrival import Bounds
+from pcache.remote.errors import RemoteError, Untrusted
+from pcache.remote.evaluation import Evaluation, strong_digests
+from pcache.remote.forms import Entry, check_paths, decode_manifest, decode_outcome
+from pcache.remote.link import Link
+from pcache.remote.machine import Machine
+from pcache.remote.names import Name, call_name, command_name, state_name
+from pcache.remote.places import Places
+from pcache.settings.remote import unpacked
+from pcache.sha256 import SIZE
+from pcache.store.fingerprint import weak_fingerprint
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.counters import Counters
+    from pcache.linux.descriptors import FdView
+    from pcache.linux.user import User
+    from pcache.remote.forms import Shared
+    from pcache.store.index import Store
+
+_PREFETCHED = 256 << 20
+"""Bytes at most that are fetched before anybody asks for them."""
+_STARTING_NS = 500_000_000
+"""What the first look-up may take longer: the agent has to start."""
+
+
+class Elsewhere:
+    """A shared store behind a local one, for one session."""
+
+    def __init__(
+        self,
+        store: Store,
+        user: User,
+        cwd: bytes,
+        counters: Counters,
+        become: Callable[[], None],
+        tell: Callable[[str], None],
+    ) -> None:
+        """`become`: turns a child into the user for good; `tell` is given lines for people.
+
+        Raises DamagedRow or ValueError for settings that are none.
+        """
+        policy = store.policy
+        self._store = store
+        self._counters = counters
+        self._tell = tell
+        self._remote = unpacked(policy.remote)
+        self._places = Places(policy, user, self._remote.map)
+        self._machine = Machine()
+        self._digests = strong_digests(store)
+        directories = (policy.base_dir or cwd, *self._remote.restore)
+        self._bounds = Bounds(directories, user.home, user.env.get(b"TMPDIR", b""))
+        self._link = Link(store.directory, self._remote, user, become)
+        self._timeout_ns = self._remote.timeout_ms * 1_000_000
+        self._saved_ns = 0
+        self._entries: dict[Name, list[Entry]] | None = None
+        """By call: what the manifests of the command say; None before they were asked for."""
+        self._has_manifest = False
+        self._asked: set[Name] = set()
+        self._told: set[type[Exception]] = set()
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is any use in asking."""
+        return self._link.usable and self._link.waited_ns <= self._allowance_ns
+
+    @property
+    def _allowance_ns(self) -> int:
+        return self._timeout_ns + self._saved_ns + _STARTING_NS
+
+    def bring(self, call: Call, fds: FdView) -> bool:
+        """Whether the local store has a record now that holds for a call, by others' help."""
+        if not self.usable:
+            return False
+        first = self._entries is None
+        since = self._counters.timing.now()
+        try:
+            name = call_name(
+                call, self._store.policy, self._places, self._machine, self._remote.portable
+            )
+            if name in self._asked:
+                return False
+            self._asked.add(name)
+            self._counters.inc("remote look-ups")
+            found = self._find(name, call, fds, first)
+            if found is not None and self._take(call, *found, first):
+                self._counters.inc("remote hits")
+                return True
+        except Untrusted as error:
+            self._counters.inc("remote doubts")
+            self._say(error)
+        except (PcacheError, OSError) as error:
+            self._counters.inc("remote failures")
+            self._say(error)
+        finally:
+            self._counters.timing.spent("remote", since)
+            if first:
+                self._prefetch()
+        return False
+
+    def close(self) -> None:
+        """The agent ends; what was learnt of files is kept."""
+        self._link.close()
+        self._digests.close()
+
+    # ---- finding
+
+    def _find(
+        self, name: Name, call: Call, fds: FdView, first: bool
+    ) -> tuple[Shared, tuple[Fact, ...]] | None:
+        pending, doubt = 0, None
+        if first:
+            self._entries = {}
+            command = command_name(call, self._places)
+            manifests = self._link.ask(frames.MANIFESTS, command)
+            pending = self._link.ask(frames.PATH_SETS, name)
+            doubt = self._read_manifests(command, manifests)
+        evaluation = Evaluation(self._store, self._digests, self._places, fds, call.uid)
+        for entry in (self._entries or {}).get(name, ()):
+            state = evaluation.path_set(entry.path_set)
+            if state is not None and state[0] == list(entry.values):
+                found = decode_outcome(state_name(name, entry.path_set, state[0]), entry.outcome)
+                return found, state[1]
+        if self._has_manifest and not first:
+            return None  # it tells of all that the command needed
+        found_otherwise = self._find_by_path_sets(name, evaluation, pending)
+        if found_otherwise is None and doubt is not None:
+            raise doubt
+        return found_otherwise
+
+    def _read_manifests(self, command: Name, number: int) -> Untrusted | None:
+        """Why there is none that is believed, if so."""
+        try:
+            found = self._link.answer(number, self._timeout_ns + _STARTING_NS)
+            for data in found or ():
+                manifest = decode_manifest(command, data)
+                self._has_manifest = True
+                for entry in manifest.entries:
+                    assert self._entries is not None
+                    self._entries.setdefault(entry.call, []).append(entry)
+        except Untrusted as error:
+            return error
+        return None
+
+    def _find_by_path_sets(
+        self, name: Name, evaluation: Evaluation, pending: int
+    ) -> tuple[Shared, tuple[Fact, ...]] | None:
+        number = pending or self._link.ask(frames.PATH_SETS, name)
+        for path_set in self._link.answer(number, self._timeout_ns) or ():
+            if path_set[:SIZE] != name:
+                continue  # of another call
+            encoded = path_set[SIZE:]
+            state = evaluation.path_set(encoded)
+            if state is None:
+                continue
+            wanted = state_name(name, encoded, state[0])
+            answer = self._link.answer(self._link.ask(frames.OUTCOME, wanted), self._timeout_ns)
+            if answer:
+                return decode_outcome(wanted, answer[0]), state[1]
+        return None
+
+    # ---- taking
+
+    def _take(self, call: Call, found: Shared, facts: tuple[Fact, ...], first: bool) -> bool:
+        """Fetches all contents, then makes a record of it.  Raises RemoteError, StoreError."""
+        wall_ns = found.outcome.wall_ns
+        if not first and found.sizes and wall_ns < self._link.round_trip_ns:
+            self._counters.inc("remote hits declined")
+            return False  # running it takes less than asking for its contents
+        try:
+            outcome = self._places.show_outcome(found.outcome)
+        except ValueError as error:
+            raise Untrusted(f"an outcome of the shared store means nothing here: {error}") from None
+        check_paths(outcome, self._bounds.allow)
+        digests: dict[Name, bytes] = {}
+        if found.sizes:
+            number = self._link.ask(frames.CONTENTS, *frames.contents(found.sizes))
+            answer = self._link.answer(number, self._timeout_ns + wall_ns // 2)
+            if answer is None:
+                return False  # some content has expired
+            digests = dict(zip(found.sizes, answer, strict=True))
+            self._counters.inc("remote bytes received", sum(found.sizes.values()))
+        found.outcome = outcome
+        weak = weak_fingerprint(call, self._store.policy)
+        self._store.add(Record(call, weak, facts, found.with_contents(digests)))
+        self._saved_ns += wall_ns
+        return True
+
+    def _prefetch(self) -> None:
+        """What the children of a command that has to run will ask for."""
+        sizes: dict[Name, int] = {}
+        total = 0
+        for entries in (self._entries or {}).values():
+            for entry in entries:
+                try:
+                    state = state_name(entry.call, entry.path_set, entry.values)
+                    found = decode_outcome(state, entry.outcome)
+                except Untrusted:
+                    continue
+                total += sum(found.sizes.values())
+                if total > _PREFETCHED:
+                    break
+                sizes.update(found.sizes)
+        if sizes and self._link.usable:
+            try:
+                self._link.ask(frames.PREFETCH, *frames.contents(sizes))
+            except RemoteError as error:
+                self._say(error)
+
+    def _say(self, error: Exception) -> None:
+        """Once for each kind of trouble."""
+        if type(error) not in self._told:
+            self._told.add(type(error))
+            self._tell(f"pcache: remote: {error}")

@@ -1,0 +1,263 @@
+"""Records of the local store as they are shared, or why they cannot be."""
+
+from __future__ import annotations
+
+from pcache.codec import DamagedRow
+from pcache.counters import Counters
+from pcache.errors import DamagedBlob
+from pcache.linux.descriptors import OwnFds
+from pcache.memo.facts import Facts
+from pcache.model import Kind, Outcome, Output
+from pcache.remote.evaluation import strong_digests
+from pcache.remote.forms import Shared, encode_outcome
+from pcache.remote.machine import Machine
+from pcache.remote.names import call_name, command_name, path_set, state_name
+from pcache.remote.places import Places
+from pcache.remote.scan import Scanner
+from pcache.remote.secrets import secret_names, secret_values
+from pcache.settings.remote import USER
+from pcache.sha256 import SIZE
+from pcache.store.fingerprint import environment
+from pcache.store.records import contents
+from pcache.values import content_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pcache.linux.user import User
+    from pcache.model import Call, Digest, Fact, Key
+    from pcache.remote.known import Known
+    from pcache.remote.names import Name
+    from pcache.settings.remote import Remote
+    from pcache.store.index import Store
+    from pcache.store.inspect import Stored
+
+_OF_CONTENT = (Kind.CONTENT, Kind.LCONTENT)
+_REGULAR = (b"f", b"w")
+_DIGEST = 16
+_ACCOUNTS = (b"/etc/passwd", b"/etc/group")
+"""Who looks there wants to know who somebody is, mostly the user; that there is no such name is an
+answer too."""
+_HOST_NAME = b"/proc/sys/kernel/hostname"
+
+
+class NotShared(Exception):
+    """Why a record stays here, for people."""
+
+
+class Translated:
+    """A record as it is shared."""
+
+    __slots__ = ("call", "command", "contents", "facts", "label", "outcome", "path_set", "state")
+
+    def __init__(
+        self,
+        label: bytes,
+        call: Name,
+        command: Name,
+        facts: Sequence[tuple[Key, bytes]],
+        path_set: bytes,
+        outcome: bytes,
+        contents: dict[Name, tuple[Digest, int]],
+        state: Name,
+    ) -> None:
+        self.label = label
+        """The command line."""
+        self.call = call
+        self.command = command
+        self.facts = facts
+        """Hidden keys and values, in the order of the path set."""
+        self.path_set = path_set
+        self.outcome = outcome
+        self.contents = contents
+        """Local digest and size of each content."""
+        self.state = state
+
+
+class Translator:
+    """For one store and user."""
+
+    def __init__(self, store: Store, remote: Remote, user: User, known: Known) -> None:
+        self._store = store
+        self._remote = remote
+        self._user = user
+        self._known = known
+        self.places = Places(store.policy, user, remote.map)
+        self.machine = Machine()
+        self._digests = strong_digests(store)
+        self._scanner = Scanner(store.blobs, self.places, secret_values(user.env))
+        fds, base = OwnFds(), store.policy.base_dir
+        self._local = Facts(store.digests, fds, Counters(), user.uid, base)
+        self._strong = Facts(self._digests, fds, Counters(), user.uid, base)
+
+    def close(self) -> None:
+        self._digests.close()
+
+    def call_name(self, call: Call) -> Name:
+        return call_name(call, self._store.policy, self.places, self.machine, self._remote.portable)
+
+    def translate(self, stored: Stored) -> Translated:
+        """Raises NotShared."""
+        try:
+            call, facts, outcome = stored.parts(self._store)
+            return self._translate(call, facts, outcome)
+        except (DamagedRow, DamagedBlob) as error:
+            raise NotShared(str(error)) from error
+        except OSError as error:
+            raise NotShared(f"something cannot be read: {error.strerror}") from error
+
+    def _translate(self, call: Call, facts: list[Fact], outcome: Outcome) -> Translated:
+        ignored = self._store.policy.settings(call.executable, call.argv).ignore_env
+        for name in secret_names(environment(call.env, ignored)):
+            raise NotShared(
+                f"variable {name.decode(errors='replace')} looks like a secret"
+                " (ignore_env says that it makes no difference)"
+            )
+        shows: set[bytes] = set()
+        values: dict[Key, bytes] = {}
+        for fact in facts:
+            key = self.places.hide_key((fact.kind, fact.path))
+            value = self._value(fact, shows)
+            values[key] = self.places.hide_value((fact.kind, fact.path), value)
+        shared, held = self._contents(outcome, shows)
+        for what in shows:
+            values[Kind.BASE, what] = self.places.identity(what)
+        encoded, keys = path_set(values)
+        ordered = [values[key] for key in keys]
+        name = self.call_name(call)
+        state = state_name(name, encoded, ordered)
+        return Translated(
+            b" ".join(call.argv),
+            name,
+            command_name(call, self.places),
+            list(zip(keys, ordered, strict=True)),
+            encoded,
+            encode_outcome(state, shared),
+            held,
+            state,
+        )
+
+    # ---- facts
+
+    def _value(self, fact: Fact, shows: set[bytes]) -> bytes:
+        """The value with SHA-256 in place of local digests; notes what shows in it."""
+        path = self.places.hide_path(fact.path)
+        shows |= self._scanner.text(path)
+        if fact.path in _ACCOUNTS and self.places.name:
+            shows.add(USER)
+        if fact.kind in (Kind.INPUT, Kind.INPUT_TIMES):
+            return self._of_descriptor(fact)
+        digest = content_of(fact.value)
+        if fact.kind not in _OF_CONTENT or len(digest) != _DIGEST:
+            if fact.value[:1] == b"l":
+                shows |= self._scanner.text(fact.value)
+            return fact.value
+        return fact.value[:-_DIGEST] + self._name(fact, digest, shows)
+
+    def _of_descriptor(self, fact: Fact) -> bytes:
+        head, colon, digest = fact.value.partition(b":")
+        if fact.kind != Kind.INPUT or head[:1] != b"i" or len(digest) != _DIGEST:
+            return fact.value
+        if not self._store.blobs.has(digest):
+            raise NotShared("what it read from a descriptor is not known any more")
+        return head + colon + self._scanner.blob(digest).name
+
+    def _name(self, fact: Fact, digest: Digest, shows: set[bytes]) -> Name:
+        """SHA-256 of an input: of the file as it is, if it is as it was; else of a content that
+        the store has."""
+        if self._is_as_recorded(fact):
+            strong = self._strong.evaluate(fact.kind, fact.path)
+            name = content_of(strong)
+            if self._is_as_recorded(fact) and len(name) == SIZE:
+                if fact.path != _HOST_NAME:
+                    found = self._scanner.input(fact.path, name)
+                    if found is None:
+                        raise NotShared(f"{_text(fact.path)} cannot be searched for names")
+                    shows |= found
+                return name
+        if self._store.blobs.has(digest):
+            scanned = self._scanner.blob(digest)
+            shows |= scanned.shows
+            return scanned.name
+        raise NotShared(f"{_text(fact.path)} is not what it was any more")
+
+    def _is_as_recorded(self, fact: Fact) -> bool:
+        try:
+            return self._local.evaluate(fact.kind, fact.path) == fact.value
+        except OSError:
+            return False
+
+    # ---- outcomes
+
+    def _contents(
+        self, outcome: Outcome, shows: set[bytes]
+    ) -> tuple[Shared, dict[Name, tuple[Digest, int]]]:
+        names: dict[Digest, Name] = {}
+        held: dict[Name, tuple[Digest, int]] = {}
+        for digest in contents(outcome):
+            scanned = self._scanner.blob(digest)
+            if scanned.is_secret:
+                raise NotShared("something that it wrote looks like a secret")
+            shows |= scanned.shows
+            names[digest] = scanned.name
+            held[scanned.name] = digest, scanned.size
+            self._known.note(digest, scanned.name)
+        for one in outcome.outputs:
+            shows |= self._scanner.text(self.places.hide_path(one.path))
+            if one.kind == b"l":
+                shows |= self._scanner.text(one.content)
+            if one.mode & ~0o1777:
+                raise NotShared("it makes a set-user-ID or set-group-ID file")
+        hidden = self.places.hide_outcome(_renamed(outcome, names))
+        return Shared(hidden, {name: size for name, (_, size) in held.items()}), held
+
+
+def _renamed(outcome: Outcome, names: dict[Digest, Name]) -> Outcome:
+    outputs = [
+        Output(
+            one.kind,
+            one.path,
+            one.mode,
+            names[one.content] if one.kind in _REGULAR else one.content,
+            one.mtime_ns,
+            one.extents,
+        )
+        for one in outcome.outputs
+    ]
+    return Outcome(
+        outcome.status,
+        tuple(outputs),
+        outcome.chunks,
+        names[outcome.data] if outcome.data else b"",
+        outcome.offsets,
+        outcome.wall_ns,
+        outcome.cpu_ns,
+    )
+
+
+def about(
+    call: Call, places: Places, machine: Machine, ignored: Iterable[bytes]
+) -> dict[bytes, bytes]:
+    """A call in parts, for people elsewhere to compare theirs with; of variables only digests."""
+    from pcache.sha256 import sha256_digest
+
+    secret = set(secret_names(call.env))
+    parts = {
+        b"arguments": b" ".join(map(places.hide_text, call.argv)),
+        b"directory": places.hide_text(call.cwd),
+        b"umask": b"%03o" % call.umask,
+        b"user and group": places.ids(call.uid, call.gid),
+        b"standard output and error": b" ".join(call.fds[1:]),
+        b"processor": machine.name,
+    }
+    for entry in environment(call.env, tuple(ignored)):
+        name = entry.partition(b"=")[0]
+        if name not in secret:
+            digest = sha256_digest(places.hide_variable(entry))
+            parts[b"variable " + name] = digest.hex()[:8].encode()
+    return parts
+
+
+def _text(path: bytes) -> str:
+    return path.decode(errors="backslashreplace")
