@@ -104,6 +104,8 @@ class Execution:
         self.touched_checks: list[tuple[bytes, int]] = []
         """Inputs, and when they were seen: of what the tree did to them since, it must have been to
         mode, times or number of names alone."""
+        self.counted_names: list[tuple[Key, bytes, int]] = []
+        """Values that hold a number of names of later: key, canonical name, and when that was."""
         self.moved_checks: list[tuple[bytes, bytes, int, int]] = []
         """What was looked at where it had been moved to: the place, its earlier name, and times as
         above; it must have been there, and mode and times count too."""

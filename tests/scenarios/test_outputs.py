@@ -163,7 +163,7 @@ CASES = [
     # Moved.
     Case(
         "moved as it was",
-        "echo 1 >a",
+        "echo 1 >a; ln a c",
         "mv a b",
         f"echo 1 >a; ln a c; {SET_ATTRIBUTE} a; stat -c %i a >i",
         f"ls; stat -c %h b; stat -c %i b | cmp - i; {ATTRIBUTES} b",
@@ -196,7 +196,7 @@ CASES = [
     ),
     Case(
         "moved into a new directory",
-        "mkdir o; echo 1 >o/a",
+        "mkdir o; echo 1 >o/a; ln o/a l",
         f"mkdir -p d/e; {RENAME} o/a d/e/a; rmdir o",
         "mkdir o; echo 1 >o/a; ln o/a l",
         "find . | sort; stat -c %h l",
@@ -211,7 +211,7 @@ CASES = [
     ),
     Case(
         "directory moved",
-        "mkdir d; echo 1 >d/a",
+        "mkdir d; echo 1 >d/a; ln d/a l",
         "mv d e",
         "mkdir d; echo 1 >d/a; ln d/a l",
         "find . | sort; stat -c %h l",

@@ -133,4 +133,9 @@ class Conditions:
         if isinstance(result, Uncacheable):
             return [result]
         refusal = self._settling.refusal(execution)
-        return result if refusal is None else [refusal]
+        if refusal is not None:
+            return [refusal]
+        if execution.counted_names:
+            facts = self._values.recounted(execution, result.facts)
+            return Record(result.call, result.weak, facts, result.outcome)
+        return result

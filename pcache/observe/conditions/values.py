@@ -9,7 +9,7 @@ from stat import S_IFDIR, S_IFMT, S_ISREG
 
 from pcache.linux.stamps import latest_ns
 from pcache.memo.facts import Facts
-from pcache.model import Key, Kind, Reason
+from pcache.model import Fact, Key, Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
 from pcache.observe.changes import CREATED
@@ -50,16 +50,30 @@ class Values:
     def value(
         self, execution: Execution, key: Key, observation: Observation, listed: ListedNames
     ) -> bytes:
-        """The value of a key before the execution, going by its first look.  Raises Unknowable."""
+        """The value of a key before the execution, going by its first look; what `recounted` is to
+        correct is left with it.  Raises Unknowable."""
         value = self._seen_value(execution, key, observation, listed)
         if key[0] in _TELL_NAMES:
-            seen = observation.ts
-            if observation.stamp is None:
-                seen = observation.looked or self._later.get(key, (b"", seen))[1]
-            gained = self._history.names_gained(observation.name, execution.image, seen)
-            if gained:
-                value = relinked(value, -gained)
+            looked = observation.looked or self._later.get(key, (b"", 0))[1]
+            if looked and observation.stamp is None:
+                execution.counted_names.append((key, observation.name, looked))
+            else:
+                value = self._before(execution, observation.name, observation.ts, value)
         return value
+
+    def recounted(self, execution: Execution, facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
+        """The facts with the numbers of names from before the execution, when all events are
+        known: some files were looked at later, by when others may have linked them again."""
+        values = {(fact.kind, fact.path): fact.value for fact in facts}
+        for key, name, looked in execution.counted_names:
+            if key in values:
+                values[key] = self._before(execution, name, looked, values[key])
+        return tuple([Fact(*key, value) for key, value in values.items()])
+
+    def _before(self, execution: Execution, name: bytes, seen: int, value: bytes) -> bytes:
+        """A value that was seen then, without the names that the file got during the execution."""
+        gained = self._history.names_gained(name, execution.image, seen)
+        return relinked(value, -gained) if gained else value
 
     def _seen_value(
         self, execution: Execution, key: Key, observation: Observation, listed: ListedNames
