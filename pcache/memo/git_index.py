@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import struct
 
-from pcache.memo.placement import GIT_INDEX
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+PLACE = b"/.git/index"
+"""How its path ends; the work tree is what comes before."""
 _SIGNATURE = b"DIRC"
 _HEADER = struct.Struct(">4sII")
 _STATUS = struct.Struct(">10I")
@@ -36,7 +36,7 @@ Entry = tuple[int, bytes]
 
 def is_index(path: bytes, data: bytes) -> bool:
     """Whether a file is the index of a work tree that is not empty."""
-    return path.endswith(GIT_INDEX) and data.startswith(_SIGNATURE) and any(data[8:12])
+    return path.endswith(PLACE) and data.startswith(_SIGNATURE) and any(data[8:12])
 
 
 def without_status(data: bytes, status: Callable[[bytes], os.stat_result]) -> bytes:

@@ -8,6 +8,7 @@ from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_ISLNK, S_ISREG
 
 from pcache.linux.sparse import Writer, may_have_holes
 from pcache.linux.stamps import RACY_NS, fresh_ns
+from pcache.memo import git_index
 from pcache.model import FRESH, UNITS_NS, shared_group
 
 TYPE_CHECKING = False
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from pcache.store.aside import Aside
 
 _PIECE = 1 << 20
-GIT_INDEX = b"/.git/index"
-"""How the path of git's index ends."""
 
 
 class Placement:
@@ -71,7 +70,7 @@ class Placement:
                 self._clear(path)
         indexes = []
         for output in outputs:
-            if output.kind in (b"f", b"w") and output.path.endswith(GIT_INDEX):
+            if output.kind in (b"f", b"w") and output.path.endswith(git_index.PLACE):
                 indexes.append(output)
             elif output.kind in (b"f", b"w"):
                 self._put_file(output)
@@ -108,7 +107,6 @@ class Placement:
 
     def _put_indexes(self, indexes: list[Output], own: set[bytes]) -> None:
         """git's indexes, with the status of files as they are by now; `own`: paths of outputs."""
-        from pcache.memo import git_index
 
         def status(name: bytes) -> os.stat_result:
             path = tree + name
@@ -118,7 +116,7 @@ class Placement:
             return st
 
         for output in indexes:
-            tree = output.path.removesuffix(GIT_INDEX) + b"/"
+            tree = output.path.removesuffix(git_index.PLACE) + b"/"
             staged, data = self._staged.get(output.path), self._written.get(output.path)
             if data is None and staged is not None:
                 with open(staged.contents(), "rb") as file:

@@ -7,7 +7,7 @@ from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_ISDIR
 
 from xxhash import xxh3_128
 
-from pcache.memo.placement import GIT_INDEX
+from pcache.memo.git_index import PLACE as GIT_INDEX
 from pcache.model import Digest, Outcome, Output
 from pcache.rerun.scratch import Scratch, is_opaque
 from pcache.store.blobs import Blobs

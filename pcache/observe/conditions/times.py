@@ -11,7 +11,6 @@ import os
 from stat import S_ISREG
 
 from pcache.memo import git_index
-from pcache.memo.placement import GIT_INDEX
 from pcache.model import (
     FRESH,
     NOW,
@@ -111,7 +110,7 @@ class KeptTimes:
         """With git's index as it is stored."""
         outputs = list(outcome.outputs)
         for number, output in enumerate(outputs):
-            if output.kind not in (b"f", b"w") or not output.path.endswith(GIT_INDEX):
+            if output.kind not in (b"f", b"w") or not output.path.endswith(git_index.PLACE):
                 continue
             data = self._content(output.content)
             if data is None or not git_index.is_index(output.path, data):
@@ -152,7 +151,7 @@ class KeptTimes:
         data = self._content(digest)
         if data is None:
             return _Found(set(), set(), True)
-        if not place.endswith(GIT_INDEX) and git_index.is_index(GIT_INDEX, data):
+        if not place.endswith(git_index.PLACE) and git_index.is_index(git_index.PLACE, data):
             evidence = "git's index, which holds inode numbers, elsewhere than in a work tree"
             raise Unknowable(Reason.UNSUPPORTED, evidence)
         found = _Found(*self._embedded.find(data))
@@ -239,7 +238,7 @@ class _GitFiles:
         ]
         if any(name == index and value != ABSENT for name, value in observed):
             raise ValueError("it was there before")
-        self._tree = index.removesuffix(GIT_INDEX) + b"/"
+        self._tree = index.removesuffix(git_index.PLACE) + b"/"
         self._known = {name for name, _ in observed} | execution.changes.keys()
 
     def status(self, name: bytes) -> os.stat_result:
