@@ -45,6 +45,8 @@ import os
 from _bisect import bisect_left
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID
 
+from xxhash import xxh3_128_digest
+
 from pcache.codec import join
 from pcache.model import Kind
 from pcache.sha256 import sha256_digest
@@ -80,6 +82,8 @@ if TYPE_CHECKING:
 
 ABSENT = b"-"
 OK = b"ok"
+EMPTY = xxh3_128_digest(b"")
+"""Digest of an empty file."""
 
 FOLLOWING = (Kind.CONTENT, Kind.EXISTS)
 _OF_FILES = (*FOLLOWING, Kind.LCONTENT, Kind.LEXISTS)

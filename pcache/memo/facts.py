@@ -23,6 +23,7 @@ from pcache.memo.questions import (
     plain_value,
     relative_times,
     socket_value,
+    stream_value,
     xattrs_value,
 )
 from pcache.model import Kind
@@ -392,5 +393,6 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.INTERFACES: lambda *_: interfaces_value(),
     Kind.FD: Facts._fd,
     Kind.INPUT: Facts._input,
+    Kind.STREAM: lambda facts, path: stream_value(path, facts._view()),
     Kind.BASE: Facts._base,
 }
