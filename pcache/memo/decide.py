@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from time import time_ns
 
 from pcache.codec import DamagedRow
 from pcache.errors import DamagedBlob, StoreError
@@ -102,6 +103,7 @@ class Decider:
             self._why = "configured off"
             return None, "configured off"
         timing = self._counters.timing
+        decided_ns = time_ns()
         since = timing.now()
         weak = weak_fingerprint(call, store.policy)
         since = timing.spent("call", since)
@@ -133,7 +135,7 @@ class Decider:
                 return None, "input changed"
             if outcome is not None:
                 plan = Plan(outcome, store, fds, self._counters)
-                plan.keys, plan.values = paths.keys, values
+                plan.keys, plan.values, plan.decided_ns = paths.keys, values, decided_ns
                 plan.prepare()
                 store.touch(strong)
                 timing.spent("staging", since)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_ISLNK, S_ISREG
 
 from pcache.linux.sparse import Writer, may_have_holes
-from pcache.linux.stamps import fresh_ns
+from pcache.linux.stamps import RACY_NS, fresh_ns
+from pcache.memo import git_index
 from pcache.model import FRESH, UNITS_NS, shared_group
 
 TYPE_CHECKING = False
@@ -31,14 +33,17 @@ class Placement:
         staged: dict[bytes, Staged],
         written: dict[bytes, bytes],
         within_replaced: Callable[[bytes], bool],
+        decided_ns: int,
     ) -> None:
         """`staged`: contents of files by their paths; `written`: those at hand, for files that are
-        written in place; what is in neither has the right content already."""
+        written in place; what is in neither has the right content already.  `decided_ns`: when the
+        inputs were looked at (time.time_ns)."""
         self._undo = undo
         self._aside = aside
         self._staged = staged
         self._written = written
         self._within_replaced = within_replaced
+        self._decided_ns = decided_ns
         self._entered: set[bytes] = set()
         """Directories in which an entry was made or removed to no visible effect."""
         self._shared: dict[int, int] = {}
@@ -63,8 +68,11 @@ class Placement:
         for path in removed:
             if path in above:
                 self._clear(path)
+        indexes = []
         for output in outputs:
-            if output.kind in (b"f", b"w"):
+            if output.kind in (b"f", b"w") and output.path.endswith(git_index.PLACE):
+                indexes.append(output)
+            elif output.kind in (b"f", b"w"):
                 self._put_file(output)
             elif output.kind == b"l":
                 self._put_symlink(output)
@@ -80,6 +88,8 @@ class Placement:
         for output in outputs:
             if output.kind == b"m":
                 self._set_attributes(output)
+        if indexes:
+            self._put_indexes(indexes, {output.path for output in outputs})
 
     # Files
 
@@ -94,6 +104,30 @@ class Placement:
             # The order of the outputs' times is the recorded one, not that of staging.
             staged.set_time(self._time(output.mtime_ns))
             self._put(path, staged.publish)
+
+    def _put_indexes(self, indexes: list[Output], own: set[bytes]) -> None:
+        """git's indexes, with the status of files as they are by now; `own`: paths of outputs."""
+
+        def status(name: bytes) -> os.stat_result:
+            path = tree + name
+            st = os.lstat(path)
+            if path not in own and st.st_ctime_ns > self._decided_ns - RACY_NS:
+                raise OSError(errno.ESTALE, "it may have changed since it was hashed", path)
+            return st
+
+        for output in indexes:
+            tree = output.path.removesuffix(git_index.PLACE) + b"/"
+            staged, data = self._staged.get(output.path), self._written.get(output.path)
+            if data is None and staged is not None:
+                with open(staged.contents(), "rb") as file:
+                    data = file.read()
+            if data is not None and git_index.is_index(output.path, data):
+                data = git_index.with_status(data, status)
+                if output.path in self._written:
+                    self._written[output.path] = data
+                elif staged is not None:
+                    staged.overwrite(data)
+            self._put_file(output)
 
     def _keep(self, output: Output) -> None:
         """The content is right: of a file written in place the mode may not be, and of one that

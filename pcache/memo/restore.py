@@ -49,6 +49,9 @@ class Plan:
         self, outcome: Outcome, store: Store, fds: FdView, counters: Counters | None = None
     ) -> None:
         self.outcome = outcome
+        self.decided_ns = 0
+        """When what the decision depended on began to be looked at (time.time_ns); set by whoever
+        made it."""
         self.keys: tuple[Key, ...] = ()
         """What the decision depended on, with `values`; set by whoever made it."""
         self.values: list[bytes] = []
@@ -150,7 +153,12 @@ class Plan:
         try:
             if self.outcome.outputs:
                 Placement(
-                    self._undo, self._aside, self._staged, self._written, self._within_replaced
+                    self._undo,
+                    self._aside,
+                    self._staged,
+                    self._written,
+                    self._within_replaced,
+                    self.decided_ns,
                 ).put_all(self.outcome.outputs)
             for fd, offset in self.outcome.offsets:
                 self._set_offset(self._fds.get(fd), offset)

@@ -63,6 +63,17 @@ class Staged:
         """Sets the modification time; that of the last access is now."""
         os.utime(self.fd if self.fd >= 0 else self._name, ns=(fresh_ns(), mtime_ns))
 
+    def overwrite(self, data: bytes) -> None:
+        """Replaces the content by one of the same length."""
+        fd = self.fd if self.fd >= 0 else os.open(self._name, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            view, at = memoryview(data), 0
+            while at < len(data):
+                at += os.pwrite(fd, view[at:], at)
+        finally:
+            if fd != self.fd:
+                os.close(fd)
+
     def contents(self) -> int:
         """A descriptor of its own to read it from."""
         return os.open(self._name or b"/proc/self/fd/%d" % self.fd, os.O_RDONLY | os.O_CLOEXEC)

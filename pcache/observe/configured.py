@@ -10,6 +10,7 @@ from stat import S_IFDIR, S_IFMT, S_IFREG
 
 from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
+from pcache.observe import git_times
 from pcache.observe.changes import ATTRIBUTES, UNTOUCHED
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
@@ -62,8 +63,13 @@ def _ignore(execution: Execution, patterns: tuple[bytes, ...]) -> None:
 def _depend_on_times(execution: Execution) -> None:
     """A strict program: the modification times of all that it looked at are inputs."""
     assert execution.looks is not None
+    is_git = git_times.is_git(execution)
+    if is_git and not git_times.compares(execution):
+        return
     observed: list[tuple[Key, Observation]] = []
     for (kind, path), (ts, name, stamp) in execution.looks.items():
+        if is_git and S_IFMT(stamp.st_mode) == S_IFDIR:
+            continue
         times = Kind.TIMES if kind == Kind.CONTENT else Kind.LTIMES
         observed.append(((times, path), Observation(ts, name, times_value(stamp))))
     execution.observe_times(observed)

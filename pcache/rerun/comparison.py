@@ -7,6 +7,7 @@ from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_ISDIR
 
 from xxhash import xxh3_128
 
+from pcache.memo.git_index import PLACE as GIT_INDEX
 from pcache.model import Digest, Outcome, Output
 from pcache.rerun.scratch import Scratch, is_opaque
 from pcache.store.blobs import Blobs
@@ -60,6 +61,8 @@ def _output_difference(output: Output, scratch: Scratch) -> str:
         return "" if os.readlink(place) == output.content else "its target"
     if st.st_mode & 0o7777 != output.mode:
         return "its mode"
+    if output.path.endswith(GIT_INDEX):
+        return ""  # it holds the status of files, which are others in a copy
     if output.kind in (b"f", b"w") and _digest(place) != output.content:
         return "its content"
     if output.mtime_ns >= 0 and st.st_mtime_ns != output.mtime_ns:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from stat import S_ISREG
 
+from pcache.memo import git_index
 from pcache.model import (
     FRESH,
     NOW,
@@ -30,7 +31,7 @@ from pcache.observe.evidence import text
 from pcache.observe.executions import Chunk, Execution
 from pcache.observe.observations import Observation
 from pcache.store.blobs import Blobs
-from pcache.values import not_newer_path, not_newer_value, times_value
+from pcache.values import ABSENT, not_newer_path, not_newer_value, times_value
 
 _SECOND_NS = 1_000_000_000
 _MICROSECOND_NS = 1_000
@@ -44,8 +45,6 @@ _OF_A_PATH = {
     Kind.INPUT: Kind.INPUT_TIMES,
 }
 """Kinds of what was looked at -> kinds of its times."""
-_GIT_INDEX = b"DIRC"
-"""gitformat-index(5); the number of entries follows after the version."""
 
 
 class _Found:
@@ -77,6 +76,7 @@ class KeptTimes:
     def apply(self, execution: Execution, outcome: Outcome, mtimes: dict[bytes, int]) -> Outcome:
         """The outcome with the times that its outputs have to have, and the facts that go with it
         noted down.  `mtimes`: what the outputs' times were.  Raises Unknowable."""
+        outcome = self._without_status(execution, outcome)
         self._prepare(execution, set(mtimes.values()))
         found = _Found(set(), set())
         holder = b""
@@ -88,7 +88,8 @@ class KeptTimes:
         times = set(fresh.values())
         for output in outcome.outputs:
             if output.kind in (b"f", b"w"):
-                held = self._find(output.content, execution.changes[output.path].content_last)
+                last = execution.changes[output.path].content_last
+                held = self._find(output.content, last, output.path)
                 found.add(held)
                 if held.everything or (held.exact & times) - {mtimes[output.path]}:
                     holder = holder or output.path
@@ -104,6 +105,25 @@ class KeptTimes:
                 self._guard(execution, min(fresh.values()), holder)
             return _timed(outcome, fresh)
         return _shared(outcome, fresh, self._input_times(execution)) if given and fresh else outcome
+
+    def _without_status(self, execution: Execution, outcome: Outcome) -> Outcome:
+        """With git's index as it is stored."""
+        outputs = list(outcome.outputs)
+        for number, output in enumerate(outputs):
+            if output.kind not in (b"f", b"w") or not output.path.endswith(git_index.PLACE):
+                continue
+            data = self._content(output.content)
+            if data is None or not git_index.is_index(output.path, data):
+                continue
+            try:
+                stored = git_index.without_status(data, _GitFiles(execution, output.path).status)
+            except (ValueError, OSError) as error:
+                raise Unknowable(Reason.UNSUPPORTED, f"git's index: {error}") from error
+            outputs[number] = Output(
+                *(output.kind, output.path, output.mode, self._blobs.put_bytes(stored)),
+                *(output.mtime_ns, output.extents),
+            )
+        return outcome.with_outputs(tuple(outputs))
 
     def note(self, execution: Execution) -> None:
         """The same for one without a record, whose caller may use what it has written."""
@@ -122,23 +142,28 @@ class KeptTimes:
         if at >= 0:
             self._embedded.add_zone(environment[at + 3 :].partition(b"\0")[0])
 
-    def _find(self, digest: bytes, changed: int) -> _Found:
+    def _find(self, digest: bytes, changed: int, place: bytes = b"") -> _Found:
         """Times in a content that was last changed then (CLOCK_MONOTONIC ns): only what had been
-        looked at before can be in it."""
+        looked at before can be in it.  `place`: the path of a file that has it."""
         known = self._searched.get(digest)
         if known is not None and known[0] >= changed:
             return known[1]
-        data = self._blobs.small(digest)
+        data = self._content(digest)
         if data is None:
-            if self._blobs.objects.size(digest) > LARGEST:
-                return _Found(set(), set(), True)
-            data = self._blobs.objects.read(digest)
-        if data.startswith(_GIT_INDEX) and any(data[8:12]):
-            evidence = "git's index, which holds inode numbers"
+            return _Found(set(), set(), True)
+        if not place.endswith(git_index.PLACE) and git_index.is_index(git_index.PLACE, data):
+            evidence = "git's index, which holds inode numbers, elsewhere than in a work tree"
             raise Unknowable(Reason.UNSUPPORTED, evidence)
         found = _Found(*self._embedded.find(data))
         self._searched[digest] = (changed, found)
         return found
+
+    def _content(self, digest: bytes) -> bytes | None:
+        """None if it is too large to be searched."""
+        data = self._blobs.small(digest)
+        if data is None and self._blobs.objects.size(digest) <= LARGEST:
+            data = self._blobs.objects.read(digest)
+        return data
 
     def _depend(
         self, execution: Execution, found: _Found, given_ns: set[int], made: set[int]
@@ -199,6 +224,28 @@ class KeptTimes:
             key = Kind.NOT_NEWER, not_newer_path(earliest, sorted(times))
             value = not_newer_value(earliest, times.values())
             execution.inputs[key] = Observation(execution.image, b"", value)
+
+
+class _GitFiles:
+    """Those that an execution has looked at, of the work tree whose index it has made."""
+
+    def __init__(self, execution: Execution, index: bytes) -> None:
+        """Raises ValueError if there was an index before, which may have told of others."""
+        observed = [
+            (observation.name, observation.value)
+            for (kind, _), observation in execution.inputs.items()
+            if kind in (Kind.CONTENT, Kind.LCONTENT)
+        ]
+        if any(name == index and value != ABSENT for name, value in observed):
+            raise ValueError("it was there before")
+        self._tree = index.removesuffix(git_index.PLACE) + b"/"
+        self._known = {name for name, _ in observed} | execution.changes.keys()
+
+    def status(self, name: bytes) -> os.stat_result:
+        """lstat(2) of a file by its name in the index."""
+        if self._tree + name not in self._known:
+            raise ValueError(f"{name!r} was not looked at")
+        return os.lstat(self._tree + name)
 
 
 def _is_copy(given_ns: int, ns: int) -> bool:
