@@ -150,6 +150,9 @@ class Kind:
     """TIMES of the regular file behind a decimal descriptor number, as of INPUT."""
     FD: Final = b"f"
     """The path is a decimal descriptor number: its kind, as in `Call.fds`."""
+    STREAM: Final = b"S"
+    """`N:PATH`: b"ok" if the path leads to the file that descriptor N is open for, as where the
+    output of `md5sum *` is written to one of the files; else b"!0"."""
     TRAIT: Final = b"P"
     """The path is `affinity`, `groups`, `policy` or `priority`: what the process was handed down
     (`pcache.linux.descriptors.FdView.trait`), where it has asked."""
@@ -175,7 +178,7 @@ class Kind:
     regular file behind it."""
 
 
-PREFIXED: Final = (Kind.REPLACEABLE, Kind.UNLOCKED, Kind.OTHERS)
+PREFIXED: Final = (Kind.REPLACEABLE, Kind.UNLOCKED, Kind.OTHERS, Kind.STREAM)
 """Kinds whose path has something before it that ends with a colon."""
 
 Key = tuple[bytes, bytes]

@@ -73,6 +73,8 @@ if TYPE_CHECKING:
 
 ABSENT = b"-"
 OK = b"ok"
+EMPTY = xxh3_128_digest(b"")
+"""Digest of an empty file."""
 
 _LETTERS = {S_IFIFO: b"p", S_IFSOCK: b"s", S_IFCHR: b"c", S_IFBLK: b"b"}
 

@@ -159,12 +159,14 @@ class Decider:
 
 
 def _own_stream(call: Call, fds: FdView, facts: Facts, keys: Iterable[Key]) -> str:
-    """The input that standard output or error is written to: no record is of such a run."""
+    """The input that standard output or error is written to, if that was not so when the run was
+    recorded."""
     written = [fds.status(fd) for fd, kind in enumerate(call.fds) if fd and kind == b"file"]
     if not any(map(facts.saw, written)):
         return ""
+    told = {path.partition(b":")[2] for kind, path in keys if kind == Kind.STREAM}
     for kind, path in keys:
-        if kind in _OF_FILES:
+        if kind in _OF_FILES and path not in told:
             try:
                 status = os.stat(path)
             except OSError:

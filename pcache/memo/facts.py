@@ -17,6 +17,7 @@ from pcache.memo.questions import (
     mounted,
     others,
     permission_value,
+    stream_value,
     xattrs_value,
 )
 from pcache.model import Kind
@@ -387,5 +388,6 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.TRAIT: Facts._trait,
     Kind.FD: Facts._fd,
     Kind.INPUT: Facts._input,
+    Kind.STREAM: lambda facts, path: stream_value(path, facts._view()),
     Kind.BASE: Facts._base,
 }

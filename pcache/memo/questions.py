@@ -8,6 +8,10 @@ from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 
 from pcache.values import ABSENT, OK, error_value, others_names, others_value
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.linux.descriptors import FdView
+
 
 def xattrs_value(path: bytes | int, *, follow: bool) -> bytes:
     """Value of XATTRS or LXATTRS now; by descriptor only with `follow`."""
@@ -52,6 +56,16 @@ def absence(path: bytes, error: OSError) -> bytes:
     """Value for a path that is free to be created, if it is: its directory must be there."""
     value = error_value(error.errno)
     return OK if value == ABSENT and os.path.isdir(os.path.dirname(path)) else value
+
+
+def stream_value(path: bytes, fds: FdView) -> bytes:
+    """Value of STREAM now."""
+    number, _, path = path.partition(b":")
+    try:
+        same = os.path.samestat(os.stat(path), fds.status(int(number)))
+    except OSError:
+        same = False
+    return OK if same else error_value(0)
 
 
 def others(path: bytes) -> bytes:

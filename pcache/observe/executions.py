@@ -20,7 +20,7 @@ from pcache.observe.observations import Look, Observation
 from pcache.values import narrowed_order, not_newer_files, not_newer_path
 
 TIMED = (Kind.TIMES, Kind.LTIMES, Kind.ORDER, Kind.NOT_NEWER)
-_OF_ITSELF = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES, Kind.TRAIT)
+_OF_ITSELF = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES, Kind.STREAM, Kind.TRAIT)
 
 PartOfListing = tuple[int, bytes]
 """Open file description and name of a directory."""
@@ -68,6 +68,8 @@ class Execution:
         self.argv_size = 0
         self.descriptors: dict[int, list[Descriptor]] = {}
         """Those inherited, by address of the open file description, in the order of numbers."""
+        self.streams: dict[int, list[Descriptor]] = {}
+        """Those of `descriptors` that are regular files open for writing, by inode."""
         self.absent: set[int] = set()
         """Numbers of descriptors that it found were not there."""
         self.offsets_asked: dict[int, int] = {}
@@ -147,6 +149,15 @@ class Execution:
             if any(one.fd == fd for one in same):
                 return same
         return []
+
+    def writes_to(self, stamp: Stamp | None) -> bool:
+        """Whether a file is one that it was handed down to write to."""
+        return bool(self.streams) and stamp is not None and stamp.st_ino in self.streams
+
+    def written_to(self, stamp: Stamp) -> int:
+        """How many bytes its subtree has written to such a file so far."""
+        numbers = {one.fd for one in self.streams[stamp.st_ino]}
+        return sum(chunk.length for chunk in self.chunks if chunk.fd in numbers)
 
     def argv(self) -> list[bytes]:
         return bytes(self.arguments[: self.argv_size]).split(b"\0")[:-1]
@@ -234,7 +245,7 @@ class Execution:
         listing = key[0] in (Kind.LISTING, Kind.OTHERS)
         if listing:
             self.listed_again.append((known, observation))
-        ours = listing or observation.name in self.changes
+        ours = listing or observation.name in self.changes or self.writes_to(observation.stamp)
         if not ours and known.differs(observation):
             self.problem(Reason.INPUT_CHANGED, text(key[1]))
 

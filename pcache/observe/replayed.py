@@ -84,6 +84,9 @@ class Replayed:
             if fact.kind in _OF_DESCRIPTORS:
                 self._depend_on_descriptor(execution, fact)
                 continue
+            if fact.kind == Kind.STREAM:
+                _refuse_stream(execution, fact.path)
+                continue
             if fact.kind in TIMED:
                 self._depend_on_times(execution, fact, names)
                 continue
@@ -214,6 +217,15 @@ class Replayed:
 
 def _path(output: Output) -> bytes:
     return output.path
+
+
+def _refuse_stream(execution: Execution, path: bytes) -> None:
+    """It has found its output among its inputs: so have those who handed it that."""
+    number, _, name = path.partition(b":")
+    file = _description(execution, int(number))
+    for at in execution.chain():
+        if file in at.descriptors:
+            at.problem(Reason.UNSUPPORTED, f"{text(name)}, which a hit also wrote to")
 
 
 def _description(execution: Execution, fd: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from stat import S_ISREG
 
 from pcache.linux.descriptors import is_make_job, jobserver
 from pcache.linux.signal_sets import TOLD, UNUSUAL
@@ -35,6 +36,7 @@ _DUMPED = 0x80  # WCOREFLAG
 _CLONE_NAMESPACES = 0x7E020080
 _CLONE_FS, _CLONE_INTO_CGROUP = 0x200, 0x2_0000_0000
 _SIGPIPE = 13
+_FMODE_WRITE = 2  # include/linux/fs.h
 # Signals a program brings upon itself by what it does: SIGILL TRAP ABRT BUS FPE SEGV SYS.  Not
 # SIGXCPU and SIGXFSZ: limits are no part of a call.
 _OWN_SIGNALS = frozenset({4, 5, 6, 7, 8, 11, 31})
@@ -284,6 +286,9 @@ class Tree:
     ) -> None:
         for descriptor in found:
             execution.descriptors.setdefault(descriptor.handle.file, []).append(descriptor)
+            stamp = descriptor.stamp
+            if S_ISREG(stamp.st_mode) and stamp.f_mode & _FMODE_WRITE:
+                execution.streams.setdefault(stamp.st_ino, []).append(descriptor)
         if len(found) > _INHERITED:
             execution.problem(Reason.DESCRIPTOR_PASSING, f"{len(found)} inherited descriptors")
         if _SCANNED <= scanned < table_size:

@@ -92,6 +92,8 @@ def _descriptor_kinds(call: Call, facts: list[Fact]) -> tuple[bytes, ...]:
     for fact in facts:
         if fact.kind == Kind.INPUT:
             raise CannotRerun(Why.READS, f"descriptor {os.fsdecode(fact.path)}")
+        if fact.kind == Kind.STREAM:
+            raise CannotRerun(Why.DESCRIPTOR, os.fsdecode(fact.path.partition(b":")[0]))
         if fact.kind == Kind.FD:
             if fact.path == b"0":
                 stdin = fact.value

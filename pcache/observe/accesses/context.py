@@ -155,6 +155,8 @@ class Context:
             if not (opened and name.startswith(_OF_THE_SYSTEM)):
                 event.execution.looks.setdefault((kind, path), (event.ts, name, stamp))
         form = S_IFMT(stamp.st_mode)
+        if form == S_IFREG and event.execution.streams:
+            self._look_at_streams(event, name, stamp)
         if form == S_IFREG and not pseudo.is_pseudo(name, stamp.magic):
             self.hash_early(name, stamp)
             self.observe(event, kind, path, name, stamp=stamp, opened=opened)
@@ -168,6 +170,17 @@ class Context:
             if form == S_IFDIR:
                 value = mounted(value, name)
             self.observe(event, kind, path, name, value=value, stamp=stamp)
+
+    def _look_at_streams(self, event: Event, name: bytes, stamp: Stamp) -> None:
+        """Of a file that it writes to itself, one which was empty, it must see its own bytes."""
+        for execution in event.execution.chain():
+            if not execution.writes_to(stamp):
+                continue
+            self.not_only_looking()
+            empty = not execution.streams[stamp.st_ino][0].stamp.st_size
+            if empty and stamp.st_size != execution.written_to(stamp):
+                what = f"{text(name)}, which somebody else writes to as well"
+                execution.problem(Reason.INPUT_CHANGED, what)
 
     def failed(
         self,

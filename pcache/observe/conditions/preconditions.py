@@ -14,14 +14,13 @@ from pcache.observe.conditions.values import Values
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
-from pcache.values import exists_value
+from pcache.values import EMPTY, OK, content_value, exists_value
 
 _STATES = frozenset(
     {Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.LINK, Kind.RESOLVES}
 )
 """Kinds whose values hold the mode."""
 _LISTINGS = (Kind.LISTING, Kind.OTHERS)
-_FMODE_WRITE = 2
 
 
 class Preconditions:
@@ -43,10 +42,19 @@ class Preconditions:
         for known, again in execution.listed_again:
             if listed.others(known) != listed.others(again):
                 raise Unknowable(Reason.INPUT_CHANGED, known.name)
-        _refuse_own_stream(execution)
+        streams = _own_streams(execution)
         for (kind, path), observation in execution.inputs.items():
             key = (kind, path)
             name, stamp = observation.name, observation.stamp
+            stream = streams.get(key) if streams else None
+            if stream is not None:
+                facts[Kind.STREAM, b"%d:%b" % (stream, path)] = Fact(
+                    Kind.STREAM, b"%d:%b" % (stream, path), OK
+                )
+                if stamp is not None and kind in (Kind.CONTENT, Kind.LCONTENT):
+                    # As it was at the start: what came since, the execution has written itself.
+                    facts[key] = self._fact(key, content_value(stamp, EMPTY))
+                    continue
             magic = made_up.get(name) if made_up else None
             if magic is not None:
                 execution.made_up[magic] = name
@@ -123,22 +131,22 @@ def in_order(facts: Iterable[Fact]) -> list[Fact]:
     return sorted(facts, key=lambda fact: (fact.kind, fact.path))
 
 
-def _refuse_own_stream(execution: Execution) -> None:
-    """Programs that find their output among their inputs say so, and do something else."""
-    written = {
-        same[0].stamp.st_ino
-        for same in execution.descriptors.values()
-        if S_ISREG(same[0].stamp.st_mode) and same[0].stamp.f_mode & _FMODE_WRITE
-    }
-    for (kind, path), observation in execution.inputs.items() if written else ():
+def _own_streams(execution: Execution) -> dict[Key, int]:
+    """Inputs that are its output or its errors as well, and which of them: programs that find that
+    out say so, and do something else.  Raises Unknowable where one was not empty at the start."""
+    found: dict[Key, int] = {}
+    for (kind, path), observation in execution.inputs.items() if execution.streams else ():
         stamp = observation.stamp
-        if (
-            stamp is not None
-            and S_ISREG(stamp.st_mode)
-            and kind != Kind.INPUT
-            and stamp.st_ino in written
-        ):
+        if stamp is None or not S_ISREG(stamp.st_mode) or kind == Kind.INPUT:
+            continue
+        same = execution.streams.get(stamp.st_ino)
+        if same is None:
+            continue
+        numbers = [one.fd for one in same if one.fd in (1, 2)]
+        if not numbers or same[0].stamp.st_size:
             raise Unknowable(Reason.UNSUPPORTED, path + b", which it also writes to")
+        found[kind, path] = numbers[0]
+    return found
 
 
 def _was_seen(execution: Execution, name: bytes) -> bool:

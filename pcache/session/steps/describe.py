@@ -27,6 +27,7 @@ _OK = {
     Kind.READABLE: "may be read",
     Kind.WRITABLE: "may be written to",
     Kind.EXECUTABLE: "may be executed or searched",
+    Kind.STREAM: "its own output",
     Kind.NOT_LINK: "no symbolic link",
     Kind.NOT_NEWER: "none is newer",
     Kind.DIRECTORY: "a directory",
