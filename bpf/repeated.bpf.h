@@ -8,8 +8,7 @@ static __always_inline u64 mix(u64 h, u64 v) {
 }
 /* Whether this image already told an access with the same sections, base and result.  Sections
  * longer than 512 bytes are always told. */
-static __always_inline int repeated(struct scratch *s) {
-  u64 h = mix(mix(s->event.image, s->queue[0].dentry), ((u64)s->event.tgid << 32) | ((u64)s->event.err << 16) | s->event.nr);
+static __always_inline int repeated_since(struct scratch *s, u64 h) {
   u32 n = s->used, slot;
   if (s->jobs > 1) h = mix(h, s->queue[1].dentry);
   if (n > 512 || s->event.flags) return 0;
@@ -30,4 +29,8 @@ static __always_inline int repeated(struct scratch *s) {
   }
   *last = h;
   return 0;
+}
+static __always_inline int repeated(struct scratch *s) {
+  return repeated_since(s, mix(mix(s->event.image, s->queue[0].dentry),
+                               ((u64)s->event.tgid << 32) | ((u64)s->event.err << 16) | s->event.nr));
 }

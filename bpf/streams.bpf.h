@@ -120,7 +120,30 @@ int handle_read(struct bpf_raw_tracepoint_args *ctx) {
   u64 f = fd_file(task, ARG(c->fd));
   if (!f) return 0;
   int fd = inherited(s, p, f);
-  if (fd < 0) return 0;
+  if (fd < 0) {
+    /* A small file that was read as a whole: its bytes, once for each version of it, as it may be
+     * written to before anybody else can look. */
+    u64 at = 0, size = 0, file = 0;
+    u16 form = 0;
+    if ((s->event.nr != NR_READ && s->event.nr != NR_PREAD64) || ret <= 0 || ret > SMALL) return 0;
+    RD(file, f + O_FILE_INODE);
+    RD(size, file + O_INODE_SIZE);
+    if (size != (u64)ret) return 0;
+    RD(form, file + O_INODE_MODE);
+    if (s->event.nr == NR_PREAD64) {
+      if (s->arg[3]) return 0;
+    } else {
+      RD(at, f + O_FILE_POS);
+      if (at != (u64)ret) return 0;
+    }
+    if ((form & 0170000) != 0100000) return 0;
+    add_stamp(s, f, SECTION_STAT);
+    if (repeated_since(s, 1)) return 0;
+    queue_file(s, f, SECTION_FILE);
+    s->next = TAIL_DATA;
+    s->from = s->arg[1]; s->length = ret; s->done = 0;
+    FINISH(ctx, s);
+  }
   u64 inode = 0, bit = 1ULL << (fd & 63);
   u16 mode = 0;
   RD(inode, f + O_FILE_INODE);

@@ -75,6 +75,10 @@ class Stamp:
         self.st_ctime_ns = ctime_s * 1_000_000_000 + ctime_n
         self.st_rdev = os.makedev(rdev >> 20, rdev & 0xFFFFF)
 
+    def version(self) -> tuple[int, int, int, int]:
+        """Inode, size and times: what `same_version` compares."""
+        return self.st_ino, self.st_size, self.st_mtime_ns, self.st_ctime_ns
+
     def same_version(self, other: Stamp | os.stat_result, *, attributes_changed: bool) -> bool:
         """Whether the content is still the one seen (proc(5) inode numbers are ignored: `st_dev`
         of an overlay differs between kernel and user space, so the device is not compared).

@@ -45,8 +45,8 @@ _OWN_SIGNALS = frozenset({4, 5, 6, 7, 8, 11, 31})
 class Tree:
     """Feed it the recorder's output; `executions` then holds every one, in order of their start.
 
-    `ended` is called with each execution at its end, after those of its subtree; `hash_early` and
-    `look_up_early` are those of Accesses.
+    `ended` is called with each execution at its end, after those of its subtree; `hash_early`,
+    `look_up_early` and `read_whole` are those of Accesses.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Tree:
         copies: int,
         hash_early: Callable[[bytes, Stamp], None],
         look_up_early: Callable[[Key, Observation], None],
+        read_whole: Callable[[int, bytes, Stamp, bytes], None],
         ended: Callable[[Execution], None],
         policy: Policy = DEFAULT,
     ) -> None:
@@ -62,7 +63,9 @@ class Tree:
         self.events = 0
         self._decoder = events.Decoder()
         self._processes: dict[int, Process] = {}
-        self.accesses = Accesses(self._processes, spool, copies, hash_early, look_up_early)
+        self.accesses = Accesses(
+            self._processes, spool, copies, hash_early, look_up_early, read_whole
+        )
         self._ended = ended
         self._policy = policy
         self._interpreters = Interpreters()

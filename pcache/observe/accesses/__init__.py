@@ -56,9 +56,10 @@ class Accesses:
         copies: int,
         hash_early: Callable[[bytes, Stamp], None],
         look_up_early: Callable[[Key, Observation], None],
+        read_whole: Callable[[int, bytes, Stamp, bytes], None],
     ) -> None:
-        """`spool` and `copies` as for Streams, `hash_early` and `look_up_early` as for Context."""
-        self.context = Context(processes, hash_early, look_up_early)
+        """`spool` and `copies` as for Streams, the others as for Context."""
+        self.context = Context(processes, hash_early, look_up_early, read_whole)
         self._streams = Streams(self.context, spool, copies)
         self._looking = Queries(self.context, self._streams)
         groups = (
@@ -128,6 +129,7 @@ class Accesses:
     def data(self, execution: Execution, tid: int, flags: int, offset: int, data: bytes) -> None:
         """Bytes of the last call of thread `tid`; `offset` is where they lie in the spool."""
         self._streams.data(tid, flags, offset, len(data))
+        self._streams.content(tid, flags, data)
         self._looking.data(execution, tid, flags, data)
 
 

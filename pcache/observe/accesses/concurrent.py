@@ -36,6 +36,20 @@ class ConcurrentWriters:
             others.append(mine)
 
 
+def look_at_streams(event: Event, name: bytes, stamp: Stamp) -> bool:
+    """Whether a file that is looked at is one that somebody was handed down to write to: of one
+    which was empty then he must see his own bytes, and no others."""
+    found = False
+    for execution in event.execution.chain():
+        if execution.writes_to(stamp):
+            found = True
+            empty = not execution.streams[stamp.st_ino][0].stamp.st_size
+            if empty and stamp.st_size != execution.written_to(stamp):
+                what = f"{text(name)}, which somebody else writes to as well"
+                execution.problem(Reason.INPUT_CHANGED, what)
+    return found
+
+
 def _conflict(one: Execution, other: Execution, name: bytes) -> None:
     """Marks `one` and what contains it, as far as it does not contain `other`."""
     evidence = f"{text(name)}, with {other.label()}"

@@ -13,7 +13,7 @@ from pcache.linux.permissions import Permission
 from pcache.memo.questions import mounted
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
-from pcache.observe.accesses.concurrent import ConcurrentWriters
+from pcache.observe.accesses.concurrent import ConcurrentWriters, look_at_streams
 from pcache.observe.accesses.descriptors import depend_on_absent
 from pcache.observe.accesses.event import Event, Process
 from pcache.observe.accesses.refusals import crosses_mounts, explains
@@ -31,6 +31,7 @@ from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import OK, content_value, error_value, link_value
 
 _PATH_MAX = 4096
+_SMALL = 4096  # bpf/calls.bpf.h
 LOOKUP_FAILED = frozenset({errno.ENOENT, errno.ENOTDIR})
 NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})  # rmdir(2), rename(2): either may come
 _OF_THE_SYSTEM = (
@@ -48,9 +49,12 @@ class Context:
         processes: dict[int, Process],
         hash_early: Callable[[bytes, Stamp], None],
         look_up_early: Callable[[Key, Observation], None],
+        read_whole: Callable[[int, bytes, Stamp, bytes], None],
     ) -> None:
         """`hash_early` is called with each version of a regular file (canonical name, stamp) that
-        is looked at, `look_up_early` with observations whose value the event does not tell."""
+        is looked at, `look_up_early` with observations whose value the event does not tell, and
+        `read_whole` with the content of a small file that was read: when it was looked at before,
+        canonical name, stamp after it was read."""
         self.processes = processes
         self.pids: set[int] = {os.getpid()}
         """Processes that belong or belonged to the tree, and the one that follows it."""
@@ -82,6 +86,9 @@ class Context:
         self.gathered: list[Look] | None = None
         """What the call being handled observed, if that is all it does."""
         self.hash_early = hash_early
+        self._read_whole = read_whole
+        self._small: dict[tuple[bytes, int, int, int, int], int] = {}
+        """When each version of a small file was looked at first."""
         self._look_up_early = look_up_early
 
     def gather(self) -> None:
@@ -155,10 +162,12 @@ class Context:
             if not (opened and name.startswith(_OF_THE_SYSTEM)):
                 event.execution.looks.setdefault((kind, path), (event.ts, name, stamp))
         form = S_IFMT(stamp.st_mode)
-        if form == S_IFREG and event.execution.streams:
-            self._look_at_streams(event, name, stamp)
+        if form == S_IFREG and event.execution.streams and look_at_streams(event, name, stamp):
+            self.not_only_looking()
         if form == S_IFREG and not pseudo.is_pseudo(name, stamp.magic):
             self.hash_early(name, stamp)
+            if stamp.st_size <= _SMALL:
+                self._small.setdefault((name, *stamp.version()), event.ts)
             self.observe(event, kind, path, name, stamp=stamp, opened=opened)
         elif form == S_IFREG:
             self.made_up[name] = stamp.magic
@@ -171,16 +180,11 @@ class Context:
                 value = mounted(value, name)
             self.observe(event, kind, path, name, value=value, stamp=stamp)
 
-    def _look_at_streams(self, event: Event, name: bytes, stamp: Stamp) -> None:
-        """Of a file that it writes to itself, one which was empty, it must see its own bytes."""
-        for execution in event.execution.chain():
-            if not execution.writes_to(stamp):
-                continue
-            self.not_only_looking()
-            empty = not execution.streams[stamp.st_ino][0].stamp.st_size
-            if empty and stamp.st_size != execution.written_to(stamp):
-                what = f"{text(name)}, which somebody else writes to as well"
-                execution.problem(Reason.INPUT_CHANGED, what)
+    def read_whole(self, name: bytes, stamp: Stamp, data: bytes) -> None:
+        """A small file was read from beginning to end, and had this stamp afterwards."""
+        looked = self._small.get((name, *stamp.version()))
+        if looked is not None and len(data) == stamp.st_size:
+            self._read_whole(looked, name, stamp, data)
 
     def failed(
         self,

@@ -49,6 +49,8 @@ class Streams:
         self.context = context
         self._spool = spool
         self._copies = copies
+        self._reading: dict[int, tuple[bytes, Stamp]] = {}
+        """tid -> which small file of its own was read, whose content comes next."""
         self._copying: dict[int, list[tuple[Execution, int]]] = {}
         """tid -> executions and descriptors that the data events to come are written to."""
 
@@ -70,9 +72,16 @@ class Streams:
             if flags & (FAULT | TRUNCATED):
                 execution.problem(Reason.EVENTS_LOST, f"bytes written to descriptor {fd}")
 
+    def content(self, tid: int, flags: int, data: bytes) -> None:
+        """The same, of a file that the thread has read as a whole."""
+        reading = self._reading.pop(tid, None)
+        if reading is not None and not flags & (FAULT | TRUNCATED):
+            self.context.read_whole(*reading, data)
+
     def forget(self, tid: int) -> None:
         """The thread has made another call."""
         self._copying.pop(tid, None)
+        self._reading.pop(tid, None)
 
     def _write(self, event: Event) -> None:
         body = event.body
@@ -147,6 +156,11 @@ class Streams:
             execution.problem(Reason.DESCRIPTOR_PASSING, f"descriptor {fd} as {use}")
 
     def _read(self, event: Event) -> None:
+        body = event.body
+        if body.stamp is not None and body.handle is None:
+            if body.file is not None and not body.deleted:
+                self._reading[event.tid] = body.file, body.stamp
+            return
         self.inherited_read(event, moved=not SYSCALL_NAMES[event.body.nr].startswith("pread"))
 
     def inherited_read(self, event: Event, *, moved: bool, seeking: bool = False) -> None:

@@ -72,6 +72,10 @@ class Conditions:
         """As for Versions."""
         self._versions.hash_early(name, stamp)
 
+    def read_whole(self, ts: int, name: bytes, stamp: Stamp, data: bytes) -> None:
+        """As for Versions."""
+        self._versions.read_whole(ts, name, stamp, data)
+
     def look_up_early(self, key: Key, observation: Observation) -> None:
         """As for Values."""
         self._values.look_up_early(key, observation)

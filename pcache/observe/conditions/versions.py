@@ -9,6 +9,8 @@ import posixpath
 import time
 from typing import NamedTuple
 
+from xxhash import xxh3_128_digest
+
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.captured import Snapshot
@@ -76,7 +78,7 @@ class Versions:
     def of(self, name: bytes, stamp: Stamp) -> Version:
         version = self._stamped.get(stamp)
         if version is None or version.name != name:
-            key = (name, *_identity(stamp))
+            key = (name, *stamp.version())
             version = self._known.get(key)
             if version is None:
                 version = self._known[key] = Version(name)
@@ -97,6 +99,14 @@ class Versions:
             found = found or self._captured_digest(stamp)
             if found is not None:
                 self.of(name, stamp).learn(found)
+
+    def read_whole(self, ts: int, name: bytes, stamp: Stamp, data: bytes) -> None:
+        """What some program has read of a file from its beginning to its end: the content of the
+        version that it is, as it was that when it was looked at before, at the time `ts`, as well
+        as afterwards."""
+        version = self.of(name, stamp)
+        if version.digested is None and self._clock.tells_changes(stamp, ts):
+            version.learn(Digested(xxh3_128_digest(data), ts))
 
     def digest(self, observation: Observation, stamp: Stamp) -> Digested:
         """Digest of the file if it still is the version that was seen, and when it was taken.
@@ -154,7 +164,7 @@ class Versions:
     def earlier_attributes(self, name: bytes, stamp: Stamp) -> bytes | None:
         """Value of XATTRS of a version that is gone, if it was taken while it was there."""
         with contextlib.suppress(OSError):
-            identity = (stamp.st_mode, _device(name), *_identity(stamp))
+            identity = (stamp.st_mode, _device(name), *stamp.version())
             return self._digests.values.get((Kind.XATTRS, *identity))
         return None
 
@@ -162,7 +172,7 @@ class Versions:
         """Digest of a version that is gone, if it was taken while it was there: in an earlier
         recording, or when a replay looked at it."""
         with contextlib.suppress(OSError):
-            return self._digests.remembered_version((_device(name), *_identity(stamp)))
+            return self._digests.remembered_version((_device(name), *stamp.version()))
         return None
 
     def _appended_digest(self, observation: Observation, stamp: Stamp) -> Digested | None:
@@ -192,10 +202,6 @@ class Versions:
             return None
         taken = time.monotonic_ns()
         return Digested(digest, taken, Snapshot(file, now, taken))
-
-
-def _identity(stamp: Stamp) -> tuple[int, int, int, int]:
-    return stamp.st_ino, stamp.st_size, stamp.st_mtime_ns, stamp.st_ctime_ns
 
 
 def _device(name: bytes) -> int:

@@ -33,7 +33,13 @@ class Analysis:
         self.copies = copies
         self.clock = Clock()
         self.tree = Tree(
-            spool, copies, self._hash_early, self._look_up_early, self._ended, store.policy
+            spool,
+            copies,
+            self._hash_early,
+            self._look_up_early,
+            self._read_whole,
+            self._ended,
+            store.policy,
         )
         context = self.tree.accesses.context
         self._conditions = Conditions(
@@ -101,6 +107,9 @@ class Analysis:
 
     def _look_up_early(self, key: Key, observation: Observation) -> None:
         self._conditions.look_up_early(key, observation)
+
+    def _read_whole(self, ts: int, name: bytes, stamp: Stamp, data: bytes) -> None:
+        self._conditions.read_whole(ts, name, stamp, data)
 
     def _ended(self, execution: Execution) -> None:
         self._conditions.capture(execution)

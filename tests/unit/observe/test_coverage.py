@@ -26,5 +26,5 @@ def test_the_recorder_takes_what_counts_and_nothing_else() -> None:
 
 
 def test_each_observed_call_has_a_handler() -> None:
-    accesses = Accesses({}, -1, -1, lambda *_: None, lambda *_: None)
+    accesses = Accesses({}, -1, -1, *[lambda *_: None] * 3)
     assert accesses._handlers.keys() == {NUMBERS[name] for name in CALLS}

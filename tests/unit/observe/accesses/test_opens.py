@@ -178,11 +178,20 @@ def test_read_then_overwritten(lab: Lab, work: Path) -> None:
     assert root.content(work / "a") == lab.value("one")
     assert root.output(work / "a") == ("f", 0o644, b"two\n")
     (work / "a").write_text("three")
+    late = lab.shell(script, cwd=work, late=True).root
+    assert late.content(work / "a") == lab.value("three"), "what was read is told"
+    (work / "a").write_text("x" * 5000)
+    assert lab.shell(script, cwd=work, late=True).root.reasons.keys() == {Reason.INPUT_CHANGED}
+
+
+def test_read_in_part_then_overwritten(lab: Lab, work: Path) -> None:
+    (work / "a").write_text("three")
+    script = "read -r x <a; echo two >a"  # by a shell, byte by byte
     assert lab.shell(script, cwd=work, late=True).root.reasons.keys() == {Reason.INPUT_CHANGED}
 
 
 def test_overwritten_in_place_and_times_set(lab: Lab, work: Path) -> None:
-    """The size is the same and the times are the program's own: nothing shows what was read."""
+    """The size is the same and the times are the program's own: what was read shows it."""
     (work / "n").write_text("1")
     steps = (
         call("openat", AT, "n", os.O_RDWR),
@@ -194,7 +203,10 @@ def test_overwritten_in_place_and_times_set(lab: Lab, work: Path) -> None:
     root = lab.calls(*steps, cwd=work).root
     assert root.content(work / "n") == lab.value("1")
     (work / "n").write_text("3")
-    assert lab.calls(*steps, cwd=work, late=True).root.reasons.keys() == {Reason.INPUT_CHANGED}
+    assert lab.calls(*steps, cwd=work, late=True).root.content(work / "n") == lab.value("3")
+    (work / "n").write_text("4")
+    unread = (step for step in steps if step != call("read", Ref(0), Buffer(10), 1))
+    assert lab.calls(*unread, cwd=work, late=True).root.reasons.keys() == {Reason.INPUT_CHANGED}
 
 
 def test_touched_only(lab: Lab, work: Path) -> None:
