@@ -61,7 +61,7 @@ class Accesses:
         """`spool` and `copies` as for Streams, `hash_early` and `look_up_early` as for Context."""
         self.context = Context(processes, hash_early, look_up_early)
         self._sockets = Sockets(self.context)
-        self._streams = Streams(self.context, spool, copies, self._sockets.wrote)
+        self._streams = Streams(self.context, spool, copies, self._sockets)
         self._looking = Queries(self.context, self._streams)
         groups = (
             self._looking,
