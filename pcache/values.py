@@ -29,6 +29,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `p...` | PERMISSION | see `pcache.linux.permissions` |
 | a path | BASE | |
 | `CDIGEST` | LOADER | entries of the cache |
+| `GDIGEST` | CGROUPS | where they are mounted |
 | `NDIGEST` | INTERFACES | what the kernel says, without what it counts |
 | as in `Call.fds`; `KIND=N` | FD | kind of the descriptor; above 2 also which lower one it is |
 | `iOFFSET:DIGEST` | INPUT | offset and whole content of the regular file |

@@ -11,6 +11,7 @@ from pcache.linux import locks
 from pcache.linux.plain import default_acl, is_plain
 from pcache.memo.questions import (
     absence,
+    cgroups_value,
     entries_of,
     granted,
     interfaces_value,
@@ -119,9 +120,6 @@ class Facts:
         self._counters.inc("digests remembered", self._remembered)
         self._remembered = 0
         return values
-
-    def _base(self, _path: bytes) -> bytes:
-        return self._base_dir
 
     def _content(self, path: bytes) -> bytes:
         try:
@@ -326,7 +324,7 @@ class Facts:
         return self._view().trait(path)
 
     def _loader(self, path: bytes) -> bytes:
-        names, _, path = path.partition(b":")
+        names, path = path.split(b":", 1)
         return loader_value(names, path, self._content(path))
 
     def _fd(self, path: bytes) -> bytes:
@@ -392,8 +390,9 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.TRAIT: Facts._trait,
     Kind.LOADER: Facts._loader,
     Kind.SOCKET: lambda _, path: socket_value(path),
+    Kind.CGROUPS: lambda *_: cgroups_value(),
     Kind.INTERFACES: lambda *_: interfaces_value(),
     Kind.FD: Facts._fd,
     Kind.INPUT: Facts._input,
-    Kind.BASE: Facts._base,
+    Kind.BASE: lambda facts, _: facts._base_dir,
 }

@@ -123,7 +123,14 @@ PROGRAMS = {
 """File, content, what makes the program (or the way free for it), and the command."""
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+ALONE = ("java",)
+"""What is mounted is an input of the virtual machine, and other tests mount."""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [pytest.param(name, marks=[pytest.mark.alone] if name in ALONE else []) for name in PROGRAMS],
+)
 def test_program(bench: Bench, program: str) -> None:
     """Twice unchanged, an input edited, twice, and back: as plainly, and hits where it can."""
     name, text, make, command = PROGRAMS[program]
