@@ -21,6 +21,7 @@ from pcache.session.steps.reporting import (
     end,
     say,
     say_denied,
+    say_held,
     say_timing,
     say_trouble,
     write_json,
@@ -83,7 +84,11 @@ class Replay:
         ended = (
             self._supervised(decider, policy, directory, supervision) if status is None else status
         )
-        afterwards(lambda: self._close(store), lambda: self._report(counters, supervision, ended))
+        afterwards(
+            lambda: self._close(store),
+            say_held,
+            lambda: self._report(counters, supervision, ended),
+        )
         return end(ended)
 
     def _close(self, store: Store) -> None:
@@ -145,6 +150,7 @@ class Replay:
         """Become the command."""
         from pcache.enforce import spawn
 
+        say_held()
         if consequence:
             say(f"pcache: {consequence}")
         self._write_json(Counters(), {}, None)

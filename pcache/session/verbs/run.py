@@ -19,7 +19,15 @@ from pcache.session.steps.privilege import act_as_root
 from pcache.session.steps.recording import Recording
 from pcache.session.steps.recording_verb import RecordingVerb
 from pcache.session.steps.replay_root import replay_root
-from pcache.session.steps.reporting import NESTED, end, say, say_denied, say_timing, write_json
+from pcache.session.steps.reporting import (
+    NESTED,
+    end,
+    say,
+    say_denied,
+    say_held,
+    say_timing,
+    write_json,
+)
 from pcache.store.digests import identity
 from pcache.store.index import Store
 from pcache.values import listing_value, names_value
@@ -62,6 +70,7 @@ class Run(RecordingVerb):
                 since = self._timing.now()
                 store.close()  # the command has ended: its status counts
                 self._timing.spent("closing", since)
+        say_held()
         self._report(status)
         return end(status)
 
@@ -117,6 +126,7 @@ class Run(RecordingVerb):
 
     def _plainly(self, consequence: str) -> int:
         self._probes.close()
+        say_held()
         if consequence:
             say(f"pcache: {consequence}")
         write_json(self._options.json, None, self._counters)
