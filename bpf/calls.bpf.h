@@ -35,6 +35,7 @@
 #define NR_SOCKET 41
 #define NR_ACCEPT 43
 #define NR_SENDTO 44
+#define NR_RECVFROM 45
 #define NR_SENDMSG 46
 #define NR_SETSOCKOPT 54
 #define NR_GETSOCKOPT 55

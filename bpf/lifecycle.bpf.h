@@ -105,7 +105,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx) {
   if (!s) return 0;
   begin(s, p, EVENT_EXEC, 0, 0);
   s->event.aux = p->image;
-  p->image = s->event.ts; p->seen_reads = 0; p->known = 0; p->handed = 0; p->flags &= FLAG_LOST | PROCESS_NETLINK;
+  p->image = s->event.ts; p->seen_reads = 0; p->known = 0; p->handed = 0; p->flags &= FLAG_LOST | PROCESS_NETLINK | PROCESS_DATAGRAM;
   s->event.image = s->event.ts;
   RD(fs, task + O_TASK_FS);
   RD(w, fs + O_FS_UMASK); s->arg[0] = w;

@@ -5,6 +5,7 @@
 #define AF_INET 2
 #define AF_INET6 10
 #define AF_NETLINK 16
+#define SOCK_DGRAM 2
 
 /* struct sock of an open file, or 0 if it is no socket. */
 static __always_inline u64 sock_of(u64 file) {
@@ -26,6 +27,20 @@ static __always_inline u16 family_of(u64 sock) {
 static __always_inline u64 netlink_sock(struct process *p, u64 file) {
   u64 sock = p->flags & PROCESS_NETLINK ? sock_of(file) : 0;
   return sock && family_of(sock) == AF_NETLINK ? sock : 0;
+}
+/* The same of an inet socket for datagrams: who they come from is told with each. */
+static __always_inline u64 datagram_sock(struct process *p, u64 file) {
+  u64 sock = p->flags & PROCESS_DATAGRAM ? sock_of(file) : 0;
+  u16 family = 0, type = 0;
+  if (!sock) return 0;
+  family = family_of(sock);
+  RD(type, sock + O_SOCK_TYPE);
+  return type == SOCK_DGRAM && (family == AF_INET || family == AF_INET6) ? sock : 0;
+}
+static __always_inline void add_address(struct scratch *s, u64 address, u64 length) {
+  if (!address) return;
+  if (length > 128) length = 128;
+  add_user(s, address, length);
 }
 static __always_inline void add_endpoint(struct scratch *s, u64 sock) {
   u32 at = s->used & (BUFFER - 1);
@@ -67,6 +82,7 @@ int handle_socket(struct bpf_raw_tracepoint_args *ctx) {
   u64 sock = f ? sock_of(f) : 0;
   int theirs = inherited(s, p, f) >= 0;
   if (s->event.nr == NR_SOCKET && ARG(1) == AF_NETLINK && ret >= 0) p->flags |= PROCESS_NETLINK;
+  if (s->event.nr == NR_SOCKET && ARG(1) != AF_UNIX && (ARG(2) & 0xf) == SOCK_DGRAM && ret >= 0) p->flags |= PROCESS_DATAGRAM;
   if (!theirs) {
     if (c->flags & CALL_INHERITED) return 0;
     if ((s->event.nr == NR_SETSOCKOPT || s->event.nr == NR_GETSOCKOPT) && (!sock || family_of(sock) == AF_UNIX)) return 0;
@@ -78,11 +94,7 @@ int handle_socket(struct bpf_raw_tracepoint_args *ctx) {
   add_args(s, c->args);
   if (f) add_open(s, f, SECTION_STAT2);
   if (sock) add_endpoint(s, sock);
-  if (c->form == FORM_ADDRESS && ARG(c->out)) {
-    u64 length = ARG(c->out + 1);
-    if (length > 128) length = 128;
-    add_user(s, ARG(c->out), length);
-  }
+  if (c->form == FORM_ADDRESS) add_address(s, ARG(c->out), ARG(c->out + 1));
   output(s);
   return 0;
 }

@@ -30,6 +30,7 @@
 #define PROCESS_STARTED 0x400
 #define PROCESS_STACK 0x800 /* it has asked for the limit of its stack: C libraries do at their start */
 #define PROCESS_NETLINK 0x1000 /* it, or who started it, has made a netlink socket */
+#define PROCESS_DATAGRAM 0x2000 /* the same of an inet one for datagrams */
 #define ARCH_SET_FS 0x1002
 
 struct process {

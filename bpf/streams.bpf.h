@@ -11,18 +11,15 @@ int handle_write(struct bpf_raw_tracepoint_args *ctx) {
     int named = s->event.nr == NR_SENDTO && s->arg[4]; /* a datagram to somebody else's socket */
     if (ret > 0) p->writes++;
     if (!f) return 0;
-    u64 netlink = netlink_sock(p, f);
-    if (!named && !netlink && inherited(s, p, f) < 0) return 0;
+    u64 netlink = netlink_sock(p, f), datagram = datagram_sock(p, f);
+    if (!named && !netlink && !datagram && inherited(s, p, f) < 0) return 0;
     add_args(s, c->args);
     if (is_null(add_open(s, f, SECTION_STAT2))) return 0;
-    if (netlink) add_endpoint(s, netlink);
-    if (named) {
-      u64 length = s->arg[5];
-      if (length > 128) length = 128;
-      add_user(s, s->arg[4], length);
-    }
+    u64 sock = named ? sock_of(f) : netlink ? netlink : datagram;
+    if (sock) add_endpoint(s, sock);
+    if (named) add_address(s, s->arg[4], s->arg[5]);
     output(s);
-    if (ret <= 0) return 0;
+    if (ret <= 0 || datagram) return 0;
     s->event.type = EVENT_DATA; s->from = ARG(c->out); s->length = ret; s->done = 0;
   }
 #pragma clang loop unroll(disable)
@@ -57,13 +54,13 @@ int handle_writev(struct bpf_raw_tracepoint_args *ctx) {
     if (ret > 0) p->writes++;
     int anywhere = s->event.nr == NR_PWRITEV2 && (s->arg[5] & RWF_NOAPPEND);
     if (!f) return 0;
-    u64 netlink = netlink_sock(p, f);
-    if (!netlink && !anywhere && inherited(s, p, f) < 0) return 0;
+    u64 netlink = netlink_sock(p, f), datagram = datagram_sock(p, f);
+    if (!netlink && !datagram && !anywhere && inherited(s, p, f) < 0) return 0;
     add_args(s, c->args);
     if (is_null(add_open(s, f, SECTION_STAT2))) return 0;
-    if (netlink) add_endpoint(s, netlink);
+    if (netlink || datagram) add_endpoint(s, netlink ? netlink : datagram);
     output(s);
-    if (ret <= 0) return 0;
+    if (ret <= 0 || datagram) return 0;
     s->event.type = EVENT_DATA;
     s->vector = ARG(c->out); s->vectors = ARG(c->out + 1);
     s->length = 0; s->done = 0; s->total = 0;
@@ -131,6 +128,17 @@ int handle_read(struct bpf_raw_tracepoint_args *ctx) {
   u64 f = fd_file(task, ARG(c->fd));
   if (!f) return 0;
   int fd = inherited(s, p, f);
+  u64 datagram = ret >= 0 ? datagram_sock(p, f) : 0;
+  if (datagram) {
+    u32 length = 0;
+    if (s->event.nr == NR_RECVFROM && s->arg[4] && s->arg[5])
+      bpf_probe_read_user(&length, sizeof(length), (void *)s->arg[5]);
+    add_open(s, f, SECTION_STAT2);
+    add_endpoint(s, datagram);
+    if (length) add_address(s, s->arg[4], length);
+    output(s);
+    return 0;
+  }
   if (fd < 0) {
     /* A small file that was read as a whole: its bytes, once for each version of it, as it may be
      * written to before anybody else can look. */
@@ -208,15 +216,22 @@ int handle_message(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   struct process *p = get_process();
   u64 control = 0, name = 0, f = fd_file(task, ARG(c->fd));
+  u32 length = 0;
   if (!p || !f || (ret < 0 && inherited(s, p, f) < 0)) return 0;
   int unread = bpf_probe_read_user(&control, 8, (void *)(ARG(c->out) + 40)); /* msghdr.msg_controllen */
   if (s->event.nr == NR_SENDMSG) unread |= bpf_probe_read_user(&name, 8, (void *)ARG(c->out)); /* msg_name */
-  u64 netlink = s->event.nr == NR_SENDMSG ? netlink_sock(p, f) : 0;
-  if (!unread && !control && !name && !netlink && inherited(s, p, f) < 0) return 0;
+  u64 sock = s->event.nr == NR_SENDMSG ? netlink_sock(p, f) : 0;
+  if (!sock && ret >= 0) sock = datagram_sock(p, f);
+  if (sock) { /* msg_name, msg_namelen */
+    unread |= bpf_probe_read_user(&name, 8, (void *)ARG(c->out));
+    unread |= bpf_probe_read_user(&length, 4, (void *)(ARG(c->out) + 8));
+  }
+  if (!unread && !control && !name && !sock && inherited(s, p, f) < 0) return 0;
   if (unread) count_fault(s);
   add_args(s, c->args);
   add_open(s, f, SECTION_STAT2);
-  if (netlink) add_endpoint(s, netlink);
+  if (sock) add_endpoint(s, sock);
+  if (sock && length) add_address(s, name, length);
   output(s);
   return 0;
 }

@@ -185,12 +185,14 @@ class Kind:
     INTERFACES: Final = b"I"
     """The path is `all`: the network interfaces and their addresses
     (`pcache.linux.interfaces`)."""
+    CGROUPS: Final = b"g"
+    """The path is `all`: where control groups are mounted, and which (`pcache.linux.cgroups`)."""
     INPUT: Final = b"i"
     """The path is a decimal descriptor number, inherited and read: offset and content of the
     regular file behind it."""
 
 
-PATHLESS: Final = (Kind.BASE, Kind.SOCKET, Kind.INTERFACES)
+PATHLESS: Final = (Kind.BASE, Kind.SOCKET, Kind.INTERFACES, Kind.CGROUPS)
 """Kinds of facts about what has no path, and is the same for each of an execution's programs."""
 PREFIXED: Final = (Kind.REPLACEABLE, Kind.UNLOCKED, Kind.OTHERS, Kind.LOADER, Kind.STREAM)
 """Kinds whose path has something before it that ends with a colon."""

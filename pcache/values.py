@@ -31,6 +31,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | a path | BASE | |
 | `=...` | ONE | groups of paths that lead to one file, see `grouped_value` |
 | `CDIGEST` | LOADER | entries of the cache |
+| `GDIGEST` | CGROUPS | where they are mounted |
 | `NDIGEST` | INTERFACES | what the kernel says, without what it counts |
 | as in `Call.fds`; `KIND=N` | FD | kind of the descriptor; above 2 also which lower one it is |
 | `iOFFSET:DIGEST` | INPUT | offset and whole content of the regular file |

@@ -233,6 +233,8 @@ def _name(kind: bytes, path: bytes) -> str:
         return "where base_dir is"
     if kind == Kind.SOCKET:
         return f"whether there can be a socket {text}"
+    if kind == Kind.CGROUPS:
+        return "where control groups are mounted"
     if kind == Kind.INTERFACES:
         return "network interfaces or their addresses"
     if kind == Kind.TRAIT:

@@ -10,6 +10,7 @@ from time import time_ns
 from pcache.linux import locks
 from pcache.memo.questions import (
     absence,
+    cgroups_value,
     entries_of,
     granted,
     inherited_value,
@@ -145,9 +146,6 @@ class Facts:
                     file = st.st_dev, st.st_ino
                 files.append((at, file))
         return one_value(files)
-
-    def _base(self, _path: bytes) -> bytes:
-        return self._base_dir
 
     def _content(self, path: bytes) -> bytes:
         try:
@@ -323,7 +321,7 @@ class Facts:
         return self._view().trait(path)
 
     def _loader(self, path: bytes) -> bytes:
-        names, _, path = path.partition(b":")
+        names, path = path.split(b":", 1)
         return loader_value(names, path, self._content(path))
 
     def _fd(self, path: bytes) -> bytes:
@@ -390,9 +388,10 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.TRAIT: Facts._trait,
     Kind.LOADER: Facts._loader,
     Kind.SOCKET: lambda _, path: socket_value(path),
+    Kind.CGROUPS: lambda *_: cgroups_value(),
     Kind.INTERFACES: lambda *_: interfaces_value(),
     Kind.FD: Facts._fd,
     Kind.INPUT: Facts._input,
     Kind.STREAM: lambda facts, path: stream_value(path, facts._view()),
-    Kind.BASE: Facts._base,
+    Kind.BASE: lambda facts, _: facts._base_dir,
 }

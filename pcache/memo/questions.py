@@ -110,6 +110,13 @@ def interfaces_value() -> bytes:
     return interfaces.interfaces_value()
 
 
+def cgroups_value() -> bytes:
+    """Value of CGROUPS now.  Raises OSError."""
+    from pcache.linux import cgroups
+
+    return cgroups.cgroups_value()
+
+
 def socket_value(path: bytes) -> bytes:
     """Value of SOCKET now."""
     import _socket

@@ -13,17 +13,36 @@ class Connections:
         self._ends: list[tuple[Execution, Endpoint, str]] = []
         self._owners: dict[tuple[object, object], list[Execution]] = {}
         """An end's own address and that of the other end -> whose it is, or was."""
+        self._ports: dict[int, list[Execution]] = {}
+        """Of sockets for datagrams -> whose."""
+        self._exchanges: list[tuple[Execution, int, str]] = []
 
     def add(self, owner: Execution, end: Endpoint, what: str) -> None:
         """An end that connect(2) or accept(2) has made: `what` it is connected to, for people."""
         self._ends.append((owner, end, what))
         self._owners.setdefault((end.local, end.remote), []).append(owner)
 
+    def bound(self, owner: Execution, port: int) -> None:
+        """A socket for datagrams has this port of the machine."""
+        self._ports.setdefault(port, []).append(owner)
+
+    def exchanges(self, owner: Execution, port: int, what: str) -> None:
+        """Datagrams are sent to this port of the machine, or come from it."""
+        self._exchanges.append((owner, port, what))
+
     def outside(self, execution: Execution) -> str | None:
         """What an execution was connected to outside of its subtree, or None."""
         for owner, end, what in self._ends:
-            if execution.contains(owner):
-                others = self._owners.get((end.remote, end.local), [])
-                if not others or not all(map(execution.contains, others)):
-                    return what
+            others = self._owners.get((end.remote, end.local), [])
+            if execution.contains(owner) and not _are_within(execution, others):
+                return what
+        for owner, port, what in self._exchanges:
+            others = self._ports.get(port, [])
+            if execution.contains(owner) and not _are_within(execution, others):
+                return what
         return None
+
+
+def _are_within(execution: Execution, others: list[Execution]) -> bool:
+    """Whether an execution contains all of these, and there are any."""
+    return bool(others) and all(map(execution.contains, others))

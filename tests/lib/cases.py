@@ -45,6 +45,7 @@ class Case:
     one left), look prints what else is worth comparing, undo takes back what deleting the directory
     does not.  within: what surrounds the second run, a text for sh whose "$@" is the command;
     recorded_within: the first one.  env and recorded_env likewise.  stdin, stdout: see Stdio.
+    alone: what other tests do, mounting above all, is an input.
     user: an ordinary one, whose files the directory holds and whose groups are those named (of the
     second run; the first has those of the account).  ignore: patterns of paths that no two plain
     runs leave alike.  modes: only these.  needs: programs.  expect: "hit" if the second run must be
@@ -68,6 +69,7 @@ class Case:
     recorded_env: Mapping[str, str] = field(default_factory=dict)
     stdin: str | None = None
     stdout: str = "pipe"
+    alone: bool = False
     user: bool = False
     groups: str = ""
     ignore: Sequence[str] = ()
@@ -103,6 +105,8 @@ def parameters() -> list[object]:
             marks = []
             if case.expect_wrong and mode in case.wrong_in:
                 marks = [pytest.mark.xfail(reason=case.expect_wrong, strict=True)]
+            if case.alone:
+                marks.append(pytest.mark.alone)
             name = path.relative_to(CASES).with_suffix("")
             found.append(pytest.param(case, mode, id=f"{name}-{mode}", marks=marks))
     return found

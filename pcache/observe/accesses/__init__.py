@@ -62,7 +62,7 @@ class Accesses:
         """`spool` and `copies` as for Streams, the others as for Context."""
         self.context = Context(processes, hash_early, look_up_early, read_whole)
         self._sockets = Sockets(self.context)
-        self._streams = Streams(self.context, spool, copies, self._sockets.wrote)
+        self._streams = Streams(self.context, spool, copies, self._sockets)
         self._looking = Queries(self.context, self._streams)
         groups = (
             self._looking,

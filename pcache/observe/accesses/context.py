@@ -139,7 +139,7 @@ class Context:
         stamp: Stamp | None = None,
         opened: bool = False,
     ) -> None:
-        if event.execution.starts_jvm and jvm.keeps(event.execution, name):
+        if event.execution.starts_jvm and jvm.observe(event, path, name):
             self.not_only_looking()
             return
         if path.startswith(b"/proc/"):

@@ -21,6 +21,7 @@ from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.interfaces import depend_on_interfaces
 from pcache.observe.changes import CREATED
 from pcache.observe.errnos import CALL, LOOK, PERMISSION, cause
+from pcache.observe.events import Endpoint
 from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
@@ -103,6 +104,9 @@ class Sockets:
         if endpoint is not None and endpoint.family == NETLINK:
             event.execution.problem_throughout(Reason.NETWORK, f"{call} to a netlink socket")
             return
+        if endpoint is not None and _is_for_datagrams(endpoint):
+            self.received(event)
+            return
         event.execution.problem_throughout(Reason.DESCRIPTOR_PASSING, call)
 
     def _socket(self, event: Event) -> None:
@@ -145,13 +149,15 @@ class Sockets:
 
     def _bind_inet(self, event: Event, address: bytes) -> None:
         endpoint, found = event.body.endpoint, addresses.inet(address)
-        if endpoint is None or found is None or found[1] or endpoint.type != _STREAM:
+        if endpoint is None or found is None or found[1]:
             # Others can connect to a port that they know, or have it themselves.
             what = f"socket bound to {addresses.text(address)}"
             event.execution.problem_throughout(Reason.NETWORK, what)
             return
         value = error_value(event.body.err) if event.body.err else OK
         self._depend_on_address(event, address, value)
+        if endpoint.type == _DATAGRAM and not event.body.err:
+            self.context.connections.bound(event.execution, endpoint.local[1])
 
     def _depend_on_address(self, event: Event, address: bytes, value: bytes) -> None:
         """Whether a socket can be bound to an address, at any port."""
@@ -193,7 +199,6 @@ class Sockets:
         endpoint, found = event.body.endpoint, addresses.inet(address)
         within = (
             endpoint is not None
-            and endpoint.type == _STREAM
             and found is not None
             and addresses.is_loopback(found[0])
             and event.body.err in _CONNECTING
@@ -203,6 +208,11 @@ class Sockets:
             event.execution.problem_throughout(Reason.NETWORK, what)
             return
         self._depend_on_address(event, address, OK)
+        if endpoint.type == _DATAGRAM:
+            # What is sent or comes counts.  Nothing does where a C library only asks which of its
+            # own addresses it would have there (RFC 3484).
+            self.context.connections.bound(event.execution, endpoint.local[1])
+            return
         what = f"connection to {addresses.text(address)}"
         self.context.connections.add(event.execution, endpoint, what)
 
@@ -256,11 +266,39 @@ class Sockets:
             if body.stamp2 is not None and S_ISSOCK(body.stamp2.st_mode) and not asks:
                 execution.problem(Reason.DESCRIPTOR_PASSING, f"{call} of descriptor {fd}")
 
+    # ---- datagrams ----
+
+    def _exchange(self, event: Event, endpoint: Endpoint) -> None:
+        """A datagram went to an address that was given with it, or came from one; of a socket that
+        is connected to the other end, or from it.  It must be one of the tree's."""
+        address = event.body.out
+        port = endpoint.remote[1]
+        peer = addresses.inet(address) or (endpoint.remote if port and not address else None)
+        if peer is None or not addresses.is_loopback(peer[0]):
+            what = f"datagrams of {addresses.text(address)}"
+            event.execution.problem_throughout(Reason.NETWORK, what)
+            return
+        what = f"datagrams of {addresses.endpoint_text(*peer)}"
+        self.context.connections.bound(event.execution, endpoint.local[1])
+        self.context.connections.exchanges(event.execution, peer[1], what)
+
+    def received(self, event: Event) -> None:
+        """What was read may have been a datagram."""
+        endpoint = event.body.endpoint
+        if endpoint is not None and _is_for_datagrams(endpoint):
+            self._use(event)
+            self._exchange(event, endpoint)
+
     # ---- what the kernel is asked ----
 
-    def wrote(self, event: Event) -> bool:
-        """Whether what was written went to the kernel, by a netlink socket: what, `data` tells."""
+    def sent(self, event: Event) -> bool:
+        """Whether what was written was a datagram, or went to the kernel by a netlink socket: what,
+        `data` tells."""
         endpoint = event.body.endpoint
+        if endpoint is not None and _is_for_datagrams(endpoint):
+            self._use(event)
+            self._exchange(event, endpoint)
+            return True
         if endpoint is None or endpoint.family != NETLINK:
             return False
         self._use(event)
@@ -290,6 +328,10 @@ class Sockets:
         request = self._asking.pop(tid, None)
         if request is not None:
             request.execution.problem_throughout(Reason.NETWORK, "a netlink request")
+
+
+def _is_for_datagrams(endpoint: Endpoint) -> bool:
+    return endpoint.type == _DATAGRAM and endpoint.family in (INET, INET6)
 
 
 class _Request:

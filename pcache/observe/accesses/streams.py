@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from stat import S_IFMT, S_IFREG
 
 from pcache.linux import addresses
@@ -21,7 +21,7 @@ from pcache.observe.accesses.descriptors import (
 )
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.interfaces import depend_on_interfaces
-from pcache.observe.accesses.sockets import INTERFACE_IOCTLS
+from pcache.observe.accesses.sockets import INTERFACE_IOCTLS, Sockets
 from pcache.observe.changes import MODIFIED
 from pcache.observe.errnos import DESCRIPTOR, REASON, cause
 from pcache.observe.events import FAULT, TRUNCATED, Body, Descriptor, Stamp
@@ -48,14 +48,11 @@ _RWF_NOAPPEND = 0x20  # linux/fs.h
 
 
 class Streams:
-    def __init__(
-        self, context: Context, spool: int, copies: int, asked_kernel: Callable[[Event], bool]
-    ) -> None:
+    def __init__(self, context: Context, spool: int, copies: int, sockets: Sockets) -> None:
         """`spool` is the file that the events come from, `copies` one for bytes that the kernel
-        moved from file to stream without showing them.  `asked_kernel` is told of each write, and
-        says whether it was no output but a question to the kernel."""
+        moved from file to stream without showing them."""
         self.context = context
-        self._asked_kernel = asked_kernel
+        self._sockets = sockets
         self._spool = spool
         self._copies = copies
         self._reading: dict[int, tuple[bytes, Stamp]] = {}
@@ -98,7 +95,7 @@ class Streams:
         if body.stamp2 is not None and pseudo.is_null(body.stamp2):
             return
         call = SYSCALL_NAMES[body.nr]
-        if self._asked_kernel(event):
+        if self._sockets.sent(event):
             return
         if call == "sendto" and body.args[1]:
             what = f"sendto {addresses.text(body.out)}"
@@ -173,6 +170,7 @@ class Streams:
             if body.file is not None and not body.deleted:
                 self._reading[event.tid] = body.file, body.stamp
             return
+        self._sockets.received(event)
         self.inherited_read(event, moved=not SYSCALL_NAMES[event.body.nr].startswith("pread"))
 
     def inherited_read(self, event: Event, *, moved: bool, seeking: bool = False) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pcache.enforce.observer import Observer
 from pcache.session.steps.describe import call_text
-from pcache.session.steps.reporting import say
+from pcache.session.steps.reporting import say_beside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def tell(verdict: str, call: Call, why: str) -> None:
     """`verdict`: hit, miss, or run for a hit that was not completed."""
     line = f"pcache: {verdict:<5} {call_text(call)}" + (f"   {why}" if why else "")
-    say(line.replace("\n", "\\n"))
+    say_beside(line.replace("\n", "\\n"))
 
 
 class DecisionLog(Observer):

@@ -70,6 +70,8 @@ def fact_name(kind: bytes, path: bytes) -> str:
         return "which of them are one file"
     if kind == Kind.SOCKET:
         return f"whether there can be a socket {text(path)}"
+    if kind == Kind.CGROUPS:
+        return "where control groups are mounted"
     if kind == Kind.INTERFACES:
         return "network interfaces and their addresses"
     if kind == Kind.TRAIT:
@@ -118,7 +120,7 @@ def value_text(kind: bytes, value: bytes) -> str:
         return f"{mtime / 1e9:.9f}, owner {uid}:{gid}, {names} names"
     if first == b"m":
         return f"order {xxh3_128_digest(value).hex()[:_SHORT]}"
-    if kind == Kind.INTERFACES or first == b"C":
+    if kind in (Kind.INTERFACES, Kind.CGROUPS) or first == b"C":
         return f"answer {rest.hex()[:_SHORT]}"
     if first == b"L":
         return f"entries {rest.hex()[:_SHORT]}"

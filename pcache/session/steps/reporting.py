@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from stat import S_ISREG
 
 from pcache.errors import PcacheError
 
@@ -22,6 +23,33 @@ def say(text: str) -> None:
         os.write(2, text.encode(errors="surrogateescape") + b"\n")
     except OSError:
         return
+
+
+_held: list[str] = []
+"""Lines for when the command has ended."""
+
+
+def say_beside(text: str) -> None:
+    """One line while the command runs; in a file when it has ended (`say_held`).
+
+    The command has that file open as well, with one offset for both: what is written there would
+    move it, and some programs ask where it is (Python, of its stderr).
+    """
+    try:
+        in_file = S_ISREG(os.fstat(2).st_mode)
+    except OSError:
+        return
+    if in_file:
+        _held.append(text)
+    else:
+        say(text)
+
+
+def say_held() -> None:
+    """What was to be said beside the command: it has ended, or is run without us."""
+    if _held:
+        say("\n".join(_held))
+        _held.clear()
 
 
 def say_trouble(error: Exception) -> None:

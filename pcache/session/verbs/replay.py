@@ -22,6 +22,7 @@ from pcache.session.steps.reporting import (
     end,
     say,
     say_denied,
+    say_held,
     say_timing,
     say_trouble,
     write_json,
@@ -97,6 +98,7 @@ class Replay:
         afterwards(
             lambda: self._close(store, elsewhere),
             lambda: self._notes.finish(ended),
+            say_held,
             lambda: self._report(counters, supervision, ended),
         )
         return end(ended)
@@ -171,6 +173,7 @@ class Replay:
         """Become the command."""
         from pcache.enforce import spawn
 
+        say_held()
         if consequence:
             say(f"pcache: {consequence}")
         self._write_json(Counters(), {}, None)

@@ -26,6 +26,7 @@ from pcache.session.steps.reporting import (
     end,
     say,
     say_denied,
+    say_held,
     say_timing,
     write_json,
 )
@@ -74,6 +75,7 @@ class Run(RecordingVerb):
                 store.close()  # the command has ended: its status counts
                 self._timing.spent("closing", since)
         self._conclude(status)
+        say_held()
         self._report(status)
         return end(status)
 
@@ -144,6 +146,7 @@ class Run(RecordingVerb):
 
     def _plainly(self, consequence: str) -> int:
         self._probes.close()
+        say_held()
         if consequence:
             say(f"pcache: {consequence}")
         write_json(self._options.json, None, self._counters)

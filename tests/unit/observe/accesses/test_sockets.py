@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,11 @@ HARMLESS = {
     "netlink": [KERNEL, call("bind", Ref(0), netlink(0), 12)],
     "bound": [MADE, BOUND, call("listen", Ref(0), 1)],
     "bound to no path": [call("socket", UNIX, STREAM, 0), call("bind", Ref(0), unix("")[:2], 2)],
+    "asked which address it would have": [
+        call("socket", INET, DATAGRAM, 0),
+        call("connect", Ref(0), inet("127.0.0.1", 80), 16),
+    ],
+    "bound for datagrams": [call("socket", INET, DATAGRAM, 0), call("bind", Ref(0), HERE, 16)],
     "option": [MADE, call("setsockopt", Ref(0), 1, 2, b"\1\0\0\0", 4)],
     "option asked": [MADE, call("getsockopt", Ref(0), 1, 3, Buffer(4), b"\4\0\0\0")],
 }
@@ -53,10 +59,18 @@ REACHING_OUT = {
     "packet": [call("socket", PACKET, RAW, 0)],
     "raw": [call("socket", INET, RAW, 1)],
     "port": [MADE, call("bind", Ref(0), inet("127.0.0.1", 4712), 16)],
-    "datagrams": [call("socket", INET, DATAGRAM, 0), call("bind", Ref(0), HERE, len(HERE))],
+    "datagrams from elsewhere": [
+        call("socket", INET, DATAGRAM, 0),
+        call("connect", Ref(0), inet("192.0.2.1", 9), 16),
+    ],
     "datagram": [
         call("socket", INET, DATAGRAM, 0),
         call("sendto", Ref(0), b"x", 1, 0, inet("127.0.0.1", 9), 16),
+    ],
+    "datagram to who it is connected to": [
+        call("socket", INET, DATAGRAM, 0),
+        call("connect", Ref(0), inet("127.0.0.1", 9), 16),
+        call("write", Ref(0), b"x", 1),
     ],
     "nobody there": [MADE, call("connect", Ref(0), inet("127.0.0.1", 1), 16)],
     "groups": [KERNEL, call("bind", Ref(0), netlink(1), 12)],
@@ -131,6 +145,54 @@ if s.family == 1: os.unlink(name)"""
     seen = lab.record(*PYTHON, code, cwd=work)
     assert not seen.root.reasons
     assert [Reason.NETWORK in one.reasons for one in seen.all] == [False, True]
+
+
+SENDS = {
+    "named": "c.sendto(b'x', name)",
+    "connected": "c.connect(name); c.send(b'x')",
+    "message": "c.sendmsg([b'x'], [], 0, name)",
+}
+TAKES = {
+    "from": "s.recvfrom(9)",
+    "message": "s.recvmsg(9)",
+}
+
+
+@pytest.mark.parametrize("send", SENDS)
+@pytest.mark.parametrize("take", TAKES)
+def test_datagrams_within(lab: Lab, work: Path, send: str, take: str) -> None:
+    code = f"""
+import _socket, os, subprocess
+s = _socket.socket(2, 2); s.bind(('127.0.0.1', 0)); name = s.getsockname()
+ask = f"import _socket; name = {{name!r}}; c = _socket.socket(2, 2); " + {SENDS[send]!r}
+client = subprocess.Popen(["/usr/bin/python3", "-ISc", ask])
+print({TAKES[take]}[0]); client.wait()"""
+    seen = lab.record(*PYTHON, code, cwd=work)
+    assert not seen.root.reasons
+    assert [Reason.NETWORK in one.reasons for one in seen.all] == [False, True]
+
+
+def test_datagram_of_whom_it_is_not_told(lab: Lab, work: Path) -> None:
+    code = """
+import _socket, os
+s = _socket.socket(2, 2); s.bind(('127.0.0.1', 0))
+_socket.socket(2, 2).sendto(b'x', s.getsockname()); print(s.recv(9))"""
+    assert Reason.NETWORK in lab.record(*PYTHON, code, cwd=work).root.reasons
+
+
+def test_datagram_from_outside(lab: Lab, work: Path) -> None:
+    code = f"""
+import _socket, os
+s = _socket.socket(2, 2); s.bind(('127.0.0.1', 0))
+with open('{work}/port.new', 'w') as file: file.write(str(s.getsockname()[1]))
+os.rename('{work}/port.new', '{work}/port'); print(s.recvfrom(9)[0]); os.unlink('{work}/port')"""
+    send = (
+        f"while ! [ -e {work}/port ]; do sleep 0.01; done; "
+        f"echo x >/dev/udp/127.0.0.1/$(cat {work}/port)"
+    )
+    with subprocess.Popen(["bash", "-c", send]):
+        root = lab.record(*PYTHON, code, cwd=work).root
+    assert "127.0.0.1" in root.reasons[Reason.NETWORK]
 
 
 def test_server_alone(lab: Lab, work: Path) -> None:
