@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pcache.cli.live import OPTIONS as LIVE_OPTIONS
+from pcache.cli.live import progress_of
 from pcache.cli.sandbox import OPTIONS as SANDBOX_OPTIONS
 from pcache.cli.sandbox import sandbox_of
 from pcache.errors import UsageError
@@ -20,6 +22,7 @@ OPTIONS = {
     "--ring-size": "ring-size=",
     "--timing": "timing",
     "--json": "json=",
+    **LIVE_OPTIONS,
     **SANDBOX_OPTIONS,
 }
 DEFAULT_RING_BYTES = 128 << 20  # so that 100 MB of output fit while the disk is slow
@@ -37,6 +40,7 @@ def recording_options(options: Mapping[str, str | bool]) -> Options:
         json=None if json is None else str(json),
         sandbox=sandbox_of(options),
         timing=bool(options.get("timing")),
+        progress=progress_of(options),
     )
 
 
