@@ -12,13 +12,12 @@ import os
 import signal
 import threading
 import time
-from contextlib import contextmanager
 
 from pcache.session.steps.closing import seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 AFTER = 2.0
 """Seconds that a command runs without a line."""
@@ -32,34 +31,6 @@ _CLEAR = b"\x1b[2K"
 _MAKE_ROOM = b"\x1bD\x1bM"
 _LFLAG = 3
 
-AUTO, ALWAYS, NEVER = "auto", "always", "never"
-
-
-@contextmanager
-def shown(mode: str, state: Callable[[], tuple[int, int, int, int]]) -> Iterator[None]:
-    """A live line while something is done, if there is to be one."""
-    if not wanted(mode):
-        yield
-        return
-    progress = Progress(state)
-    progress.start()
-    try:
-        yield
-    finally:
-        progress.stop()
-
-
-def wanted(mode: str) -> bool:
-    """Whether there is to be a line: `auto`, if stderr is a terminal that can have one."""
-    if mode == NEVER:
-        return False
-    try:
-        terminal = os.isatty(2)
-    except OSError:
-        return False
-    dumb = os.environ.get("TERM", "dumb") == "dumb"
-    return terminal and (mode == ALWAYS or not (dumb or "CI" in os.environ))
-
 
 class Progress:
     """Draws in a thread from `start` until `stop`."""
@@ -67,8 +38,7 @@ class Progress:
     def __init__(
         self, state: Callable[[], tuple[int, int, int, int]], after: float = AFTER, fd: int = 2
     ) -> None:
-        """`state`: programs that run now (negative: nobody knows), that ran or run, that were
-        brought back, and what those took (ns)."""
+        """`state` is asked for each drawing: `pcache.session.steps.live.State`."""
         self._state = state
         self._after = after
         self._fd = fd

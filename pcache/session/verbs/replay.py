@@ -117,7 +117,7 @@ class Replay:
         from pcache.enforce import filter, sandbox, spawn
         from pcache.enforce.intercept import interception
         from pcache.enforce.supervisor import Supervisor
-        from pcache.session.steps.progress import shown
+        from pcache.session.steps.live import Live
 
         command = self._command.to_execute()
         wanted = self._sandbox or sandbox.DEFAULT
@@ -150,7 +150,7 @@ class Replay:
         )
         since = self._timing.spent("supervisor", since)
         began_ns = process_time_ns()
-        with shown(self._progress, self._so_far):
+        with Live(self._progress, self._so_far):
             status = supervisor.run()
         supervision["microseconds"] = (process_time_ns() - began_ns) // 1000
         self._timing.spent("running", since)

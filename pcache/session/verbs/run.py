@@ -113,13 +113,13 @@ class Run(RecordingVerb):
         act_as_root()
         self._probes.start()  # the kernel works on them while Python imports the rest
         from pcache.enforce.sandbox import DEFAULT
-        from pcache.session.steps.progress import shown
+        from pcache.session.steps.live import Live
         from pcache.session.steps.record_supervised import record_supervised
 
         recording = self._new_recording(store)
         try:
             recording.load()
-            with shown(self._options.progress, lambda: self._so_far(recording)):
+            with Live(self._options.progress, lambda: self._so_far(recording)):
                 status, denied = record_supervised(
                     self._command.to_execute(),
                     recording,
