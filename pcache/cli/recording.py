@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pcache.cli.live import OPTIONS as LIVE_OPTIONS
-from pcache.cli.live import progress_of
+from pcache.cli.options import PROGRESS_OPTIONS, progress_of
 from pcache.cli.sandbox import OPTIONS as SANDBOX_OPTIONS
 from pcache.cli.sandbox import sandbox_of
 from pcache.errors import UsageError
@@ -22,7 +21,7 @@ OPTIONS = {
     "--ring-size": "ring-size=",
     "--timing": "timing",
     "--json": "json=",
-    **LIVE_OPTIONS,
+    **PROGRESS_OPTIONS,
     **SANDBOX_OPTIONS,
 }
 DEFAULT_RING_BYTES = 128 << 20  # so that 100 MB of output fit while the disk is slow

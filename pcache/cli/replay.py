@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pcache.cli.live import OPTIONS as LIVE_OPTIONS
-from pcache.cli.live import progress_of
-from pcache.cli.options import choice, parse
+from pcache.cli.options import PROGRESS_OPTIONS, choice, parse, progress_of
 from pcache.cli.sandbox import HELP as SANDBOX_HELP
 from pcache.cli.sandbox import OPTIONS as SANDBOX_OPTIONS
 from pcache.cli.sandbox import sandbox_of
@@ -74,7 +72,7 @@ OPTIONS = {
     "--check": "check",
     "--timing": "timing",
     "--json": "json=",
-    **LIVE_OPTIONS,
+    **PROGRESS_OPTIONS,
     **SANDBOX_OPTIONS,
 }
 _PLACES = ("entry", "execve")
