@@ -92,16 +92,24 @@ def statistics(store: Store) -> dict[str, int]:
     }
 
 
+def refusals(store: Store) -> dict[str, int]:
+    """How many calls are not cacheable, by reason: the most frequent first."""
+    rows = store.database.rows(
+        "SELECT reason, count(DISTINCT weak) AS n FROM uncacheable GROUP BY reason ORDER BY n DESC"
+    )
+    return {str(reason): int(count) for reason, count in rows}
+
+
 class Stored:
     """One record, not taken apart yet."""
 
-    __slots__ = ("_facts", "_outcome", "_strong", "path_set", "weak")
+    __slots__ = ("_facts", "_outcome", "path_set", "strong", "weak")
 
     def __init__(
         self, strong: Digest, weak: Digest, path_set: Digest, facts: bytes, outcome: bytes
     ) -> None:
         self.weak = weak
-        self._strong = strong
+        self.strong = strong
         self.path_set = path_set
         self._facts = facts
         self._outcome = outcome
@@ -109,11 +117,11 @@ class Stored:
     def parts(self, store: Store) -> tuple[Call, list[Fact], Outcome]:
         """The call, the facts and the outcome.  Raises DamagedRow or DamagedBlob."""
         call = store.call(self.weak)
-        values = unpack_values(self._strong, self._facts)
+        values = unpack_values(self.strong, self._facts)
         keys = self.keys(store)
         if call is None or len(keys) != len(values):
             raise DamagedRow("a part of a record is missing")
-        return call, store.facts(keys, values), store.unpacked(self._strong, self._outcome)
+        return call, store.facts(keys, values), store.unpacked(self.strong, self._outcome)
 
     def keys(self, store: Store) -> tuple[Key, ...]:
         """What it depends on; nothing if that is missing.  Raises DamagedRow."""
