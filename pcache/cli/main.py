@@ -32,7 +32,7 @@ VERBS = {
     "stats": "print what is stored, how large it is and how often it was of use",
     "verify": "check that the store is sound, and that its records still say what running says",
     "gc": "make room in the store: what was not used for longest goes first",
-    "config": "show the settings in force here, each with where it comes from",
+    "config": "show or change settings, each with where it comes from",
     "doctor": "check whether this machine can trace and replay, and say what mends it",
 }
 """Every verb with its summary, which is also `SUMMARY` in its module (a test compares them)."""
