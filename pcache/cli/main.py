@@ -43,7 +43,8 @@ TITLE = "Automatic memoization of unmodified programs: what did not change does 
 
 EPILOG = """\
 options:
-  -h, --help     this text; `pcache help VERB` explains a verb
+  -h, --help     this text; `pcache help VERB` explains a verb, `pcache help TOPIC` one of
+                 reasons, sandbox, settings, environment, files
   -V, --version  the version
 
 exit status: that of COMMAND (128+N if signal N killed it); 2 wrong usage, 125 pcache itself
@@ -154,9 +155,24 @@ def _unknown(verb: str) -> UsageError:
     return UsageError(f"no verb {verb!r}", "`pcache help` lists the verbs")
 
 
+def _unknown_topic(name: str, known: tuple[str, ...]) -> UsageError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1)
+    if near:
+        return UsageError(f"no verb or topic {name!r}", f"did you mean `pcache help {near[0]}`?")
+    return UsageError(f"no verb or topic {name!r}", "`pcache help` lists the verbs and topics")
+
+
 def _help(args: list[str]) -> int:
-    if args and args[0] != "help":
+    if args and args[0] in VERBS:
         return _print(_load(args[0]).HELP)
+    if args and args[0] != "help":
+        from pcache.cli.topics import TOPICS
+
+        if args[0] not in TOPICS:
+            raise _unknown_topic(args[0], (*VERBS, *TOPICS))
+        return _print(TOPICS[args[0]]())
     width = max(map(len, VERBS))
     verbs = "".join(f"  {name:<{width}}  {summary}\n" for name, summary in VERBS.items())
     return _print(f"{USAGE}\n\n{TITLE}\n\nverbs:\n{verbs}\n{EPILOG}")

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 OPTIONS = {
     "-q": "quiet",
     "--quiet": "quiet",
+    "-v": "explain",
     "--explain": "explain",
+    "--verbose": "explain",
     "--as-root": "as-root",
     "--ring-size": "ring-size=",
     "--timing": "timing",

@@ -26,6 +26,7 @@ runs, and each program it starts is looked up.  Needs no root.
 options:
   -q, --quiet            no summary on stderr
   -v, --verbose          one line on stderr for each decision, with the reason for a miss
+      --explain          the same
       --intercept PLACE  where executions are stopped for their decision:
                          entry   at the first system call of the new program (default)
                          execve  at the execve itself: cheaper hits, but a signal that arrives at
@@ -68,6 +69,7 @@ OPTIONS = {
     "--quiet": "quiet",
     "-v": "verbose",
     "--verbose": "verbose",
+    "--explain": "verbose",
     "--intercept": "intercept=",
     "--check": "check",
     "--timing": "timing",

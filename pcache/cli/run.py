@@ -21,7 +21,8 @@ runs as you, in your environment, and the store is yours.
 
 options:
   -q, --quiet            no summary on stderr
-      --explain          one line on stderr for each decision and each record, with the reason
+  -v, --explain          one line on stderr for each decision and each record, with the reason
+      --verbose          the same
       --as-root          run the command as root, in sudo's environment, with root's store
       --ring-size MIB    size of the kernel's event buffer, a power of two (default 128)
       --progress WHEN    a live line in the last row of the terminal, for commands that take

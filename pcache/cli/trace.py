@@ -21,7 +21,8 @@ store is yours.
 
 options:
   -q, --quiet            no summary on stderr
-      --explain          one line on stderr for each execution: stored, or why it cannot be
+  -v, --explain          one line on stderr for each execution: stored, or why it cannot be
+      --verbose          the same
       --as-root          run the command as root, in sudo's environment, with root's store
       --ring-size MIB    size of the kernel's event buffer, a power of two (default 128)
       --progress WHEN    a live line in the last row of the terminal, for commands that take
