@@ -70,6 +70,7 @@ def test_topics(pcache: str, topic: str) -> None:
     [
         ([], "no verb given", "`pcache help` lists the verbs"),
         (["tarce", "make"], "no verb 'tarce'", "did you mean `pcache trace`?"),
+        (["hlep"], "no verb 'hlep'", "did you mean `pcache help`?"),
         (["sh"], "no verb 'sh'", "sudo pcache run sh"),
         (["xyzzy"], "no verb 'xyzzy'", "`pcache help` lists the verbs"),
         (["help", "xyzzy"], "no verb or topic 'xyzzy'", "`pcache help` lists the verbs"),
