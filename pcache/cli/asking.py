@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from pcache.errors import StoreError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pydantic import BaseModel
 
     from pcache.store.index import Store
 
 
-def open_store() -> Store:
-    """The user's store.  Raises StoreError if there is none."""
+def open_store(here: bool = False) -> Store:
+    """The user's store; `here`: by the settings in this directory, which say where `base_dir` is.
+
+    Raises StoreError if there is none, and ConfigError.
+    """
     from pcache.linux.user import User
+    from pcache.settings import config
+    from pcache.settings.rules import DEFAULT
     from pcache.store.index import Store
 
+    user = User.current()
+    policy = config.load(user, os.getcwdb()) if here else DEFAULT
     try:
-        return Store.open(User.current().store_dir, create=False)
+        return Store.open(user.store_dir, create=False, policy=policy)
     except StoreError as error:
         raise StoreError(
             f"nothing was recorded yet: {error}", "record something: sudo pcache run COMMAND"
@@ -32,6 +40,14 @@ def at_most(verb: str, limit: int, words: Sequence[str]) -> None:
     """Raises UsageError if there are more arguments than the verb takes."""
     if len(words) > limit:
         raise UsageError(f"{verb} takes at most {limit} arguments, not {words[limit]!r}")
+
+
+def number(name: str, options: Mapping[str, str | bool], default: str) -> int:
+    """The value of `-n`.  Raises UsageError."""
+    value = str(options.get("number", default))
+    if not value.isdigit():
+        raise UsageError(f"{name} {value}: it is a number")
+    return int(value)
 
 
 def write(lines: Iterable[str]) -> None:

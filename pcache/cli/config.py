@@ -6,19 +6,23 @@ import os
 import sys
 
 from pcache.cli.options import parse
-from pcache.errors import UsageError
+from pcache.errors import ConfigError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SUMMARY = "show the settings in force here, each with where it comes from"
+SUMMARY = "show or change settings, each with where it comes from"
 
 HELP = """\
-usage: pcache config show
+usage: pcache config [OPTION...] show|get|set|edit [NAME [VALUE]]
 
-Prints every setting in force in the working directory, one a line: the programs it is about, the
-setting, and its origin (`default` with the reason, or file and line).
+  show            every setting in force in the working directory, one a line: the programs it is
+                  about, the setting, and its origin (`default` with the reason, or file and line)
+  get NAME        what your file, or with --project the project's, says of a setting: max_size,
+                  sandbox.deny, program.make.strict
+  set NAME VALUE  changes it there; all else in the file stays as it is
+  edit            opens the file in $VISUAL, $EDITOR or vi, and checks it afterwards
 
 The user's file is $XDG_CONFIG_HOME/pcache/config.toml (default ~/.config/pcache/config.toml).  A
 project's file is the nearest .pcache.toml in the working directory or above, if it is yours; it has
@@ -63,22 +67,86 @@ recorded under other program settings is not replayed (and is found again when t
 were).
 
 options:
-  -h, --help   this text
+      --project  the project's file: the nearest .pcache.toml, else one in this directory
+  -h, --help     this text
 
-exit status: 0, 2 wrong usage, 125 a file makes no sense
+exit status: 0, 1 `get`: the file says nothing of it, 2 wrong usage, 125 a file makes no sense
 
-example:
+examples:
   pcache config show
+  pcache config set max_size 20G
+  pcache config --project set program.generate.strict true
 """
 
-OPTIONS: dict[str, str] = {}
+OPTIONS: dict[str, str] = {"--project": "project"}
 
 
 def run(args: list[str]) -> int:
     """Run the verb; the exit status."""
-    _, rest = parse(args, OPTIONS)
-    if rest != ["show"]:
-        raise UsageError("config does one thing: show", "usage: pcache config show")
+    options, rest = parse(args, OPTIONS)
+    wanted = {"show": 0, "get": 1, "set": 2, "edit": 0}
+    if not rest or wanted.get(rest[0]) != len(rest) - 1:
+        raise UsageError("config does not do this", "usage: pcache config show|get|set|edit ...")
+    if rest[0] == "show":
+        return _show()
+    from pcache.linux.user import User
+    from pcache.settings.locations import PROJECT_FILE, project_file, user_file
+
+    user, cwd = User.current(), os.getcwdb()
+    path = user_file(user)
+    if options.get("project"):
+        path = project_file(user, cwd) or os.path.join(cwd, PROJECT_FILE)
+    return {"get": _get, "set": _set, "edit": _edit}[rest[0]](path, rest[1:])
+
+
+def _get(path: bytes, words: list[str]) -> int:
+    from pcache.settings import editing
+
+    name = editing.Name(words[0])
+    try:
+        with open(path, encoding="utf-8") as file:
+            value = editing.get(file.read(), name)
+    except FileNotFoundError:
+        return 1
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {os.fsdecode(path)}: {error}") from error
+    if value is None:
+        return 1
+    sys.stdout.write(f"{_toml(value)}\n")
+    return 0
+
+
+def _set(path: bytes, words: list[str]) -> int:
+    from pcache.settings import editing
+
+    name = editing.Name(words[0])
+    _make_directory(path)
+    editing.set_in(path, name, words[1])
+    return 0
+
+
+def _edit(path: bytes, words: list[str]) -> int:
+    import shlex
+    import subprocess
+
+    from pcache.settings.configfile import compile_files
+
+    _make_directory(path)
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    done = subprocess.run([*shlex.split(editor), os.fsdecode(path)], check=False)
+    if done.returncode == 0:
+        compile_files([path])
+    return done.returncode
+
+
+def _make_directory(path: bytes) -> None:
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make {os.fsdecode(path)}: {error.strerror}") from error
+
+
+def _show() -> int:
     from pcache.linux.user import User
     from pcache.settings import configfile
     from pcache.settings.locations import project_file, user_file

@@ -37,14 +37,12 @@ def run(args: list[str]) -> int:
     options, rest = parse(args, OPTIONS)
     if rest:
         raise UsageError(f"log takes no argument: {rest[0]!r}")
-    number = str(options.get("number", _DEFAULT))
-    if not number.isdigit():
-        raise UsageError(f"-n {number}: it is a number")
-    from pcache.cli.asking import open_store, write, write_model
+    from pcache.cli.asking import number, open_store, write, write_model
     from pcache.history.sessions import sessions
 
+    limit = number("-n", options, _DEFAULT)
     with open_store() as store:
-        found = sessions(store)[-int(number) :]
+        found = sessions(store)[-limit:]
         if options.get("json"):
             from pcache.report.data import session_list
 

@@ -26,13 +26,16 @@ VERBS = {
     "diff": "say how two sessions, or two executions, differ",
     "report": "draw a session as a page: time line, flame view, critical path, what it depends on",
     "export": "write a session in a form of others: trace, compilation database, provenance",
+    "ls": "list the commands that are recorded, the last recorded first",
+    "rm": "forget what is recorded of a command, an execution, a file or a session",
+    "clear": "forget everything: all records, and the notes on all sessions",
     "stats": "print what is stored, how large it is and how often it was of use",
     "verify": "check that the store is sound, and that its records still say what running says",
     "gc": "make room in the store: what was not used for longest goes first",
     "push": "give what is recorded to the shared store",
     "pull": "bring what others recorded of a command from the shared store",
     "key": "make a key that signs what is pushed, or show its public part",
-    "config": "show the settings in force here, each with where it comes from",
+    "config": "show or change settings, each with where it comes from",
     "doctor": "check whether this machine can trace and replay, and say what mends it",
 }
 """Every verb with its summary, which is also `SUMMARY` in its module (a test compares them)."""
@@ -43,7 +46,8 @@ TITLE = "Automatic memoization of unmodified programs: what did not change does 
 
 EPILOG = """\
 options:
-  -h, --help     this text; `pcache help VERB` explains a verb
+  -h, --help     this text; `pcache help VERB` explains a verb, `pcache help TOPIC` one of
+                 reasons, sandbox, settings, environment, files
   -V, --version  the version
 
 exit status: that of COMMAND (128+N if signal N killed it); 2 wrong usage, 125 pcache itself
@@ -148,15 +152,30 @@ def _unknown(verb: str) -> UsageError:
 
     if which(verb):
         return UsageError(f"no verb {verb!r}", f"to run that command: sudo pcache run {verb}")
-    near = get_close_matches(verb, VERBS, n=1, cutoff=0.7)
+    near = get_close_matches(verb, (*VERBS, "help"), n=1, cutoff=0.7)
     if near:
         return UsageError(f"no verb {verb!r}", f"did you mean `pcache {near[0]}`?")
     return UsageError(f"no verb {verb!r}", "`pcache help` lists the verbs")
 
 
+def _unknown_topic(name: str, known: tuple[str, ...]) -> UsageError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1)
+    if near:
+        return UsageError(f"no verb or topic {name!r}", f"did you mean `pcache help {near[0]}`?")
+    return UsageError(f"no verb or topic {name!r}", "`pcache help` lists the verbs and topics")
+
+
 def _help(args: list[str]) -> int:
-    if args and args[0] != "help":
+    if args and args[0] in VERBS:
         return _print(_load(args[0]).HELP)
+    if args and args[0] != "help":
+        from pcache.cli.topics import TOPICS
+
+        if args[0] not in TOPICS:
+            raise _unknown_topic(args[0], (*VERBS, *TOPICS))
+        return _print(TOPICS[args[0]]())
     width = max(map(len, VERBS))
     verbs = "".join(f"  {name:<{width}}  {summary}\n" for name, summary in VERBS.items())
     return _print(f"{USAGE}\n\n{TITLE}\n\nverbs:\n{verbs}\n{EPILOG}")

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
 
 HELP_NAMES = ("-h", "--help")
 
+PROGRESS_OPTIONS = {"--progress": "progress=", "--no-progress": "no-progress"}
+"""About the live line, of all verbs that run a command."""
+_PROGRESS = ("auto", "always", "never")
+
 
 class HelpWanted(Exception):
     """The user asked for the help text of the verb: `pcache.cli.main` prints it."""
@@ -69,6 +73,12 @@ def choice(name: str, allowed: Sequence[str], options: Mapping[str, str | bool])
     if value not in allowed:
         raise UsageError(f"--{name} {value}: it is one of {', '.join(allowed)}")
     return value
+
+
+def progress_of(options: Mapping[str, str | bool]) -> str:
+    """`auto`, `always` or `never`.  Raises UsageError."""
+    mode = choice("progress", _PROGRESS, options)
+    return "never" if options.get("no-progress") or options.get("quiet") else mode
 
 
 def _key(name: str, spec: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pcache.cli.options import PROGRESS_OPTIONS, progress_of
 from pcache.cli.sandbox import OPTIONS as SANDBOX_OPTIONS
 from pcache.cli.sandbox import sandbox_of
 from pcache.errors import UsageError
@@ -15,11 +16,14 @@ if TYPE_CHECKING:
 OPTIONS = {
     "-q": "quiet",
     "--quiet": "quiet",
+    "-v": "explain",
     "--explain": "explain",
+    "--verbose": "explain",
     "--as-root": "as-root",
     "--ring-size": "ring-size=",
     "--timing": "timing",
     "--json": "json=",
+    **PROGRESS_OPTIONS,
     **SANDBOX_OPTIONS,
 }
 DEFAULT_RING_BYTES = 128 << 20  # so that 100 MB of output fit while the disk is slow
@@ -37,6 +41,7 @@ def recording_options(options: Mapping[str, str | bool]) -> Options:
         json=None if json is None else str(json),
         sandbox=sandbox_of(options),
         timing=bool(options.get("timing")),
+        progress=progress_of(options),
     )
 
 

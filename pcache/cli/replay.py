@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pcache.cli.options import choice, parse
+from pcache.cli.options import PROGRESS_OPTIONS, choice, parse, progress_of
 from pcache.cli.sandbox import HELP as SANDBOX_HELP
 from pcache.cli.sandbox import OPTIONS as SANDBOX_OPTIONS
 from pcache.cli.sandbox import sandbox_of
@@ -26,6 +26,7 @@ runs, and each program it starts is looked up.  Needs no root.
 options:
   -q, --quiet            no summary on stderr
   -v, --verbose          one line on stderr for each decision, with the reason for a miss
+      --explain          the same
       --intercept PLACE  where executions are stopped for their decision:
                          entry   at the first system call of the new program (default)
                          execve  at the execve itself: cheaper hits, but a signal that arrives at
@@ -38,6 +39,12 @@ options:
                          restored or recorded.  Each that differs is reported, and its call is
                          quarantined: it runs until it has been recorded over other inputs.
                          Needs root; under sudo the command runs as you, as with `pcache trace`
+      --progress WHEN    a live line in the last row of the terminal, for commands that take more
+                         than two seconds:
+                         auto    if stderr is a terminal, and not in CI (default)
+                         always  if stderr is a terminal
+                         never
+      --no-progress      --progress never
       --timing           how long each phase took, on stderr
       --json FILE        write the counters to FILE
   -h, --help             this text
@@ -62,10 +69,12 @@ OPTIONS = {
     "--quiet": "quiet",
     "-v": "verbose",
     "--verbose": "verbose",
+    "--explain": "verbose",
     "--intercept": "intercept=",
     "--check": "check",
     "--timing": "timing",
     "--json": "json=",
+    **PROGRESS_OPTIONS,
     **SANDBOX_OPTIONS,
 }
 _PLACES = ("entry", "execve")
@@ -96,6 +105,7 @@ def run(args: list[str]) -> int:
         verbose=bool(options.get("verbose")),
         sandbox=sandbox_of(options),
         timing=bool(options.get("timing")),
+        progress=progress_of(options),
     ).run()
 
 
@@ -113,6 +123,7 @@ def _check(words: list[bytes], json: str | None, options: Mapping[str, str | boo
             json=json,
             sandbox=sandbox_of(options),
             timing=bool(options.get("timing")),
+            progress=progress_of(options),
         ),
         Probes(DEFAULT_RING_BYTES),
     ).run()

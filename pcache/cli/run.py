@@ -21,9 +21,16 @@ runs as you, in your environment, and the store is yours.
 
 options:
   -q, --quiet            no summary on stderr
-      --explain          one line on stderr for each decision and each record, with the reason
+  -v, --explain          one line on stderr for each decision and each record, with the reason
+      --verbose          the same
       --as-root          run the command as root, in sudo's environment, with root's store
       --ring-size MIB    size of the kernel's event buffer, a power of two (default 128)
+      --progress WHEN    a live line in the last row of the terminal, for commands that take
+                         more than two seconds:
+                         auto    if stderr is a terminal, and not in CI (default)
+                         always  if stderr is a terminal
+                         never
+      --no-progress      --progress never
       --timing           how long each phase took, on stderr
       --json FILE        write the counters to FILE
   -h, --help             this text
@@ -59,6 +66,7 @@ def run(args: list[str]) -> int:
             json=wanted.json,
             sandbox=wanted.sandbox,
             timing=wanted.timing,
+            progress=wanted.progress,
         ).run()
     from pcache.session.steps.load_probes import Probes
     from pcache.session.verbs.run import Run

@@ -15,7 +15,8 @@ usage: pcache stats [OPTION...]
 Prints how many calls, path sets, records and contents your store holds, what they occupy and what
 the contents would if none were compressed, and,
 added up since it was begun, how many executions were replayed (hits) or had to run (misses), and
-how long those that were replayed had taken when they were recorded.
+how long those that were replayed had taken when they were recorded.  Then how many calls are not
+cacheable, by reason, and what was saved on each day of which sessions are kept.
 
 options:
       --json   as JSON: see docs/json.md; sizes in bytes, times in milliseconds
@@ -36,25 +37,36 @@ def run(args: list[str]) -> int:
     if rest:
         raise UsageError(f"stats takes no argument: {rest[0]!r}")
     from pcache.cli.asking import open_store
-    from pcache.store.inspect import statistics
+    from pcache.history.sessions import sessions
+    from pcache.report.over_time import by_day, chart
+    from pcache.store.inspect import refusals, statistics
 
     with open_store() as store:
-        numbers = statistics(store)
+        numbers, reasons, days = statistics(store), refusals(store), by_day(sessions(store))
     if options.get("json"):
         from pcache.cli.asking import write_model
         from pcache.report.schema import Statistics
 
-        write_model(Statistics(statistics=numbers))
+        write_model(Statistics(statistics=numbers, not_cacheable=reasons, days=days))
         return 0
     width = max(map(len, numbers))
     for name, number in numbers.items():
         sys.stdout.write(f"{name:<{width}}  {_shown(name, number)}\n")
+    if reasons:
+        sys.stdout.write("\ncalls not cacheable, by reason\n")
+    for reason, count in reasons.items():
+        sys.stdout.write(f"{count:>7}  {reason}\n")
+    if days:
+        sys.stdout.write("\nsaved, by day\n" + "".join(f"{line}\n" for line in chart(days)))
     return 0
 
 
 def _shown(name: str, number: int) -> str:
+    from pcache.session.steps.closing import seconds
+    from pcache.settings.units import size_text
+
     if name.startswith("bytes"):
-        return f"{number / 1e6:,.1f} MB"
+        return size_text(number)
     if name.startswith("milliseconds"):
-        return f"{number:,} ({number / 3.6e6:.1f} hours)"
+        return f"{number:,} ({seconds(number * 1_000_000)})"
     return f"{number:,}"

@@ -21,9 +21,16 @@ store is yours.
 
 options:
   -q, --quiet            no summary on stderr
-      --explain          one line on stderr for each execution: stored, or why it cannot be
+  -v, --explain          one line on stderr for each execution: stored, or why it cannot be
+      --verbose          the same
       --as-root          run the command as root, in sudo's environment, with root's store
       --ring-size MIB    size of the kernel's event buffer, a power of two (default 128)
+      --progress WHEN    a live line in the last row of the terminal, for commands that take
+                         more than two seconds:
+                         auto    if stderr is a terminal, and not in CI (default)
+                         always  if stderr is a terminal
+                         never
+      --no-progress      --progress never
       --timing           how long each phase took, on stderr
       --json FILE        write the counters to FILE
   -h, --help             this text

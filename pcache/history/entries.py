@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _FORMAT = b"pcache executions 1"
 _FIELDS = 9
+_SMALL = 4096
+"""Bytes that take a block on disk, compressed or not."""
 _FRAME = b"\x28\xb5\x2f\xfd"
 """How a frame of zstd begins (RFC 8878)."""
 
@@ -107,12 +109,13 @@ def write(directory: bytes, name: bytes, entries: Sequence[Entry]) -> None:
     strings: dict[bytes, int] = {}
     rows = [field for entry in entries for field in _packed(entry, strings)]
     data = pack((_FORMAT, pack(strings), *rows))
-    from pcache.store.compression import squeezed
+    if len(data) > _SMALL:
+        from pcache.store.compression import squeezed
 
-    try:
-        data = squeezed(data)
-    except Unavailable:
-        pass
+        try:
+            data = squeezed(data)
+        except Unavailable:
+            pass
     make_private_directory(directory + DIRECTORY)
     path = path_of(directory, name)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -125,7 +125,7 @@ def _verb(name: str) -> Verb:
         usage.removeprefix("usage: "),
         parse(text.replace(SANDBOX_HELP, _SANDBOX_ELSEWHERE)),
         _options(parse(text), module.OPTIONS),
-        tuple(word for word in arguments if word.islower()),
+        tuple(part for word in arguments for part in word.split("|") if part.islower()),
         "COMMAND" in arguments,
     )
 

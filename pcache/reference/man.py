@@ -6,24 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from pcache import __version__
 from pcache.cli.main import EPILOG, TITLE, USAGE
+from pcache.cli.topics import ENVIRONMENT, FILES
 from pcache.reference.helptext import Block, Heading, Paragraph, Preformatted, Row, parse
 from pcache.reference.helptext import sandbox as sandbox_blocks
 from pcache.reference.helptext import verbs as all_verbs
 
-ENVIRONMENT = {
-    "XDG_CACHE_HOME": "records are kept in $XDG_CACHE_HOME/pcache; default ~/.cache",
-    "XDG_CONFIG_HOME": "your settings: $XDG_CONFIG_HOME/pcache/config.toml; default ~/.config",
-    "PCACHE_DEBUG": "if set, an internal error shows where it happened",
-}
-FILES = {
-    "~/.cache/pcache/": "what was recorded, with the contents of files and streams",
-    "~/.config/pcache/config.toml": "your settings: see pcache config",
-    ".pcache.toml": "settings of a project, in its directory",
-    "/var/cache/pcache/": "what root made for itself: compiled BPF programs and seccomp filters;"
-    " can be deleted",
-    "/sys/fs/bpf/pcache-*/": "the BPF programs as loaded, attached to nothing while nobody records;"
-    " can be deleted",
-}
 SEE_ALSO = ("sudo(8)", "ccache(1)", "strace(1)", "seccomp(2)", "bpf(2)")
 
 # What roff would take for its own (groff_char(7), "Fundamental character set").

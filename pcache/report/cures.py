@@ -17,8 +17,8 @@ CURES: dict[str, str] = {
         "changes what another one reads: let one finish before the other begins."
     ),
     Reason.OUTPUT_OVERWRITTEN: (
-        "as above; short-lived outputs inside of a larger command do no harm to the record of "
-        "that command."
+        "usually none is needed: short-lived outputs inside of a larger command do no harm to the"
+        " record of that command."
     ),
     Reason.UNOBSERVABLE_WRITE: "let the program open its output by name, or write to a pipe.",
     Reason.FOREIGN_INPUT: (

@@ -209,8 +209,33 @@ class Files(Document):
     executions: list[FilesOfExecution]
 
 
+class Day(_Form):
+    day: str
+    sessions: int
+    hits: int
+    seconds: float
+    saved_seconds: float
+
+
 class Statistics(Document):
     """`pcache stats --json`."""
 
     kind: Literal["statistics"] = "statistics"
     statistics: dict[str, int]
+    not_cacheable: dict[str, int]
+    days: list[Day]
+
+
+class Recorded(_Form):
+    command: list[str]
+    directory: str
+    last: float
+    records: int
+    not_cacheable: list[str]
+
+
+class Records(Document):
+    """`pcache ls --json`."""
+
+    kind: Literal["records"] = "records"
+    records: list[Recorded]

@@ -94,7 +94,8 @@ class Why:
         if entries and self.session.parts(entries[0]) is None:
             # Nothing was recorded: what the command wrote when it last was.
             written = {**_earlier(self.session, before), **written}
-        causes: dict[Key, Cause] = {}
+        causes: dict[str, Cause] = {}
+        """By name: one path may have changed in several ways."""
         because: dict[int, list[Cause]] = {}
         for number, entry in enumerate(entries):
             if entry.verdict == HIT or words.is_part(entry):
@@ -117,9 +118,11 @@ class Why:
                             cause.followed.append(number)
                         mine.append(cause)
                     continue
-                cause = causes.setdefault(key, Cause(key))
-                cause.reran.append(number)
-                mine.append(cause)
+                cause = Cause(key)
+                cause = causes.setdefault(cause.name, cause)
+                if number not in cause.reran:
+                    cause.reran.append(number)
+                    mine.append(cause)
         for cause in causes.values():
             cause.writer = _who_wrote(_path(cause.key), before)
         # What made the command itself run comes first.

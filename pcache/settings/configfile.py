@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from base64 import b64decode
+from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -208,7 +209,13 @@ def _parse(path: bytes) -> tuple[File, dict[tuple[str, str], int]]:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{name}: {where}: {first['msg']}", _REMEDY) from error
+        what = first["msg"]
+        if first["type"] == "extra_forbidden":
+            forms: dict[str, type[BaseModel]] = {"program": Program, "sandbox": Sandbox}
+            known = forms.get(str(first["loc"][0]), File).model_fields
+            near = get_close_matches(str(first["loc"][-1]), known, n=1)
+            what = "no such setting" + (f", did you mean {near[0]}?" if near else "")
+        raise ConfigError(f"{name}: {where}: {what}", _REMEDY) from error
     except ValueError as error:  # TOML or UTF-8
         raise ConfigError(f"{name}: {error}", _REMEDY) from error
     here = _is_project(path)

@@ -92,6 +92,14 @@ def statistics(store: Store) -> dict[str, int]:
     }
 
 
+def refusals(store: Store) -> dict[str, int]:
+    """How many calls are not cacheable, by reason: the most frequent first."""
+    rows = store.database.rows(
+        "SELECT reason, count(DISTINCT weak) AS n FROM uncacheable GROUP BY reason ORDER BY n DESC"
+    )
+    return {str(reason): int(count) for reason, count in rows}
+
+
 class Stored:
     """One record, not taken apart yet."""
 

@@ -248,7 +248,8 @@ def test_forms_of_json() -> None:
     assert told == set(get_args(schema.Execution.model_fields["verdict"].annotation))
     words = set(re.findall(r"`(\w+)`", text(JSON)))
     forms = (schema.Summary, schema.Execution, schema.Cause, schema.Refusal)
-    for form in (*documents, *forms, schema.File, schema.FilesOfExecution):
+    forms += (schema.File, schema.FilesOfExecution, schema.Day, schema.Recorded)
+    for form in (*documents, *forms):
         assert form.model_fields.keys() - {"kind", "version"} <= words, form
 
 

@@ -19,11 +19,14 @@ class Options:
         json: str | None = None,
         sandbox: Sandbox | None = None,
         timing: bool = False,
+        progress: str = "auto",
     ) -> None:
         self.as_root = as_root
         self.quiet = quiet
         self.explain = explain
         self.json = json
         self.timing = timing
+        self.progress = progress
+        """`auto`, `always` or `never`."""
         self.sandbox = sandbox
         """None: the default one."""

@@ -82,6 +82,13 @@ class Recording:
             self._analysis.tree.root(self._root)
         return self._analysis
 
+    @property
+    def seen(self) -> tuple[int, int]:
+        """How many processes run, and how many executions there were: as far as is known."""
+        if self._analysis is None:
+            return 0, 0
+        return self._analysis.tree.running, len(self._analysis.tree.executions)
+
     def open_gate(self, pid: int) -> None:
         """Starts recording a process that waits to execute its command."""
         self._root = pid

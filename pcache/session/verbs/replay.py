@@ -49,6 +49,7 @@ class Replay:
         verbose: bool = False,
         sandbox: Sandbox | None = None,
         timing: bool = False,
+        progress: str = "auto",
     ) -> None:
         """`command` is a name or path and its arguments; `intercept` is `entry` or `execve`;
         `json` names a file that the counters are written to; `sandbox` None is the default one.
@@ -62,6 +63,7 @@ class Replay:
         self._json = json
         self._denied: dict[str, int] = {}
         self._intercept = intercept
+        self._progress = progress
         self._sandbox = sandbox
         since = self._timing.now()
         self._command = Command(command, None, sandbox)
@@ -125,6 +127,7 @@ class Replay:
         from pcache.enforce import filter, sandbox, spawn
         from pcache.enforce.intercept import interception
         from pcache.enforce.supervisor import Supervisor
+        from pcache.session.steps.live import Live
 
         command = self._command.to_execute()
         wanted = self._sandbox or sandbox.DEFAULT
@@ -157,7 +160,8 @@ class Replay:
         )
         since = self._timing.spent("supervisor", since)
         began_ns = process_time_ns()
-        status = supervisor.run()
+        with Live(self._progress, self._so_far):
+            status = supervisor.run()
         supervision["microseconds"] = (process_time_ns() - began_ns) // 1000
         self._timing.spent("running", since)
         supervision["notifications"] = supervisor.notifications
@@ -168,6 +172,11 @@ class Replay:
         afterwards(lambda: self._notes.find_cause(store), noting.conclude)
         supervision.update((f"denied: {name}", count) for name, count in self._denied.items())
         return status
+
+    def _so_far(self) -> tuple[int, int, int, int]:
+        counters = self._counters
+        saved_ns = counters["milliseconds skipped"] * 1_000_000
+        return -1, counters["misses"], counters["hits"], saved_ns
 
     def _plainly(self, consequence: str) -> int:
         """Become the command."""

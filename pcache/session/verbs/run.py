@@ -115,22 +115,24 @@ class Run(RecordingVerb):
         act_as_root()
         self._probes.start()  # the kernel works on them while Python imports the rest
         from pcache.enforce.sandbox import DEFAULT
+        from pcache.session.steps.live import Live
         from pcache.session.steps.record_supervised import record_supervised
 
         recording = self._new_recording(store)
         try:
             recording.load()
-            status, denied = record_supervised(
-                self._command.to_execute(),
-                recording,
-                self._user,
-                self._sandbox or DEFAULT,
-                policy,
-                self._observer(recording, decider, store),
-                decider,
-                self._command.call,
-                self._timing,
-            )
+            with Live(self._options.progress, lambda: self._so_far(recording)):
+                status, denied = record_supervised(
+                    self._command.to_execute(),
+                    recording,
+                    self._user,
+                    self._sandbox or DEFAULT,
+                    policy,
+                    self._observer(recording, decider, store),
+                    decider,
+                    self._command.call,
+                    self._timing,
+                )
         except Nested:
             return self._plainly("" if self._options.quiet else NESTED)
         except PcacheError as error:
@@ -143,6 +145,11 @@ class Run(RecordingVerb):
         if not self._options.quiet:
             say_denied(denied)
         return status
+
+    def _so_far(self, recording: Recording) -> tuple[int, int, int, int]:
+        counters = self._counters
+        saved_ns = counters["milliseconds skipped"] * 1_000_000
+        return recording.seen[0], counters["misses"], counters["hits"], saved_ns
 
     def _plainly(self, consequence: str) -> int:
         self._probes.close()

@@ -9,6 +9,7 @@ import select
 from pcache.enforce import signals, syscalls
 from pcache.enforce.sentinel import Sentinel
 from pcache.errors import Nested, PcacheError
+from pcache.session.steps.live import Live
 from pcache.session.steps.recording import Recording
 from pcache.session.steps.recording_verb import RecordingVerb
 from pcache.session.steps.reporting import (
@@ -43,7 +44,8 @@ class Trace(RecordingVerb):
             self._notes.open(store)
             recording = Recording(self._user, self._options, store, self._counters, self._probes)
             recording.load()
-            status = self._follow(recording, policy)
+            with Live(self._options.progress, lambda: (*recording.seen, 0, 0)):
+                status = self._follow(recording, policy)
         except Nested:
             if not self._options.quiet:
                 say(f"pcache: {NESTED}")

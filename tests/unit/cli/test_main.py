@@ -13,6 +13,7 @@ import pytest
 
 from pcache import __version__
 from pcache.cli import main as frame
+from pcache.cli.topics import TOPICS
 from pcache.errors import CommandNotFound, StoreError, UsageError
 
 
@@ -56,14 +57,24 @@ def test_verbs_keep_the_protocol(pcache: str, verb: str) -> None:
         assert (done.returncode, done.stdout, done.stderr) == (0, module.HELP, "")
 
 
+@pytest.mark.parametrize("topic", TOPICS)
+def test_topics(pcache: str, topic: str) -> None:
+    done = run(pcache, "help", topic)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") > 3
+    assert topic in run(pcache, "help").stdout
+
+
 @pytest.mark.parametrize(
     ("args", "message", "remedy"),
     [
         ([], "no verb given", "`pcache help` lists the verbs"),
         (["tarce", "make"], "no verb 'tarce'", "did you mean `pcache trace`?"),
+        (["hlep"], "no verb 'hlep'", "did you mean `pcache help`?"),
         (["sh"], "no verb 'sh'", "sudo pcache run sh"),
         (["xyzzy"], "no verb 'xyzzy'", "`pcache help` lists the verbs"),
-        (["help", "xyzzy"], "no verb 'xyzzy'", "`pcache help` lists the verbs"),
+        (["help", "xyzzy"], "no verb or topic 'xyzzy'", "`pcache help` lists the verbs"),
+        (["help", "reason"], "no verb or topic 'reason'", "`pcache help reasons`"),
         (["-q", "trace"], "unknown option -q", "after the verb"),
         (["doctor", "--wrong"], "unknown option --wrong", "-h --help --prepare -q --quiet"),
         (["doctor", "--quiet=1"], "takes no value", "`pcache help doctor` explains its options"),

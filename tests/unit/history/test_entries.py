@@ -62,7 +62,7 @@ def test_what_is_damaged_or_gone_is_nothing(tmp_path: Path) -> None:
     path = tmp_path / "history/1"
     assert path.stat().st_mode & 0o777 == 0o600
     whole = path.read_bytes()
-    for damaged in (whole[:-1], whole[:10], b"", whole[:20] + b"\0" + whole[21:]):
+    for damaged in (whole[:-1], whole[:10], b"", whole[:20] + bytes([whole[20] ^ 1]) + whole[21:]):
         path.write_bytes(damaged)
         assert entries.read(bytes(tmp_path), b"1") == []
     path.unlink()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pcache.history.entries import HIT, RAN, REFUSED, STORED
-from pcache.model import Reason
+from pcache.model import Kind, Reason
 from pcache.report.shape import Shape, by_program
 from pcache.report.why import Why
 from pcache.store.index import Store
@@ -89,6 +89,14 @@ def test_the_writer_is_of_an_earlier_session(store: Store) -> None:
     earlier = before.keep()
     (cause,) = Why(build(store).keep(), [earlier]).causes
     assert cause.writer == "written by 1.0: gen"
+
+
+def test_a_path_that_changed_in_several_ways_is_one_cause(store: Store) -> None:
+    made = Made(store)
+    made.add(STORED, "make", 0, 9, changed=("a",))
+    made.entries[0].changed += ((Kind.LEXISTS, b"/src/a"), (Kind.CONTENT, b"/src/b"))
+    causes = Why(made.keep(), []).causes
+    assert [(cause.name, cause.reran) for cause in causes] == [("/src/a", [0]), ("/src/b", [0])]
 
 
 def test_refusals_by_cost(store: Store) -> None:

@@ -381,3 +381,29 @@ def test_command_line(pcache: str, home: Home) -> None:
     assert (done.returncode, done.stdout) == (0, "runs\n")
     assert f"{home.file}: " in done.stderr
     assert "the command runs without pcache" in done.stderr
+
+
+def test_get_set_and_edit(pcache: str, tmp_path: Path) -> None:
+    env = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "c")}
+    env["VISUAL"] = "sed -i s/20G/30G/"
+
+    def run(*words: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [pcache, "config", *words], env=env, cwd=tmp_path, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout, done.stderr
+
+    assert run("get", "max_size") == (1, "", "")
+    assert run("set", "max_size", "20G") == (0, "", "")
+    assert run("get", "max_size") == (0, '"20G"\n', "")
+    assert run("edit")[0] == 0
+    assert run("get", "max_size") == (0, '"30G"\n', "")
+    assert run("set", "program.make.strict", "true", "--project")[0] == 2
+    assert run("--project", "set", "program.make.strict", "true") == (0, "", "")
+    assert (tmp_path / ".pcache.toml").read_text() == "[program.make]\nstrict = true\n"
+    status, _, told = run("set", "max_sise", "1G")
+    assert status == 2 and "did you mean max_size?" in told
+    (tmp_path / ".pcache.toml").write_text("[program.make]\nstrickt = true\n")
+    status, _, told = run("show")
+    assert status == 125 and "no such setting, did you mean strict?" in told

@@ -1,0 +1,43 @@
+"""What was saved, day by day."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from pcache.history.sessions import Session
+from pcache.report import schema
+from pcache.session.steps.closing import seconds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_WIDTH = 40
+_BAR = "\N{FULL BLOCK}"
+
+
+def by_day(sessions: Sequence[Session]) -> list[schema.Day]:
+    """One for each day, local, on which there was a session."""
+    found: dict[str, schema.Day] = {}
+    for session in sessions:
+        at = session.summary
+        name = time.strftime("%Y-%m-%d", time.localtime(at.began_ns // 10**9))
+        day = found.setdefault(
+            name, schema.Day(day=name, sessions=0, hits=0, seconds=0, saved_seconds=0)
+        )
+        day.sessions += 1
+        day.hits += at.hits
+        day.seconds += at.elapsed_ns / 1e9
+        day.saved_seconds += at.saved_ns / 1e9
+    return list(found.values())
+
+
+def chart(days: Sequence[schema.Day]) -> Iterator[str]:
+    """A bar for each day."""
+    most = max(day.saved_seconds for day in days) or 1
+    bar = _BAR if (sys.stdout.encoding or "").lower().startswith("utf") else "#"
+    for day in days:
+        drawn = bar * round(day.saved_seconds / most * _WIDTH)
+        saved = seconds(int(day.saved_seconds * 1e9))
+        yield f"{day.day}  {saved:>8}  {day.sessions:>4} sessions  {drawn}".rstrip()

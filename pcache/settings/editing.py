@@ -1,0 +1,137 @@
+"""Changing one setting in a configuration file, and nothing else that stands in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from difflib import get_close_matches
+
+from pcache.errors import ConfigError, UsageError
+from pcache.settings.configfile import File, Program, Sandbox, compile_files
+
+_TABLES = {"sandbox": Sandbox, "program": Program}
+
+
+class Name:
+    """`max_size`, `sandbox.deny`, `program.make.strict`.  Raises UsageError for another one."""
+
+    def __init__(self, text: str) -> None:
+        first, _, rest = text.partition(".")
+        self.table: tuple[str, ...] = ()
+        self.setting = text
+        known = list(File.model_fields)
+        if first == "sandbox" and rest:
+            self.table, self.setting, known = ("sandbox",), rest, list(Sandbox.model_fields)
+        elif first == "program" and "." in rest:
+            pattern, _, self.setting = rest.rpartition(".")
+            self.table, known = ("program", pattern), list(Program.model_fields)
+        if self.setting not in known or self.setting in _TABLES:
+            near = get_close_matches(self.setting, [at for at in known if at not in _TABLES], n=1)
+            prefix = "".join(f"{at}." for at in self.table)
+            remedy = f"did you mean {prefix}{near[0]}?" if near else "`pcache help config` has them"
+            raise UsageError(f"no setting {text!r}", remedy)
+
+    def header(self) -> str:
+        """Of its table, as it is written."""
+        return "[" + ".".join(at if at.isalnum() else json.dumps(at) for at in self.table) + "]"
+
+
+def get(text: str, name: Name) -> object:
+    """What a file says of a setting; None if nothing.  Raises tomllib.TOMLDecodeError."""
+    found: object = tomllib.loads(text)
+    for part in (*name.table, name.setting):
+        if not isinstance(found, dict) or part not in found:
+            return None
+        found = found[part]
+    return found
+
+
+def literal(value: str) -> str:
+    """A value as TOML has it: what is none is a string."""
+    try:
+        tomllib.loads(f"x = {value}")
+    except tomllib.TOMLDecodeError:
+        return json.dumps(value, ensure_ascii=False)
+    return value
+
+
+def changed(text: str, name: Name, value: str) -> str:
+    """The text of a file with another value of a setting, a TOML literal on one line.
+
+    Raises ConfigError where the present one takes several.
+    """
+    lines = text.splitlines()
+    begin, end = _part(lines, name)
+    line = f"{name.setting} = {value}"
+    if begin is None:
+        gap = [""] if lines and lines[-1].strip() else []
+        return "\n".join([*lines, *gap, name.header(), line]) + "\n"
+    for number in range(begin, end):
+        if lines[number].partition("=")[0].strip() == name.setting:
+            try:
+                tomllib.loads(lines[number])
+            except tomllib.TOMLDecodeError:
+                raise ConfigError(
+                    f"{name.setting} takes several lines in the file", "pcache config edit"
+                ) from None
+            _, hash_, comment = lines[number].partition(" #")
+            lines[number] = line + hash_ + comment
+            return "\n".join(lines) + "\n"
+    while end > begin and not lines[end - 1].strip():
+        end -= 1
+    return "\n".join([*lines[:end], line, *lines[end:]]) + "\n"
+
+
+def _part(lines: list[str], name: Name) -> tuple[int | None, int]:
+    """The lines of the table that the setting belongs to; None if there is none."""
+    begin: int | None = None if name.table else 0
+    for number, line in enumerate(lines):
+        if not line.strip().startswith("["):
+            continue
+        if begin is not None:
+            return begin, number
+        try:
+            found: object = tomllib.loads(line)
+            for part in name.table:
+                assert isinstance(found, dict)
+                found = found[part]
+        except (tomllib.TOMLDecodeError, KeyError, AssertionError):
+            continue
+        if found == {}:
+            begin = number + 1
+    return begin, len(lines)
+
+
+def set_in(path: bytes, name: Name, value: str) -> None:
+    """Changes a setting in a file, which is made if need be.
+
+    Raises ConfigError, and leaves the file as it is, if it would make no sense then.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except FileNotFoundError:
+        text = ""
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {os.fsdecode(path)}: {error}") from error
+    # Beside it, under a name that ends alike: what a project's file may say is another thing.
+    directory, base = os.path.split(path)
+    new = os.path.join(directory, b".pcache-%d" % os.getpid(), base)
+    try:
+        os.makedirs(os.path.dirname(new))
+        try:
+            with open(new, "w", encoding="utf-8") as file:
+                file.write(changed(text, name, literal(value)))
+            try:
+                compile_files([new])
+            except ConfigError as error:
+                told = str(error).replace(os.fsdecode(new), os.fsdecode(path))
+                raise ConfigError(told, error.remedy) from None
+            os.replace(new, path)
+        finally:
+            if os.path.lexists(new):
+                os.unlink(new)
+            os.rmdir(os.path.dirname(new))
+    except OSError as error:
+        raise ConfigError(f"cannot write {os.fsdecode(path)}: {error.strerror}") from error
