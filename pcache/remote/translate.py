@@ -148,8 +148,9 @@ class Translator:
         if fact.kind in (Kind.INPUT, Kind.INPUT_TIMES):
             return self._of_descriptor(fact)
         head, colon, digest = fact.value.partition(b":")
-        is_content = fact.kind in _OF_CONTENT and head[:1] == b"f" and digest[:1] != b"!"
-        if not is_content or len(digest) != _DIGEST:
+        # By its length: a digest may begin like the errno of a file that may not be read.
+        is_content = fact.kind in _OF_CONTENT and head[:1] == b"f" and len(digest) == _DIGEST
+        if not is_content:
             if fact.value[:1] == b"l":
                 shows |= self._scanner.text(fact.value)
             return fact.value

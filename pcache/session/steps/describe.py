@@ -7,6 +7,8 @@ from xxhash import xxh3_128_digest
 from pcache.model import PREFIXED, Call, Kind
 from pcache.values import not_newer_files, order_files
 
+_DIGEST = 16
+"""Bytes of the shortest digest; an errno in place of one is shorter."""
 _SHORT = 8
 """Hexadecimal digits of a digest that are shown."""
 
@@ -116,7 +118,7 @@ def value_text(kind: bytes, value: bytes) -> str:
         what = "mount point" if mode[:1] == b"m" else "directory"
         return f"{what}, mode {text(mode.removeprefix(b'm'))}{_owner(more)}"
     if first == b"f":
-        if kind in (Kind.CONTENT, Kind.LCONTENT) and not more.startswith(b"!"):
+        if kind in (Kind.CONTENT, Kind.LCONTENT) and len(more) >= _DIGEST:
             return f"file, mode {text(mode)}, content {more.hex()[:_SHORT]}"
         if more.startswith(b"!"):
             return f"file that may not be read, mode {text(mode)}"
