@@ -64,10 +64,10 @@ def downloads() -> Iterator[Path]:
 
 def machines(pcache: str, base: Path, endpoint: str) -> tuple[Machine, Machine]:
     made = []
-    for name in ("build-host", "laptop"):
+    for name, host in (("ci", "runner-17"), ("developer", "laptop")):
         (base / f"scratch-{name}").mkdir()
         launcher = Launcher(pcache, base / f"scratch-{name}", as_root=SUDO)
-        prefix = ["unshare", "--uts", "--ipc", "sh", "-c", _HOST, name]
+        prefix = ["unshare", "--uts", "--ipc", "sh", "-c", _HOST, host]
         url = f"s3://{BUCKET}/{base.name}"
         machine = Machine(launcher, base, name, url, endpoint, prefix=prefix)
         made.append(machine)
