@@ -17,7 +17,7 @@ from pcache.remote.scan import Scanner
 from pcache.remote.secrets import secret_names, secret_values
 from pcache.settings.remote import USER
 from pcache.sha256 import SIZE
-from pcache.store.fingerprint import environment
+from pcache.store.fingerprint import environment, weak_fingerprint
 from pcache.store.records import contents
 from pcache.values import content_of
 
@@ -101,6 +101,12 @@ class Translator:
         """Raises NotShared."""
         try:
             call, facts, outcome = stored.parts(self._store)
+            # Its name has settings, limits and groups in it, which are those of this process.
+            if weak_fingerprint(call, self._store.policy) != stored.weak:
+                raise NotShared(
+                    "recorded under other settings, limits, groups or sandbox options than are"
+                    " in force here, or in another directory of base_dir"
+                )
             return self._translate(call, facts, outcome)
         except (DamagedRow, DamagedBlob) as error:
             raise NotShared(str(error)) from error

@@ -39,6 +39,7 @@ class Machine:
         (self.home / ".config/pcache").mkdir(parents=True)
         self.name = name
         self.launcher = launcher.after(("env", "--", *prefix)) if prefix else launcher
+        self.prefix = [] if owner else list(prefix)
         self.owner = owner
         self.url = url
         self.endpoint = endpoint
@@ -58,7 +59,7 @@ class Machine:
     def pcache(self, *words: str, where: Path | None = None) -> subprocess.CompletedProcess[bytes]:
         """A verb that runs nothing."""
         return subprocess.run(
-            [self.launcher.pcache, *words],
+            [*self.prefix, self.launcher.pcache, *words],
             cwd=where or self.work,
             env=self.env,
             capture_output=True,

@@ -7,6 +7,8 @@ from xxhash import xxh3_128_digest
 from pcache.model import PREFIXED, Call, Kind
 from pcache.values import groups_of, not_newer_files, order_files
 
+_DIGEST = 16
+"""Bytes of the shortest digest; an errno in place of one is shorter."""
 _SHORT = 8
 """Hexadecimal digits of a digest that are shown."""
 
@@ -147,7 +149,7 @@ def _file_text(mode: bytes, more: bytes) -> str:
     shown, hole, _ = shown.partition(b"~")
     group, _, names = shown.partition(b"+")
     owner = _owner(user + b":" + group)
-    if digest.startswith(b"!"):
+    if digest.startswith(b"!") and len(digest) < _DIGEST:
         return f"file that may not be read, mode {text(mode)}{owner}"
     content = f", content {digest.hex()[:_SHORT]}" if digest else ""
     also = f", {text(names)} names" if names else ""
