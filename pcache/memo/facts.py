@@ -99,6 +99,7 @@ class Facts:
         """The value of each key now; values in `known` are taken from there and added to it."""
         if known is None:
             known = {}
+        self._digests.check_mounts()
         values = []
         checked = 0
         for key in keys:
