@@ -13,6 +13,7 @@ from pcache.memo.questions import (
     absence,
     entries_of,
     granted,
+    is_absent,
     marked,
     mounted,
     permission_value,
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     from pcache.model import Key
     from pcache.store.digests import DigestCache
 
+_BY_PATH = frozenset((Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS))
+"""Kinds that are ABSENT of all that is below an absent directory."""
 _TRIES = 3
 """How often a file that changes while it is being hashed is looked at again."""
 
@@ -97,19 +100,26 @@ class Facts:
 
     def values(self, keys: Iterable[Key], known: dict[Key, bytes] | None = None) -> list[bytes]:
         """The value of each key now; values in `known` are taken from there and added to it."""
-        if known is None:
-            known = {}
+        known = {} if known is None else known
         self._digests.check_mounts()
         values = []
         checked = 0
+        missed = nowhere = b"\0"  # directory of what was absent last; one that is absent itself
         for key in keys:
             value = known.get(key)
             if value is None:
                 kind, path = key
-                try:
-                    value = _EVALUATORS[kind](self, path)
-                except FileNotFoundError:
+                if path.startswith(nowhere) and kind in _BY_PATH:
                     value = ABSENT
+                else:
+                    try:
+                        value = _EVALUATORS[kind](self, path)
+                    except FileNotFoundError:
+                        value = ABSENT
+                    if value is ABSENT:  # who misses a locale or header looks for more there
+                        before, missed = missed, path[: path.rfind(b"/") + 1]
+                        if missed == before and is_absent(missed):
+                            nowhere = missed
                 known[key] = value
                 checked += 1
             values.append(value)

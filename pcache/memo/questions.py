@@ -54,6 +54,15 @@ def absence(path: bytes, error: OSError) -> bytes:
     return OK if value == ABSENT and os.path.isdir(os.path.dirname(path)) else value
 
 
+def is_absent(directory: bytes) -> bool:
+    """Whether there is nothing at a path, and so nothing below it."""
+    try:
+        os.stat(directory)
+    except OSError as error:
+        return error.errno == errno.ENOENT
+    return False
+
+
 def entries_of(path: bytes | int) -> list[tuple[bytes, int]]:
     """Names and d_types in a directory, without a stat of each entry.
 
