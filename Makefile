@@ -18,7 +18,7 @@ help:
 	@echo 'make install    only install: the pcache command for everybody, below $(PREFIX)'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make bench      what recording costs and replay saves, in a few minutes'
-	@echo 'make bench-reference  all that has a goal, for bench/reference/, in 20 minutes'
+	@echo 'make bench-reference  all that has a goal, for bench/reference/, in 40 minutes'
 	@echo 'make bench-full all workloads, tools and phases, in some hours'
 	@echo 'make wheel sdist deb  what is handed out of a release, in dist/'
 	@echo 'make uninstall  take back what was put outside of this directory'

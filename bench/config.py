@@ -72,7 +72,7 @@ class Input(Table):
 
     source: str | None = None
     """Source package of the distribution whose upstream archive is unpacked."""
-    generator: Literal["families", "reads"] | None = None
+    generator: Literal["families", "reads", "texts"] | None = None
     """Function of bench/data.py that writes files, always the same ones."""
     arguments: dict[str, int | str] = {}
     """Keyword arguments of the generator."""
@@ -135,7 +135,7 @@ class Workload(Table):
     """One folder below bench/workloads."""
 
     title: str
-    group: Literal["C builds", "bioinformatics", "scripts"]
+    group: Literal["C builds", "bioinformatics", "scripts", "many files"]
     packages: list[str] = []
     """Packages that must be installed to run it."""
     compiles: bool = False

@@ -1,4 +1,4 @@
-"""Biological data made up from a fixed seed: the same bytes on every machine."""
+"""Data made up from a fixed seed, most of it biological: the same bytes on every machine."""
 
 from __future__ import annotations
 
@@ -69,5 +69,24 @@ def reads(
                 file.write(f"@s{sample}_{number}\n{''.join(sequence)}\n+\n{'I' * length}\n")
 
 
-GENERATORS: dict[str, Callable[..., None]] = {"families": families, "reads": reads}
+def texts(
+    tree: Path, *, count: int, folders: int, words: int = 20, deep: int = 0, seed: int = 1
+) -> None:
+    """Small texts, texts/NNN/NNN.txt; with `deep`, a directory of two digits lies between."""
+    chance = random.Random(seed)
+    vocabulary = ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=6)) for _ in range(500)]
+    for folder in range(folders):
+        above = tree / "texts" / f"{folder % 100:02}" if deep else tree / "texts"
+        place = above / f"{folder:03}"
+        place.mkdir(parents=True)
+        for number in range(count // folders):
+            text = " ".join(chance.choices(vocabulary, k=words))
+            (place / f"{number:03}.txt").write_text(f"{text} needle {chance.randrange(10000)}\n")
+
+
+GENERATORS: dict[str, Callable[..., None]] = {
+    "families": families,
+    "reads": reads,
+    "texts": texts,
+}
 """By the name that `[input] generator` gives."""

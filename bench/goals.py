@@ -11,6 +11,8 @@ from pydantic import AfterValidator, Field, PositiveFloat, ValidationError, mode
 from bench.config import PhaseName, Table
 
 GOALS = Path(__file__).with_name("goals.toml")
+JUDGED, JUDGED_RUN = "pcache", "pcache-run"
+"""The tools that goals are for."""
 
 
 class BadGoals(Exception):
@@ -38,12 +40,18 @@ class Goal(Table):
     title: str
     phase: PhaseName
     most: Annotated[dict[str, PositiveFloat], Field(min_length=1)]
-    """By workload."""
+    """By workload, of `pcache trace` and `pcache replay`."""
+    run: dict[str, PositiveFloat] = Field(default={})
+    """The same of `pcache run`."""
     others: dict[str, Figure | dict[str, Figure]] = Field(default={})
     """What was measured with other tools, earlier: for all of the workloads, or by workload."""
     remark: str = ""
     why: str = ""
     """What it takes that is too much, where the goal is missed: from profiles, not a guess."""
+
+    def limits(self, tool: str) -> dict[str, float]:
+        """The highest good ratio by workload, of a tool that is judged; empty for others."""
+        return {JUDGED: self.most, JUDGED_RUN: self.run}.get(tool, {})
 
     def of_others(self, workload: str) -> dict[str, tuple[float, float]]:
         """Lowest and highest figure of every tool that has one for the workload."""
@@ -56,6 +64,8 @@ class Goal(Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if unknown := self.run.keys() - self.most.keys():
+            raise ValueError(f"run has goals for {sorted(unknown)}, which have no other")
         for tool, figures in self.others.items():
             if isinstance(figures, dict) and (unknown := figures.keys() - self.most.keys()):
                 raise ValueError(f"{tool} has figures for {sorted(unknown)}, which have no goal")
@@ -87,11 +97,11 @@ class Goals(Table):
     goals: list[Goal] = Field(default=[])
     micro: list[MicroGoal] = Field(default=[])
 
-    def most(self, workload: str, phase: PhaseName) -> float | None:
+    def most(self, workload: str, phase: PhaseName, tool: str) -> float | None:
         """The highest good ratio there; None without a goal."""
         for goal in self.goals:
-            if goal.phase == phase and workload in goal.most:
-                return goal.most[workload]
+            if goal.phase == phase and workload in (limits := goal.limits(tool)):
+                return limits[workload]
         return None
 
     def of_micro(self, name: str, what: str) -> MicroGoal | None:

@@ -14,8 +14,6 @@ from bench.config import PhaseName
 from bench.goals import Goals
 
 FORMAT: Literal[1] = 1
-JUDGED = "pcache"
-"""The tool that the goals are for."""
 
 
 class BadResults(Exception):
@@ -213,5 +211,5 @@ def _rows(results: Results) -> Iterator[Row]:
             counters=samples[-1].counters,
             runs=len(samples),
             wrong=[text for sample in samples for text in sample.wrong],
-            goal=results.goals.most(workload, phase) if tool == JUDGED else None,
+            goal=results.goals.most(workload, phase, tool),
         )

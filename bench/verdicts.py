@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.goals import Goal, MicroGoal
-from bench.results import JUDGED, Micro, Results, Row, rows
+from bench.goals import JUDGED, JUDGED_RUN, Goal, MicroGoal
+from bench.results import Micro, Results, Row, rows
 
+_NO_OTHERS = ("plain", JUDGED, JUDGED_RUN)
 _CLOSE = 2.0
 """From here on what is missed is told as a multiple."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One goal for one workload."""
+    """One goal for one workload and one way to use pcache."""
 
     goal: Goal
     workload: str
+    tool: str
     row: Row | None
     """None if it was not measured."""
     others: tuple[Row, ...]
@@ -26,7 +28,14 @@ class Verdict:
     @property
     def most(self) -> float:
         """The highest ratio that is good."""
-        return self.goal.most[self.workload]
+        return self.goal.limits(self.tool)[self.workload]
+
+    @property
+    def way(self) -> str:
+        """How pcache was used."""
+        if self.tool == JUDGED_RUN:
+            return "run"
+        return "trace" if self.goal.phase == "cold" else "replay"
 
     @property
     def met(self) -> bool | None:
@@ -57,7 +66,8 @@ def missed_by(measured: float, most: float) -> str:
 
 
 def verdicts(results: Results) -> list[Verdict]:
-    """In the order of goals.toml, of the workloads that were to be measured."""
+    """In the order of goals.toml, of the workloads that were to be measured: `run` comes after
+    `trace` or `replay` of the same one."""
     return list(_verdicts(results))
 
 
@@ -67,12 +77,15 @@ def _verdicts(results: Results) -> Iterator[Verdict]:
     for goal in results.goals.goals:
         for workload in (name for name in goal.most if name in wanted):
             here = [row for row in found if (row.workload, row.phase) == (workload, goal.phase)]
-            yield Verdict(
-                goal=goal,
-                workload=workload,
-                row=next((row for row in here if row.tool == JUDGED), None),
-                others=tuple(row for row in here if row.tool not in (JUDGED, "plain")),
-            )
+            for tool in (JUDGED, JUDGED_RUN):
+                if workload in goal.limits(tool):
+                    yield Verdict(
+                        goal=goal,
+                        workload=workload,
+                        tool=tool,
+                        row=next((row for row in here if row.tool == tool), None),
+                        others=tuple(row for row in here if row.tool not in _NO_OTHERS),
+                    )
 
 
 def micro_goal(results: Results, row: Micro) -> MicroGoal | None:

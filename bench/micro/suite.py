@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from bench.measure import Measured
+from bench.micro import scale
 from bench.micro.lab import Lab, row
 from bench.results import Micro, Spread
 from bench.tools import Pcache
@@ -324,5 +325,14 @@ def _start_up(lab: Lab) -> Iterator[Micro]:
         yield row("start-up", what, spread, "ms", relative_to=base)
 
 
-_PARTS = (_decisions, _versions, _recording, _analysis, _hashing, _start_up)
+_PARTS = (
+    _decisions,
+    _versions,
+    _recording,
+    _analysis,
+    _hashing,
+    _start_up,
+    scale.inputs,
+    scale.executions,
+)
 STEPS = len(_PARTS)

@@ -13,6 +13,7 @@ Mark = Literal["", "missed", "wrong"]
 GOAL_HEADINGS = (
     "goal",
     "workload",
+    "pcache",
     "at most",
     "time",
     "lowest-highest",
@@ -106,6 +107,7 @@ def _goal_line(verdict: Verdict) -> Line:
         (
             verdict.goal.title,
             verdict.workload,
+            verdict.way,
             f"{verdict.most:g}",
             "" if row is None else ratio(row.wall.median),
             "" if row is None else spread(row.wall),
@@ -208,7 +210,8 @@ def why_missed(results: Results) -> list[str]:
     missed: dict[tuple[str, str], list[str]] = {}
     for verdict in verdicts(results):
         if verdict.met is False:
-            missed.setdefault((verdict.goal.title, verdict.goal.why), []).append(verdict.workload)
+            where = f"{verdict.workload} ({verdict.way})"
+            missed.setdefault((verdict.goal.title, verdict.goal.why), []).append(where)
     for row in results.micro:
         goal = micro_goal(results, row)
         if goal is not None and micro_missed(goal, row):

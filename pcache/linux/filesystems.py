@@ -9,6 +9,7 @@ may be newer than what stat(2) says.
 from __future__ import annotations
 
 import os
+from select import POLLPRI, poll
 
 MADE_UP, LAGGING, OVERLAY, ORDINARY, EXACT = range(5)
 """OVERLAY: who has a file mapped for writing, and its descriptor closed, is not to be known, as the
@@ -94,6 +95,20 @@ def mount_number(file: bytes | int) -> int | None:
     if not int.from_bytes(found[:_STATX_MASK_BYTES], "little") & _STATX_MNT_ID_UNIQUE:
         return None
     return int.from_bytes(found[_STATX_MNT_ID : _STATX_MNT_ID + _WORD_BYTES], "little")
+
+
+class MountWatch:
+    """Tells whether anything was mounted or unmounted where this process is (its namespace)."""
+
+    def __init__(self) -> None:
+        """Raises OSError without /proc."""
+        self._file = open("/proc/self/mountinfo", "rb", buffering=0)  # noqa: SIM115
+        self._poll = poll()
+        self._poll.register(self._file, POLLPRI)
+
+    def changed(self) -> bool:
+        """Whether it was since the last call, or the first look (proc_pid_mountinfo(5)): 1 us."""
+        return bool(self._poll.poll(0))
 
 
 def is_on_overlay(fd: int) -> bool:

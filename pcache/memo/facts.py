@@ -15,6 +15,7 @@ from pcache.memo.questions import (
     granted,
     inherited_value,
     interfaces_value,
+    is_absent,
     latest_time,
     loader_value,
     marked,
@@ -23,6 +24,7 @@ from pcache.memo.questions import (
     permission_value,
     plain_value,
     relative_times,
+    shown_times,
     socket_value,
     stream_value,
     xattrs_value,
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
     from pcache.store.digests import DigestCache
     from pcache.values import File
 
+_BY_PATH = frozenset((Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS))
+"""Kinds that are ABSENT of all that is below an absent directory."""
 _TRIES = 3
 """How often a file that changes while it is being hashed is looked at again."""
 
@@ -111,20 +115,28 @@ class Facts:
     def values(self, keys: Sequence[Key], known: dict[Key, bytes] | None = None) -> list[bytes]:
         """The value of each key now; values in `known` are taken from there and added to it, but
         for that of ONE, which is about all the others."""
-        if known is None:
-            known = {}
+        known = {} if known is None else known
+        self._digests.check_mounts()
         values: list[bytes] = []
         checked = 0
+        missed = nowhere = b"\0"  # directory of what was absent last; one that is absent itself
         for key in keys:
             value = known.get(key)
             if key[0] == Kind.ONE:
                 value = known[key] = self.one(keys, values, key[1])
             elif value is None:
                 kind, path = key
-                try:
-                    value = _EVALUATORS[kind](self, path)
-                except FileNotFoundError:
+                if path.startswith(nowhere) and kind in _BY_PATH:
                     value = ABSENT
+                else:
+                    try:
+                        value = _EVALUATORS[kind](self, path)
+                    except FileNotFoundError:
+                        value = ABSENT
+                    if value is ABSENT:  # who misses a locale or header looks for more there
+                        before, missed = missed, path[: path.rfind(b"/") + 1]
+                        if missed == before and is_absent(missed):
+                            nowhere = missed
                 known[key] = value
                 checked += 1
             values.append(value)
@@ -299,18 +311,6 @@ class Facts:
             return absence(path, error)
         return exists_value(st) if S_IFMT(st.st_mode) == S_IFDIR else OK
 
-    def _times(self, path: bytes) -> bytes:
-        try:
-            return times_value(os.stat(path))
-        except OSError as error:
-            return error_value(error.errno)
-
-    def _ltimes(self, path: bytes) -> bytes:
-        try:
-            return times_value(os.lstat(path))
-        except OSError as error:
-            return error_value(error.errno)
-
     def _xattrs(self, path: bytes) -> bytes:
         return xattrs_value(path, follow=True)
 
@@ -374,8 +374,8 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.RESOLVES: Facts._resolves,
     Kind.PRESENT: Facts._present,
     Kind.OVERWRITABLE: Facts._overwritable,
-    Kind.TIMES: Facts._times,
-    Kind.LTIMES: Facts._ltimes,
+    Kind.TIMES: lambda _, path: shown_times(path, follow=True),
+    Kind.LTIMES: lambda _, path: shown_times(path, follow=False),
     Kind.ORDER: lambda _, path: relative_times(path),
     Kind.NOT_NEWER: lambda _, path: latest_time(path),
     Kind.INPUT_TIMES: Facts._input_times,

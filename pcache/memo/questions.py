@@ -20,6 +20,7 @@ from pcache.values import (
     order_value,
     others_names,
     others_value,
+    times_value,
 )
 
 TYPE_CHECKING = False
@@ -141,6 +142,14 @@ def socket_value(path: bytes) -> bytes:
     return OK
 
 
+def shown_times(path: bytes, *, follow: bool) -> bytes:
+    """Value of TIMES or LTIMES now."""
+    try:
+        return times_value(os.stat(path, follow_symlinks=follow))
+    except OSError as error:
+        return error_value(error.errno)
+
+
 def relative_times(path: bytes) -> bytes:
     """Value of ORDER now."""
     files = order_files(path)
@@ -198,6 +207,15 @@ def others(path: bytes) -> bytes:
         return others_value(entries_of(directory), names)
     except OSError as error:
         return error_value(error.errno)
+
+
+def is_absent(directory: bytes) -> bool:
+    """Whether there is nothing at a path, and so nothing below it."""
+    try:
+        os.stat(directory)
+    except OSError as error:
+        return error.errno == errno.ENOENT
+    return False
 
 
 def entries_of(path: bytes | int) -> list[tuple[bytes, int]]:

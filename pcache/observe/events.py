@@ -243,8 +243,11 @@ def descriptors(record: bytes) -> list[Descriptor]:
     return [Descriptor(record, at) for at in range(HEADER.size, last + 1, DESCRIPTOR_SIZE)]
 
 
+_MOST_KNOWN = 1 << 15
+
+
 class Decoder:
-    """Decodes bodies, each distinct one once.
+    """Decodes bodies, each distinct one of the last thousands once.
 
     Bodies with a handle hold addresses and offsets, hardly ever repeat, and are not kept.
     """
@@ -264,6 +267,8 @@ class Decoder:
         """The body of a record of which it is not known."""
         decoded = Body(record)
         if decoded.handle is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
             self._known[record[BODY:]] = decoded
         return decoded
 

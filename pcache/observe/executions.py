@@ -85,6 +85,8 @@ class Execution:
         self.alive = 0
         """Processes of its subtree that have not ended, its own included."""
         self.inputs: dict[Key, Observation] = {}
+        self.covering: list[Observation] = []
+        """Inputs of its parent to which some of its own, left out here, would add nothing."""
         self.listing: dict[PartOfListing, tuple[int, Stamp | None]] = {}
         """What was listed in part so far -> since when, and the directory as it was then."""
         self.listed_again: list[tuple[Observation, Observation]] = []
@@ -368,6 +370,7 @@ class Execution:
     def release(self) -> None:
         """Gives up what only its own record and its parent needed."""
         self.inputs, self.changes, self.children = {}, {}, []
+        self.covering = []
         self.listed_again = []
         self.directories, self.chunks = set(), []
 

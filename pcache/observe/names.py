@@ -30,6 +30,10 @@ class Names:
         self._former: dict[bytes, list[tuple[int, bytes | None]]] = {}
         """What was at names until a time, where that was another link, or may have been."""
         self._directories: dict[bytes, bytes] = {}
+        self._asked: tuple[dict[bytes, bytes], dict[bytes, bytes]] = ({}, {})
+        """Answers of `canonical_again`, without and with `follow`."""
+        self._asked_in = 0
+        """The generation that they are of."""
 
     def canonical(self, path: bytes, *, follow: bool) -> bytes:
         """The canonical form; with `follow`, a final link is followed too."""
@@ -42,6 +46,16 @@ class Names:
         name = _child(parent, leaf)
         if follow and self._target(name) is not None:
             return self._resolve(name)
+        return name
+
+    def canonical_again(self, path: bytes, *, follow: bool) -> bytes:
+        """The same, remembered: for what is asked of the same paths again and again."""
+        if self._asked_in != self.generation:
+            self._asked, self._asked_in = ({}, {}), self.generation
+        asked = self._asked[follow]
+        name = asked.get(path)
+        if name is None:
+            name = asked[path] = self.canonical(path, follow=follow)
         return name
 
     def link(self, name: bytes, target: bytes, ts: int) -> None:

@@ -7,7 +7,7 @@ in the record that was replayed: they enter the executions that contain it as if
 from __future__ import annotations
 
 from pcache.linux.descriptors import descriptor_trait_of
-from pcache.model import FRESH, PATHLESS, PREFIXED, Fact, Kind, Outcome, Output, Reason
+from pcache.model import FRESH, PATHLESS, PREFIXED, Key, Kind, Outcome, Output, Reason
 from pcache.model import NOW as TOUCHED
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
@@ -46,6 +46,10 @@ _FOLLOWING = frozenset(
 )
 _OF_ENTRIES = (Kind.LISTING, Kind.NAMES, Kind.OTHERS)
 _OF_THE_FILE = (Kind.PLAIN, Kind.UNLOCKED)
+_NOT_BY_KEY = frozenset(
+    (*_OF_DESCRIPTORS, *TIMED, *_OF_ENTRIES, *_OF_THE_FILE, Kind.TRAIT, Kind.STREAM, Kind.ONE)
+)
+"""Kinds that concern each of the executions that contain a hit in a way of its own."""
 
 
 class Replayed:
@@ -56,7 +60,8 @@ class Replayed:
 
     def __init__(
         self,
-        facts: tuple[Fact, ...],
+        keys: tuple[Key, ...],
+        values: list[bytes],
         outcome: Outcome,
         existed: dict[bytes, int],
         listed: dict[bytes, frozenset[tuple[bytes, int]]],
@@ -65,7 +70,9 @@ class Replayed:
         data: int,
         offset: int,
     ) -> None:
-        self.facts = facts
+        self.keys = keys
+        self.values = values
+        """What held: one value for each of `keys`."""
         self.outcome = outcome
         self.existed = existed
         """Those of the outcome's paths that were there before it was applied -> d_type."""
@@ -79,43 +86,23 @@ class Replayed:
     def enter(self, execution: Execution, process: Process, context: Context) -> None:
         """Puts the record in the place of the observations the execution did not make."""
         execution.replayed = True
-        names = context.names
-        for fact in self.facts:
-            if fact.kind == Kind.ONE:
-                continue  # each execution finds that out of all its own files
-            if fact.kind in _OF_DESCRIPTORS:
-                self._depend_on_descriptor(execution, fact)
-                continue
-            if fact.kind == Kind.STREAM:
-                _refuse_stream(execution, fact.path)
-                continue
-            if fact.kind in TIMED:
-                self._depend_on_times(execution, fact, names)
-                continue
-            if fact.kind == Kind.TRAIT and (about := descriptor_trait_of(fact.path)) is not None:
-                self._depend_on_descriptor_trait(execution, fact, *about)
-                continue
-            if fact.kind == Kind.TRAIT:
-                setter, _ = process.set_by.get(fact.path, (None, None))
-                execution.observe_trait(self.began, fact.path, fact.value, setter)
-                continue
-            path = fact.path.partition(b":")[2] if fact.kind in PREFIXED else fact.path
-            follow = fact.kind in _FOLLOWING
-            name = b"" if fact.kind in PATHLESS else names.canonical(path, follow=follow)
-            if fact.kind in _OF_THE_FILE:
-                prefix = fact.path.removesuffix(path)
-                execution.assume(fact.kind, name, self.began, fact.value, prefix)
-            observation = Observation(self.began, name, fact.value, opened=True)
-            if fact.kind in _OF_ENTRIES and fact.value.startswith(b"L"):
-                # Of those some may be of the caller's making, which the value does not tell.
-                observation.value = None
-                observation.entries = self.listed.get(fact.path)
-                if observation.entries is None:
-                    execution.problem_throughout(
-                        Reason.INPUT_CHANGED,
-                        f"{text(path)}, listed by a hit",
-                    )
-            execution.observe((fact.kind, fact.path), observation)
+        parent, names, began = execution.parent, context.names, self.began
+        inputs = {} if parent is None else parent.inputs
+        covering = execution.covering
+        for key, value in zip(self.keys, self.values, strict=True):
+            # Most of what a program depends on, such as the C library, others beside it did too.
+            known = inputs.get(key)
+            if (
+                known is not None
+                and known.value == value
+                and known.opened
+                and known.ts <= began
+                and key[0] not in _NOT_BY_KEY
+                and known.name == self._name(key, names)
+            ):
+                covering.append(known)
+            else:
+                self._depend(execution, process, key, value, names)
         moved = {
             output.path: {at: at.origin(output.content, self.ended) for at in execution.chain()}
             for output in self.outcome.outputs
@@ -150,6 +137,51 @@ class Replayed:
             self._write(execution, fd, at_byte, length)
             at_byte += length
 
+    @staticmethod
+    def _name(key: Key, names: Names) -> bytes:
+        """Canonical name of what a key is about."""
+        kind, path = key
+        if kind in PATHLESS:
+            return b""
+        if kind in PREFIXED:
+            path = path.partition(b":")[2]
+        return names.canonical_again(path, follow=kind in _FOLLOWING)
+
+    def _depend(
+        self, execution: Execution, process: Process, key: Key, value: bytes, names: Names
+    ) -> None:
+        """Enters one fact."""
+        kind, path = key
+        if kind == Kind.ONE:
+            return  # each execution finds that out of all its own files
+        if kind in _OF_DESCRIPTORS:
+            self._depend_on_descriptor(execution, kind, int(path), value)
+        elif kind == Kind.STREAM:
+            _refuse_stream(execution, path)
+        elif kind in TIMED:
+            self._depend_on_times(execution, key, value, names)
+        elif kind == Kind.TRAIT and (about := descriptor_trait_of(path)) is not None:
+            self._depend_on_descriptor_trait(execution, value, *about)
+        elif kind == Kind.TRAIT:
+            setter, _ = process.set_by.get(path, (None, None))
+            execution.observe_trait(self.began, path, value, setter)
+        else:
+            name = self._name(key, names)
+            if kind in _OF_THE_FILE:
+                prefix = path.partition(b":")[0] + b":" if kind in PREFIXED else b""
+                execution.assume(kind, name, self.began, value, prefix)
+            observation = Observation(self.began, name, value, opened=True)
+            if kind in _OF_ENTRIES and value.startswith(b"L"):
+                # Of those some may be of the caller's making, which the value does not tell.
+                observation.value = None
+                observation.entries = self.listed.get(path)
+                if observation.entries is None:
+                    execution.problem_throughout(
+                        Reason.INPUT_CHANGED,
+                        f"{text(path)}, listed by a hit",
+                    )
+            execution.observe(key, observation)
+
     def _change(self, output: Output, context: Context) -> None:
         """What is known of an output's path is that of another file now."""
         path, only_attributes = output.path, output.kind == b"m"
@@ -180,16 +212,17 @@ class Replayed:
                 number = numbers[1] if numbers[0] == 0 and len(numbers) > 1 else numbers[0]
                 at.chunks.append(Chunk(number, self.data, offset, length))
 
-    def _depend_on_times(self, execution: Execution, fact: Fact, names: Names) -> None:
+    def _depend_on_times(self, execution: Execution, key: Key, value: bytes, names: Names) -> None:
+        kind, path = key
         name = b""
-        if fact.kind in (Kind.TIMES, Kind.LTIMES):
-            name = names.canonical(fact.path, follow=fact.kind == Kind.TIMES)
-        observation = Observation(self.began, name, fact.value)
-        execution.observe_times([((fact.kind, fact.path), observation)])
+        if kind in (Kind.TIMES, Kind.LTIMES):
+            name = names.canonical(path, follow=kind == Kind.TIMES)
+        execution.observe_times([(key, Observation(self.began, name, value))])
 
-    def _depend_on_descriptor(self, execution: Execution, fact: Fact) -> None:
-        fd = int(fact.path)
-        if fact.value == b"closed":
+    def _depend_on_descriptor(
+        self, execution: Execution, kind: bytes, fd: int, value: bytes
+    ) -> None:
+        if value == b"closed":
             depend_on_absent(self.began, execution, fd)
             return
         file = _description(execution, fd)
@@ -197,13 +230,13 @@ class Replayed:
             same = at.descriptors.get(file)
             if same is None:
                 continue
-            if fact.kind in (Kind.INPUT, Kind.INPUT_TIMES):
+            if kind in (Kind.INPUT, Kind.INPUT_TIMES):
                 at.problem(Reason.FOREIGN_INPUT, f"descriptor {fd}, read by a replayed execution")
             else:
                 depend_on_numbers(self.began, at, same[0].fd, fd)
 
     def _depend_on_descriptor_trait(
-        self, execution: Execution, fact: Fact, what: bytes, fd: int
+        self, execution: Execution, value: bytes, what: bytes, fd: int
     ) -> None:
         if what == b"open":
             for at in execution.chain():
@@ -214,7 +247,7 @@ class Replayed:
             numbers = [one.fd for one in at.descriptors.get(file, ())]
             if numbers:
                 number = fd if fd in numbers else numbers[0]
-                depend_on_trait(self.began, at, what, number, fact.value)
+                depend_on_trait(self.began, at, what, number, value)
 
 
 def _path(output: Output) -> bytes:

@@ -26,8 +26,15 @@ Version = tuple[int, int, int, int, int]
 """Of a file: (dev, ino, size, mtime_ns, ctime_ns)."""
 
 _PENDING_LIMIT = 4096
-_SCHEMA = 2
-_INODE = Struct("=QQ")
+_SCHEMA = 3
+_INODE = Struct(">QQ")
+"""Sorted as the numbers are: files that are looked at together were mostly made together."""
+_SINGLY = 64
+"""How many are looked up one by one before neighbours are read along with them."""
+_BLOCK = 512
+"""Inodes by number, a power of two, that are read at once."""
+_MOST_READ = 4
+"""Rows that may be read for each one that was asked for: else it does not pay."""
 _STAMP = Struct("=Qqq")
 
 
@@ -39,6 +46,11 @@ class DigestTable:
         self._size = size
         self._connection: Connection | None = None
         self._pending: list[tuple[bytes, bytes, Digest]] = []
+        self._asked = self._read = 0
+        self._blocks: set[tuple[int, int]] = set()
+        """(device, number) of those that were read."""
+        self._ahead: dict[bytes, tuple[bytes, bytes]] = {}
+        """What was read and not asked for yet."""
 
     def find(self, version: Version) -> Digest | None:
         """What was put for a version, if it is there undamaged."""
@@ -48,19 +60,46 @@ class DigestTable:
             if connection is None:
                 return None
         try:
-            row = connection.execute(
-                "SELECT digest FROM digests WHERE inode = ? AND stamp = ?",
-                (_INODE.pack(version[0], version[1]), _STAMP.pack(*version[2:])),
-            ).fetchone()
+            inode, stamp = _INODE.pack(version[0], version[1]), _STAMP.pack(*version[2:])
+            row = self._row(connection, inode, version)
         except struct_error:
             return None
         except DatabaseError as error:
             self._fail(connection, error)
             return None
-        if row is None:
+        if row is None or row[0] != stamp:
             return None
-        digest: Digest = row[0][: self._size]
-        return digest if row[0] == _sealed(version, digest) else None
+        digest: Digest = row[1][: self._size]
+        return digest if row[1] == _sealed(version, digest) else None
+
+    def _row(
+        self, connection: Connection, inode: bytes, version: Version
+    ) -> tuple[bytes, bytes] | None:
+        """Stamp and sealed digest of the version of a file that was put last.
+
+        A file that was read along with another one may have been put since, by somebody else: then
+        its content is read once more than need be.
+        """
+        self._asked += 1
+        device, number = version[:2]
+        if (device, number // _BLOCK) not in self._blocks:
+            if self._asked <= _SINGLY or self._read > _MOST_READ * (self._asked + _BLOCK):
+                row: tuple[bytes, bytes] | None = connection.execute(
+                    "SELECT stamp, digest FROM digests WHERE inode = ?", (inode,)
+                ).fetchone()
+                return row
+            self._read_block(connection, device, number // _BLOCK)
+        return self._ahead.pop(inode, None)
+
+    def _read_block(self, connection: Connection, device: int, block: int) -> None:
+        first = block * _BLOCK
+        rows = connection.execute(
+            "SELECT inode, stamp, digest FROM digests WHERE inode BETWEEN ? AND ?",
+            (_INODE.pack(device, first), _INODE.pack(device, first + _BLOCK - 1)),
+        ).fetchall()
+        self._read += len(rows)
+        self._ahead.update((row[0], (row[1], row[2])) for row in rows)
+        self._blocks.add((device, block))
 
     def put(self, version: Version, digest: Digest) -> None:
         """Written by `flush`, or when there is much to write."""

@@ -9,7 +9,8 @@ when nobody had the file open for writing, as far as that can be known: on overl
 Times without fractions of a second are those of the image that a file system was made from, or of
 one that keeps no others.  Two images made alike (mke2fs -d, mksquashfs, an ISO 9660 made anew) have
 the same inodes, sizes and times on the same device, one after the other: there, what is remembered
-is remembered of one mount.
+is remembered of one mount.  Which mount a device is, is asked once for as long as the kernel says
+that nothing was mounted or unmounted: what mke2fs -d made may be the whole system.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pcache.linux.filesystems import (
     MADE_UP,
     ORDINARY,
     OVERLAY,
+    MountWatch,
     devices,
     is_on_overlay,
     mount_number,
@@ -85,6 +87,13 @@ identity = attrgetter("st_mode", "st_dev", "st_ino", "st_size", "st_mtime_ns", "
 """Of an os.stat_result: `stamp` with the type and permissions."""
 
 
+def _ctime_ns(key: tuple[object, ...]) -> int:
+    """Of a key of `DigestCache.values`."""
+    ctime_ns = key[-1]
+    assert isinstance(ctime_ns, int)
+    return ctime_ns
+
+
 def stamp(st: os.stat_result) -> Version:
     """What tells one state of a file from another: (dev, ino, size, mtime_ns, ctime_ns)."""
     return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns
@@ -140,6 +149,10 @@ class DigestCache:
         self._memory: dict[Version, Digest] = {}
         """By `stamp`; of times without fractions, in the form of `_of_mount`."""
         self._devices: dict[int, int] = {}
+        self._mounts: MountWatch | None = None
+        """Made with the first of `_numbers`."""
+        self._numbers: dict[int, int] = {}
+        """By device, what stands for it and its mount in `_of_mount`."""
         self._overlays = False
         self._boot: bytes | None = None
         self._buffer: bytearray | None = None
@@ -213,13 +226,25 @@ class DigestCache:
             return None
         return self._remembered(stamp(st))
 
+    def check_mounts(self) -> None:
+        """Forgets what may be otherwise after a mount: to be called before `values` are used."""
+        if self._mounts is not None and self._mounts.changed():
+            self._numbers.clear()
+            self.values = {
+                key: value for key, value in self.values.items() if not is_coarse(_ctime_ns(key))
+            }
+
     def settled(self, st: os.stat_result) -> bool:
         """Whether a file has the content it was last found to have for as long as stat(2) says the
-        same of it."""
+        same of it, and `check_mounts` was called."""
         kind = self._kind(st.st_dev)
         if not st.st_size:
             return kind == EXACT
-        return stamp(st) in self._memory and kind >= ORDINARY
+        key: Version | None = stamp(st)
+        if is_coarse(st.st_ctime_ns):
+            number = self._numbers.get(st.st_dev)
+            key = None if number is None else (number, *stamp(st)[1:])
+        return key in self._memory and kind >= ORDINARY
 
     def settled_directory(self, st: os.stat_result, read_ns: int) -> bool:
         """The same for the entries of a directory that was read at `read_ns` (time.time_ns)."""
@@ -237,14 +262,30 @@ class DigestCache:
 
     def _of_mount(self, file: bytes | int, version: Version) -> Version | None:
         """A version with a number of the mount in place of its device; None if that cannot be."""
+        self.check_mounts()
+        number = self._numbers.get(version[0])
+        if number is None:
+            number = self._number_of_mount(file)
+            if number is None:
+                return None
+            if self._mounts is not None:
+                self._numbers[version[0]] = number
+        return number, *version[1:]
+
+    def _number_of_mount(self, file: bytes | int) -> int | None:
+        """What tells the mount that a file is on from all others there ever were."""
+        if self._mounts is None:
+            try:
+                self._mounts = MountWatch()
+            except OSError:
+                pass  # then it is asked each time
         number = mount_number(file)
         if number is None:
             return None
         if self._boot is None:
             with open(_BOOT_ID, "rb", buffering=0) as boot:
                 self._boot = boot.readall()
-        mount = xxh3_64_digest(b"%b%d" % (self._boot, number))
-        return int.from_bytes(mount, "little"), *version[1:]
+        return int.from_bytes(xxh3_64_digest(b"%b%d" % (self._boot, number)), "little")
 
     def _known(self, version: Version) -> Digest | None:
         if not version[2]:

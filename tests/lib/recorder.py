@@ -289,14 +289,19 @@ class Lab:
         deadline = time.monotonic() + TIMEOUT
         while not ended.poll(5):
             if not late:
-                analysis.tree.feed(*recording.news())
+                _feed(analysis, recording)
             if time.monotonic() > deadline:
                 os.kill(pid, signal.SIGKILL)
         os.close(pidfd)
         status = os.waitpid(pid, 0)[1]
         recording.finish()
-        analysis.tree.feed(*recording.news())
+        _feed(analysis, recording)
         return status
+
+
+def _feed(analysis: Analysis, recording: Spooler) -> None:
+    for blob, offset in recording.news():
+        analysis.tree.feed(blob, offset)
 
 
 def _spool(directory: Path) -> tempfile._TemporaryFileWrapper[bytes]:

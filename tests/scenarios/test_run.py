@@ -49,6 +49,33 @@ def test_hits_are_part_of_the_record(bench: Bench) -> None:
     assert (bench.directory / "sorted").read_text() == "1\n2\n"
 
 
+@pytest.mark.parametrize("changed", ["a", "b", "d", "link"])
+def test_what_hits_have_in_common_is_an_input_of_their_caller(bench: Bench, changed: str) -> None:
+    """Also what the caller itself changes between them, or reads by another way."""
+    script = (
+        "cat a b\ncat a link\ncat link b a\nsh -c 'cat a; exec cat a b'\n"
+        "echo made >made\ncat made a\necho more >>made\ncat a made\nrm made\n"
+    )
+    write(bench, a="a\n", b="b\n", d="d\n", **{"run.sh": script})
+    (bench.directory / "link").symlink_to("d")
+    run(bench)
+    write(bench, **{"run.sh": script + "# edited\n"})
+    second = run(bench)
+    assert sum(decision.hit for decision in second.decisions) >= 7
+    third = run(bench, "replay")
+    assert root_hit(third)
+    assert third.stdout == second.stdout
+    if changed == "link":
+        (bench.directory / "link").unlink()
+        (bench.directory / "link").symlink_to("b")
+    else:
+        write(bench, **{changed: "changed\n"})
+    plain = bench.launcher.plain(("sh", "run.sh"), bench.directory, bench.env, Stdio())
+    fourth = run(bench, "replay")
+    assert not root_hit(fourth)
+    assert fourth.stdout == plain.stdout != second.stdout
+
+
 def test_hits_are_decided_where_the_recorder_sees_them(bench: Bench) -> None:
     """A program denied at its execve never starts, so that its caller's record would lack it."""
     result = bench.launcher.plain(

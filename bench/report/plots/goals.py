@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from bench.goals import JUDGED, JUDGED_RUN
 from bench.report.plots.style import (
     FAULT,
     GREY,
@@ -23,7 +24,7 @@ from bench.report.plots.style import (
     plot,
 )
 from bench.report.text import ratio
-from bench.results import JUDGED, Results
+from bench.results import Results
 from bench.verdicts import Verdict, verdicts
 
 _TITLES = {
@@ -31,10 +32,10 @@ _TITLES = {
     False: "What replay saves: later runs, as a multiple of the plain command",
 }
 _READING = (
-    "Logarithmic axis; left of the dashed line at 1 is faster than plain. Blue: pcache, median with"
-    " lowest and highest, its number at the right. Black bar: the goal, to be reached or undercut."
-    " Filled: other tools in this run; hollow: their figures measured earlier on a machine of this"
-    " kind."
+    "Logarithmic axis; left of the dashed line at 1 is faster than plain. Large: pcache by the verb"
+    " that the row names, median with lowest and highest, its number at the right. Black bar: the"
+    " goal, to be reached or undercut. Filled: other tools in this run; hollow: their figures"
+    " measured earlier on a machine of this kind."
 )
 
 
@@ -66,7 +67,7 @@ def _plot(name: str, title: str, shown: Sequence[Verdict]) -> Plot:
         place += 1
         for verdict in (verdict for verdict in shown if verdict.goal.title == goal):
             _draw(axes, place, verdict)
-            ticks.append((place, verdict.workload))
+            ticks.append((place, f"{verdict.workload}, {verdict.way}"))
             place += 1
     axes.set_ylim(place - 0.4, -0.6)
     axes.set_yticks([at for at, _ in ticks], [label for _, label in ticks], fontsize=NORMAL)
@@ -84,14 +85,13 @@ def _draw(axes: Axes, place: float, verdict: Verdict) -> None:
         if all(other.tool != tool for other in verdict.others):
             draw_earlier(axes, place, low, high, tool)
     for other in verdict.others:
-        if other.tool != "pcache-run":
-            draw_spread(axes, place, other.wall, other.tool)
+        draw_spread(axes, place, other.wall, other.tool)
     axes.plot(
         [verdict.most] * 2, [place - 0.38, place + 0.38], color="black", linewidth=2.2, zorder=3.5
     )
     if verdict.row is None:
         return
-    draw_spread(axes, place, verdict.row.wall, JUDGED, size=8)
+    draw_spread(axes, place, verdict.row.wall, verdict.tool, size=8)
     axes.text(
         1.03,
         place,
@@ -117,12 +117,13 @@ def _limits(shown: Sequence[Verdict]) -> tuple[float, float]:
 
 
 def _legend(shown: Sequence[Verdict]) -> list[Line2D]:
-    measured = {other.tool for verdict in shown for other in verdict.others} - {"pcache-run"}
+    measured = {other.tool for verdict in shown for other in verdict.others}
+    judged = {verdict.tool for verdict in shown}
     earlier = {
         tool for verdict in shown for tool in verdict.goal.of_others(verdict.workload)
     } - measured
     return [
-        entry(JUDGED),
+        *(entry(tool) for tool in (JUDGED, JUDGED_RUN) if tool in judged),
         Line2D(
             [],
             [],

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from matplotlib.axes import Axes
 
+from bench.goals import JUDGED
 from bench.report.plots.style import (
     FAULT,
     NORMAL,
@@ -18,7 +19,7 @@ from bench.report.plots.style import (
     plot,
 )
 from bench.report.text import ratio
-from bench.results import JUDGED, Micro, Results, Spread
+from bench.results import Micro, Results, Spread
 from bench.verdicts import micro_goal, micro_missed
 
 _TITLE = "Micro benchmarks"

@@ -79,7 +79,7 @@ class Context:
         self.made_up_written: set[int] = set()
         """Of such file systems, those to which the tree wrote."""
         self.mtimes: set[int] = set()
-        """Modification times in ns that were seen."""
+        """Modification times in ns that were seen, and are still to be looked for in outputs."""
         self.modifying: dict[tuple[int, bytes], tuple[int, int]] = {}
         """(tgid, name) of a file opened to be modified -> Event.writes and time at that moment."""
         self.connections = Connections()

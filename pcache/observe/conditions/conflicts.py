@@ -17,7 +17,8 @@ def mark_conflicts(execution: Execution) -> None:
         for name in child.changes:
             writers.setdefault(name, []).append(child)
     for child in children:
-        names = {observation.name for observation in child.inputs.values()} | child.changes.keys()
+        names = {observation.name for observation in (*child.inputs.values(), *child.covering)}
+        names |= child.changes.keys()
         for name in names & writers.keys():
             for writer in writers[name]:
                 if writer is not child and _overlap(writer, child):

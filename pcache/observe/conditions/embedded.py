@@ -35,6 +35,13 @@ _Times = set[int]
 _Patterns = dict[bytes, _Times]
 
 
+def _note(patterns: _Patterns, pattern: bytes, times: _Times) -> None:
+    """More times that look like this.  A set that is kept is never changed: most are shared by all
+    the patterns of one time, as sets are large."""
+    known = patterns.get(pattern)
+    patterns[pattern] = times if known is None else known | times
+
+
 class _Numbers:
     """Binary encodings whose `depth` most significant bytes are not all zeros."""
 
@@ -44,15 +51,15 @@ class _Numbers:
         self._big: dict[int, _Patterns] = {}
         self._loose: dict[int, _Patterns] = {}
 
-    def add(self, number: int, ns: int) -> None:
+    def add(self, number: int, times: _Times) -> None:
         big = self._mark(number)
-        self._big.setdefault(len(big), {}).setdefault(big, set()).add(ns)
-        self._little.setdefault(len(big), {}).setdefault(big[::-1], set()).add(ns)
+        _note(self._big.setdefault(len(big), {}), big, times)
+        _note(self._little.setdefault(len(big), {}), big[::-1], times)
 
-    def add_loose(self, number: int, ns: int) -> None:
+    def add_loose(self, number: int, times: _Times) -> None:
         """One that does not tell the second, with its least significant byte first."""
         big = self._mark(number)
-        self._loose.setdefault(len(big), {}).setdefault(big[::-1], set()).add(ns)
+        _note(self._loose.setdefault(len(big), {}), big[::-1], times)
 
     def _mark(self, number: int) -> bytes:
         big = number.to_bytes((number.bit_length() + 7) // 8, "big")
@@ -92,6 +99,8 @@ class EmbeddedTimes:
 
     def __init__(self) -> None:
         self._known: set[int] = set()
+        self._waiting: set[int] = set()
+        """Those of `_known` whose encodings are still to be made: when something is searched."""
         self._zones: set[bytes] = set()
         self._short, self._long = _Numbers(3), _Numbers(4)
         self._seconds: _Patterns = {}
@@ -105,59 +114,71 @@ class EmbeddedTimes:
 
     def add(self, times_ns: set[int]) -> None:
         """More times to look for."""
-        for ns in times_ns - self._known:
-            self._known.add(ns)
-            if 0 <= ns < 1 << 62:
-                self._add(ns)
+        new = times_ns - self._known
+        self._known |= new
+        self._waiting |= new
 
     def add_zone(self, zone: bytes) -> None:
         """Local times are those of this value of TZ too."""
         if zone not in self._zones:
             self._zones.add(zone)
-            for ns in self._known:
-                self._add_local(ns)
+            self._waiting |= self._known
 
-    def _add(self, ns: int) -> None:
-        seconds, fraction = divmod(ns, _SECOND_NS)
+    def _make_encodings(self) -> None:
+        """Files that were made together have the second in common, and with it most of this."""
+        in_second: dict[int, _Times] = {}
+        for ns in self._waiting:
+            if 0 <= ns < 1 << 62:
+                in_second.setdefault(ns // _SECOND_NS, set()).add(ns)
+        self._waiting.clear()
+        for seconds, times in in_second.items():
+            self._add_second(seconds, times)
+            for ns in times:
+                self._add(ns)
+
+    def _add_second(self, seconds: int, times: _Times) -> None:
         for text in (b"%d" % seconds, b"%o" % seconds):
             if seconds >= _EARLY:
-                self._add_text(self._seconds, text, ns)
+                self._add_text(self._seconds, text, times)
             else:
-                self._early.setdefault(text, set()).add(ns)
+                _note(self._early, text, times)
         if seconds < _EARLY:
             for form in ("<I", ">I"):
-                self._early.setdefault(struct.pack(form, seconds), set()).add(ns)
+                _note(self._early, struct.pack(form, seconds), times)
         else:
-            self._short.add(seconds, ns)
+            self._short.add(seconds, times)
+        self._add_local(seconds, times)
+
+    def _add(self, ns: int) -> None:
+        fraction = ns % _SECOND_NS
+        times = {ns}
         if fraction:
-            self._add_text(self._fractions, b"%09d" % fraction, ns)
+            self._add_text(self._fractions, b"%09d" % fraction, times)
         if ns >= _SECOND_NS:
             (double,) = struct.unpack("<Q", struct.pack("<d", ns / _SECOND_NS))
             filetime = _FILETIME * 10_000_000 + ns // 100
             for number in (ns, ns // 1000, ns // 1_000_000, double, filetime):
-                self._long.add(number, ns)
-        self._add_local(ns)
+                self._long.add(number, times)
 
-    def _add_text(self, texts: _Patterns, text: bytes, ns: int) -> None:
-        texts.setdefault(text, set()).add(ns)
+    def _add_text(self, texts: _Patterns, text: bytes, times: _Times) -> None:
+        _note(texts, text, times)
         self._beginnings.add(text[:_BEGINNING])
 
-    def _add_local(self, ns: int) -> None:
-        seconds = ns // _SECOND_NS
+    def _add_local(self, seconds: int, times: _Times) -> None:
         for at in self._local(seconds):
             date = b"%04d-%02d-%02d" % at[:3]
             digits = date.replace(b"-", b"")
             texts = [date, date.replace(b"-", b"/"), date.replace(b"-", b"."), digits]
             texts += [b"%02d:%02d:%02d" % at[3:6], digits[2:] + b"%02d%02d" % at[3:5]]
             for text in texts:
-                self._add_text(self._loose, text, ns)
+                self._add_text(self._loose, text, times)
         # Of zip archives: local, and to two seconds, be they rounded up (Info-ZIP) or down.
         for even in {seconds & ~1, (seconds + 1) & ~1}:
             for year, month, day, hour, minute, second in self._local(even):
                 if year in _DOS_YEARS:
                     number = (year - 1980) << 25 | month << 21 | day << 16
                     number |= hour << 11 | minute << 5 | second >> 1
-                    self._short.add_loose(number, ns)
+                    self._short.add_loose(number, times)
 
     def _local(self, seconds: int) -> set[tuple[int, ...]]:
         """Year, month, day, hour, minute and second, in all time zones."""
@@ -169,8 +190,9 @@ class EmbeddedTimes:
         day alone."""
         exact: _Times = set()
         loose: _Times = set()
-        if not self._known:
+        if not self._known or not data:
             return exact, loose
+        self._make_encodings()
         for start in range(0, max(len(data) - _OVERLAP, 1), _PIECE):
             piece = data[start : start + _PIECE + _OVERLAP]
             self._short.find(piece, exact, loose)

@@ -136,7 +136,9 @@ class KeptTimes:
             self._depend(execution, found, set(), set())
 
     def _prepare(self, execution: Execution, more: set[int]) -> None:
-        self._embedded.add(self._context.mtimes | more)
+        self._embedded.add(self._context.mtimes)
+        self._context.mtimes.clear()
+        self._embedded.add(more)
         environment = bytes(execution.arguments[execution.argv_size :])
         at = (b"\0" + environment).find(b"\0TZ=")
         if at >= 0:

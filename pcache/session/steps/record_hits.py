@@ -7,7 +7,6 @@ import os
 from pcache.enforce.observer import Observer
 from pcache.enforce.task import Task
 from pcache.memo.restore import Plan
-from pcache.model import Fact
 from pcache.observe.replayed import Replayed
 from pcache.session.steps.recording import Recording
 
@@ -29,12 +28,9 @@ class HitRecorder(Observer):
         offset = os.lseek(analysis.copies, 0, os.SEEK_END)
         for _, data in plan.writes():
             os.write(analysis.copies, data)
-        facts = tuple(
-            Fact(kind, path, value)
-            for (kind, path), value in zip(plan.keys, plan.values, strict=True)
-        )
         hit = Replayed(
-            facts,
+            plan.keys,
+            plan.values,
             plan.outcome,
             plan.existed,
             plan.listed,

@@ -108,7 +108,8 @@ class Recording:
         try:
             analysis = self.analysis
             used = time.thread_time_ns()
-            analysis.feed(*self._spooler.news())
+            for blob, offset in self._spooler.news():
+                analysis.feed(blob, offset)
             self._analysed(used)
             self._timing.spent("analysis", since)
         except PcacheError as error:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections import deque
 
 from pcache.probes.recorder import Recorder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _BYTES_PER_SECOND = 4 << 30
 """Four times what `cat` writes (measured): a pause in which that would fill the ring is safe."""
@@ -14,6 +19,8 @@ _PAUSES = (0.005, 0.025)
 """Seconds, least and most.  Whoever asks for `news` takes the events out too, and more often: each
 time the thread wakes up costs 50 us of what the command could use (measured)."""
 _BUSY_BYTES = 1 << 20  # taken at once: do not pause before taking more
+_PIECE = 8 << 20
+"""Bytes analysed at once, about: see `Tree.feed`, which looks ahead in them."""
 SPOOL_LIMIT = 4 << 30
 """Bytes; a recording that needs more is given up, the command is not."""
 
@@ -25,6 +32,8 @@ class Spooler:
         self._recorder = recorder
         self._spool = spool
         self._size = self._told = 0
+        self._ends: deque[int] = deque()
+        """Where each piece that was taken ends, and `news` has not told it."""
         self._draining = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._copy, name="pcache-ring", daemon=True)
@@ -53,13 +62,18 @@ class Spooler:
         """See `Recorder.counts`."""
         return self._recorder.counts()
 
-    def news(self) -> tuple[bytes, int]:
-        """What was recorded since the last call (whole records), and its offset in the spool."""
+    def news(self) -> Iterator[tuple[bytes, int]]:
+        """What was recorded since the last call (whole records), and its offset in the spool; piece
+        by piece, as the command may be far ahead."""
         if not self._stop.is_set():
             self._drain(last=False)
-        start, end = self._told, self._size
-        self._told = end
-        return os.pread(self._spool, end - start, start), start
+        size = self._size
+        while self._told < size:
+            start = end = self._told
+            while end < size and end - start < _PIECE:
+                end = self._ends.popleft()
+            self._told = end
+            yield os.pread(self._spool, end - start, start), start
 
     def _copy(self) -> None:
         while True:
@@ -89,5 +103,7 @@ class Spooler:
             self.failure = f"cannot write the spool: {error.strerror}"
             return 0
         if not self.failure:
+            if taken:
+                self._ends.append(self._size + taken)
             self._size += taken  # published last: `news` reads up to here
         return taken

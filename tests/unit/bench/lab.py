@@ -78,6 +78,7 @@ GOALS = Goals(
             title="a goal",
             phase="warm",
             most={"w": 0.1, "absent": 0.2, "not chosen": 0.3},
+            run={"w": 0.15},
             others={"riker": 0.3, "firebuild": {"w": (0.4, 0.5)}},
             remark="a remark",
             why="it does too much",

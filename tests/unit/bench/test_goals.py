@@ -36,6 +36,7 @@ def test_the_reference_plan_measures_every_goal() -> None:
     for goal in goals.load().goals:
         for name in goal.most:
             assert goal.phase in chosen[name].phases and "pcache" in chosen[name].tools
+            assert name not in goal.run or "pcache-run" in chosen[name].tools
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,10 @@ def test_the_reference_plan_measures_every_goal() -> None:
         (
             '[[goals]]\ntitle = "a"\nphase = "cold"\nmost = { a = 1 }\nothers.b = { c = 1 }\n',
             "which have no goal",
+        ),
+        (
+            '[[goals]]\ntitle = "a"\nphase = "cold"\nmost = { a = 1 }\nrun = { b = 1 }\n',
+            "which have no other",
         ),
         ('[[micro]]\nname = "a"\nwhat = "b"\n', "either `most` or `least`"),
         ('[[micro]]\nname = "a"\nwhat = "b"\nmost = 1\nleast = 1\n', "either `most` or `least`"),
@@ -78,8 +83,10 @@ def test_verdicts() -> None:
             sample("pcache", wall, phase="warm", rep=rep, wrong=wrong)
             for rep, wall in enumerate(walls)
         ]
-        first, second = verdicts(some_results(*plain, *measured))
-        assert (second.met, second.text) == (None, "not measured")
+        first, run, second = verdicts(some_results(*plain, *measured))
+        assert [one.way for one in (first, run, second)] == ["replay", "run", "replay"]
+        for absent in (run, second):
+            assert (absent.met, absent.text) == (None, "not measured")
         return first.met, first.text
 
     assert verdict(0.09, 0.11) == (True, "met")
@@ -94,13 +101,16 @@ def test_other_tools_stand_beside_the_verdict() -> None:
     shown = some_results(
         sample("plain", 1.0),
         sample("pcache", 0.05, phase="warm"),
+        sample("pcache-run", 0.2, phase="warm"),
         sample("ccache", 0.2, phase="warm"),
         sample("ccache", 1.2),
     )
-    first, _ = verdicts(shown)
-    assert [(row.tool, row.phase) for row in first.others] == [("ccache", "warm")]
+    first, run, _ = verdicts(shown)
+    for verdict in (first, run):
+        assert [(row.tool, row.phase) for row in verdict.others] == [("ccache", "warm")]
+    assert (first.met, run.met) == (True, False)
     assert summary(shown) == (
-        "1 of 1 goals of workloads met; 0 of 1 goals of micro benchmarks met; "
+        "1 of 2 goals of workloads met; 0 of 1 goals of micro benchmarks met; "
         "every result was that of the plain command"
     )
 
@@ -118,10 +128,12 @@ def test_micro_goals_are_from_above_or_from_below() -> None:
 
 
 def test_goals_are_found_by_workload_and_phase() -> None:
-    assert GOALS.most("w", "warm") == 0.1
+    assert GOALS.most("w", "warm", "pcache") == 0.1
+    assert GOALS.most("w", "warm", "pcache-run") == 0.15
+    assert GOALS.most("w", "warm", "ccache") is None
     phases: tuple[PhaseName, ...] = ("cold", "edit")
-    assert [GOALS.most("w", phase) for phase in phases] == [None, None]
-    assert GOALS.most("other", "warm") is None
+    assert [GOALS.most("w", phase, "pcache") for phase in phases] == [None, None]
+    assert GOALS.most("other", "warm", "pcache") is None
     assert isinstance(GOALS.goals[0], Goal)
 
 

@@ -66,7 +66,7 @@ def test_a_missed_goal_shows() -> None:
 def test_why_a_goal_is_missed_shows_if_it_is() -> None:
     slow = some_results(sample("plain", 1.0), sample("pcache", 0.2, phase="warm"))
     for shown in (text_of(slow), markdown.render(slow), html.render(slow, [])):
-        assert "a goal for w: it does too much" in shown
+        assert "a goal for w (replay): it does too much" in shown
         assert "hashing, pcache: it reads twice" in shown
     for shown in (text_of(GOOD), markdown.render(GOOD), html.render(GOOD, [])):
         assert "it does too much" not in shown

@@ -379,3 +379,22 @@ def test_a_directory_whose_times_tell_nothing_is_read_each_time(
         os.close(one)
         os.close(other)
     assert len(reads) == 3
+
+
+def test_below_absent_directories_all_is_as_it_is_one_by_one(tmp_path: Path, look: Facts) -> None:
+    """What is not there for want of its directory is not looked for again and again."""
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "link").symlink_to("there")
+    (tmp_path / "file").touch()
+    (tmp_path / "there/b").mkdir(parents=True)
+    kinds = (Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.NOT_DIRECTORY, Kind.LINK)
+    keys = [
+        (kind, bytes(tmp_path / directory / name))
+        for kind in kinds
+        for directory in ("absent", "absent/below", "dangling", "file", "link", "there", "absent")
+        for name in ("a", "aa", "b", "c", "../there")
+    ]
+    assert look.values(keys) == [look.evaluate(*key) for key in keys]
+    (tmp_path / "absent").mkdir()
+    (tmp_path / "absent/aa").touch()
+    assert look.values(keys) == [look.evaluate(*key) for key in keys]

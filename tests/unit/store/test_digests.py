@@ -16,6 +16,8 @@ import xxhash
 
 from pcache.counters import Counters
 from pcache.linux.stamps import RACY_NS, are_exact
+from pcache.memo.facts import Facts
+from pcache.model import Kind
 from pcache.store import digests
 from pcache.store.digests import DigestCache
 
@@ -305,3 +307,44 @@ def test_two_processes_at_once_lose_nothing(tmp_path: Path, counters: Counters) 
         cache.file_digest(bytes(file), file.stat())
     assert counters["digests remembered"] == len(files)
     cache.close()
+
+
+@pytest.mark.root
+def test_an_image_mounted_in_place_of_one_made_alike_is_another(
+    tmp_path: Path, counters: Counters
+) -> None:
+    """Same device, inode, size and times, as `mke2fs -d` gives them: the mount is the difference,
+    and has to be seen by who has remembered the first one."""
+    images, place = [], tmp_path / "mounted"
+    place.mkdir()
+    for text in ("one", "two"):
+        source = tmp_path / text
+        source.mkdir()
+        (source / "f").write_text(text)
+        image = tmp_path / f"{text}.img"
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", source, image, "1M"], check=True)
+        for field in ("ctime", "mtime"):
+            request = f"set_inode_field f {field} 1700000000"
+            subprocess.run(["debugfs", "-w", "-R", request, image], check=True, stderr=-3)
+        images.append(image.read_bytes())
+    disk = tmp_path / "disk"
+    disk.write_bytes(images[0])
+    loop = subprocess.check_output(["losetup", "--find", "--show", disk], text=True).strip()
+    cache = DigestCache(None, counters)
+    facts = Facts(cache, None, counters)
+    seen, stamps = [], []
+    try:
+        for image in images:
+            Path(loop).write_bytes(image)
+            subprocess.run(["mount", loop, place], check=True)
+            stamps.append(digests.stamp((place / "f").stat()))
+            for _ in range(2):
+                cache.file_digest(bytes(place / "f"), (place / "f").stat())
+                seen.append(facts.evaluate(Kind.CONTENT, bytes(place / "f")))
+            subprocess.run(["umount", place], check=True)
+    finally:
+        subprocess.run(["umount", "-q", place], check=False)
+        subprocess.run(["losetup", "--detach", loop], check=True)
+    assert stamps[0] == stamps[1]
+    assert seen[0] == seen[1] != seen[2] == seen[3]
+    assert counters["files hashed"] == 2
