@@ -24,6 +24,9 @@ VERBS = {
     "verify": "check that the store is sound, and that its records still say what running says",
     "gc": "make room in the store: what was not used for longest goes first",
     "config": "show the settings in force here, each with where it comes from",
+    "service": (
+        "let members of a group record without sudo: install, start, stop or look at the service"
+    ),
     "doctor": "check whether this machine can trace and replay, and say what mends it",
 }
 """Every verb with its summary, which is also `SUMMARY` in its module (a test compares them)."""

@@ -47,12 +47,16 @@ def run(args: list[str]) -> int:
         raise UsageError("no command to run", "usage: sudo pcache run [OPTION...] COMMAND [ARG...]")
     words = [os.fsencode(word) for word in command]
     wanted = recording_options(options)
-    if os.geteuid() != 0:
+    from pcache.session.steps.privilege import split
+
+    size = ring_bytes(options)
+    user, probes = split(wanted.as_root, size)
+    if not probes.there and os.geteuid() != 0:
+        from pcache.session.steps.load_probes import HOW
         from pcache.session.steps.reporting import say
         from pcache.session.verbs.replay import Replay
 
-        say("pcache: recording needs root; what is recorded already is replayed")
-        say("pcache: to record as well: sudo pcache run ...")
+        say(f"pcache: nothing is recorded, what is recorded already is replayed: {HOW}")
         return Replay(
             words,
             quiet=wanted.quiet,
@@ -60,7 +64,6 @@ def run(args: list[str]) -> int:
             sandbox=wanted.sandbox,
             timing=wanted.timing,
         ).run()
-    from pcache.session.steps.load_probes import Probes
     from pcache.session.verbs.run import Run
 
-    return Run(words, wanted, Probes(ring_bytes(options))).run()
+    return Run(words, wanted, user, probes).run()

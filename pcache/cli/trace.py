@@ -47,14 +47,15 @@ def run(args: list[str]) -> int:
         raise UsageError(
             "no command to trace", "usage: sudo pcache trace [OPTION...] COMMAND [ARG...]"
         )
-    from pcache.session.steps.load_probes import Probes
+    from pcache.session.steps.privilege import split
 
-    probes = Probes(ring_bytes(options))
+    size = ring_bytes(options)
     wanted = recording_options(options)
-    probes.start()  # the kernel works on them while Python imports the rest
+    user, probes = split(wanted.as_root, size)
+    probes.start(gate=True)  # loaded while Python imports the rest
     from pcache.session.verbs.trace import Trace
 
     try:
-        return Trace([os.fsencode(word) for word in command], wanted, probes).run()
+        return Trace([os.fsencode(word) for word in command], wanted, user, probes).run()
     finally:
         probes.close()

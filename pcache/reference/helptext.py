@@ -125,7 +125,7 @@ def _verb(name: str) -> Verb:
         usage.removeprefix("usage: "),
         parse(text.replace(SANDBOX_HELP, _SANDBOX_ELSEWHERE)),
         _options(parse(text), module.OPTIONS),
-        tuple(word for word in arguments if word.islower()),
+        tuple(word for one in arguments if one.islower() for word in one.split("|")),
         "COMMAND" in arguments,
     )
 

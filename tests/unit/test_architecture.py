@@ -15,22 +15,23 @@ LONGEST = 400
 VOCABULARY = {"model", "values", "codec", "errors", "counters", "timing"}
 BASE = VOCABULARY | {"settings", "linux"}
 DOMAIN = BASE | {"memo", "store"}
-PROBES = VOCABULARY | {"linux"}
+PROBES = VOCABULARY | {"linux", "recorder"}
 STEPS = {"observe", "enforce", "rerun", "doctor"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "cli": DOMAIN | STEPS | {"session", "pcache"},
     "reference": {"cli", "pcache"},
-    "session": DOMAIN | STEPS | {"probes"},
+    "session": DOMAIN | STEPS | {"probes", "recorder"},
     "observe": DOMAIN | {"probes"},
     "enforce": DOMAIN,
     "rerun": DOMAIN | {"enforce"},
-    "doctor": DOMAIN | {"probes"},
+    "doctor": DOMAIN | {"probes", "recorder"},
     "memo": BASE | {"store"},
     "store": BASE,
     "settings": VOCABULARY | {"linux"},
     "linux": VOCABULARY,
     "probes": PROBES,
+    "recorder": set(),
     "model": set(),
     **{name: VOCABULARY for name in VOCABULARY - {"model"}},
     "pcache": set(),

@@ -20,7 +20,7 @@ from tests.conftest import CHECKOUT
 
 MANUAL = "docs/manual.md"
 SEMANTICS = "docs/semantics.md"
-LINES = 420
+LINES = 440
 """A page that is longer is two."""
 
 _OF_PYTHON_OR_BCC = {"LC_CTYPE", "BCC_KERNEL_SOURCE"}

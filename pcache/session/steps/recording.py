@@ -1,8 +1,4 @@
-"""The recording of one command, from the probes to the store, and whose permissions each part has.
-
-The recorder needs root; files are read and the store is written with the permissions of the user on
-whose behalf the command runs.
-"""
+"""The recording of one command, from the recorder's events to the store."""
 
 from __future__ import annotations
 
@@ -14,7 +10,6 @@ from pcache.counters import Counters
 from pcache.errors import PcacheError, StoreError
 from pcache.linux.user import User
 from pcache.session.steps.load_probes import Probes
-from pcache.session.steps.privilege import act_as, act_as_root
 from pcache.session.steps.reporting import say
 from pcache.store.database import DamagedIndex
 from pcache.store.index import Store
@@ -62,13 +57,9 @@ class Recording:
 
         self._spool, self._copies = _spool(self._user.store_dir), _spool(self._user.store_dir)
         since = self._timing.now()
-        act_as_root()
-        try:
-            recorder = self._probes.recorder()
-        finally:
-            act_as(self._user)
+        self._probes.ready()
         self._timing.spent("probes", since)
-        self._spooler = Spooler(recorder, self._spool)
+        self._spooler = Spooler(self._probes, self._spool)
 
     @property
     def analysis(self) -> Analysis:
@@ -80,16 +71,15 @@ class Recording:
             self._analysis.tree.root(self._root)
         return self._analysis
 
-    def open_gate(self, pid: int) -> None:
-        """Starts recording a process that waits to execute its command."""
+    def open_gate(self, pid: int) -> bytes:
+        """Starts recording a process that waits to execute its command: what it has to call itself
+        before (syscalls.set_name), empty if it is not recorded."""
         self._root = pid
-        act_as_root()
         try:
-            self._spooler.start(pid)
-        except OSError as error:
-            self._spooler.failure = f"the probes cannot be attached: {error}"
-        finally:
-            act_as(self._user)
+            return self._spooler.start()
+        except PcacheError as error:
+            self._spooler.failure = str(error)
+            return b""
 
     def tick(self) -> None:
         """Takes in what was recorded since the last time."""
@@ -122,23 +112,17 @@ class Recording:
 
     def finish(self) -> None:
         """Ends the recording, stores what can be vouched for, and closes the store."""
-        from threading import Thread
-
         ended_ns = time.monotonic_ns()
         since = self._timing.now()
-        self._spooler.finish()
-        act_as_root()
-        counts = self._spooler.counts()
-        closing = Thread(target=self._probes.close, name="pcache-close")
-        closing.start()
-        act_as(self._user)
+        counts = self._spooler.finish()
+        self._probes.leave()
         for name, counter in _KERNEL_COUNTERS.items():
-            self._counters.inc(counter, counts[name])
+            self._counters.inc(counter, counts.get(name, 0))
         self._timing.spent("last events", since)
         try:
-            self._keep(counts["lost"])
+            self._keep(counts.get("lost", 0))
         finally:
-            closing.join()
+            self._probes.close()
             passed_ns = time.monotonic_ns() - ended_ns
             self._counters.inc("milliseconds after", passed_ns // 1_000_000)
 

@@ -15,7 +15,6 @@ from pcache.errors import Nested, PcacheError
 from pcache.memo.decide import Decider
 from pcache.memo.questions import entries_of, xattrs_value
 from pcache.model import Kind
-from pcache.session.steps.privilege import act_as_root
 from pcache.session.steps.recording import Recording
 from pcache.session.steps.recording_verb import RecordingVerb
 from pcache.session.steps.replay_root import replay_root
@@ -86,8 +85,7 @@ class Run(RecordingVerb):
 
     def _run_recorded(self, store: Store, policy: Policy, decider: Decider) -> int:
         """Runs the command under supervisor and recorder; its wait status."""
-        act_as_root()
-        self._probes.start()  # the kernel works on them while Python imports the rest
+        self._probes.start(gate=True)  # loaded while Python imports the rest
         from pcache.enforce.sandbox import DEFAULT
         from pcache.session.steps.record_supervised import record_supervised
 
@@ -104,6 +102,7 @@ class Run(RecordingVerb):
                 decider,
                 self._command.call,
                 self._timing,
+                self._probes,
             )
         except Nested:
             return self._plainly("" if self._options.quiet else NESTED)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pcache.settings.rules import Policy
 
 _PAUSE_MS = 5
+_NAME_BYTES = 15
+"""Of what a process can be called, at most."""
 
 
 class Trace(RecordingVerb):
@@ -76,6 +78,7 @@ class Trace(RecordingVerb):
             policy,
             observer,
             timing=self._timing,
+            probes=self._probes,
         )
         if not self._options.quiet:
             say_denied(denied)
@@ -97,16 +100,16 @@ class Trace(RecordingVerb):
             try:
                 os.close(opener)
                 signals.set_mask(mask)
-                opened = os.read(gate, 1)
+                opened = os.read(gate, 1 + _NAME_BYTES)
                 os.close(gate)
                 if opened:
+                    syscalls.set_name(opened[1:])
                     status = self._execute(command)
             finally:
                 os._exit(status)
         os.close(gate)
         since = self._timing.now()
-        recording.open_gate(pid)
-        os.write(opener, b"g")
+        os.write(opener, b"g" + recording.open_gate(pid))
         os.close(opener)
         pending = signals.Pending(wanted)
         ended, poll = os.pidfd_open(pid), select.poll()

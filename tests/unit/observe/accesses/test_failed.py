@@ -45,14 +45,14 @@ def test_busy(lab: Lab, work: Path) -> None:
 
 
 def test_too_many_processes(lab: Lab, work: Path) -> None:
-    def as_nobody() -> None:
+    def as_nobody_else() -> None:
         resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
         os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
+        os.setgid(65533)
+        os.setuid(65533)
 
     code = "import os, sys\ntry: os.fork()\nexcept OSError: sys.exit(7)"
-    recorded = lab.record(*PYTHON, code, cwd=work, prepare=as_nobody)
+    recorded = lab.record(*PYTHON, code, cwd=work, prepare=as_nobody_else)
     assert os.waitstatus_to_exitcode(recorded.status) == 7
     assert Reason.SHORTAGE in recorded.root.reasons
 

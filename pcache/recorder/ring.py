@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-import os
 import struct
+
+from pcache.recorder.area import Area
 
 _BUSY, _DISCARD, _LENGTH = 1 << 31, 1 << 30, (1 << 30) - 1
 HEADER = 8
@@ -53,29 +54,26 @@ class Ring:
             window = self._windows[number] = self._map(offset, 2 * self._window)
         return window[rest:]
 
-    def drain(self, fd: int | None, offset: int) -> int:
-        """Writes complete records, with their headers, to a file and removes them from the ring.
+    @property
+    def empty(self) -> bool:
+        """Whether all that was written has been taken."""
+        return self._position == self._producer[0]
 
-        Without a file they are only removed.
+    def drain(self, area: Area) -> int:
+        """Moves complete records, with their headers, to `area`, as far as there is room.
 
-        The number of bytes written at `offset`: at most a window, so that a writer in a hurry soon
-        finds room again; 0 if there is nothing.  They go straight from the ring to the file.
-        Raises OSError; the records are gone then.
+        The number of bytes: at most a window, so that a writer in a hurry soon finds room again; 0
+        if there is nothing, or no room.  Raises OSError.
         """
         position = self._position
-        size = min(self._producer[0] - position, self._window)
+        size = min(self._producer[0] - position, self._window, area.room())
         if not size:
             return 0
         data = self._from(position & self._mask)
         size = complete(data[:size])
-        try:
-            view = data[:size]
-            written = 0
-            while fd is not None and written < size:
-                written += os.pwrite(fd, view[written:], offset + written)
-        finally:
-            self._position = position + size
-            self._consumer[0] = self._position
+        area.write(data[:size])
+        self._position = position + size
+        self._consumer[0] = self._position
         return size
 
     def close(self) -> None:
