@@ -7,7 +7,7 @@ import os
 from pcache.cli.options import parse
 from pcache.cli.recording import OPTIONS, recording_options, ring_bytes
 from pcache.cli.sandbox import HELP as SANDBOX_HELP
-from pcache.errors import UsageError
+from pcache.errors import EnvironmentProblem, UsageError
 
 SUMMARY = "run a command: replay what holds, record what does not (root)"
 
@@ -50,13 +50,20 @@ def run(args: list[str]) -> int:
     from pcache.session.steps.privilege import split
 
     size = ring_bytes(options)
-    user, probes = split(wanted.as_root, size)
+    try:
+        user, probes = split(wanted.as_root, size)
+    except EnvironmentProblem as error:
+        if os.geteuid() == 0:
+            raise  # whose command it is cannot be told
+        from pcache.session.steps.plainly import plainly
+
+        return plainly(words, wanted.sandbox, error)
     if not probes.there and os.geteuid() != 0:
-        from pcache.session.steps.load_probes import HOW
+        from pcache.session.steps.load_probes import nothing_recorded
         from pcache.session.steps.reporting import say
         from pcache.session.verbs.replay import Replay
 
-        say(f"pcache: nothing is recorded, what is recorded already is replayed: {HOW}")
+        say(nothing_recorded("run", probes.failure))
         return Replay(
             words,
             quiet=wanted.quiet,

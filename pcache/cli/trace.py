@@ -7,7 +7,7 @@ import os
 from pcache.cli.options import parse
 from pcache.cli.recording import OPTIONS, recording_options, ring_bytes
 from pcache.cli.sandbox import HELP as SANDBOX_HELP
-from pcache.errors import UsageError
+from pcache.errors import EnvironmentProblem, UsageError
 
 SUMMARY = "run a command and record what each of its executions reads and writes (root)"
 
@@ -51,11 +51,19 @@ def run(args: list[str]) -> int:
 
     size = ring_bytes(options)
     wanted = recording_options(options)
-    user, probes = split(wanted.as_root, size)
+    words = [os.fsencode(word) for word in command]
+    try:
+        user, probes = split(wanted.as_root, size)
+    except EnvironmentProblem as error:
+        if os.geteuid() == 0:
+            raise  # whose command it is cannot be told
+        from pcache.session.steps.plainly import plainly
+
+        return plainly(words, wanted.sandbox, error)
     probes.start(gate=True)  # loaded while Python imports the rest
     from pcache.session.verbs.trace import Trace
 
     try:
-        return Trace([os.fsencode(word) for word in command], wanted, user, probes).run()
+        return Trace(words, wanted, user, probes).run()
     finally:
         probes.close()

@@ -151,6 +151,8 @@ def spawn(
         guardian.handling(id)
         # Only now: without a guardian, our death would have left the command with a dead filter.
         name = gate(pid) if gate is not None else b""
+        if signals.came_early():
+            raise _refusal("a signal came first")
         _send_command(ours, command, sandbox, name)
     except BaseException as error:
         _withdraw(pid, guardian)

@@ -153,8 +153,11 @@ class User:
 def own_environment() -> dict[bytes, bytes]:
     """The environment that this process was given, without what Python added to it."""
     env = dict(os.environb)
-    if env.get(b"LC_CTYPE") in _COERCED and b"LC_CTYPE" not in environment_of(os.getpid()):
-        del env[b"LC_CTYPE"]
+    try:
+        if env.get(b"LC_CTYPE") in _COERCED and b"LC_CTYPE" not in environment_of(os.getpid()):
+            del env[b"LC_CTYPE"]
+    except OSError:
+        return env  # there is no /proc to compare with
     return env
 
 

@@ -42,7 +42,7 @@ def shed() -> None:
         if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
             break  # the kernel knows no more of them, or we may not
     _checked(_libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
-    if os.geteuid() == 0:
+    if os.geteuid() == 0 and _is_mapped():
         os.setgroups(())
         os.setresgid(_NOBODY, _NOBODY, _NOBODY)
         os.setresuid(_NOBODY, _NOBODY, _NOBODY)
@@ -52,6 +52,17 @@ def shed() -> None:
     sets = (ctypes.c_uint32 * 6)(0, 0, 0, kept, kept, 0)
     _checked(_libc.syscall(_SYS_CAPSET, header, sets))
     _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+
+def _is_mapped() -> bool:
+    """Whether there is a nobody: in a user namespace of one user there is none, and its root is
+    nobody outside of it."""
+    try:
+        with open("/proc/self/uid_map", encoding="ascii") as file:
+            ranges = [[int(word) for word in line.split()] for line in file]
+    except OSError:
+        return True
+    return any(first <= _NOBODY < first + count for first, _, count in ranges)
 
 
 def let_go(kept: list[int]) -> None:

@@ -62,7 +62,7 @@ class Service:
         if found is None:
             raise FileNotFoundError(2, "the probes are not compiled: sudo pcache doctor --prepare")
         privilege.set_name(b"pcache-recorder")
-        privilege.let_go([2, listening.fileno()])
+        privilege.let_go([1, 2, listening.fileno()])
         privilege.shed()
         self._image = found
         self._listening = listening

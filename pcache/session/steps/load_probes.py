@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 SERVICE = "/run/pcache/recorder.sock"
 
-HOW = (
-    "sudo pcache service install lets members of the group pcache record; sudo pcache run ...,"
-    " sudo pcache trace ... does it once"
-)
-"""The two ways to what recording needs."""
+
+def nothing_recorded(verb: str, why: str = "") -> str:
+    """In one line, with the two ways to what recording needs."""
+    why = why or "this user may not load probes"
+    return (
+        f"pcache: nothing is recorded ({why}): `sudo pcache {verb}` records once,"
+        " `sudo pcache service install` lets members of a group"
+    )
 
 
 class Probes:
@@ -93,8 +96,8 @@ class Probes:
         """Waits until they are loaded.  Raises PrivilegeError or EnvironmentProblem."""
         if self._socket is None:
             if self.failure:
-                raise EnvironmentProblem(self.failure, HOW)
-            raise PrivilegeError("recording needs rights that this user does not have", HOW)
+                raise EnvironmentProblem(self.failure, "`pcache doctor` tells what mends it")
+            raise PrivilegeError("recording needs rights that this user does not have")
         if self._area is None:
             from pcache.recorder import protocol
             from pcache.recorder.area import Area

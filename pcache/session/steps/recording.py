@@ -62,6 +62,11 @@ class Recording:
         self._spooler = Spooler(self._probes, self._spool)
 
     @property
+    def begun(self) -> bool:
+        """Whether the command may have run."""
+        return self._root > 0
+
+    @property
     def analysis(self) -> Analysis:
         """Made when the command runs already: it is most of what has to be imported."""
         if self._analysis is None:

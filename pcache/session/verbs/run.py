@@ -18,7 +18,15 @@ from pcache.model import Kind
 from pcache.session.steps.recording import Recording
 from pcache.session.steps.recording_verb import RecordingVerb
 from pcache.session.steps.replay_root import replay_root
-from pcache.session.steps.reporting import NESTED, end, say, say_denied, say_timing, write_json
+from pcache.session.steps.reporting import (
+    NESTED,
+    end,
+    say,
+    say_denied,
+    say_timing,
+    say_trouble,
+    write_json,
+)
 from pcache.store.digests import identity
 from pcache.store.index import Store
 from pcache.values import listing_value, names_value
@@ -51,8 +59,8 @@ class Run(RecordingVerb):
                 directory = self._user.store_dir
                 store = Store.open(directory, counters=self._counters, policy=policy)
                 decider = self._decider(store)
-        except PcacheError as error:
-            say(error.report())
+        except Exception as error:
+            say_trouble(error)
             return self._plainly("the command runs without pcache")
         if status is None:
             status = self._run_recorded(store, policy, decider)
@@ -86,11 +94,11 @@ class Run(RecordingVerb):
     def _run_recorded(self, store: Store, policy: Policy, decider: Decider) -> int:
         """Runs the command under supervisor and recorder; its wait status."""
         self._probes.start(gate=True)  # loaded while Python imports the rest
-        from pcache.enforce.sandbox import DEFAULT
-        from pcache.session.steps.record_supervised import record_supervised
-
         recording = self._new_recording(store)
         try:
+            from pcache.enforce.sandbox import DEFAULT
+            from pcache.session.steps.record_supervised import record_supervised
+
             recording.load()
             status, denied = record_supervised(
                 self._command.to_execute(),
@@ -106,8 +114,10 @@ class Run(RecordingVerb):
             )
         except Nested:
             return self._plainly("" if self._options.quiet else NESTED)
-        except PcacheError as error:
-            say(error.report())
+        except Exception as error:
+            if recording.begun and not isinstance(error, PcacheError):
+                raise
+            say_trouble(error)
             return self._plainly("the command runs without pcache")
         self._finish(recording, decider)
         if not self._options.quiet:

@@ -9,9 +9,18 @@ import select
 from pcache.enforce import signals, syscalls
 from pcache.enforce.sentinel import Sentinel
 from pcache.errors import Nested, PcacheError
+from pcache.session.steps.load_probes import nothing_recorded
 from pcache.session.steps.recording import Recording
 from pcache.session.steps.recording_verb import RecordingVerb
-from pcache.session.steps.reporting import NESTED, end, say, say_denied, say_timing, write_json
+from pcache.session.steps.reporting import (
+    NESTED,
+    end,
+    say,
+    say_denied,
+    say_timing,
+    say_trouble,
+    write_json,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,9 +37,13 @@ class Trace(RecordingVerb):
 
     def run(self) -> int:
         """Runs the command; its exit status.  Dies by the command's signal if it did."""
+        recording = None
         try:
             if syscalls.handshake():
                 raise Nested(NESTED)
+            if not self._probes.there and os.geteuid() != 0:
+                say(nothing_recorded("trace", self._probes.failure))
+                return self._plainly()
             store, policy = self._open_store()
             recording = Recording(self._user, self._options, store, self._counters, self._probes)
             recording.load()
@@ -39,8 +52,10 @@ class Trace(RecordingVerb):
             if not self._options.quiet:
                 say(f"pcache: {NESTED}")
             return self._plainly()
-        except PcacheError as error:
-            say(error.report())
+        except Exception as error:
+            if recording is not None and recording.begun:
+                raise
+            say_trouble(error)
             say("pcache: the command runs without being recorded")
             return self._plainly()
         self._finish(recording)
@@ -109,7 +124,11 @@ class Trace(RecordingVerb):
                 os._exit(status)
         os.close(gate)
         since = self._timing.now()
-        os.write(opener, b"g" + recording.open_gate(pid))
+        name = recording.open_gate(pid)
+        if signals.came_early():
+            os.kill(pid, signals.KILL)
+            signals.set_mask(mask)  # it ends us
+        os.write(opener, b"g" + name)
         os.close(opener)
         pending = signals.Pending(wanted)
         ended, poll = os.pidfd_open(pid), select.poll()
