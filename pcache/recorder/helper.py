@@ -9,7 +9,7 @@ from __future__ import annotations
 import _socket
 import errno
 import os
-from _signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask, valid_signals
+from _signal import SIG_SETMASK, pthread_sigmask
 
 from pcache.recorder import image, privilege, server
 
@@ -30,33 +30,22 @@ class Helper:
         become: Callable[[], None],
         proceed: Callable[[_socket.socket], int],
         make: Callable[[bytes], None],
+        mask: set[int],
     ) -> None:
         """`become` makes a process one of the user `uid` for good; `proceed` is what it does then,
         given the socket to the client, and gives an exit status.  `make` makes, in a process of its
-        own, what root keeps for everybody."""
+        own, what root keeps for everybody.  `mask`: the signals that are blocked in the command;
+        all are here."""
         self._uid = uid
         self._become = become
         self._proceed = proceed
         self._make = make
-        self._mask: set[int] = set()
+        self._mask = mask
 
-    def fork(self) -> tuple[int, _socket.socket]:
-        """Its pid, and our end of the connection.  Raises OSError."""
-        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-        pid = os.fork()
-        if pid:
-            theirs.close()
-            return pid, ours
-        try:
-            ours.close()
-            # What the terminal or anybody sends is for pcache and its command.
-            privilege.set_name(NAME)
-            self._mask = set(pthread_sigmask(SIG_BLOCK, valid_signals()))
-            server.Connection(
-                theirs, self._uid, lambda: server.obtain(self.make), root=self
-            ).serve()
-        finally:
-            os._exit(0)
+    def serve(self, socket: _socket.socket) -> None:
+        """Until the client has gone."""
+        privilege.set_name(NAME)
+        server.Connection(socket, self._uid, lambda: server.obtain(self.make), root=self).serve()
 
     # ---- what only root can do ----
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _socket
 import os
+from _signal import SIG_BLOCK, pthread_sigmask, valid_signals
 
 from pcache.errors import EnvironmentProblem, PrivilegeError
 
@@ -45,13 +46,20 @@ class Probes:
 
     def fork(self, user: User) -> None:
         """As root: the recorder of the processes of `user`, for whom it can fork the command."""
-        from pcache.recorder.helper import Helper
-        from pcache.session.steps.make import make
-
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         try:
-            self._pid, self._socket = Helper(user.uid, user.become, _proceed, make).fork()
+            pid = os.fork()
         except OSError as error:
             self.failure = f"cannot fork the recorder: {error.strerror}"
+            return
+        if pid == 0:
+            try:
+                ours.close()
+                _serve(theirs, user)
+            finally:
+                os._exit(0)
+        theirs.close()
+        self._pid, self._socket = pid, ours
 
     def connect(self) -> bool:
         """To the service, if it is there for us."""
@@ -241,6 +249,18 @@ class Probes:
         if kind != wanted or len(found) != descriptors:
             raise EnvironmentProblem(f"the recorder answered with message {kind}")
         return payload, found
+
+
+def _serve(socket: _socket.socket, user: User) -> None:
+    """In the recorder's process, root's still."""
+    # What the terminal or anybody sends is for pcache and its command.
+    mask = set(pthread_sigmask(SIG_BLOCK, valid_signals()))
+    # A command that need not run asks for nothing: then nothing of this is imported.
+    if socket.recv(1, _socket.MSG_PEEK):
+        from pcache.recorder.helper import Helper
+        from pcache.session.steps.make import make
+
+        Helper(user.uid, user.become, _proceed, make, mask).serve(socket)
 
 
 class _NotThere(EnvironmentProblem):
