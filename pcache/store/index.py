@@ -282,8 +282,11 @@ class Store:
     def _record_writer(self) -> RecordWriter:
         if self._writer is None:
             from pcache.store.record_writer import RecordWriter
+            from pcache.store.secrets import Secrets
 
-            self._writer = RecordWriter(self.blobs, self._database, self.counters, self.policy)
+            self._writer = RecordWriter(
+                self.blobs, self._database, self.counters, self.policy, Secrets(self.directory)
+            )
         return self._writer
 
     def touch(self, strong: Digest) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pcache.settings.rules import Policy
     from pcache.store.blobs import Blobs
     from pcache.store.database import Database
+    from pcache.store.secrets import Secrets
 
 STORED, KNOWN, NONDETERMINISTIC = "stored", "known", "nondeterministic"
 """What `RecordWriter.add` answers."""
@@ -41,12 +42,18 @@ class RecordWriter:
     """What writes records into an index.  Raises StoreError when the store cannot do its part."""
 
     def __init__(
-        self, blobs: Blobs, database: Database, counters: Counters, policy: Policy
+        self,
+        blobs: Blobs,
+        database: Database,
+        counters: Counters,
+        policy: Policy,
+        secrets: Secrets,
     ) -> None:
         self._blobs = blobs
         self._database = database
         self._counters = counters
         self._policy = policy
+        self._secrets = secrets
         self._environments: dict[tuple[int, tuple[bytes, ...], tuple[bytes, ...]], Digest]
         self._environments = {}
         """Rollbacks so far, environment, directory, names ignored -> digest of what was put."""
@@ -167,7 +174,7 @@ class RecordWriter:
         if digest is None:
             if len(self._environments) >= _ENVIRONMENTS_LIMIT:
                 self._environments.clear()
-            digest = self._blobs.put_bytes(pack(environment(call.env, ignored)))
+            digest = self._blobs.put_bytes(pack(self._secrets.hide(environment(call.env, ignored))))
             self._environments[key] = digest
         return digest
 

@@ -136,3 +136,23 @@ def test_code_in_the_index_does_not_run(
     assert done.stdout == b"ran\n" and b"a new one begins" in done.stderr
     done = as_user([pcache, "replay", "echo", "ran"], env=env)
     assert done.stdout == b"ran\n" and b"1 hits" in done.stderr
+
+
+@pytest.mark.root
+def test_secrets_of_the_environment_are_not_kept(pcache: str, as_user: Run, user_dir: Path) -> None:
+    """They tell calls apart all the same."""
+    env = {"XDG_CACHE_HOME": str(user_dir), "GITHUB_TOKEN": "hunter2-one", "db_password": "hunter2"}
+    other = {**env, "GITHUB_TOKEN": "hunter2-two"}
+    words = ["echo", "ran"]
+    done = as_user(["sudo", pcache, "run", *words], env=env)
+    assert b"1 stored" in done.stderr
+    assert b"1 hits" in as_user([pcache, "replay", *words], env=env).stderr
+    assert b"0 hits" in as_user([pcache, "replay", *words], env=other).stderr
+    why = as_user([pcache, "explain", *words], env=other)
+    assert b"environment GITHUB_TOKEN: a secret -> a secret" in why.stdout
+    assert b"db_password" not in why.stdout and b"hunter2" not in why.stdout
+    kept = [path for path in (user_dir / "pcache").rglob("*") if path.is_file()]
+    assert not any(b"hunter2" in path.read_bytes() for path in kept)
+    assert any(b"GITHUB_TOKEN=" in path.read_bytes() for path in kept)
+    again = as_user([pcache, "verify", "--rerun", "100%"], env=env)
+    assert b"a secret of its environment is not kept" in again.stdout + again.stderr
