@@ -12,7 +12,7 @@ import os
 
 PAGE = mmap.PAGESIZE
 _DATA = 64 << 20
-_PRODUCED, _CONSUMED = 0, 8
+_PRODUCED, _CONSUMED, _LOST = 0, 8, 16
 """In u64: positions since the beginning, in cache lines of their own."""
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
@@ -63,6 +63,15 @@ class Area:
             done += os.pwrite(self.fd, part, PAGE + at)
         self.position += done
         self._words[_PRODUCED] = self.position
+
+    @property
+    def lost(self) -> int:
+        """Events that did not fit, as far as the recorder has told."""
+        return self._words[_LOST]
+
+    def tell_lost(self, count: int) -> None:
+        """The recorder's to tell."""
+        self._words[_LOST] = count
 
     def pending(self) -> int:
         """Bytes to be taken.  Raises Broken."""

@@ -65,6 +65,11 @@ class Rings:
         return taken
 
     @property
+    def half_full(self) -> bool:
+        """Whether something may be lost."""
+        return self._ring.half_full
+
+    @property
     def empty(self) -> bool:
         """Whether nothing is left in any ring, if nobody writes any more."""
         return self._ring.empty and (self._next is None or self._next.empty)

@@ -18,6 +18,7 @@ _PAUSE_MS = 5
 """Between two looks into the ring.  Each wakes us up, which takes 50 us of what the command could
 use (measured); what was read and is changed later than that can still be hashed as it was."""
 _BUSY = 1 << 20
+_LOST = COUNTERS.index("lost")
 
 
 class Recorder:
@@ -59,6 +60,8 @@ class Recorder:
         if self._rings is None:
             return _PAUSE_MS
         taken = self._rings.drain(self.area, last=last)
+        if self._rings.half_full and not self.area.lost:
+            self.area.tell_lost(TOTALS.unpack(self.counts())[_LOST])
         if taken >= _BUSY or (last and taken):
             return 0
         return _PAUSE_MS

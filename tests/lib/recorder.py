@@ -294,7 +294,10 @@ class Lab:
         os.close(pidfd)
         status = os.waitpid(pid, 0)[1]
         lost = recording.finish()["lost"]
-        analysis.tree.feed(*recording.news())
+        news = recording.news()
+        while news[0]:
+            analysis.tree.feed(*news)
+            news = recording.news()
         return status, lost
 
 

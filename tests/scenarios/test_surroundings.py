@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import shlex
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -115,3 +117,23 @@ def test_services_socket_in_a_container(
     again = as_user(words, env=env, cwd=user_dir)
     assert again.stdout == b"ran\n" and b"1 hits, 0 misses" in again.stderr, again.stderr
     assert (user_dir / "list").exists()
+
+
+@pytest.mark.parametrize("verb", ["run", "trace"])
+def test_memory_is_bounded_whatever_is_printed(pcache: str, tmp_path: Path, verb: str) -> None:
+    """Of 3 GB that come faster than they can be stored."""
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    words = [pcache, verb, "-q", "sh", "-c", "head -c 3000000000 /dev/zero | cat"]
+    peak = 0
+    process = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while process.poll() is None:
+        for status in Path("/proc").glob("[0-9]*/status"):
+            try:
+                if str(Path(pcache).parent).encode() in (status.parent / "cmdline").read_bytes():
+                    found = re.search(r"VmHWM:\s*(\d+)", status.read_text())
+                    peak = max(peak, int(found[1]) if found else 0)
+            except OSError:
+                continue
+        time.sleep(0.05)
+    assert process.returncode == 0
+    assert 10_000 < peak < 150_000, f"{peak} KiB"

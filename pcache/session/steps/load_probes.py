@@ -144,6 +144,11 @@ class Probes:
         """How much fits into what events are handed over in."""
         return self._area.size if self._area is not None else 0
 
+    @property
+    def lost(self) -> int:
+        """Events that were lost so far, as far as that is known."""
+        return self._area.lost if self._area is not None else 0
+
     def take(self, file: int | None) -> int:
         """Moves the events that have come to a file; their bytes.
 

@@ -46,6 +46,8 @@ class Recording:
         self._probes = probes
         self._interrupted: list[int] = []
         self._root = 0
+        self._ended = False
+        """Whether all events have come."""
         self._spooler: Spooler
         self._analysis: Analysis | None = None
         self.damaged_index = False
@@ -88,13 +90,20 @@ class Recording:
 
     def tick(self) -> None:
         """Takes in what was recorded since the last time."""
+        if self._probes.lost and not self._spooler.failure:
+            # Nothing of it will be kept: what comes now need not be taken in.
+            self._spooler.failure = "kernel events did not fit into the ring"
         if self._spooler.failure:
             return
         since = self._timing.now()
         try:
             analysis = self.analysis
             used = time.thread_time_ns()
-            analysis.feed(*self._spooler.news())
+            news = self._spooler.news()
+            analysis.feed(*news)
+            while self._ended and news[0]:
+                news = self._spooler.news()
+                analysis.feed(*news)
             self._analysed(used)
             self._timing.spent("analysis", since)
         except PcacheError as error:
@@ -120,6 +129,7 @@ class Recording:
         ended_ns = time.monotonic_ns()
         since = self._timing.now()
         counts = self._spooler.finish()
+        self._ended = True
         self._probes.leave()
         for name, counter in _KERNEL_COUNTERS.items():
             self._counters.inc(counter, counts.get(name, 0))
@@ -136,6 +146,7 @@ class Recording:
             self.tick()
             failure = self._spooler.failure
             if lost:
+                # However it was told before.
                 failure = f"{lost} kernel events did not fit into the ring"
             if failure:
                 say(f"pcache: {self.nothing}: {failure}")

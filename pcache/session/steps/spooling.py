@@ -7,6 +7,7 @@ import signal
 import threading
 
 from pcache.errors import PcacheError
+from pcache.recorder.ring import complete
 from pcache.session.steps.load_probes import Probes
 
 _BYTES_PER_SECOND = 4 << 30
@@ -15,6 +16,7 @@ _PAUSES = (0.005, 0.025)
 """Seconds, least and most.  Whoever asks for `news` takes the events out too, and more often: each
 time the thread wakes up costs 50 us of what the command could use (measured)."""
 _BUSY_BYTES = 1 << 20  # taken at once: do not pause before taking more
+_NEWS_BYTES = 8 << 20
 _LAST_S = 0.001
 """Between two looks for the last events."""
 SPOOL_LIMIT = 4 << 30
@@ -67,12 +69,18 @@ class Spooler:
         return counts or {}
 
     def news(self) -> tuple[bytes, int]:
-        """What was recorded since the last call (whole records), and its offset in the spool."""
+        """What was recorded since the last call (whole records), and its offset in the spool; not
+        more at once than fits into memory easily."""
         if not self._stop.is_set():
             self._drain()
         start, end = self._told, self._size
-        self._told = end
-        return os.pread(self._spool, end - start, start), start
+        if end - start > _NEWS_BYTES:
+            blob = os.pread(self._spool, _NEWS_BYTES, start)
+            blob = blob[: complete(blob)]
+        else:
+            blob = os.pread(self._spool, end - start, start)
+        self._told = start + len(blob)
+        return blob, start
 
     def _copy(self) -> None:
         while not self._stop.is_set():

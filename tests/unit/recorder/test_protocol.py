@@ -233,6 +233,7 @@ def test_client_that_takes_nothing(client: Client, monkeypatch: pytest.MonkeyPat
             os._exit(1)
     os.waitpid(pid, 0)
     assert area.pending() <= area.size
+    assert area.lost > 0
     protocol.send(impatient.socket, protocol.FINISH)
     assert impatient.wait() == 0
     impatient.close()
