@@ -29,7 +29,8 @@ options:
   -h, --help             this text
 
 {sandbox}
-Without root nothing can be recorded: what is recorded is replayed, as by `pcache replay`.
+Without root, or the service (`pcache help service`), nothing can be recorded: what is recorded is
+replayed, as by `pcache replay`.
 
 exit status: that of COMMAND (if a signal killed it, pcache ends by the same signal); 2 wrong usage,
 125 pcache itself failed, 126 COMMAND cannot be executed, 127 COMMAND was not found.

@@ -29,7 +29,8 @@ options:
   -h, --help             this text
 
 {sandbox}
-If recording cannot start (no root, no BPF, no store), pcache says why and runs COMMAND plainly.
+Without root it takes the service (`pcache help service`).  If recording cannot start (no rights,
+no BPF, no store), pcache says why and runs COMMAND plainly.
 
 exit status: that of COMMAND (if a signal killed it, pcache ends by the same signal); 2 wrong usage,
 125 pcache itself failed, 126 COMMAND cannot be executed, 127 COMMAND was not found.

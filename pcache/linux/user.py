@@ -97,6 +97,8 @@ class User:
         name, home = _account(uid)
         try:
             sudo_pid = _nearest_sudo(uid)
+            if sudo_pid is not None and not _is_sudo(os.getppid(), uid):
+                sudo_pid = None  # below a script that sudo started, in what that made of all this
             block = None if sudo_pid is None else _read(sudo_pid, "environ")
             line = b"" if sudo_pid is None else _read(sudo_pid, "cmdline")
         except OSError:
@@ -110,7 +112,7 @@ class User:
         if settle is not None:
             settle(user)
         if block is None:
-            # Nobody left to ask: what sudo handed us, with the account's own identity.
+            # What we were handed, with the account's own identity.
             env = _without_sudo(env)
             env.update({b"HOME": home, b"USER": os.fsencode(name), b"LOGNAME": os.fsencode(name)})
         else:
