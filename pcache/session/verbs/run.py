@@ -20,6 +20,7 @@ from pcache.session.steps.recording_verb import RecordingVerb
 from pcache.session.steps.replay_root import replay_root
 from pcache.session.steps.reporting import (
     NESTED,
+    afterwards,
     end,
     say,
     say_denied,
@@ -69,7 +70,7 @@ class Run(RecordingVerb):
                 since = self._timing.now()
                 store.close()  # the command has ended: its status counts
                 self._timing.spent("closing", since)
-        self._report(status)
+        afterwards(lambda: self._report(status))
         return end(status)
 
     # ---- what a check does in another way ----
@@ -119,7 +120,7 @@ class Run(RecordingVerb):
                 raise
             say_trouble(error)
             return self._plainly("the command runs without pcache")
-        self._finish(recording, decider)
+        afterwards(lambda: self._finish(recording, decider))
         if not self._options.quiet:
             say_denied(denied)
         return status

@@ -14,6 +14,7 @@ from pcache.session.steps.recording import Recording
 from pcache.session.steps.recording_verb import RecordingVerb
 from pcache.session.steps.reporting import (
     NESTED,
+    afterwards,
     end,
     say,
     say_denied,
@@ -58,8 +59,7 @@ class Trace(RecordingVerb):
             say_trouble(error)
             say("pcache: the command runs without being recorded")
             return self._plainly()
-        self._finish(recording)
-        self._report(status)
+        afterwards(lambda: self._finish(recording), lambda: self._report(status))
         return end(status)
 
     # ---- the command ----
