@@ -23,6 +23,7 @@ enum event_type {
   EVENT_SIGNAL = 11,  /* a signal from outside the tree: ret = its number, aux = sender's tgid; or for a
                        * mapped page that cannot be had: aux = its own tgid */
   EVENT_ABSENT = 12,  /* a call that failed with EBADF: arguments that may be the descriptors */
+  EVENT_PRIVILEGED = 13, /* the process executed a program with rights of its own: the last of it */
 };
 
 enum section_kind {
@@ -102,6 +103,15 @@ struct endpoint {
   u64 local1, local2, remote1, remote2;
   u16 family, type, protocol, local_port, remote_port, pad;
   u32 pad2;
+};
+
+/* Whose tree is recorded: the process of that user that takes `name` for its own (prctl(2)
+ * PR_SET_NAME) is its root.  Only who was told the name can, and only for itself: no number of a
+ * process, which means another one in each PID namespace, comes from user space. */
+struct session {
+  u8 name[16];
+  u32 uid;   /* real user id */
+  u32 armed; /* 0: the root has come, or nobody is waited for */
 };
 
 /* What to take from a system call.  Argument numbers count from 1; 0 = none. */

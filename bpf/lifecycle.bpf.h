@@ -1,6 +1,27 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Processes: where they come from, what a new image is handed, signals and the end. */
 
+/* The root of a tree announces itself, see struct session. */
+int on_rename(struct bpf_raw_tracepoint_args *ctx) {
+  struct session *session = get_session();
+  u64 name[2] = {}, pid = 0, cred = 0, task = bpf_get_current_task();
+  if (!session || !session->armed) return 0;
+  bpf_probe_read_kernel_str(name, sizeof(name), (void *)ctx->args[1]);
+  u64 *wanted = (u64 *)session->name;
+  if (name[0] != wanted[0] || name[1] != wanted[1]) return 0;
+  if ((u32)bpf_get_current_uid_gid() != session->uid) return 0;
+  u32 tgid = bpf_get_current_pid_tgid() >> 32;
+  struct process p = {};
+  p.uid = session->uid;
+  RD(pid, task + O_TASK_THREAD_PID);
+  RD(p.level, pid + O_PID_LEVEL);
+  RD(cred, task + O_TASK_CRED);
+  RD(p.capable, cred + O_CRED_PERMITTED);
+  session->armed = 0;
+  processes.update(&tgid, &p);
+  return 0;
+}
+
 int on_newtask(struct bpf_raw_tracepoint_args *ctx) {
   struct process *p = get_process();
   if (!p) return 0;
@@ -17,6 +38,10 @@ int on_newtask(struct bpf_raw_tracepoint_args *ctx) {
     return 0; /* threads belong to their process */
   }
   s->event.aux = tgid;
+  if (p->level) {
+    s->event.aux = leader_at(child, p->level);
+    s->event.ret = number_at(child, p->level);
+  }
   s->event.flags = p->flags & FLAG_LOST;
   s->arg[0] = ctx->args[1]; /* clone flags */
   add_args(s, 1);
@@ -51,7 +76,7 @@ int on_signal(struct bpf_raw_tracepoint_args *ctx) {
   if (!s) return 0;
   begin(s, p, EVENT_SIGNAL, 0, sig);
   s->event.aux = s->event.tgid;
-  s->event.tgid = s->event.tid = tgid;
+  s->event.tgid = s->event.tid = p->level ? leader_at(task, p->level) : tgid;
   output(s);
   return 0;
 }
@@ -96,6 +121,16 @@ static __always_inline u64 ignored_signals(struct scratch *s, u64 sighand, u32 f
   }
   return found;
 }
+/* Whether the new image has rights that the session's user does not have: nothing of what it does is
+ * for him to read. */
+static __always_inline int privileged(struct process *p, u64 cred) {
+  u32 uid = 0, euid = 0, gid = 0, egid = 0;
+  u64 capabilities = 0;
+  RD(uid, cred + O_CRED_UID); RD(euid, cred + O_CRED_EUID);
+  RD(gid, cred + O_CRED_GID); RD(egid, cred + O_CRED_EGID);
+  RD(capabilities, cred + O_CRED_PERMITTED);
+  return p->uid && (uid != p->uid || euid != p->uid || gid != egid || (capabilities & ~p->capable));
+}
 int on_exec(struct bpf_raw_tracepoint_args *ctx) {
   struct process *p = get_process();
   if (!p) return 0;
@@ -103,13 +138,20 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx) {
   u32 w = 0;
   struct scratch *s = get_scratch();
   if (!s) return 0;
+  RD(cred, task + O_TASK_CRED);
+  if (privileged(p, cred)) {
+    u32 tgid = bpf_get_current_pid_tgid() >> 32;
+    begin(s, p, EVENT_PRIVILEGED, 0, 0);
+    processes.delete(&tgid);
+    output(s);
+    return 0;
+  }
   begin(s, p, EVENT_EXEC, 0, 0);
   s->event.aux = p->image;
   p->image = s->event.ts; p->seen_reads = 0; p->known = 0; p->handed = 0; p->flags &= FLAG_LOST | PROCESS_NETLINK | PROCESS_DATAGRAM;
   s->event.image = s->event.ts;
   RD(fs, task + O_TASK_FS);
   RD(w, fs + O_FS_UMASK); s->arg[0] = w;
-  RD(cred, task + O_TASK_CRED);
   RD(w, cred + O_CRED_EUID); s->arg[1] = w;
   RD(w, cred + O_CRED_EGID); s->arg[2] = w;
   RD(w, task + O_TASK_TI_FLAGS); s->arg[3] = w; /* TIF_ADDR32 (bit 29): a 32-bit program */

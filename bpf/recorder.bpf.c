@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Recorder: what every process of one tree does to files, streams and its surroundings.
  *
- * Five raw tracepoints.  System calls are taken at sys_exit, where the arguments are still in
+ * Six raw tracepoints.  System calls are taken at sys_exit, where the arguments are still in
  * pt_regs and the user pages they point to are present; a successful execve at sched_process_exec.
  * Handlers are reached by tail calls from the table `calls`, so that the verifier meets each
  * expensive loop once.  No kernel header is used: kernel objects are u64 addresses, read with

@@ -38,7 +38,10 @@ struct process {
   u64 writes;     /* calls so far that may have changed the content of an open file */
   u64 seen_reads; /* bit n: a read of inherited[n] was told */
   u64 handed;     /* bit n: the image was handed descriptor n */
-  u32 known, pad; /* how many of `inherited` are in use */
+  u64 capable;    /* capabilities that the root of the tree had (of its own user namespace, that is) */
+  u32 known;      /* how many of `inherited` are in use */
+  u32 uid;        /* of the session */
+  u32 level, pad; /* the PID namespace whose numbers are told; 0: that of the machine */
   u64 inherited[INHERITED];
 };
 struct job {
@@ -76,12 +79,14 @@ BPF_HASH(processes, u32, struct process, 16384);
 BPF_ARRAY(calls, struct call, 512);
 BPF_PROG_ARRAY(programs, 32);
 BPF_ARRAY(seen, u64, SEEN); /* a cache: each slot holds the last digest that fell there */
-BPF_RINGBUF_OUTPUT(ring, 1); /* kept between sessions; created larger: pcache/probes/rings.py */
+BPF_ARRAY(sessions, struct session, 1);
+BPF_RINGBUF_OUTPUT(ring, 1); /* kept between sessions; created larger: pcache/recorder/rings.py */
 BPF_ARRAY_OF_MAPS(rings, "ring", 1);
 
 /* BCC: map functions cannot be used inside a macro, so each access has a function. */
 static __always_inline struct scratch *get_scratch(void) { u32 z = 0; return scratches.lookup(&z); }
 static __always_inline struct counters *get_counts(void) { u32 z = 0; return counts.lookup(&z); }
+static __always_inline struct session *get_session(void) { u32 z = 0; return sessions.lookup(&z); }
 static __always_inline void *get_ring(void) { u32 z = 0; return rings.lookup(&z); }
 static __always_inline struct call *get_call(u32 nr) { return calls.lookup(&nr); }
 static __always_inline struct process *get_process(void) {
@@ -134,11 +139,32 @@ static __always_inline void output_piece(struct scratch *s, u64 from) {
   c->events++;
   c->bytes += sizeof(struct piece) + 8;
 }
+/* A task's number in the PID namespace of that level, 0 if it has none there. */
+static __always_inline u32 number_at(u64 task, u32 level) {
+  u64 pid = 0;
+  u32 own = 0, number = 0;
+  RD(pid, task + O_TASK_THREAD_PID);
+  if (!pid) return 0;
+  RD(own, pid + O_PID_LEVEL);
+  if (own < level || level > 32) return 0;
+  RD(number, pid + O_PID_NUMBERS + level * 16); /* struct upid { int nr; struct pid_namespace *ns } */
+  return number;
+}
+static __always_inline u32 leader_at(u64 task, u32 level) {
+  u64 leader = 0;
+  RD(leader, task + O_TASK_GROUP_LEADER);
+  return number_at(leader, level);
+}
 static __always_inline void begin(struct scratch *s, struct process *p, u32 type, u32 nr, s64 ret) {
   u64 id = bpf_get_current_pid_tgid();
   s->used = 0; s->jobs = 0; s->job = 0; s->next = 0; s->walk_dentry = 0;
   s->event.ts = bpf_ktime_get_ns(); s->event.image = p->image; s->event.aux = 0; s->event.ret = ret;
-  s->event.tgid = id >> 32; s->event.tid = id;
+  if (p->level) {
+    u64 task = bpf_get_current_task();
+    s->event.tgid = leader_at(task, p->level); s->event.tid = number_at(task, p->level);
+  } else {
+    s->event.tgid = id >> 32; s->event.tid = id;
+  }
   s->event.err = ret < 0 && ret > -4096 ? -ret : 0;
   s->event.type = type; s->event.nr = nr; s->event.flags = p->flags & FLAG_LOST;
 }

@@ -359,6 +359,7 @@ class Reason:
     SHORTAGE: Final = "ran out of disk space or another resource"
     TRANSIENT: Final = "failed for a reason that may pass"
     UNSUPPORTED: Final = "operation that cannot be restored"
+    PRIVILEGED: Final = "started a privileged program"
 
 
 class Uncacheable(_Record):

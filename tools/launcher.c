@@ -7,6 +7,9 @@
  *
  * cc -DPYTHON='"..."' -DMAIN='"..."'
  *
+ * Until Python can be told, its answer to SIGINT would be a traceback: so it waits (-X held), and
+ * pcache.cli.main takes it in, and with the kernel's default action, before it does anything else.
+ *
  * -I -S: neither the caller's PYTHON* variables nor his site-packages reach a program that root
  * runs, and neither does the time that processing site-packages takes.
  */
@@ -17,21 +20,31 @@
 
 int main(int argc, char **argv) {
     static char ignored[] = "ignored=0000000000000000";
-    char *words[argc + 6];
+    char *words[argc + 8];
+    int count = 0;
+    sigset_t before, interrupt;
     unsigned long long mask = 0;
     for (int number = 1; number < 65; number++) {
         struct sigaction action;
         if (!sigaction(number, NULL, &action) && action.sa_handler == SIG_IGN)
             mask |= 1ULL << (number - 1);
     }
+    int ignores_interrupt = mask >> (SIGINT - 1) & 1;
     for (char *digit = ignored + sizeof ignored - 2; mask; mask >>= 4)
         *digit-- = "0123456789abcdef"[mask & 15];
-    words[0] = PYTHON;
-    words[1] = "-IS";
-    words[2] = "-X";
-    words[3] = ignored;
-    words[4] = MAIN;
-    memcpy(words + 5, argv + 1, argc * sizeof *argv);
+    words[count++] = PYTHON;
+    words[count++] = "-IS";
+    words[count++] = "-X";
+    words[count++] = ignored;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    if (!ignores_interrupt && !sigprocmask(SIG_BLOCK, &interrupt, &before) &&
+        !sigismember(&before, SIGINT)) {
+        words[count++] = "-X";
+        words[count++] = "held";
+    }
+    words[count++] = MAIN;
+    memcpy(words + count, argv + 1, argc * sizeof *argv);
     execv(PYTHON, words);
     perror("pcache: " PYTHON);
     return 125;

@@ -36,6 +36,9 @@ VERBS = {
     "pull": "bring what others recorded of a command from the shared store",
     "key": "make a key that signs what is pushed, or show its public part",
     "config": "show or change settings, each with where it comes from",
+    "service": (
+        "let members of a group record without sudo: install, start, stop or look at the service"
+    ),
     "doctor": "check whether this machine can trace and replay, and say what mends it",
 }
 """Every verb with its summary, which is also `SUMMARY` in its module (a test compares them)."""
@@ -110,7 +113,23 @@ def launch() -> None:
     Python's own farewell (freeing every module) takes 2 ms of a hit's 12, so it is left out: a
     verb has closed its files and ended its threads when it returns; atexit handlers do not run.
     """
+    _die_of_interrupts()
     os._exit(main())
+
+
+def _die_of_interrupts() -> None:
+    """Ctrl-C before the command runs is what it would be if the command ran already.
+
+    Python has another way with it, of which a traceback would be seen.  Where it is ignored, it
+    stays so.
+    """
+    import _signal
+
+    runs_command = sys.argv[1:2] in (["run"], ["trace"], ["replay"])
+    if runs_command and _signal.getsignal(_SIGINT) is _signal.default_int_handler:
+        _signal.signal(_SIGINT, _signal.SIG_DFL)
+    if "held" in sys._xoptions:  # by the launcher
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_SIGINT,))
 
 
 def _dispatch(args: list[str]) -> int:

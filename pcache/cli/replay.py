@@ -111,7 +111,9 @@ def run(args: list[str]) -> int:
 
 def _check(words: list[bytes], json: str | None, options: Mapping[str, str | bool]) -> int:
     from pcache.cli.recording import DEFAULT_RING_BYTES
-    from pcache.session.steps.load_probes import Probes
+    from pcache.session.steps.privilege import split
+
+    user, probes = split(False, DEFAULT_RING_BYTES)
     from pcache.session.steps.options import Options
     from pcache.session.verbs.check import Check
 
@@ -125,5 +127,6 @@ def _check(words: list[bytes], json: str | None, options: Mapping[str, str | boo
             timing=bool(options.get("timing")),
             progress=progress_of(options),
         ),
-        Probes(DEFAULT_RING_BYTES),
+        user,
+        probes,
     ).run()

@@ -7,7 +7,7 @@ import os
 from pcache.cli.options import parse
 from pcache.cli.recording import OPTIONS, recording_options, ring_bytes
 from pcache.cli.sandbox import HELP as SANDBOX_HELP
-from pcache.errors import UsageError
+from pcache.errors import EnvironmentProblem, UsageError
 
 SUMMARY = "run a command: replay what holds, record what does not (root)"
 
@@ -36,7 +36,8 @@ options:
   -h, --help             this text
 
 {sandbox}
-Without root nothing can be recorded: what is recorded is replayed, as by `pcache replay`.
+Without root, or the service (`pcache help service`), nothing can be recorded: what is recorded is
+replayed, as by `pcache replay`.
 
 exit status: that of COMMAND (if a signal killed it, pcache ends by the same signal); 2 wrong usage,
 125 pcache itself failed, 126 COMMAND cannot be executed, 127 COMMAND was not found.
@@ -54,12 +55,23 @@ def run(args: list[str]) -> int:
         raise UsageError("no command to run", "usage: sudo pcache run [OPTION...] COMMAND [ARG...]")
     words = [os.fsencode(word) for word in command]
     wanted = recording_options(options)
-    if os.geteuid() != 0:
+    from pcache.session.steps.privilege import split
+
+    size = ring_bytes(options)
+    try:
+        user, probes = split(wanted.as_root, size)
+    except EnvironmentProblem as error:
+        if os.geteuid() == 0:
+            raise  # whose command it is cannot be told
+        from pcache.session.steps.plainly import plainly
+
+        return plainly(words, wanted.sandbox, error)
+    if not probes.there and os.geteuid() != 0:
+        from pcache.session.steps.load_probes import nothing_recorded
         from pcache.session.steps.reporting import say
         from pcache.session.verbs.replay import Replay
 
-        say("pcache: recording needs root; what is recorded already is replayed")
-        say("pcache: to record as well: sudo pcache run ...")
+        say(nothing_recorded("run", probes.failure))
         return Replay(
             words,
             quiet=wanted.quiet,
@@ -68,7 +80,6 @@ def run(args: list[str]) -> int:
             timing=wanted.timing,
             progress=wanted.progress,
         ).run()
-    from pcache.session.steps.load_probes import Probes
     from pcache.session.verbs.run import Run
 
-    return Run(words, wanted, Probes(ring_bytes(options))).run()
+    return Run(words, wanted, user, probes).run()

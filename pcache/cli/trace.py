@@ -7,7 +7,7 @@ import os
 from pcache.cli.options import parse
 from pcache.cli.recording import OPTIONS, recording_options, ring_bytes
 from pcache.cli.sandbox import HELP as SANDBOX_HELP
-from pcache.errors import UsageError
+from pcache.errors import EnvironmentProblem, UsageError
 
 SUMMARY = "run a command and record what each of its executions reads and writes (root)"
 
@@ -36,7 +36,8 @@ options:
   -h, --help             this text
 
 {sandbox}
-If recording cannot start (no root, no BPF, no store), pcache says why and runs COMMAND plainly.
+Without root it takes the service (`pcache help service`).  If recording cannot start (no rights,
+no BPF, no store), pcache says why and runs COMMAND plainly.
 
 exit status: that of COMMAND (if a signal killed it, pcache ends by the same signal); 2 wrong usage,
 125 pcache itself failed, 126 COMMAND cannot be executed, 127 COMMAND was not found.
@@ -54,14 +55,23 @@ def run(args: list[str]) -> int:
         raise UsageError(
             "no command to trace", "usage: sudo pcache trace [OPTION...] COMMAND [ARG...]"
         )
-    from pcache.session.steps.load_probes import Probes
+    from pcache.session.steps.privilege import split
 
-    probes = Probes(ring_bytes(options))
+    size = ring_bytes(options)
     wanted = recording_options(options)
-    probes.start()  # the kernel works on them while Python imports the rest
+    words = [os.fsencode(word) for word in command]
+    try:
+        user, probes = split(wanted.as_root, size)
+    except EnvironmentProblem as error:
+        if os.geteuid() == 0:
+            raise  # whose command it is cannot be told
+        from pcache.session.steps.plainly import plainly
+
+        return plainly(words, wanted.sandbox, error)
+    probes.start(gate=True)  # loaded while Python imports the rest
     from pcache.session.verbs.trace import Trace
 
     try:
-        return Trace([os.fsencode(word) for word in command], wanted, probes).run()
+        return Trace(words, wanted, user, probes).run()
     finally:
         probes.close()

@@ -27,7 +27,9 @@ def store(user: User | None = None) -> Result:
     while not os.path.lexists(existing):
         existing = os.path.dirname(existing)
     owner = user.name or str(user.uid)
-    chown = f"sudo chown -R {owner} {existing}"
+    mend = "point XDG_CACHE_HOME to a directory of your own"
+    if existing.startswith(os.fsdecode(user.home).rstrip("/") + "/") and user.home != b"/":
+        mend = f"sudo chown -R {owner} {existing}"
     if not os.path.isdir(existing):
         return Result(FAIL, f"{existing} is not a directory", f"mv {existing} {existing}.old")
     code = _writable_by(user, existing)
@@ -36,7 +38,7 @@ def store(user: User | None = None) -> Result:
             FAIL, f"{existing} is read-only", "point XDG_CACHE_HOME to a writable directory"
         )
     if code:
-        return Result(FAIL, f"{owner} cannot write {existing}: {os.strerror(code)}", chown)
+        return Result(FAIL, f"{owner} cannot write {existing}: {os.strerror(code)}", mend)
     free = shutil.disk_usage(existing).free
     size = _size(directory)
     text = f"{directory}, {size_text(size)} used, {size_text(free)} free"

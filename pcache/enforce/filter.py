@@ -4,8 +4,8 @@ Importing pyseccomp costs three times a bare interpreter start, so the exported 
 A cache that cannot be read, is damaged or cannot be written costs time and nothing else.
 
 A filter that root installs without no_new_privs stays on set-user-ID programs: one that lets
-setuid(2) succeed without effect makes whoever wrote it root.  So a process that is root, or can be
-again, takes nothing from where the user can write, only what root has kept for root.
+setuid(2) succeed without effect makes whoever wrote it root.  So a process that is root takes
+nothing from where the user can write, only what root has kept for root.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ def recall(directory: bytes, name: bytes) -> bytes:
 
     What root has kept serves everybody who has none of his own.
     """
-    own = b"" if os.getuid() == 0 else _content(os.path.join(directory, name))
+    own = b"" if os.geteuid() == 0 else _content(os.path.join(directory, name))
     return own or _content(os.path.join(ROOT_CACHE, name), of_root=True)
 
 
@@ -202,10 +202,9 @@ def _content(path: bytes, of_root: bool = False) -> bytes:
 def keep(directory: bytes, name: bytes, data: bytes) -> None:
     """Write a small file in one step, or not at all: in `directory`, or for root in `ROOT_CACHE`,
     where everybody may read it."""
-    user, privileged = os.geteuid(), os.getuid() == 0
+    privileged = os.geteuid() == 0
     try:
         if privileged:
-            os.seteuid(0)
             directory = ROOT_CACHE
             os.makedirs(directory, mode=0o755, exist_ok=True)
         path = os.path.join(directory, name)
@@ -217,6 +216,14 @@ def keep(directory: bytes, name: bytes, data: bytes) -> None:
         os.rename(temporary, path)
     except OSError:
         return
-    finally:
-        if privileged:
-            os.seteuid(user)
+
+
+def keep_program(program: bytes) -> None:
+    """As root: keep a whole filter under its name, from which the recorder installs it."""
+    for name in kept_names(program):
+        keep(ROOT_CACHE, b"program-" + name.encode(), program)
+
+
+def kept_names(program: bytes, refusals: bytes = b"") -> list[str]:
+    """The names of filters, in the order in which they are installed."""
+    return [xxhash.xxh3_128_hexdigest(one) for one in (refusals, program) if one]

@@ -11,6 +11,7 @@ from _signal import (
     SIG_UNBLOCK,
     getsignal,
     pthread_sigmask,
+    sigpending,
 )
 from _signal import (
     signal as _signal,
@@ -49,6 +50,12 @@ def restore(signals: Iterable[int]) -> None:
 def block(signals: Collection[int]) -> set[int]:
     """Signals wait from now on, until a `Pending` reads them; the mask as it was before."""
     return set(pthread_sigmask(SIG_BLOCK, signals))
+
+
+def came_early() -> bool:
+    """Whether one that was to be passed on has come when there was no command yet that could heed
+    it: it would have ended there and then, and so do we when it is let in again."""
+    return any(getsignal(number) != SIG_IGN for number in sigpending().intersection(FORWARDED))
 
 
 def set_mask(mask: Collection[int]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import _socket
 import errno
+import marshal
 import os
+from struct import Struct
 
 from pcache.enforce import filter, signals, syscalls
 from pcache.enforce.guardian import Guardian
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FD_BYTES = 4
+_LENGTH = Struct("=I")
+_MOST_AT_ONCE = 1 << 20
 
 
 class Spawned:
@@ -102,8 +106,8 @@ def spawn(
     command: Command,
     program: bytes,
     killable: bool = True,
-    become: Callable[[], None] | None = None,
-    gate: Callable[[int], None] | None = None,
+    fork: Callable[[bytes, bytes, int], int] | None = None,
+    gate: Callable[[int], bytes] | None = None,
     sandbox: Sandbox = DEFAULT,
     refusals: bytes = b"",
     decides: bool = True,
@@ -111,40 +115,45 @@ def spawn(
     """Fork a child that puts the filter `program` on itself, and let it execute the command.
 
     `killable`: ask for WAIT_KILLABLE_RECV, and do without where the kernel lacks it.
-    `become` runs in the child before it executes the command, with the filter on: a root that
-    turns into somebody else there needs no no_new_privs, so that set-user-ID programs work.
-    `gate` is given the child's pid while it waits to execute; nothing of ours forks after it.
+    `fork` forks the child instead, given `program`, `refusals` and the socket that it has to send
+    the listener over and then give to `await_command`; its pid.
+    `gate` is given the child's pid while it waits to execute, and gives what it must call itself;
+    nothing of ours forks after it.
     `sandbox` is what `program` was made for; `refusals` a filter to put on before it, or empty.
     `decides`: executions will be decided, and what that needs has to work.
 
-    Call it while this process has one thread.  Raises Refused or Nested, or whatever `gate` raises
-    or we run out of; the command has not run then.
+    Call it while this process has one thread.  Raises Refused or Nested, or whatever `fork` or
+    `gate` raise or we run out of; the command has not run then.
     """
     ours, theirs = _socket.socketpair()
     # From here on they are the supervisor's to pass on: none may kill us in between.
     mask = signals.block(signals.handled(signals.FORWARDED))
-    pid = os.fork()
+    try:
+        pid = os.fork() if fork is None else fork(program, refusals, theirs.fileno())
+    except BaseException:
+        signals.set_mask(mask)
+        raise
     if pid == 0:
         status = 126
         try:
             ours.close()
             signals.set_mask(mask)
             _hand_over(theirs, program, killable, refusals)
-            status = _start(theirs, command, sandbox, become)
+            status = await_command(theirs)
         finally:
             os._exit(status)
-    number = theirs.fileno()
     theirs.close()
     guardian = None
     try:
-        listener, killable = _take_over(ours)
+        listener, killable, number = _take_over(ours)
         id = check_permitted(listener, number, killable, decides)
         guardian = Guardian(listener, sandbox.errors)
         guardian.handling(id)
         # Only now: without a guardian, our death would have left the command with a dead filter.
-        if gate is not None:
-            gate(pid)
-        ours.send(b"g")
+        name = gate(pid) if gate is not None else b""
+        if signals.came_early():
+            raise _refusal("a signal came first")
+        _send_command(ours, command, sandbox, name)
     except BaseException as error:
         _withdraw(pid, guardian)
         signals.set_mask(mask)
@@ -156,15 +165,17 @@ def spawn(
     return Spawned(pid, listener, guardian, killable, mask, sandbox)
 
 
-def _take_over(socket: _socket.socket) -> tuple[Listener, bool]:
-    """The listener that the child sends, and whether it has WAIT_KILLABLE_RECV."""
+def _take_over(socket: _socket.socket) -> tuple[Listener, bool, int]:
+    """The listener that the child sends, whether it has WAIT_KILLABLE_RECV, and the number of a
+    descriptor that the child has open."""
     message, ancillary, _, _ = socket.recvmsg(
         16, _socket.CMSG_SPACE(_FD_BYTES), _socket.MSG_CMSG_CLOEXEC
     )
     if not ancillary:
         number = int(message[1:] or b"%d" % errno.EPIPE)
         raise _refusal(f"seccomp: {os.strerror(number)}")
-    return Listener(int.from_bytes(ancillary[0][2][:_FD_BYTES], "little")), message == b"k"
+    listener = Listener(int.from_bytes(ancillary[0][2][:_FD_BYTES], "little"))
+    return listener, message[:1] == b"k", int(message[1:])
 
 
 def _refusal(what: str) -> Refused:
@@ -211,9 +222,8 @@ def _hand_over(socket: _socket.socket, program: bytes, killable: bool, refusals:
         socket.send(b"e%d" % (error.errno or errno.EPERM))
         os._exit(126)
     rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(_FD_BYTES, "little"))
-    socket.sendmsg([b"k" if killable else b"-"], [rights])
+    socket.sendmsg([b"%c%d" % (b"-k"[killable], socket.fileno())], [rights])
     os.close(fd)
-    syscalls.handshake()
 
 
 def _install(program: bytes, killable: bool) -> tuple[int, bool]:
@@ -228,37 +238,42 @@ def _install(program: bytes, killable: bool) -> tuple[int, bool]:
 
 
 def _permitted(program: bytes, flags: int) -> int:
-    # CAP_SYS_ADMIN can do it without giving up what setuid programs are for, and a root that acts
-    # as another user has it for the asking.  Whoever is not root never does: their programs come
-    # from a file that they can write (`filter.recall`).
-    user = os.geteuid()
-    if os.getuid() == 0:
+    # CAP_SYS_ADMIN can do it without giving up what setuid programs are for.  Whoever is not root
+    # never does: their programs come from a file that they can write (`filter.recall`).
+    if os.geteuid() == 0:
         try:
-            os.seteuid(0)
             return syscalls.install_filter(program, flags)
         except OSError as error:
             if error.errno != errno.EACCES:
                 raise
-        finally:
-            os.seteuid(user)
     syscalls.set_no_new_privs()
     return syscalls.install_filter(program, flags)
 
 
-def _start(
-    socket: _socket.socket,
-    command: Command,
-    sandbox: Sandbox,
-    become: Callable[[], None] | None,
-) -> int:
-    if not socket.recv(1):
-        return 125  # our parent died before anything happened
-    socket.close()
+def _send_command(socket: _socket.socket, command: Command, sandbox: Sandbox, name: bytes) -> None:
+    """To the child, for `await_command`."""
+    words = (command.path, command.argv, command.env, command.script)
+    data = marshal.dumps((*words, sandbox.deterministic, name))
+    socket.sendall(_LENGTH.pack(len(data)) + data)
+
+
+def await_command(socket: _socket.socket) -> int:
+    """Under the filter, whose listener was sent over `socket`: become the command that comes from
+    there; an exit status if that fails."""
+    syscalls.handshake()
     try:
-        if become is not None:
-            become()
-        sandbox.enter()
-        return execute_or_tell(command)
+        data = b""
+        while len(data) < _LENGTH.size or len(data) < _LENGTH.size + _LENGTH.unpack_from(data)[0]:
+            more = socket.recv(_MOST_AT_ONCE)
+            if not more:
+                return 125  # our parent died before anything happened
+            data += more
+        socket.close()
+        path, argv, env, script, deterministic, name = marshal.loads(data[_LENGTH.size :])
+        if name:
+            syscalls.set_name(name)
+        Sandbox(deterministic=deterministic).enter()
+        return execute_or_tell(Command(path, argv, env, script))
     except EnvironmentProblem as error:
         os.write(2, error.report().encode() + b"\n")
     except Exception as error:

@@ -38,8 +38,6 @@ _SYS_PERSONALITY = 135
 _SYS_SECCOMP = 317
 _SYS_PIDFD_OPEN = 434
 _SYS_PIDFD_GETFD = 438
-_SYS_CAPGET = 125
-_SYS_CAPSET = 126
 _SYS_PRLIMIT64 = 302
 
 _SECCOMP_SET_MODE_FILTER = 1
@@ -57,8 +55,6 @@ _PR_SET_NO_NEW_PRIVS = 38
 _RLIMIT_CORE = 4
 _RLIMIT_NOFILE = 7
 _KCMP_FILE = 0
-_CAPABILITY_VERSION_3 = 0x20080522
-_CAP_SYS_PTRACE = 19
 _ADDR_NO_RANDOMIZE = 0x0040000
 _QUERY = 0xFFFFFFFF
 _PIDFD_THREAD = os.O_EXCL
@@ -119,18 +115,6 @@ def become_subreaper() -> None:
 def die_with_parent() -> None:
     """This process is killed when the thread that forked it ends; also after an execve(2)."""
     _call(SYS_PRCTL, _PR_SET_PDEATHSIG, _SIGKILL)
-
-
-def keep_ptrace_capability() -> None:
-    """After root has taken on another effective user: still be able to look into tasks.
-
-    Under Yama, and for tasks whose real user is another than ours, nothing else permits it.
-    """
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then their upper halves
-    _call(_SYS_CAPGET, ctypes.addressof(header), ctypes.addressof(sets))
-    sets[0] |= sets[1] & 1 << _CAP_SYS_PTRACE
-    _call(_SYS_CAPSET, ctypes.addressof(header), ctypes.addressof(sets))
 
 
 def signal_descriptor(signals: Iterable[int]) -> int:

@@ -10,7 +10,6 @@ _libc = ctypes.CDLL(None, use_errno=True)
 # linux/sched.h, linux/mount.h, linux/fcntl.h
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWUSER = 0x10000000
-_MS_NOSUID_NODEV_NOEXEC = 2 | 4 | 8
 _MS_BIND = 4096
 _MS_REC = 16384
 _MS_PRIVATE = 1 << 18
@@ -52,11 +51,6 @@ def overlay(place: bytes, lower: bytes, upper: bytes, work: bytes) -> None:
 def temporary(place: bytes) -> None:
     """An empty file system at `place`."""
     _mount(b"tmpfs", place, b"tmpfs", 0, b"mode=755")
-
-
-def bpf(place: bytes) -> None:
-    """The file system of pinned BPF objects, for root alone."""
-    _mount(b"bpf", place, b"bpf", _MS_NOSUID_NODEV_NOEXEC, b"mode=0700")
 
 
 def bind(source: bytes, place: bytes) -> None:

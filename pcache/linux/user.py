@@ -12,6 +12,10 @@ import os
 
 from pcache.errors import EnvironmentProblem, PrivilegeError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _COERCED = (b"C.UTF-8", b"C.utf8", b"UTF-8")
 """Values of LC_CTYPE that Python puts into its own environment in the C locale (PEP 538)."""
 
@@ -71,11 +75,13 @@ class User:
         return cls(uid, os.getegid(), groups, os.fsdecode(name), home, env)
 
     @classmethod
-    def invoking(cls, as_root: bool = False) -> User:
+    def invoking(cls, as_root: bool = False, settle: Callable[[User], None] | None = None) -> User:
         """The user on whose behalf root runs: the one who called sudo, else root itself.
 
-        With `as_root` root is kept, in the environment it has.  Raises PrivilegeError when this
-        process is not root, EnvironmentProblem when SUDO_UID or SUDO_GID is no number.
+        With `as_root` root is kept, in the environment it has.  `settle` is called as soon as the
+        ids are known, and before anything that the user wrote is looked into: so that root's rights
+        can be given up.  Raises PrivilegeError when this process is not root, EnvironmentProblem
+        when SUDO_UID or SUDO_GID is no number.
         """
         if os.geteuid() != 0:
             raise PrivilegeError("this needs root", "put sudo in front: sudo pcache ...")
@@ -83,35 +89,46 @@ class User:
         if as_root or b"SUDO_UID" not in env:
             user = cls.current()
             user.env = _without_sudo(env)
+            if settle is not None:
+                settle(user)
             return user
         uid = _number(env, b"SUDO_UID")
         gid = _number(env, b"SUDO_GID") if b"SUDO_GID" in env else uid
         name, home = _account(uid)
         try:
             sudo_pid = _nearest_sudo(uid)
-            recovered = None if sudo_pid is None else environment_of(sudo_pid)
+            if sudo_pid is not None and not _is_sudo(os.getppid(), uid):
+                sudo_pid = None  # below a script that sudo started, in what that made of all this
+            block = None if sudo_pid is None else _read(sudo_pid, "environ")
+            line = b"" if sudo_pid is None else _read(sudo_pid, "cmdline")
         except OSError:
-            sudo_pid = recovered = None
+            sudo_pid, block, line = None, None, b""
         umask = None
-        if recovered is None:
-            # Nobody left to ask: what sudo handed us, with the account's own identity.
-            env = _without_sudo(env)
-            env.update({b"HOME": home, b"USER": os.fsencode(name), b"LOGNAME": os.fsencode(name)})
-        elif sudo_pid is not None:
-            env = _without_sudo(recovered)
-            env.update(_assignments(_arguments(sudo_pid)))
-            umask = _umask_of(_parent(sudo_pid))
-        home = env.get(b"HOME") or home
         groups = tuple(os.getgrouplist(name, gid)) if name else (gid,)
         if sudo_pid is not None:
+            umask = _umask_of(_parent(sudo_pid))
             groups = _groups_of_caller(sudo_pid, uid, groups)
-        return cls(uid, gid, groups, name or str(uid), home, env, umask, sudo_pid)
+        user = cls(uid, gid, groups, name or str(uid), home, env, umask, sudo_pid)
+        if settle is not None:
+            settle(user)
+        if block is None:
+            # What we were handed, with the account's own identity.
+            env = _without_sudo(env)
+            env.update({b"HOME": home, b"USER": os.fsencode(name), b"LOGNAME": os.fsencode(name)})
+        else:
+            env = _without_sudo(_pairs(block))
+            env.update(_assignments(_words(line)))
+        user.env = env
+        user.home = env.get(b"HOME") or home
+        return user
 
     def become(self) -> None:
-        """Turn this process into one of the user, for good: only in a forked child.
+        """Turn this process into one of the user, for good.
 
         Raises PrivilegeError when the kernel refuses.
         """
+        if self.is_ours() and self.umask is None:
+            return
         if os.geteuid() != 0:
             if os.geteuid() != self.uid:
                 raise PrivilegeError(f"cannot become user {self.name}", "run pcache as root")
@@ -126,19 +143,34 @@ class User:
         if self.umask is not None:
             os.umask(self.umask)
 
+    def is_ours(self) -> bool:
+        """Whether this process is one of the user's already."""
+        return (
+            os.getresuid() == (self.uid,) * 3
+            and os.getresgid() == (self.gid,) * 3
+            and set(os.getgroups()) == set(self.groups)
+        )
+
 
 def own_environment() -> dict[bytes, bytes]:
     """The environment that this process was given, without what Python added to it."""
     env = dict(os.environb)
-    if env.get(b"LC_CTYPE") in _COERCED and b"LC_CTYPE" not in environment_of(os.getpid()):
-        del env[b"LC_CTYPE"]
+    try:
+        if env.get(b"LC_CTYPE") in _COERCED and b"LC_CTYPE" not in environment_of(os.getpid()):
+            del env[b"LC_CTYPE"]
+    except OSError:
+        return env  # there is no /proc to compare with
     return env
 
 
 def environment_of(pid: int) -> dict[bytes, bytes]:
     """The environment block with which the program of `pid` was started.  Raises OSError."""
+    return _pairs(_read(pid, "environ"))
+
+
+def _pairs(block: bytes) -> dict[bytes, bytes]:
     pairs: dict[bytes, bytes] = {}
-    for entry in _read(pid, "environ").split(b"\0"):
+    for entry in block.split(b"\0"):
         name, equals, value = entry.partition(b"=")
         if name and equals:
             pairs.setdefault(name, value)
@@ -242,7 +274,11 @@ def _is_sudo(pid: int, uid: int) -> bool:
 
 
 def _arguments(pid: int) -> list[bytes]:
-    return _read(pid, "cmdline").split(b"\0")[1:-1]
+    return _words(_read(pid, "cmdline"))
+
+
+def _words(line: bytes) -> list[bytes]:
+    return line.split(b"\0")[1:-1]
 
 
 def _assignments(arguments: list[bytes]) -> dict[bytes, bytes]:

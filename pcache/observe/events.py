@@ -13,7 +13,8 @@ from typing import Any
 from pcache.linux.addresses import INET, MAPPED
 
 # enum event_type
-CALL, FORK, EXEC, EXIT, DATA, FDS, ARGS, FOREIGN, ENTRY, SHORTAGE, SIGNAL, ABSENT = range(1, 13)
+CALL, FORK, EXEC, EXIT, DATA, FDS, ARGS, FOREIGN, ENTRY = range(1, 10)
+SHORTAGE, SIGNAL, ABSENT, PRIVILEGED = range(10, 14)
 # enum section_kind
 _ARGS, _PATH, _PATH2, _BASE, _BASE2, _FILE, _FILE2, _STAT, _STAT2, _OUT, _HANDLE, _HANDLE2 = range(
     1, 13

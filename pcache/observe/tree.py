@@ -108,7 +108,7 @@ class Tree:
                 self._exec(process, stamp_image, record)
                 continue
             if execution is None:
-                if kind == events.EXIT:
+                if kind in (events.EXIT, events.PRIVILEGED):
                     del self._processes[tgid]
                 continue  # our own child before it became the command
             if kind == events.CALL:
@@ -134,6 +134,9 @@ class Tree:
                 self._descriptors(execution, events.descriptors(record), ret, aux)
             elif kind == events.EXIT:
                 self._exit(process, ts, ret, aux, flags)
+            elif kind == events.PRIVILEGED:
+                execution.problem_throughout(Reason.PRIVILEGED, "what it does is not for its user")
+                self._exit(process, ts, 0, 0, flags)
             elif kind == events.FOREIGN:
                 execution.problem_throughout(Reason.FOREIGN_ABI, f"system call {_nr}")
             elif kind == events.SHORTAGE:

@@ -1,8 +1,7 @@
-"""Where the files that ship with pcache are, and the way to the system's own Python packages."""
+"""The way to the system's own Python packages."""
 
 from __future__ import annotations
 
-import os
 import sys
 
 TYPE_CHECKING = False
@@ -11,13 +10,6 @@ if TYPE_CHECKING:
 
 SYSTEM_PACKAGES = "/usr/lib/python3/dist-packages"
 """Where Debian puts Python modules: the one place where the real bcc comes from."""
-
-
-def bpf_dir() -> str:
-    """The directory of the BPF sources: inside the installed package, else beside it (checkout)."""
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    inside = os.path.join(package, "bpf")
-    return inside if os.path.isdir(inside) else os.path.join(os.path.dirname(package), "bpf")
 
 
 def import_bcc() -> ModuleType:

@@ -26,6 +26,7 @@ class Why:
 
     CHANGED = "its inputs are not as they were"
     SETTINGS = "it was recorded under other settings or in a sandbox"
+    SECRET = "a secret of its environment is not kept"
     USER = "it was recorded for another user or group"
     DESCRIPTOR = "it uses a descriptor that cannot be made again"
     READS = "it reads a file from a descriptor, and what was in it is not kept"

@@ -17,7 +17,7 @@ from pcache.linux.files import make_private_directory
 from pcache.model import Call, Fact, PathSet, Uncacheable
 from pcache.settings.rules import DEFAULT
 from pcache.store.blobs import Blobs
-from pcache.store.database import SCHEMA, Database
+from pcache.store.database import SCHEMA, DamagedIndex, Database
 from pcache.store.digests import DigestCache
 from pcache.store.fingerprint import decode_keys, strong_fingerprint
 from pcache.store.records import (
@@ -42,6 +42,7 @@ _BEYOND = b"\xff" * 17
 """After the beginning of a weak fingerprint: more than any goes on with."""
 
 _FEW = 8
+_OF_OTHERS = 0o077
 _PATH_SETS_LIMIT = 64
 _TOUCH_NS = 3600 * 10**9
 """Uses are noted to the hour, so that a replay that hits has nothing to write."""
@@ -288,9 +289,15 @@ class Store:
     def _record_writer(self) -> RecordWriter:
         if self._writer is None:
             from pcache.store.record_writer import RecordWriter
+            from pcache.store.secrets import Secrets
 
             self._writer = RecordWriter(
-                self.blobs, self._database, self.counters, self.policy, self.met
+                self.blobs,
+                self._database,
+                self.counters,
+                self.policy,
+                Secrets(self.directory),
+                self.met,
             )
         return self._writer
 
@@ -333,6 +340,12 @@ def _prepare_directory(path: bytes, create: bool) -> None:
             f"the store {os.fsdecode(path)} belongs to another user (uid {st.st_uid})",
             "run pcache as that user, or choose another place with XDG_CACHE_HOME",
         )
+    if st.st_mode & _OF_OTHERS:
+        # Whoever writes it decides what is put in place; whoever reads it sees all that ran.
+        raise StoreError(
+            f"the store {os.fsdecode(path)} is open to others (mode {st.st_mode & 0o7777:o})",
+            f"if nobody else has written there: chmod 700 {os.fsdecode(path)}; else remove it",
+        )
     if create:
         for name in (b"/objects", b"/tmp"):
             if not os.path.isdir(path + name):
@@ -342,6 +355,14 @@ def _prepare_directory(path: bytes, create: bool) -> None:
 def _open_database(path: bytes) -> Database:
     database = Database(path + b"/index.db")
     try:
+        # What others may have put into the schema has no effect on its own.
+        database.change("PRAGMA trusted_schema = OFF")
+        if database.number("SELECT count(*) FROM sqlite_schema WHERE type IN ('view', 'trigger')"):
+            raise DamagedIndex(
+                f"the index of the store is not one of pcache's: {os.fsdecode(path)}/index.db has"
+                " views or triggers",
+                "trace and run set it aside and begin a new one",
+            )
         version = database.number("PRAGMA user_version")
         if version == 0:
             from pcache.store.setup import make_index

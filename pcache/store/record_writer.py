@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pcache.settings.rules import Policy
     from pcache.store.blobs import Blobs
     from pcache.store.database import Database
+    from pcache.store.secrets import Secrets
 
 STORED, KNOWN, NONDETERMINISTIC = "stored", "known", "nondeterministic"
 """What `RecordWriter.add` answers."""
@@ -46,6 +47,7 @@ class RecordWriter:
         database: Database,
         counters: Counters,
         policy: Policy,
+        secrets: Secrets,
         met: dict[Digest, None],
     ) -> None:
         """`met`: where the strong fingerprints of what is added are noted."""
@@ -53,6 +55,7 @@ class RecordWriter:
         self._database = database
         self._counters = counters
         self._policy = policy
+        self._secrets = secrets
         self._met = met
         self._environments: dict[tuple[int, tuple[bytes, ...], tuple[bytes, ...]], Digest]
         self._environments = {}
@@ -177,7 +180,7 @@ class RecordWriter:
         if digest is None:
             if len(self._environments) >= _ENVIRONMENTS_LIMIT:
                 self._environments.clear()
-            digest = self._blobs.put_bytes(pack(environment(call.env, ignored)))
+            digest = self._blobs.put_bytes(pack(self._secrets.hide(environment(call.env, ignored))))
             self._environments[key] = digest
         return digest
 

@@ -94,8 +94,15 @@ def _is_sound(index: bytes) -> bool:
         tables = database.number(
             "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
         )
-        return tables == _TABLES.count("CREATE TABLE") * made and not database.number(
-            "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"
+        alive = database.number(
+            "SELECT count(*) FROM sqlite_schema WHERE type IN ('view', 'trigger')"
+        )
+        return (
+            tables == _TABLES.count("CREATE TABLE") * made
+            and not alive
+            and not database.number(
+                "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"
+            )
         )
     except DamagedIndex:
         return False

@@ -20,13 +20,13 @@ from pathlib import Path
 from xxhash import xxh3_128_digest
 
 from pcache.counters import Counters
+from pcache.enforce import syscalls
+from pcache.linux.user import User
 from pcache.model import Kind, Output, Record, Uncacheable
 from pcache.observe.executions import Execution
-from pcache.probes.loaded import load
-from pcache.probes.program import image
-from pcache.probes.recorder import Recorder
 from pcache.probes.syscall_table import NUMBERS
 from pcache.session.steps.analyse import Analysis
+from pcache.session.steps.load_probes import Probes
 from pcache.session.steps.spooling import Spooler
 from pcache.store import fingerprint
 from pcache.store.index import Store
@@ -194,13 +194,11 @@ class Recorded:
 class Lab:
     def __init__(self, directory: Path, ring_bytes: int = RING_BYTES) -> None:
         self.directory = directory
-        self.recorder = Recorder(load(image()), ring_bytes)
+        self._ring_bytes = ring_bytes
         self.store = Store.open(os.fsencode(directory / "store"), counters=Counters())
-        self._lost = 0
 
     def close(self) -> None:
         self.store.close()
-        self.recorder.close()
 
     def probe(self, name: str, *options: str) -> str:
         """The compiled tests/probes/NAME.c."""
@@ -251,7 +249,10 @@ class Lab:
         with _spool(self.directory) as spool, _spool(self.directory) as copies:
             analysis = Analysis(self.store, spool.fileno(), copies.fileno(), Counters())
             gc.enable()  # the tests' process lives on
-            recording = Spooler(self.recorder, spool.fileno())
+            probes = Probes(self._ring_bytes)
+            probes.fork(User.current())
+            probes.ready()
+            recording = Spooler(probes, spool.fileno())
             gate, opener = os.pipe()
             pid = os.fork()
             if pid == 0:
@@ -265,14 +266,12 @@ class Lab:
                 _become(gate, opener, executable, argv, cwd, env, fds or {}, prepare)
             os.close(gate)
             analysis.tree.root(pid)
-            recording.start(pid)
-            os.write(opener, b"g")
+            os.write(opener, recording.start())
             os.close(opener)
             if during is not None:
                 during(pid)
-            status = self._follow(pid, recording, analysis, late=late)
-            lost = recording.counts()["lost"] - self._lost
-            self._lost += lost
+            status, lost = self._follow(pid, recording, analysis, late=late)
+            probes.close()
             # Before they are settled, which gives up what the labels are made of.
             labels = {seen: seen.label() for seen in analysis.tree.executions}
             seen = [
@@ -282,26 +281,24 @@ class Lab:
             return Recorded(seen, status, lost)
 
     @staticmethod
-    def _follow(pid: int, recording: Spooler, analysis: Analysis, *, late: bool) -> int:
+    def _follow(pid: int, recording: Spooler, analysis: Analysis, *, late: bool) -> tuple[int, int]:
         pidfd = os.pidfd_open(pid)
         ended = select.poll()
         ended.register(pidfd, select.POLLIN)
         deadline = time.monotonic() + TIMEOUT
         while not ended.poll(5):
             if not late:
-                _feed(analysis, recording)
+                analysis.tree.feed(*recording.news())
             if time.monotonic() > deadline:
                 os.kill(pid, signal.SIGKILL)
         os.close(pidfd)
         status = os.waitpid(pid, 0)[1]
-        recording.finish()
-        _feed(analysis, recording)
-        return status
-
-
-def _feed(analysis: Analysis, recording: Spooler) -> None:
-    for blob, offset in recording.news():
-        analysis.tree.feed(blob, offset)
+        lost = recording.finish()["lost"]
+        news = recording.news()
+        while news[0]:
+            analysis.tree.feed(*news)
+            news = recording.news()
+        return status, lost
 
 
 def _spool(directory: Path) -> tempfile._TemporaryFileWrapper[bytes]:
@@ -321,7 +318,7 @@ def _become(
     """In the child: waits for the gate, then becomes the command; never returns."""
     try:
         os.close(opener)
-        os.read(gate, 1)
+        syscalls.set_name(os.read(gate, 16))
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         # Out of the way first: a source may have the number of a target.
         high = {fd: os.dup(source) for fd, source in fds.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -58,3 +59,25 @@ def user_bench(
 def check_as_user(user_bench: Bench) -> Callable[[Scenario], None]:
     """The same as an ordinary user."""
     return lambda scenario: Differential(scenario, user_bench).check()
+
+
+@pytest.fixture(scope="module")
+def running_service(pcache: str) -> Iterator[tuple[str, int]]:
+    """The recorder for members of the group `users`: its socket and its process."""
+    with open_directory() as directory:
+        path = f"{directory}/recorder.sock"
+        words = [pcache, "service", "start", "--socket", path, "--group", "users"]
+        with subprocess.Popen([*SUDO, *words], stdout=subprocess.PIPE) as process:
+            assert process.stdout and b"listens at" in process.stdout.readline()
+            yield path, process.pid
+            process.terminate()
+
+
+@pytest.fixture
+def service(running_service: tuple[str, int]) -> str:
+    return running_service[0]
+
+
+@pytest.fixture
+def service_pid(running_service: tuple[str, int]) -> int:
+    return running_service[1]

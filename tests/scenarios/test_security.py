@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
+import sqlite3
 import struct
+import tempfile
 from pathlib import Path
 
 import pytest
 import xxhash
 
-from pcache.probes.program import CACHE_DIR
+from pcache.recorder.image import CACHE_DIR
 from tests.conftest import Run
 
 pytestmark = pytest.mark.system_files
@@ -50,3 +53,106 @@ def test_planted_filter_does_not_keep_root(
         os.chown(planted, ordinary_user.pw_uid, ordinary_user.pw_gid)
     done = as_user(["sudo", pcache, *verb, "-q", "sh", "-c", "id -u; id -u"], env=env)
     assert done.stdout.decode().split() == [str(ordinary_user.pw_uid)] * 2, done.stderr
+
+
+SCRIPT_OF_ROOT = """\
+#!/bin/sh
+cat {place}/very-secret-name >/dev/null
+/bin/echo very-secret-output
+env VERY_SECRET_VARIABLE=1 /bin/true very-secret-argument
+"""
+SECRETS = (b"very-secret", b"VERY_SECRET")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("verb", ["trace", "run"])
+def test_nothing_of_a_privileged_program_is_told(
+    pcache: str, as_user: Run, user_dir: Path, verb: str
+) -> None:
+    """What sudo runs for a user is root's: its arguments, paths, environment and output too."""
+    place = Path(tempfile.mkdtemp(prefix="pcache-root-", dir="/var/tmp"))
+    try:
+        (place / "very-secret-name").write_text("secret\n")
+        script = place / "script"
+        script.write_text(SCRIPT_OF_ROOT.format(place=place))
+        script.chmod(0o755)
+        (user_dir / "entry").write_text(f"sudo {script} >/dev/null; /bin/echo after\n")
+        place.chmod(0o700)
+        env = {"XDG_CACHE_HOME": str(user_dir)}
+        words = ["sudo", pcache, verb, "--explain", "--json", f"{user_dir}/report", "sh", "entry"]
+        done = as_user(words, env=env, cwd=user_dir)
+    finally:
+        shutil.rmtree(place)
+    assert done.stdout == b"after\n" and done.returncode == 0
+    assert b"started a privileged program" in done.stderr
+    assert b"stored   /bin/echo after" in done.stderr
+    kept = [path for path in user_dir.rglob("*") if path.is_file()]
+    assert any(path.name == "index.db" for path in kept)
+    for text in (done.stderr, *(path.read_bytes() for path in kept)):
+        assert not any(secret in text for secret in SECRETS), text
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o707, 0o755])
+@pytest.mark.parametrize("verb", [["replay"], ["sudo", "run"], ["sudo", "trace"]])
+def test_store_that_others_can_enter_is_refused(
+    pcache: str, as_user: Run, user_dir: Path, verb: list[str], mode: int
+) -> None:
+    """Whoever can write it decides what is put in place of what runs."""
+    env = {"XDG_CACHE_HOME": str(user_dir)}
+    store = user_dir / "pcache"
+    *sudo, name = verb
+    words = [*sudo, pcache, name, "-q", "echo", "ran"]
+    assert as_user(words, env=env).stderr == b""
+    store.chmod(mode)
+    done = as_user(words, env=env)
+    assert done.stdout == b"ran\n" and done.returncode == 0
+    assert f"the store {store} is open to others (mode {mode:o})".encode() in done.stderr
+    assert f"chmod 700 {store}".encode() in done.stderr
+    store.chmod(0o700)
+    assert as_user(words, env=env).stderr == b""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "CREATE TRIGGER planted AFTER INSERT ON calls BEGIN DELETE FROM outcomes; END",
+        "CREATE VIEW planted AS SELECT * FROM calls",
+    ],
+)
+def test_code_in_the_index_does_not_run(
+    pcache: str, as_user: Run, user_dir: Path, planted: str
+) -> None:
+    env = {"XDG_CACHE_HOME": str(user_dir)}
+    as_user(["sudo", pcache, "run", "-q", "echo", "ran"], env=env)
+    index = user_dir / "pcache/index.db"
+    with sqlite3.connect(index) as database:
+        database.execute(planted)
+    database.close()
+    done = as_user([pcache, "replay", "echo", "ran"], env=env)
+    assert done.stdout == b"ran\n" and b"views or triggers" in done.stderr
+    done = as_user(["sudo", pcache, "run", "echo", "ran"], env=env)
+    assert done.stdout == b"ran\n" and b"a new one begins" in done.stderr
+    done = as_user([pcache, "replay", "echo", "ran"], env=env)
+    assert done.stdout == b"ran\n" and b"1 hits" in done.stderr
+
+
+@pytest.mark.root
+def test_secrets_of_the_environment_are_not_kept(pcache: str, as_user: Run, user_dir: Path) -> None:
+    """They tell calls apart all the same."""
+    env = {"XDG_CACHE_HOME": str(user_dir), "GITHUB_TOKEN": "hunter2-one", "db_password": "hunter2"}
+    other = {**env, "GITHUB_TOKEN": "hunter2-two"}
+    words = ["echo", "ran"]
+    done = as_user(["sudo", pcache, "run", *words], env=env)
+    assert b"1 stored" in done.stderr
+    assert b"1 hits" in as_user([pcache, "replay", *words], env=env).stderr
+    assert b"0 hits" in as_user([pcache, "replay", *words], env=other).stderr
+    why = as_user([pcache, "explain", *words], env=other)
+    assert b"environment GITHUB_TOKEN: a secret -> a secret" in why.stdout
+    assert b"db_password" not in why.stdout and b"hunter2" not in why.stdout
+    kept = [path for path in (user_dir / "pcache").rglob("*") if path.is_file()]
+    assert not any(b"hunter2" in path.read_bytes() for path in kept)
+    assert any(b"GITHUB_TOKEN=" in path.read_bytes() for path in kept)
+    again = as_user([pcache, "verify", "--rerun", "100%"], env=env)
+    assert b"a secret of its environment is not kept" in again.stdout + again.stderr

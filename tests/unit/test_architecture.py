@@ -15,7 +15,7 @@ LONGEST = 400
 VOCABULARY = {"model", "values", "codec", "errors", "counters", "timing", "sha256"}
 BASE = VOCABULARY | {"settings", "linux"}
 DOMAIN = BASE | {"memo", "store"}
-PROBES = VOCABULARY | {"linux"}
+PROBES = VOCABULARY | {"linux", "recorder"}
 STEPS = {"observe", "enforce", "rerun", "doctor", "history"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
@@ -23,18 +23,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": DOMAIN | {"session", "history", "report", "pcache"},
     "reference": {"cli", "pcache"},
     "report": DOMAIN | {"session", "history"},
-    "session": DOMAIN | STEPS | {"probes", "remote"},
+    "session": DOMAIN | STEPS | {"probes", "recorder", "remote"},
     "history": DOMAIN,
     "observe": DOMAIN | {"probes"},
     "enforce": DOMAIN,
     "rerun": DOMAIN | {"enforce"},
-    "doctor": DOMAIN | {"probes", "remote"},
+    "doctor": DOMAIN | {"probes", "recorder", "remote"},
     "memo": BASE | {"store"},
     "store": BASE,
     "remote": DOMAIN,
     "settings": VOCABULARY | {"linux"},
     "linux": VOCABULARY,
     "probes": PROBES,
+    "recorder": set(),
     "model": set(),
     **{name: VOCABULARY for name in VOCABULARY - {"model"}},
     "pcache": {"api"},

@@ -25,7 +25,7 @@ HISTORY = "docs/history.md"
 JSON = "docs/json.md"
 REMOTE = "docs/remote.md"
 SEMANTICS = "docs/semantics.md"
-LINES = 420
+LINES = 440
 """A page that is longer is two."""
 
 _OF_PYTHON_OR_BCC = {"LC_CTYPE", "BCC_KERNEL_SOURCE"}

@@ -14,7 +14,7 @@ import pytest
 import xxhash
 
 from pcache import __version__
-from pcache.probes import bpf, resources
+from pcache.recorder import bpf, image
 from tests.conftest import CHECKOUT, open_directory
 
 HEAVY = {
@@ -93,7 +93,7 @@ def test_wheel_holds_the_package_and_the_bpf_sources_only(wheel: Path) -> None:
 def test_wheel_finds_its_bpf_sources(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
-    program = "import pcache.probes.resources as r; print(r.bpf_dir(), r.__file__)"
+    program = "import pcache.recorder.image as r; print(r.bpf_dir(), r.__file__)"
     done = subprocess.run(
         ["/usr/bin/python3", "-S", "-c", program],
         env={"PYTHONPATH": str(tmp_path)},
@@ -104,7 +104,7 @@ def test_wheel_finds_its_bpf_sources(wheel: Path, tmp_path: Path) -> None:
     )
     assert done.stdout.split() == [
         f"{tmp_path}/pcache/bpf",
-        f"{tmp_path}/pcache/probes/resources.py",
+        f"{tmp_path}/pcache/recorder/image.py",
     ]
 
 
@@ -184,8 +184,8 @@ def test_changelog_knows_the_version() -> None:
 
 
 def test_checkout_finds_its_bpf_sources() -> None:
-    assert resources.bpf_dir() == str(CHECKOUT / "bpf")
-    assert any(name.endswith(".bpf.c") for name in os.listdir(resources.bpf_dir()))
+    assert image.bpf_dir() == str(CHECKOUT / "bpf")
+    assert any(name.endswith(".bpf.c") for name in os.listdir(image.bpf_dir()))
 
 
 def test_unrelated_bcc_is_no_dependency(wheel: Path) -> None:

@@ -37,8 +37,7 @@ class Command:
             self.cwd = b""  # it was removed; relative names still mean something to the kernel
         if user is None:
             # Not os.environ: Python drops duplicates, and adds LC_CTYPE in the C locale (PEP 538).
-            with open(_ENVIRONMENT, "rb", buffering=0) as file:
-                self.env = tuple(file.readall().split(b"\0")[:-1])
+            self.env = _own_environment()
         else:
             self.env = tuple(name + b"=" + value for name, value in user.env.items())
         if sandbox is not None:
@@ -105,3 +104,11 @@ class Command:
                 f"{os.fsdecode(name)}: cannot be executed: {error.strerror}",
                 "check its permissions: ls -l shows them",
             ) from None
+
+
+def _own_environment() -> tuple[bytes, ...]:
+    try:
+        with open(_ENVIRONMENT, "rb", buffering=0) as file:
+            return tuple(file.readall().split(b"\0")[:-1])
+    except OSError:  # there is no /proc
+        return tuple(name + b"=" + value for name, value in os.environb.items())

@@ -40,7 +40,7 @@ def _personality() -> int:
     try:
         with open(b"/proc/self/personality", "rb") as file:
             return int(file.read(), 16)
-    except PermissionError:  # root that acts as somebody else; ctypes takes long to load
+    except OSError:  # who gave up root's ids may not, and there may be no /proc; ctypes is slow
         from pcache.enforce import syscalls
 
         return syscalls.personality()

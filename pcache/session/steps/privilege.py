@@ -1,36 +1,26 @@
-"""Whose permissions count: root's, or those of the user on whose behalf the command runs.
-
-Only the effective ids change in this process, so that root's come back where they are needed.
-"""
+"""One process becomes two before it reads anything of the user's: the recorder, which keeps the
+rights that probes need, and pcache itself, which is the user from then on, for good."""
 
 from __future__ import annotations
 
 import os
 
 from pcache.linux.user import User
+from pcache.session.steps.load_probes import Probes
 
 
-def act_as(user: User) -> None:
-    """From now on the permissions of `user` count; `act_as_root` takes it back.
+def split(as_root: bool, ring_bytes: int) -> tuple[User, Probes]:
+    """Whose command it is, and what records it: where we are not root, the service if it is there.
 
-    Does nothing where we are not root.
+    Raises PrivilegeError, EnvironmentProblem.
     """
-    if os.getuid() != 0:
-        return
-    act_as_root()
-    os.setgroups(user.groups)
-    os.setegid(user.gid)
-    os.seteuid(user.uid)
+    probes = Probes(ring_bytes)
+    if os.geteuid() != 0:
+        probes.connect()
+        return User.current(), probes
 
+    def settle(user: User) -> None:
+        probes.fork(user)
+        user.become()
 
-def act_as_root() -> None:
-    """Takes root's permissions back."""
-    if os.getuid() == 0:
-        os.seteuid(0)
-        os.setegid(0)
-
-
-def become(user: User) -> None:
-    """In a forked child: turns into the user for good.  Raises PrivilegeError."""
-    act_as_root()
-    user.become()
+    return User.invoking(as_root, settle), probes

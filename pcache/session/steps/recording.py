@@ -1,8 +1,4 @@
-"""The recording of one command, from the probes to the store, and whose permissions each part has.
-
-The recorder needs root; files are read and the store is written with the permissions of the user on
-whose behalf the command runs.
-"""
+"""The recording of one command, from the recorder's events to the store."""
 
 from __future__ import annotations
 
@@ -14,7 +10,6 @@ from pcache.counters import Counters
 from pcache.errors import PcacheError, StoreError
 from pcache.linux.user import User
 from pcache.session.steps.load_probes import Probes
-from pcache.session.steps.privilege import act_as, act_as_root
 from pcache.session.steps.reporting import say
 from pcache.store.database import DamagedIndex
 from pcache.store.index import Store
@@ -51,6 +46,8 @@ class Recording:
         self._probes = probes
         self._interrupted: list[int] = []
         self._root = 0
+        self._ended = False
+        """Whether all events have come."""
         self._spooler: Spooler
         self._analysis: Analysis | None = None
         self.failed = False
@@ -64,13 +61,14 @@ class Recording:
 
         self._spool, self._copies = _spool(self._user.store_dir), _spool(self._user.store_dir)
         since = self._timing.now()
-        act_as_root()
-        try:
-            recorder = self._probes.recorder()
-        finally:
-            act_as(self._user)
+        self._probes.ready()
         self._timing.spent("probes", since)
-        self._spooler = Spooler(recorder, self._spool)
+        self._spooler = Spooler(self._probes, self._spool)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the command may have run."""
+        return self._root > 0
 
     @property
     def analysis(self) -> Analysis:
@@ -89,27 +87,32 @@ class Recording:
             return 0, 0
         return self._analysis.tree.running, len(self._analysis.tree.executions)
 
-    def open_gate(self, pid: int) -> None:
-        """Starts recording a process that waits to execute its command."""
+    def open_gate(self, pid: int) -> bytes:
+        """Starts recording a process that waits to execute its command: what it has to call itself
+        before (syscalls.set_name), empty if it is not recorded."""
         self._root = pid
-        act_as_root()
         try:
-            self._spooler.start(pid)
-        except OSError as error:
-            self._spooler.failure = f"the probes cannot be attached: {error}"
-        finally:
-            act_as(self._user)
+            return self._spooler.start()
+        except PcacheError as error:
+            self._spooler.failure = str(error)
+            return b""
 
     def tick(self) -> None:
         """Takes in what was recorded since the last time."""
+        if self._probes.lost and not self._spooler.failure:
+            # Nothing of it will be kept: what comes now need not be taken in.
+            self._spooler.failure = "kernel events did not fit into the ring"
         if self._spooler.failure:
             return
         since = self._timing.now()
         try:
             analysis = self.analysis
             used = time.thread_time_ns()
-            for blob, offset in self._spooler.news():
-                analysis.feed(blob, offset)
+            news = self._spooler.news()
+            analysis.feed(*news)
+            while self._ended and news[0]:
+                news = self._spooler.news()
+                analysis.feed(*news)
             self._analysed(used)
             self._timing.spent("analysis", since)
         except PcacheError as error:
@@ -132,23 +135,18 @@ class Recording:
 
     def finish(self) -> None:
         """Ends the recording, stores what can be vouched for, and closes the store."""
-        from threading import Thread
-
         ended_ns = time.monotonic_ns()
         since = self._timing.now()
-        self._spooler.finish()
-        act_as_root()
-        counts = self._spooler.counts()
-        closing = Thread(target=self._probes.close, name="pcache-close")
-        closing.start()
-        act_as(self._user)
+        counts = self._spooler.finish()
+        self._ended = True
+        self._probes.leave()
         for name, counter in _KERNEL_COUNTERS.items():
-            self._counters.inc(counter, counts[name])
+            self._counters.inc(counter, counts.get(name, 0))
         self._timing.spent("last events", since)
         try:
-            self._keep(counts["lost"])
+            self._keep(counts.get("lost", 0))
         finally:
-            closing.join()
+            self._probes.close()
             passed_ns = time.monotonic_ns() - ended_ns
             self._counters.inc("milliseconds after", passed_ns // 1_000_000)
 
@@ -157,6 +155,7 @@ class Recording:
             self.tick()
             failure = self._spooler.failure
             if lost:
+                # However it was told before.
                 failure = f"{lost} kernel events did not fit into the ring"
             if failure:
                 say(f"pcache: {self.nothing}: {failure}")

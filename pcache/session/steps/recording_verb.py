@@ -6,11 +6,9 @@ import os
 
 from pcache.counters import Counters
 from pcache.errors import StoreError
-from pcache.linux.user import User
 from pcache.session.steps.command import Command
 from pcache.session.steps.notes import Notes
 from pcache.session.steps.policy import session_policy
-from pcache.session.steps.privilege import act_as, become
 from pcache.session.steps.reporting import say
 from pcache.store.database import DamagedIndex
 from pcache.store.index import Store
@@ -19,6 +17,7 @@ from pcache.timing import Timing
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.enforce import spawn
+    from pcache.linux.user import User
     from pcache.memo.decide import Decider, Elsewhere
     from pcache.session.steps.load_probes import Probes
     from pcache.session.steps.options import Options
@@ -37,19 +36,14 @@ class RecordingVerb:
     stores = True
     """Whether the store is for records; else it is only read, and left as it is."""
 
-    def __init__(self, words: list[bytes], options: Options, probes: Probes) -> None:
+    def __init__(self, words: list[bytes], options: Options, user: User, probes: Probes) -> None:
         """`probes` may be on their way."""
         self._options = options
         self._probes = probes
         self._counters = Counters(Timing(options.timing))
         self._timing = self._counters.timing
         since = self._timing.now()
-        root = os.geteuid() == 0
-        self._user = User.invoking(options.as_root) if root else User.current()
-        if probes.started:
-            probes.wait()
-            since = self._timing.spent("probes", since)
-        act_as(self._user)
+        self._user = user
         self._shared: Elsewhere | None = None
         self._sandbox = options.sandbox
         self._command = Command(words, self._user, self._sandbox)
@@ -115,7 +109,6 @@ class RecordingVerb:
         """Without a supervisor; an exit status if that fails.  Raises PcacheError."""
         from pcache.enforce import spawn
 
-        become(self._user)
         if self._sandbox is not None:
             spawn.confine(self._sandbox, self._user.store_dir)
         return spawn.execute_or_tell(command)

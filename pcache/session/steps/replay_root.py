@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+from _signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
 from stat import S_ISREG
 
 from pcache.errors import PcacheError
@@ -31,16 +32,30 @@ def replay_root(
     """
     if command.call is None:
         return None
+    # Files that are being put in place have to be taken away again.
+    to_python = getsignal(SIGINT) is SIG_DFL
+    if to_python:
+        signal(SIGINT, default_int_handler)
+    try:
+        return _replay(command, command.call, decider, explain, timing, notes)
+    finally:
+        if to_python:
+            signal(SIGINT, SIG_DFL)
+
+
+def _replay(
+    command: Command, call: Call, decider: Decider, explain: bool, timing: Timing, notes: Notes
+) -> int | None:
     try:
         decider.sweep()
-        plan = decider.decide(command.call, command.fds)
+        plan = decider.decide(call, command.fds)
     except Exception as error:
         say(f"pcache: internal error, the command itself is not looked up: {error!r}")
         return None
     if plan is None:
-        notes.root_missed(decider, command.call)
+        notes.root_missed(decider, call)
         if explain:  # the reason costs a look into the store
-            _tell("miss", command.call, decider.last_miss)
+            _tell("miss", call, decider.last_miss)
         return None
     written: dict[int, tuple[int, int]] = {}
     committed = False
@@ -65,7 +80,7 @@ def replay_root(
         decider.unused(plan.wall_ns)
         notes.root_not_applied(str(error))
         if explain:
-            _tell("run", command.call, str(error))
+            _tell("run", call, str(error))
         return None
     finally:
         if committed:
@@ -74,7 +89,7 @@ def replay_root(
             plan.abandon()
     notes.root_hit(plan)
     if explain:
-        _tell("hit", command.call, "")
+        _tell("hit", call, "")
     return plan.status
 
 

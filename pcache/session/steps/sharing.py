@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from pcache.errors import PcacheError
-from pcache.session.steps.privilege import become
 from pcache.session.steps.reporting import say
 
 TYPE_CHECKING = False
@@ -32,7 +31,7 @@ def elsewhere(store: Store, user: User, cwd: bytes, counters: Counters) -> Elsew
     from pcache.remote.lookup import Elsewhere
 
     try:
-        return Elsewhere(store, user, cwd, counters, lambda: become(user), say)
+        return Elsewhere(store, user, cwd, counters, user.become, say)
     except (PcacheError, ValueError, OSError) as error:
         say(f"pcache: remote: {error}")
         return None
@@ -80,7 +79,7 @@ def _push_aside(
             null = os.open(os.devnull, os.O_RDWR)
             for number in range(3):
                 os.dup2(null, number)
-            become(user)
+            user.become()
             os.setsid()
             os.write(writing, _push(user, policy, weak, strongs).encode(errors="replace"))
             status = 0

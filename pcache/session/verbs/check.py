@@ -36,20 +36,20 @@ DIFFERENT = 124
 class Check(Run):
     """One `pcache replay --check` of one command.
 
-    Raises CommandNotFound, CommandNotExecutable, and PrivilegeError without root.
+    Raises CommandNotFound, CommandNotExecutable, and PrivilegeError without a recorder.
     """
 
     stores = False
     tells_root = False  # the command itself is told of like all others
 
-    def __init__(self, words: list[bytes], options: Options, probes: Probes) -> None:
-        if User.current().uid != 0:
+    def __init__(self, words: list[bytes], options: Options, user: User, probes: Probes) -> None:
+        if not probes.there:
             raise PrivilegeError(
-                "a check needs root, to see what programs do",
-                "put sudo in front: sudo pcache replay --check ...; or sample what is stored:"
-                " pcache verify --rerun 5%",
+                "a check needs root or the service, to see what programs do",
+                "sudo pcache replay --check ..., or sudo pcache service install; or sample what is"
+                " stored: pcache verify --rerun 5%",
             )
-        super().__init__(words, options, probes)
+        super().__init__(words, options, user, probes)
         self._checked: _Checked
 
     def run(self) -> int:

@@ -19,6 +19,7 @@ from pcache.settings.rules import NO
 from pcache.store import inspect
 from pcache.store.fingerprint import environment, weak_fingerprint
 from pcache.store.index import Store
+from pcache.store.secrets import Secrets, is_hidden
 
 _VERSIONS = 50
 """How many versions of one path set are compared; the most recently used come first."""
@@ -135,12 +136,13 @@ class Explanation:
 
     def _near(self, call: Call) -> None:
         """What is different about the stored calls that are most like it."""
-        mine = _Parts(call)
+        secrets = Secrets(self._store.directory)
+        mine = _Parts(call, secrets.hide(environment(call.env)))
         near: list[tuple[int, list[str]]] = []
         for _, other in inspect.calls(self._store):
             if other.executable != call.executable:
                 continue
-            differences = mine.differences(_Parts(other))
+            differences = mine.differences(_Parts(other, secrets.hide(environment(other.env))))
             far = 100 if other.argv != call.argv else 0
             near.append((far + len(differences), differences))
         near.sort(key=lambda pair: pair[0])
@@ -161,10 +163,10 @@ class Explanation:
 class _Parts:
     """A call as named parts in words."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, entries: Iterable[bytes]) -> None:
         self.call = call
         self.env: dict[bytes, bytes] = {}
-        for entry in environment(call.env):
+        for entry in entries:
             name, _, value = entry.partition(b"=")
             self.env.setdefault(name, value)
 
@@ -195,10 +197,12 @@ class _Parts:
 
 def call_differences(old: Call, new: Call) -> list[str]:
     """What is different about two calls, one line for each part: of `old` -> of `new`."""
-    return _Parts(new).differences(_Parts(old))
+    return _Parts(new, environment(new.env)).differences(_Parts(old, environment(old.env)))
 
 
 def _quoted(value: bytes | None) -> str:
+    if value is not None and is_hidden(value):
+        return "a secret"
     return "not set" if value is None else repr(text(value))
 
 

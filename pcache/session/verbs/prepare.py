@@ -10,12 +10,11 @@ import os
 
 from pcache.enforce import filter
 from pcache.enforce.intercept import Entry, Execve, Nowhere
+from pcache.enforce.sandbox import DEFAULT
 from pcache.errors import PcacheError, PrivilegeError
 from pcache.probes import program
-from pcache.probes.recorder import open_recorder
-
-_RING_BYTES = 4096
-"""The smallest: nothing is recorded."""
+from pcache.recorder import server
+from pcache.session.steps.make import make, words
 
 
 def prepare() -> tuple[int, list[str]]:
@@ -31,9 +30,9 @@ def prepare() -> tuple[int, list[str]]:
     os.umask(0o022)  # everybody may read what root keeps
     before = _kept()
     problems = []
-    for make in (_recorder, _filters):
+    for step in (_recorder, _filters):
         try:
-            make()
+            step()
         except (PcacheError, OSError) as error:
             problems.append(str(error).partition("\n")[0])
     return len(_kept() - before), problems
@@ -48,9 +47,10 @@ def _kept() -> set[bytes]:
 
 def _recorder() -> None:
     program.image()  # kept across restarts, whatever is in the kernel already
-    open_recorder(_RING_BYTES).close()
+    server.obtain().close()
 
 
 def _filters() -> None:
-    for place in (Entry(), Execve(), Nowhere()):
-        place.program(filter.ROOT_CACHE)
+    Execve().program(filter.ROOT_CACHE)
+    for place in (Entry(), Nowhere()):
+        make(words(place, DEFAULT))

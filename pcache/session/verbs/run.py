@@ -16,7 +16,6 @@ from pcache.memo.decide import Decider
 from pcache.memo.questions import entries_of
 from pcache.model import Kind
 from pcache.session.steps.meeting import meet
-from pcache.session.steps.privilege import act_as_root
 from pcache.session.steps.recording import Recording
 from pcache.session.steps.recording_verb import RecordingVerb
 from pcache.session.steps.replay_root import replay_root
@@ -28,6 +27,7 @@ from pcache.session.steps.reporting import (
     say_denied,
     say_held,
     say_timing,
+    say_trouble,
     write_json,
 )
 from pcache.store.index import Store
@@ -62,8 +62,8 @@ class Run(RecordingVerb):
                 directory = self._user.store_dir
                 store = Store.open(directory, counters=self._counters, policy=policy)
                 decider = self._decider(store)
-        except PcacheError as error:
-            say(error.report())
+        except Exception as error:
+            say_trouble(error)
             return self._plainly("the command runs without pcache")
         if status is None:
             status = self._run_recorded(store, policy, decider)
@@ -76,7 +76,7 @@ class Run(RecordingVerb):
                 self._timing.spent("closing", since)
         self._conclude(status)
         say_held()
-        self._report(status)
+        afterwards(lambda: self._report(status))
         return end(status)
 
     # ---- what a check does in another way ----
@@ -112,15 +112,15 @@ class Run(RecordingVerb):
 
     def _run_recorded(self, store: Store, policy: Policy, decider: Decider) -> int:
         """Runs the command under supervisor and recorder; its wait status."""
-        act_as_root()
-        self._probes.start()  # the kernel works on them while Python imports the rest
-        from pcache.enforce.sandbox import DEFAULT
-        from pcache.session.steps.live import Live
-        from pcache.session.steps.record_supervised import record_supervised
-
+        self._probes.start(gate=True)  # loaded while Python imports the rest
         recording = self._new_recording(store)
         try:
+            from pcache.enforce.sandbox import DEFAULT
+            from pcache.session.steps.record_supervised import record_supervised
+
             recording.load()
+            from pcache.session.steps.live import Live
+
             with Live(self._options.progress, lambda: self._so_far(recording)):
                 status, denied = record_supervised(
                     self._command.to_execute(),
@@ -132,16 +132,21 @@ class Run(RecordingVerb):
                     decider,
                     self._command.call,
                     self._timing,
+                    self._probes,
                 )
         except Nested:
             return self._plainly("" if self._options.quiet else NESTED)
-        except PcacheError as error:
-            say(error.report())
+        except Exception as error:
+            if recording.begun and not isinstance(error, PcacheError):
+                raise
+            say_trouble(error)
             return self._plainly("the command runs without pcache")
-        afterwards(lambda: self._notes.find_cause(store))
-        self._finish(recording, decider)
-        afterwards(lambda: self._note(recording))
-        self._share(store)
+        afterwards(
+            lambda: self._notes.find_cause(store),
+            lambda: self._finish(recording, decider),
+            lambda: self._note(recording),
+            lambda: self._share(store),
+        )
         if not self._options.quiet:
             say_denied(denied)
         return status

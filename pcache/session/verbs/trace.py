@@ -10,6 +10,7 @@ from pcache.enforce import signals, syscalls
 from pcache.enforce.sentinel import Sentinel
 from pcache.errors import Nested, PcacheError
 from pcache.session.steps.live import Live
+from pcache.session.steps.load_probes import nothing_recorded
 from pcache.session.steps.recording import Recording
 from pcache.session.steps.recording_verb import RecordingVerb
 from pcache.session.steps.reporting import (
@@ -19,6 +20,7 @@ from pcache.session.steps.reporting import (
     say,
     say_denied,
     say_timing,
+    say_trouble,
     write_json,
 )
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from pcache.settings.rules import Policy
 
 _PAUSE_MS = 5
+_NAME_BYTES = 15
+"""Of what a process can be called, at most."""
 
 
 class Trace(RecordingVerb):
@@ -37,9 +41,13 @@ class Trace(RecordingVerb):
 
     def run(self) -> int:
         """Runs the command; its exit status.  Dies by the command's signal if it did."""
+        recording = None
         try:
             if syscalls.handshake():
                 raise Nested(NESTED)
+            if not self._probes.there and os.geteuid() != 0:
+                say(nothing_recorded("trace", self._probes.failure))
+                return self._plainly()
             store, policy = self._open_store()
             self._notes.open(store)
             recording = Recording(self._user, self._options, store, self._counters, self._probes)
@@ -50,14 +58,18 @@ class Trace(RecordingVerb):
             if not self._options.quiet:
                 say(f"pcache: {NESTED}")
             return self._plainly()
-        except PcacheError as error:
-            say(error.report())
+        except Exception as error:
+            if recording is not None and recording.begun:
+                raise
+            say_trouble(error)
             say("pcache: the command runs without being recorded")
             return self._plainly()
-        self._finish(recording)
-        afterwards(lambda: self._note(recording, status))
-        self._share(store)
-        self._report(status)
+        afterwards(
+            lambda: self._finish(recording),
+            lambda: self._note(recording, status),
+            lambda: self._share(store),
+            lambda: self._report(status),
+        )
         return end(status)
 
     # ---- the command ----
@@ -91,6 +103,7 @@ class Trace(RecordingVerb):
             policy,
             observer,
             timing=self._timing,
+            probes=self._probes,
         )
         if not self._options.quiet:
             say_denied(denied)
@@ -112,16 +125,20 @@ class Trace(RecordingVerb):
             try:
                 os.close(opener)
                 signals.set_mask(mask)
-                opened = os.read(gate, 1)
+                opened = os.read(gate, 1 + _NAME_BYTES)
                 os.close(gate)
                 if opened:
+                    syscalls.set_name(opened[1:])
                     status = self._execute(command)
             finally:
                 os._exit(status)
         os.close(gate)
         since = self._timing.now()
-        recording.open_gate(pid)
-        os.write(opener, b"g")
+        name = recording.open_gate(pid)
+        if signals.came_early():
+            os.kill(pid, signals.KILL)
+            signals.set_mask(mask)  # it ends us
+        os.write(opener, b"g" + name)
         os.close(opener)
         pending = signals.Pending(wanted)
         ended, poll = os.pidfd_open(pid), select.poll()

@@ -21,6 +21,7 @@ from pcache.settings.rules import NO
 from pcache.store.fingerprint import weak_fingerprint
 from pcache.store.index import Store
 from pcache.store.inspect import Stored, stored
+from pcache.store.secrets import is_hidden
 from pcache.store.verify import Verifier
 from pcache.store.workdirs import RERUN, abandoned, remove
 
@@ -128,6 +129,8 @@ class _Sample:
             raise CannotRerun(Why.USER, f"{call.uid}:{call.gid}")
         if policy.settings(call.executable, call.argv).never(call.argv) != NO:
             raise CannotRerun(_NEVER)
+        if any(is_hidden(entry.partition(b"=")[2]) for entry in call.env):
+            raise CannotRerun(Why.SECRET)
         if weak_fingerprint(call, policy) != weak:
             raise CannotRerun(Why.SETTINGS)
         present = Facts(self._store.digests, None, Counters(), call.uid, policy.base_dir)

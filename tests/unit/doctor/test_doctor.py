@@ -13,7 +13,7 @@ from pcache.cli import doctor
 from pcache.doctor import checks
 from pcache.doctor.result import REPLAY, SHARE, TRACE, Check, Result
 from pcache.errors import EnvironmentProblem
-from pcache.probes.program import CACHE_DIR
+from pcache.recorder.image import CACHE_DIR
 from tests.conftest import Run
 
 
@@ -100,9 +100,9 @@ def test_prepared_once(pcache: str) -> None:
     again = f"{pcache} doctor --prepare && {pcache} doctor --prepare && ls -l {CACHE_DIR}"
     done = on_an_empty_cache("sh", "-c", f"umask 77; {again}")
     first, *listing = done.stdout.splitlines()
-    assert (done.returncode, first) == (0, "prepared for the first command: 6 files"), done
+    assert (done.returncode, first) == (0, "prepared for the first command: 8 files"), done
     names = sorted(line.split()[-1].partition("-")[0] for line in listing[1:])
-    assert names == [*["filter"] * 4, "recorder", "startup"]
+    assert names == [*["filter"] * 4, "program", "program", "recorder", "startup"]
     assert all(line.startswith("-rw-r--r-- 1 root root ") for line in listing[1:])
 
 

@@ -98,7 +98,7 @@ def test_what_root_keeps_serves_everybody(tmp_path: Path, monkeypatch: pytest.Mo
         place.mkdir()
     monkeypatch.setattr(filter, "ROOT_CACHE", bytes(kept))
     program = filter.load(Entry.rules, bytes(own))
-    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(filter, "build", lambda rules: b"built now")
     assert filter.load(Entry.rules, bytes(own)) == program
     (own / "own").write_bytes(b"one's own goes first")

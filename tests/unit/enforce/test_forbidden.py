@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pcache.probes.program import CACHE_DIR
+from pcache.recorder.image import CACHE_DIR
 from tests.unit.enforce.lab import PYTHON, Lab
 from tests.unit.enforce.records import Records
 

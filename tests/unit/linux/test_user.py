@@ -263,3 +263,17 @@ def test_hot_path_import_is_light() -> None:
     command = [sys.executable, "-S", "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_below_a_script_of_roots_environment_and_umask_are_the_scripts(
+    as_user: Run, library: str, ordinary_user: pwd.struct_passwd
+) -> None:
+    """What it exported, and no more; for the user who called sudo all the same."""
+    script = 'export ADDED=1; umask 027; /usr/bin/python3 -ISc "$0" "$1"; exit $?'
+    words = ["sudo", "LOST=0", "/bin/sh", "-c", script, SHOW, library]
+    done = as_user(words, env={"MINE": "1"}, check=True)
+    user = json.loads(done.stdout)
+    assert (user["uid"], user["sudo"]) == (ordinary_user.pw_uid, False)
+    assert user["env"]["ADDED"] == "1" and "MINE" not in user["env"]
+    assert user["env"]["HOME"] == ordinary_user.pw_dir
+    assert user["umask"] is None  # the present one stays

@@ -10,7 +10,7 @@ import pytest
 
 from pcache.observe import events
 from pcache.probes import calls, program
-from pcache.probes.resources import bpf_dir
+from pcache.recorder.image import bpf_dir
 
 with open(f"{bpf_dir()}/layout.h", encoding="ascii") as file:
     HEADER = file.read()

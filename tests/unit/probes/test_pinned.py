@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from pcache.probes import bpf, pinned, rings
-from pcache.probes.loaded import Loaded, load
-from pcache.probes.program import image, image_key
-from pcache.probes.recorder import Recorder
+from pcache.enforce import syscalls
+from pcache.probes.program import image
+from pcache.recorder import bpf, pinned, protocol, rings
+from pcache.recorder.image import image_key
+from pcache.recorder.loaded import Loaded, load
+from pcache.recorder.session import Recorder
 from tests.conftest import open_directory
 
 
@@ -129,21 +131,21 @@ def test_failure_to_load_frees_the_lock(bpffs: str) -> None:
 
 def test_key_covers_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is pinned holds the table of system calls too."""
-    from pcache.probes import program
+    from pcache.recorder import image as kept
 
     before = image_key()
-    monkeypatch.setattr(program, "_SOURCES", program._SOURCES[:-1])
+    monkeypatch.setattr(kept, "_SOURCES", kept._SOURCES[:-1])
     assert image_key() != before
 
 
 def test_key_covers_every_file_of_the_programs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pcache.probes import program
+    from pcache.recorder import image as kept
 
     copy = tmp_path / "bpf"
-    shutil.copytree(program.bpf_dir(), copy)
-    monkeypatch.setattr(program, "bpf_dir", lambda: str(copy))
+    shutil.copytree(kept.bpf_dir(), copy)
+    monkeypatch.setattr(kept, "bpf_dir", lambda: str(copy))
     files = [path for path in copy.rglob("*") if path.is_file()]
     assert len(files) > 10
     keys = {image_key()}
@@ -156,20 +158,33 @@ def test_key_covers_every_file_of_the_programs(
 def test_a_killed_session_leaves_nothing_to_the_next(bpffs: str) -> None:
     """Neither processes that it followed, nor the ring it wrote to."""
     loader = Loader()
+    gate, opener = os.pipe()
     pid = os.fork()
     if pid == 0:
-        recorder = Recorder(pinned.obtain("key", loader, bpffs), 4096)
-        recorder.track(1)
-        os._exit(0)  # without closing it
+        recorder = Recorder(pinned.obtain("key", loader, bpffs), 4096, os.getuid())
+        recorder.attach()
+        syscalls.set_name(recorder.name)
+        begun, beginning = os.pipe()
+        if os.fork():  # both of them are followed, and one goes on
+            os.close(beginning)
+            os.read(begun, 1)
+            os._exit(0)
+        os.close(opener)
+        os.dup2(gate, 0)
+        os.execv("/bin/cat", ["cat"])
+    os.close(gate)
     os.waitpid(pid, 0)
     loaded = pinned.obtain("key", loader, bpffs)
     slot, kept = loaded.maps["rings"], loaded.maps["ring"]
     in_use = int.from_bytes(bpf.map_lookup(slot, bytes(4), 4), "little")
     assert in_use != bpf.map_id(kept)
     assert bpf.map_first_key(loaded.maps["processes"], 4) is not None
-    recorder = Recorder(loaded, rings.KEPT_BYTES * 2)
+    os.close(opener)
+    recorder = Recorder(loaded, rings.KEPT_BYTES * 2, os.getuid())
     assert bpf.map_first_key(loaded.maps["processes"], 4) is None
+    recorder.attach()
     recorder.close()
+    loaded.close()
     loaded = pinned.obtain("key", loader, bpffs)
     in_use = int.from_bytes(bpf.map_lookup(loaded.maps["rings"], bytes(4), 4), "little")
     assert in_use == bpf.map_id(loaded.maps["ring"])
@@ -179,11 +194,17 @@ def test_a_killed_session_leaves_nothing_to_the_next(bpffs: str) -> None:
 
 def test_counts_are_those_of_the_session(bpffs: str) -> None:
     for _ in range(2):
-        recorder = Recorder(pinned.obtain("key", Loader(), bpffs), rings.KEPT_BYTES * 2)
-        recorder.track(os.getpid())
+        loaded = pinned.obtain("key", Loader(), bpffs)
+        recorder = Recorder(loaded, rings.KEPT_BYTES * 2, os.getuid())
         recorder.attach()
-        os.stat("/")
+        pid = os.fork()
+        if pid == 0:
+            syscalls.set_name(recorder.name)
+            os.stat("/")
+            os._exit(0)
+        os.waitpid(pid, 0)
         recorder.detach()
-        events = recorder.counts()["events"]
+        events = protocol.TOTALS.unpack(recorder.counts())[0]
         assert 0 < events < 1000
         recorder.close()
+        loaded.close()

@@ -6,8 +6,8 @@ import os
 import struct
 import threading
 
-from pcache.probes import bpf, rings
-from pcache.probes.program import SLOTS, Image
+from pcache.recorder import bpf, rings
+from pcache.recorder.image import Image
 
 _VERIFIED_LONGEST = frozenset({"handle_writev", "handle_write", "tail_args"})
 
@@ -22,11 +22,14 @@ class Loaded:
         self.lock = -1
         """Descriptor whose closing lets others use them; -1: nobody else can."""
 
+    def descriptors(self) -> list[int]:
+        """All that is open for it."""
+        lock = [self.lock] if self.lock >= 0 else []
+        return [*self.maps.values(), *self.programs.values(), *lock]
+
     def close(self) -> None:
-        for fd in (*self.maps.values(), *self.programs.values()):
+        for fd in self.descriptors():
             os.close(fd)
-        if self.lock >= 0:
-            os.close(self.lock)
 
 
 def load(compiled: Image) -> Loaded:
@@ -39,11 +42,11 @@ def load(compiled: Image) -> Loaded:
             size = rings.KEPT_BYTES if name == "ring" else entries
             maps[name] = bpf.map_create(kind, key, value, size, flags, inner)
         _load_programs(compiled, maps, programs)
-        _fill(maps, programs)
+        _fill(compiled, maps, programs)
     except OSError:
         Loaded(maps, programs).close()
         raise
-    for name in SLOTS.values():
+    for name in compiled.slots.values():
         os.close(programs.pop(name))
     return Loaded(maps, programs)
 
@@ -77,15 +80,13 @@ def _load_programs(compiled: Image, maps: dict[str, int], loaded: dict[str, int]
         raise failures[0]
 
 
-def _fill(maps: dict[str, int], programs: dict[str, int]) -> None:
+def _fill(compiled: Image, maps: dict[str, int], programs: dict[str, int]) -> None:
     """The tables that programs are found by, and where they write to."""
-    from pcache.probes import calls
-
     rings.put(maps["rings"], maps["ring"])
-    for slot, name in SLOTS.items():
+    for slot, name in compiled.slots.items():
         key, value = struct.pack("<I", slot), struct.pack("<I", programs[name])
         bpf.map_update(maps["programs"], key, value)
-    table = calls.entries()
+    table = compiled.calls
     bpf.map_update_batch(
         maps["calls"],
         b"".join(struct.pack("<I", number) for number, _ in table),

@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-import os
 import struct
+
+from pcache.recorder.area import Area
 
 _BUSY, _DISCARD, _LENGTH = 1 << 31, 1 << 30, (1 << 30) - 1
 HEADER = 8
-_WINDOW = 4 << 20
-"""Bytes; what is taken at once begins in one window, and ends there or in the next."""
+_WINDOW = 8 << 20
+_BEYOND = 128 << 10
+"""Bytes; what is taken at once begins in one window and ends there, or so little beyond that one
+more record fits (bpf/state.bpf.h: PIECE)."""
 
 
 class Ring:
@@ -31,6 +34,8 @@ class Ring:
         self._mask = size - 1
         self._window = min(_WINDOW, size)
         self._windows: dict[int, memoryview] = {}
+        self.half_full = False
+        """Whether it ever was: something may be lost."""
         self._opened = contextlib.ExitStack()
         page = mmap.PAGESIZE
         consumer = self._map(0, page, mmap.PROT_READ | mmap.PROT_WRITE)
@@ -45,37 +50,39 @@ class Ring:
         return self._opened.enter_context(memoryview(mapping))
 
     def _from(self, start: int) -> memoryview:
-        """The data from an offset on, at least as far as a window is long."""
+        """The data from an offset on, to the end of its window and beyond."""
         number, rest = divmod(start, self._window)
         window = self._windows.get(number)
         if window is None:
             offset = 2 * mmap.PAGESIZE + number * self._window
-            window = self._windows[number] = self._map(offset, 2 * self._window)
+            window = self._windows[number] = self._map(
+                offset, self._window + min(_BEYOND, self._window)
+            )
         return window[rest:]
 
-    def drain(self, fd: int | None, offset: int) -> int:
-        """Writes complete records, with their headers, to a file and removes them from the ring.
+    @property
+    def empty(self) -> bool:
+        """Whether all that was written has been taken."""
+        return self._position == self._producer[0]
 
-        Without a file they are only removed.
+    def drain(self, area: Area) -> int:
+        """Moves complete records, with their headers, to `area`, as far as there is room.
 
-        The number of bytes written at `offset`: at most a window, so that a writer in a hurry soon
-        finds room again; 0 if there is nothing.  They go straight from the ring to the file.
-        Raises OSError; the records are gone then.
+        The number of bytes: at most a window, so that a writer in a hurry soon finds room again; 0
+        if there is nothing, or no room.  Raises OSError.
         """
         position = self._position
-        size = min(self._producer[0] - position, self._window)
+        waiting = self._producer[0] - position
+        size = min(waiting, area.room())
         if not size:
+            self.half_full = self.half_full or waiting > self.size // 2
             return 0
         data = self._from(position & self._mask)
-        size = complete(data[:size])
-        try:
-            view = data[:size]
-            written = 0
-            while fd is not None and written < size:
-                written += os.pwrite(fd, view[written:], offset + written)
-        finally:
-            self._position = position + size
-            self._consumer[0] = self._position
+        self.half_full = self.half_full or waiting > self.size // 2
+        size = complete(data[: min(size, self._window)])
+        area.write(data[:size])
+        self._position = position + size
+        self._consumer[0] = self._position
         return size
 
     def close(self) -> None:

@@ -18,14 +18,16 @@ import fcntl
 import os
 from collections.abc import Callable
 
-from pcache.linux import mounts
-from pcache.probes import bpf
-from pcache.probes.loaded import Loaded
-from pcache.probes.program import MAPS, TRACEPOINTS
+from pcache.recorder import bpf
+from pcache.recorder.image import MAPS, TRACEPOINTS
+from pcache.recorder.loaded import Loaded
 
 BPFFS = "/sys/fs/bpf"
 _PREFIX = "pcache-"
 _BPFFS_MAGIC = 0xCAFE4A11  # linux/magic.h
+_NOSUID_NODEV_NOEXEC = 2 | 4 | 8  # linux/mount.h
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 _PROGRAMS = tuple(function for _, function in TRACEPOINTS)
 
@@ -60,7 +62,7 @@ def _lock(directory: str, key: str) -> int | None:
     try:
         if not _is_bpffs(directory):
             # As systemd, bpftool and iproute2 do.
-            mounts.bpf(os.fsencode(directory))
+            _mount(os.fsencode(directory))
         with contextlib.suppress(FileExistsError):
             os.mkdir(path, 0o700)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -77,11 +79,15 @@ def _lock(directory: str, key: str) -> int | None:
     return fd
 
 
+def _mount(place: bytes) -> None:
+    if _libc.mount(b"bpf", place, b"bpf", ctypes.c_ulong(_NOSUID_NODEV_NOEXEC), b"mode=0700"):
+        raise OSError(ctypes.get_errno(), "mount")
+
+
 def _is_bpffs(directory: str) -> bool:
     buffer = ctypes.create_string_buffer(256)  # struct statfs starts with f_type, a long
-    libc = ctypes.CDLL(None)
     return (
-        libc.statfs(os.fsencode(directory), buffer) == 0
+        _libc.statfs(os.fsencode(directory), buffer) == 0
         and int.from_bytes(buffer.raw[:8], "little") == _BPFFS_MAGIC
     )
 

@@ -13,8 +13,9 @@ import os
 import struct
 from threading import Thread
 
-from pcache.probes import bpf
-from pcache.probes.ring import Ring
+from pcache.recorder import bpf
+from pcache.recorder.area import Area
+from pcache.recorder.ring import Ring
 
 KEPT_BYTES = 8 << 20
 """`cat` writes 1 MB in a millisecond (measured)."""
@@ -39,30 +40,39 @@ class Rings:
         self._closing = self._replaced = False
         self._next: Ring | None = None
         self._ring = Ring(kept, KEPT_BYTES)
+        self._size = size
         self._growing: Thread | None = None
         if size <= KEPT_BYTES:
             self._replace(size)
-            return
         # A session that was killed may have left its own.
-        if bpf.map_lookup(slot, _SLOT, 4) != struct.pack("<I", bpf.map_id(kept)):
+        elif bpf.map_lookup(slot, _SLOT, 4) != struct.pack("<I", bpf.map_id(kept)):
             put(slot, kept)
-        self._growing = Thread(target=self._grow, args=(size,), name="pcache-ring")
-        self._growing.start()
 
-    @property
-    def size(self) -> int:
-        """Bytes of the ring that is read at present."""
-        return self._ring.size
+    def grow(self) -> None:
+        """Makes the large one, in a thread: nothing may fork this process any more."""
+        if self._size > KEPT_BYTES:
+            self._growing = Thread(target=self._grow, name="pcache-ring")
+            self._growing.start()
 
-    def drain(self, fd: int | None, offset: int, *, last: bool) -> int:
+    def drain(self, area: Area, *, last: bool) -> int:
         """As `Ring.drain`; 0 if there is nothing in any ring.  `last`: nobody writes any more."""
         following = self._next if last or self._replaced else None
-        taken = self._ring.drain(fd, offset)
-        if not taken and following is not None:
+        taken = self._ring.drain(area)
+        if not taken and following is not None and self._ring.empty:
             self._ring.close()
             self._ring, self._next = following, None
-            taken = self._ring.drain(fd, offset)
+            taken = self._ring.drain(area)
         return taken
+
+    @property
+    def half_full(self) -> bool:
+        """Whether something may be lost."""
+        return self._ring.half_full
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is left in any ring, if nobody writes any more."""
+        return self._ring.empty and (self._next is None or self._next.empty)
 
     def close(self) -> None:
         """Leaves the kept ring to the next session.  Takes the kernel 10 to 30 ms (measured)."""
@@ -77,10 +87,10 @@ class Rings:
         if self._own is not None:
             os.close(self._own)
 
-    def _grow(self, size: int) -> None:
+    def _grow(self) -> None:
         # Without room for it the session goes on with the one it has; what is lost is counted.
         with contextlib.suppress(OSError):
-            self._replace(size)
+            self._replace(self._size)
 
     def _replace(self, size: int) -> None:
         self._own = bpf.map_create(bpf.MAP_TYPE_RINGBUF, 0, 0, size)

@@ -1,0 +1,25 @@
+"""The command without pcache: whatever is wrong with us is no reason for it not to run."""
+
+from __future__ import annotations
+
+from pcache.session.steps.reporting import say, say_trouble
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.enforce.sandbox import Sandbox
+
+
+def plainly(words: list[bytes], sandbox: Sandbox | None, error: Exception) -> int:
+    """Becomes it, having told why; an exit status if that fails.
+
+    Not where a sandbox was asked for, which has to be put together first.  Raises CommandNotFound
+    or CommandNotExecutable, and `error` then.
+    """
+    if sandbox is not None:
+        raise error
+    from pcache.enforce.spawn import execute_or_tell
+    from pcache.session.steps.command import Command
+
+    say_trouble(error)
+    say("pcache: the command runs without pcache")
+    return execute_or_tell(Command(words).to_execute())
