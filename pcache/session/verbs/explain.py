@@ -6,6 +6,7 @@ The decision itself is made as a replay makes it; the rest compares what is with
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from pcache.codec import DamagedRow
 from pcache.errors import StoreError
