@@ -86,6 +86,16 @@ NEVER_CACHED: tuple[tuple[bytes, str], ...] = (
 """(base name, reason) of programs that always run.  What starts them is cached all the same: time
 and chance are no inputs anywhere else either, and else no `configure` would ever be skipped."""
 
+IGNORED_PATHS: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = tuple(
+    (
+        name,
+        (b"*/.npm/_logs", b"*/.npm/_logs/*"),
+        "a log of each run, named by the time; old ones go",
+    )
+    for name in (b"npm", b"npx", b"npm-cli.js", b"npx-cli.js")
+)
+"""(base name, globs, reason): files that are neither input nor output of these programs."""
+
 AGES: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
     (
         b"find",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pcache.settings.base_dir import Base
-from pcache.settings.defaults import AGES, MTIME_ORDER, NEVER_CACHED, STRICT
+from pcache.settings.defaults import AGES, IGNORED_PATHS, MTIME_ORDER, NEVER_CACHED, STRICT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ NO, ITSELF, CALLERS = b"no", b"itself", b"callers"
 
 _NEVER = frozenset(name for name, _ in NEVER_CACHED)
 _STRICT = {name: options for name, options, _ in STRICT}
+_IGNORED = {name: globs for name, globs, _ in IGNORED_PATHS}
 _AGES = {name: options for name, options, _ in AGES}
 _ORDERED = frozenset(name for name, _ in MTIME_ORDER)
 
@@ -101,6 +102,7 @@ class Settings:
         self.mtime_order = False
         self.cache_failures = True
         self._strict: bool | tuple[bytes, ...] = False
+        self.ignore_paths: tuple[bytes, ...] = ()
         self._ages: tuple[bytes, ...] | None = None
         """Options that make it go by the age of files; None if nothing does."""
         for program in programs:
@@ -111,8 +113,8 @@ class Settings:
                 self._strict = _STRICT[name] or True
             self._ages = _AGES.get(name, self._ages)
             self.mtime_order |= name in _ORDERED
+            self.ignore_paths += _IGNORED.get(name, ())
         self.ignore_env: tuple[bytes, ...] = ()
-        self.ignore_paths: tuple[bytes, ...] = ()
         self.extra_inputs: tuple[bytes, ...] = ()
         self.allow: tuple[bytes, ...] = ()
         for rule in rules:
