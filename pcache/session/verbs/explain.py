@@ -35,7 +35,7 @@ _STREAMS = ("standard input", "standard output", "standard error")
 class Explanation:
     """The answer: `hit`, and lines of text."""
 
-    def __init__(self, store: Store, command: Command, user: User) -> None:
+    def __init__(self, store: Store, command: Command) -> None:
         self.hit = False
         self.lines: list[str] = []
         self._store = store
@@ -48,11 +48,6 @@ class Explanation:
         )
         self._known: dict[Key, bytes] = {}
         self._explain(command.call)
-        if store.policy.remote and not self.hit:
-            from pcache.session.verbs.explain_elsewhere import lines_about
-
-            for line in lines_about(store, command, command.call, user):
-                self._say(line, 1)
 
     def _say(self, line: str, depth: int = 0) -> None:
         self.lines.append("  " * depth + line)
@@ -227,4 +222,10 @@ def explain(command: Command, user: User) -> Explanation:
             f"nothing was recorded yet: {error}", "record something: sudo pcache trace COMMAND"
         ) from error
     with store:
-        return Explanation(store, command, user)
+        explanation = Explanation(store, command)
+        if policy.remote and command.call is not None and not explanation.hit:
+            from pcache.session.verbs.explain_elsewhere import lines_about
+
+            found = lines_about(store, command, command.call, user)
+            explanation.lines += [f"  {line}" for line in found]
+        return explanation
