@@ -25,18 +25,13 @@ from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.history import History
 from pcache.observe.names import Names
-from pcache.observe.observations import Look, Observation
+from pcache.observe.observations import Look, Observation, times_may_matter
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import ABSENT, OK, content_value, error_value, link_value
 
 _PATH_MAX = 4096
 LOOKUP_FAILED = frozenset({errno.ENOENT, errno.ENOTDIR})
 NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})  # rmdir(2), rename(2): either may come
-_OF_THE_SYSTEM = (
-    *(b"/etc/", b"/lib/", b"/lib64/", b"/usr/lib/", b"/usr/lib64/"),
-    *(b"/usr/share/locale/", b"/usr/share/zoneinfo/"),
-)
-"""What the C library opens for every program: its times matter only if a program asks for them."""
 
 
 class Context:
@@ -148,10 +143,8 @@ class Context:
         if stamp is None:
             self.observe(event, kind, path, name)
             return
-        if event.execution.looks is not None:
-            self.not_only_looking()
-            if not (opened and name.startswith(_OF_THE_SYSTEM)):
-                event.execution.looks.setdefault((kind, path), (event.ts, name, stamp))
+        if event.execution.looks is not None and times_may_matter(name, opened):
+            event.execution.looks.setdefault((kind, path), (event.ts, name, stamp))
         form = S_IFMT(stamp.st_mode)
         if form == S_IFREG and not pseudo.is_pseudo(name, stamp.magic):
             self.hash_early(name, stamp)
