@@ -6,6 +6,12 @@ from pcache.model import Key
 from pcache.observe.events import Stamp
 from pcache.values import without_names
 
+OF_THE_SYSTEM = (
+    *(b"/etc/", b"/lib/", b"/lib64/", b"/usr/lib/", b"/usr/lib64/"),
+    *(b"/usr/share/locale/", b"/usr/share/zoneinfo/"),
+)
+"""What the C library opens for every program: its times matter only if a program asks for them."""
+
 
 class Observation:
     """The first time an execution depended on a key.
@@ -63,3 +69,8 @@ class Observation:
 
 Look = tuple[Key, bytes, bytes | None, Stamp | None, bool]
 """What an observation is made of, but for its time: key, name, value, stamp, opened."""
+
+
+def times_may_matter(name: bytes, opened: bool) -> bool:
+    """Whether the times of a file that was looked at may matter to those who go by times."""
+    return not (opened and name.startswith(OF_THE_SYSTEM))

@@ -94,6 +94,23 @@ def test_script_that_sets_the_order_itself(check: Callable[[Scenario], None]) ->
     )
 
 
+def test_make_after_others_that_looked_at_the_same(check: Callable[[Scenario], None]) -> None:
+    """Of them only make goes by times, whoever looked first, and in the same way: a copy of make by
+    another name is not known to."""
+    project = (
+        write("Makefile", "b: a\n\tcp a b\n"),
+        write("a", "one\n"),
+        write("b", "zero\n"),
+        oldest("b"),
+    )
+    copy = "cp $(which make) other; ./other -n; make -n; rm other"
+    steps = (
+        step("a target newer than its source", touch("b"), expect=Expect()),
+        step("as before", oldest("b"), expect=ROOT_HIT),
+    )
+    check(Scenario("make and a copy", ("sh", "-c", copy), project, steps))
+
+
 def test_ordinary_programs_do_not_mind(check: Callable[[Scenario], None]) -> None:
     steps = (step("touched", touch("b"), touch("a")), step("one", touch("a"), built=True))
     check(Scenario("sort", ("sort", "a", "b"), (write("a", "a\n"), write("b", "b\n")), steps))

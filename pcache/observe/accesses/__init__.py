@@ -27,7 +27,7 @@ from pcache.observe.accesses.sockets import Sockets
 from pcache.observe.accesses.streams import Streams
 from pcache.observe.events import FAULT, INHERITED, LOADER, LOST, TRUNCATED, Body, Stamp
 from pcache.observe.executions import Execution
-from pcache.observe.observations import Look, Observation
+from pcache.observe.observations import Look, Observation, times_may_matter
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.probes.syscall_table import NUMBERS
 
@@ -85,11 +85,11 @@ class Accesses:
 
     def again(self, execution: Execution, ts: int, body: Body) -> bool:
         """Does the same as `handle` where what these bytes mean is known already; else False."""
-        if body.cache is None or execution.looks is not None:
+        if body.cache is None:
             return False
-        meaning: tuple[int, tuple[Look, ...]] = body.cache
-        generation, meant = meaning
-        if generation != self.context.names.generation:
+        meaning: tuple[int, tuple[Look, ...], bool] = body.cache
+        generation, meant, timed = meaning
+        if generation != self.context.names.generation or (timed and execution.looks is not None):
             return False
         for look in meant:
             execution.look_again(ts, look)
@@ -123,7 +123,11 @@ class Accesses:
             handler(event)
             looks = context.gathered_looks()
             if looks is not None:
-                body.cache = (context.names.generation, looks)
+                timed = any(
+                    (stamp is not None or value is None) and times_may_matter(name, opened)
+                    for _, name, value, stamp, opened in looks
+                )
+                body.cache = (context.names.generation, looks, timed)
         else:
             handler(event)
 

@@ -31,7 +31,7 @@ from pcache.observe.executions import Execution
 from pcache.observe.grown import GrownDirectories
 from pcache.observe.history import History
 from pcache.observe.names import Names
-from pcache.observe.observations import Look, Observation
+from pcache.observe.observations import Look, Observation, times_may_matter
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import OK, content_value, error_value, link_value
 
@@ -39,11 +39,6 @@ _PATH_MAX = 4096
 _SMALL = 4096  # bpf/calls.bpf.h
 LOOKUP_FAILED = frozenset({errno.ENOENT, errno.ENOTDIR})
 NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})  # rmdir(2), rename(2): either may come
-OF_THE_SYSTEM = (
-    *(b"/etc/", b"/lib/", b"/lib64/", b"/usr/lib/", b"/usr/lib64/"),
-    *(b"/usr/share/locale/", b"/usr/share/zoneinfo/"),
-)
-"""What the C library opens for every program: its times matter only if a program asks for them."""
 
 
 class Context:
@@ -159,13 +154,11 @@ class Context:
     ) -> None:
         """A look at something whose version is known from body.stamp."""
         stamp = event.body.stamp
-        if event.execution.looks is not None:
-            self.not_only_looking()
-            if not (opened and name.startswith(OF_THE_SYSTEM)):
-                # statx(2) tells no version if it was asked for nothing else than, say, an owner.
-                seen = stamp or status_of(name, follow=kind == Kind.CONTENT)
-                if seen is not None:
-                    event.execution.looks.setdefault((kind, path), (event.ts, name, seen))
+        if event.execution.looks is not None and times_may_matter(name, opened):
+            # statx(2) tells no version if it was asked for nothing else than, say, an owner.
+            seen = stamp or status_of(name, follow=kind == Kind.CONTENT)
+            if seen is not None:
+                event.execution.looks.setdefault((kind, path), (event.ts, name, seen))
         if stamp is None:
             self.observe(event, kind, path, name)
             return
