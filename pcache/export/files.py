@@ -10,6 +10,7 @@ from pcache.history.entries import Entry
 from pcache.history.sessions import Session
 from pcache.model import Fact, Kind, Output
 from pcache.report import schema
+from pcache.values import content_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,12 +66,16 @@ def _files(session: Session, entry: Entry) -> tuple[list[File], list[File], list
     return sorted(read.items()), made, deleted
 
 
+_DIGEST = 16
+"""Bytes; an errno in place of one is shorter."""
+
+
 def _read(fact: Fact) -> File | None:
     """The file that a fact says the content of."""
     if fact.kind not in (Kind.CONTENT, Kind.LCONTENT) or not fact.value.startswith(b"f"):
         return None
-    digest = fact.value.partition(b":")[2]
-    return None if digest.startswith(b"!") else (fact.path, digest)
+    digest = content_of(fact.value)
+    return (fact.path, digest) if len(digest) == _DIGEST else None
 
 
 def _made(output: Output) -> File:

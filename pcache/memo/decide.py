@@ -207,7 +207,7 @@ def _own_stream(call: Call, fds: FdView, facts: Facts, keys: Iterable[Key]) -> s
             except OSError:
                 continue
             if any(os.path.samestat(status, one) for one in written):
-                return path.decode(errors="backslashreplace")
+                return path.decode(errors="backslashreplace").replace("\n", "\\n")
     return ""
 
 
@@ -226,7 +226,7 @@ def _name(kind: bytes, path: bytes) -> str:
         return "which names lead to one file"
     if kind in PREFIXED:
         path = path.partition(b":")[2]
-    text = path.decode(errors="backslashreplace")
+    text = path.decode(errors="backslashreplace").replace("\n", "\\n")
     if kind == Kind.LOADER:
         return f"libraries in {text}"
     if kind == Kind.BASE:

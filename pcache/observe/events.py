@@ -11,6 +11,7 @@ import struct
 from typing import Any
 
 from pcache.linux.addresses import INET, MAPPED
+from pcache.linux.user_namespace import owner_maps, seen
 
 # enum event_type
 CALL, FORK, EXEC, EXIT, DATA, FDS, ARGS, FOREIGN, ENTRY = range(1, 10)
@@ -40,6 +41,7 @@ _STAMP = struct.Struct("<QqqqIIIIIIIIIIII")
 _HANDLE_FORMAT = struct.Struct("<QqII")
 _ENDPOINT_FORMAT = struct.Struct("<16s16sHHHHHHI")
 _UNREADABLE = 0xFFFF
+_OWNER_MAPS = owner_maps()
 
 
 class Stamp:
@@ -74,6 +76,9 @@ class Stamp:
             self.magic,
             state,
         ) = _STAMP.unpack_from(data, at)
+        if _OWNER_MAPS is not None and self.f_mode:  # of an open file, not what stat(2) said
+            self.st_uid = seen(self.st_uid, _OWNER_MAPS[0])
+            self.st_gid = seen(self.st_gid, _OWNER_MAPS[1])
         self.queried = state & _QUERIED
         self.writers = state & _WRITERS
         self.st_mtime_ns = mtime_s * 1_000_000_000 + mtime_n

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from base64 import urlsafe_b64encode
 
 from pcache.recorder import bpf, image
 from pcache.recorder.area import Area
@@ -30,7 +31,7 @@ class Recorder:
     def __init__(self, loaded: Loaded, ring_bytes: int, uid: int) -> None:
         """`ring_bytes`: a power of two, at least a page.  The caller closes `loaded`."""
         self.area = Area.create()
-        self.name = bytes(byte or 1 for byte in os.urandom(NAME_BYTES))
+        self.name = urlsafe_b64encode(os.urandom(NAME_BYTES))[:NAME_BYTES]
         """What the process that is to be recorded has to be called, prctl(2) PR_SET_NAME."""
         self._uid = uid
         self._loaded = loaded

@@ -18,6 +18,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from time import sleep
 from typing import Any
 
 import obstore
@@ -41,6 +42,9 @@ _TRIED = 8
 _MANIFESTS = 3
 _SMALL = 32 << 20
 """Bytes: larger outcomes, path sets and manifests are not believed to be any."""
+_LOCKED = "423"
+"""RFC 4918: a WebDAV server refuses for as long as another one changes the same directory."""
+_LOCKED_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 _CHUNK = 1 << 20
 _BULK = "120s"
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -140,13 +144,22 @@ class ObjectShelf:
         return f"{self._prefix}v1/cas/{name.hex()}"
 
     def _write(self, name: str, data: Any, size: int) -> None:
-        with _translated():
-            try:
-                obstore.put(self._bulk, name, data)
-            except AlreadyExistsError as error:
-                # Or a directory on the way: two may have wanted to make it (WebDAV).
-                if not self._has(name, size):
-                    raise Unreachable(f"it does not take {name}: {_first_line(error)}") from None
+        for pause in _LOCKED_PAUSES_S:
+            with _translated():
+                try:
+                    obstore.put(self._bulk, name, data)
+                    return
+                except AlreadyExistsError as error:
+                    # Or a directory on the way: two may have wanted to make it (WebDAV).
+                    if self._has(name, size):
+                        return
+                    problem = _first_line(error)
+                except BaseError as error:
+                    problem = _first_line(error)
+                    if _LOCKED not in problem:
+                        raise
+            sleep(pause)  # somebody else is making something there at this moment
+        raise Unreachable(f"it does not take {name}: {problem}")
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from pcache.store.secrets import looks_secret
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,7 +48,7 @@ def secret_names(environment: Iterable[bytes]) -> Iterator[bytes]:
     """Names of those variables (`NAME=value`) that hold secrets."""
     for entry in environment:
         name, _, value = entry.partition(b"=")
-        if value and _NAMES.search(name):
+        if value and (_NAMES.search(name) or looks_secret(name)):
             yield name
 
 

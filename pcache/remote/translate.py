@@ -101,6 +101,7 @@ class Translator:
         """Raises NotShared."""
         try:
             call, facts, outcome = stored.parts(self._store)
+            self._refuse_secrets(call)
             # Its name has settings, limits and groups in it, which are those of this process.
             if weak_fingerprint(call, self._store.policy) != stored.weak:
                 raise NotShared(
@@ -113,13 +114,15 @@ class Translator:
         except OSError as error:
             raise NotShared(f"something cannot be read: {error.strerror}") from error
 
-    def _translate(self, call: Call, facts: list[Fact], outcome: Outcome) -> Translated:
+    def _refuse_secrets(self, call: Call) -> None:
         ignored = self._store.policy.settings(call.executable, call.argv).ignore_env
         for name in secret_names(environment(call.env, ignored)):
             raise NotShared(
                 f"variable {name.decode(errors='replace')} looks like a secret"
                 " (ignore_env says that it makes no difference)"
             )
+
+    def _translate(self, call: Call, facts: list[Fact], outcome: Outcome) -> Translated:
         shows: set[bytes] = set()
         values: dict[Key, bytes] = {}
         for fact in facts:

@@ -46,4 +46,7 @@ CURES: dict[str, str] = {
     Reason.SHORTAGE: "more of it.",
     Reason.TRANSIENT: "run it again when the cause is gone.",
     Reason.UNSUPPORTED: "the evidence names the call or file.",
+    Reason.PRIVILEGED: (
+        "leave that step out of what is recorded, or record as root (`--as-root`)."
+    ),
 }

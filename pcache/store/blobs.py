@@ -24,6 +24,8 @@ from pcache.store.objects import Object, Objects, hand_over, pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pcache.counters import Counters
     from pcache.model import Digest
     from pcache.store.database import Database
@@ -90,6 +92,21 @@ class Blobs:
             self._put_row(digest, bytes(data))
         elif not self._keep(digest):
             self._put_object(digest, data)
+        return digest
+
+    def put_pieces(self, content: Iterable[bytes]) -> Digest:
+        """Stores a content that comes piece by piece, and is not in memory as a whole."""
+        self._hold()
+        try:
+            temporary = _Temporary(self._next_temporary())
+        except OSError as error:
+            raise _cannot_write(error) from error
+        with temporary:
+            size, digest = hand_over(content, temporary.write)
+            if size <= SMALL:
+                return self.put_bytes(os.pread(temporary.fd, SMALL, 0))
+            if not self._keep(digest):
+                self._publish(temporary, self.objects.paths(digest)[0], size)
         return digest
 
     def put_file(self, source: bytes | int, known: Digest = b"") -> Digest:

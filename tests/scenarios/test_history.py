@@ -134,12 +134,15 @@ def test_who_wrote_what_had_changed(told: Told) -> None:
 
 
 def test_what_is_not_cacheable_has_evidence_and_cure(told: Told) -> None:
-    told.write("run.sh", "cat other\npython3 -c 'import socket; socket.socket()'\n")
+    told.write(
+        "run.sh",
+        "cat other\npython3 -c 'import socket; socket.socket().bind((\"127.0.0.1\", 47811))'\n",
+    )
     result = told.session("trace")
     assert "2 not cacheable (network); it cannot come back as a whole" in result.own
     (refusal,) = told.why().not_cacheable
     assert (refusal.reason, refusal.executions[0]) == (Reason.NETWORK, 0)
-    assert "inet" in refusal.evidence[0]
+    assert "127.0.0.1:47811" in refusal.evidence[0]
     assert refusal.cure == CURES[Reason.NETWORK]
     plain = told.ask("why")
     assert "not cacheable: network" in plain and "cure: `--no-network`" in plain

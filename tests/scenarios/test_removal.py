@@ -117,7 +117,7 @@ def test_bad_use(store: Store, words: tuple[str, ...]) -> None:
 
 
 def test_statistics(store: Store) -> None:
-    store.run("python3", "-c", "import socket; socket.socket()")
+    store.run("python3", "-c", "import socket; socket.socket().bind(('127.0.0.1', 47812))")
     found = schema.Statistics.model_validate_json(store.ask("stats", "--json"))
     assert found.not_cacheable == {"network": 1}
     (day,) = found.days

@@ -135,7 +135,7 @@ def test_code_in_the_index_does_not_run(
     done = as_user(["sudo", pcache, "run", "echo", "ran"], env=env)
     assert done.stdout == b"ran\n" and b"a new one begins" in done.stderr
     done = as_user([pcache, "replay", "echo", "ran"], env=env)
-    assert done.stdout == b"ran\n" and b"1 hits" in done.stderr
+    assert done.stdout == b"ran\n" and b"brought back as a whole" in done.stderr
 
 
 @pytest.mark.root
@@ -145,9 +145,9 @@ def test_secrets_of_the_environment_are_not_kept(pcache: str, as_user: Run, user
     other = {**env, "GITHUB_TOKEN": "hunter2-two"}
     words = ["echo", "ran"]
     done = as_user(["sudo", pcache, "run", *words], env=env)
-    assert b"1 stored" in done.stderr
-    assert b"1 hits" in as_user([pcache, "replay", *words], env=env).stderr
-    assert b"0 hits" in as_user([pcache, "replay", *words], env=other).stderr
+    assert b"recorded as a whole" in done.stderr
+    assert b"brought back as a whole" in as_user([pcache, "replay", *words], env=env).stderr
+    assert b"0 of 1 program brought back" in as_user([pcache, "replay", *words], env=other).stderr
     why = as_user([pcache, "explain", *words], env=other)
     assert b"environment GITHUB_TOKEN: a secret -> a secret" in why.stdout
     assert b"db_password" not in why.stdout and b"hunter2" not in why.stdout

@@ -13,6 +13,7 @@ from pcache.model import Key, Kind, Reason
 from pcache.observe.changes import CREATED
 from pcache.observe.configured import apply
 from pcache.observe.executions import Execution
+from pcache.observe.mentions import Mentions
 from pcache.observe.observations import Observation
 from pcache.settings.rules import CALLERS, ITSELF, Policy, Rule
 from pcache.store.digests import DigestCache
@@ -48,7 +49,7 @@ def execution(parent: Execution | None = None) -> Execution:
 
 def applied(made: Execution, rule: Rule) -> Execution:
     facts = Facts(DigestCache(None, Counters()), None, Counters())
-    apply(made, Policy((rule,), digest=b"1"), facts)
+    apply(made, Policy((rule,), digest=b"1"), facts, Mentions())
     return made
 
 

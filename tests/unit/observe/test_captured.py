@@ -130,7 +130,7 @@ def test_input_that_was_renamed(lab: Lab, work: Path) -> None:
 
 
 def test_input_that_was_renamed_and_changed(lab: Lab, work: Path) -> None:
-    (work / "a").write_text("one\n")
+    (work / "a").write_text("more than is told of what was read\n" * 200)
     seen = lab.shell("cp a x; wc x; mv x y; echo more >>y", cwd=work, late=True)
     assert seen.find("wc x").reasons.keys() == {Reason.INPUT_CHANGED}
 

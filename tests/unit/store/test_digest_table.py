@@ -23,7 +23,7 @@ def test_each_is_found_in_whatever_order_they_are_asked_for(tmp_path: Path) -> N
     path = bytes(tmp_path / "digests.db")
     inodes = [*range(1, 3000, 2), 1 << 40, (1 << 64) - 1]
     known = [version(inode, device) for inode in inodes for device in (1, 1 << 20)]
-    table = DigestTable(path)
+    table = DigestTable(path, 16)
     for one in known:
         table.put(one, digest(one))
     table.close()
@@ -32,18 +32,18 @@ def test_each_is_found_in_whatever_order_they_are_asked_for(tmp_path: Path) -> N
     for seed in range(4):
         random.Random(seed).shuffle(asked)
         for order in (asked, sorted(asked, key=lambda item: item[0])):
-            table = DigestTable(path)
+            table = DigestTable(path, 16)
             assert [table.find(one) for one, _ in order] == [found for _, found in order]
             table.close()
 
 
 def test_of_another_version_of_a_file_nothing_is_known(tmp_path: Path) -> None:
     path = bytes(tmp_path / "digests.db")
-    table = DigestTable(path)
+    table = DigestTable(path, 16)
     for inode in range(1000):
         table.put(version(inode), digest(version(inode)))
     table.close()
-    table = DigestTable(path)
+    table = DigestTable(path, 16)
     for inode in range(1000):
         device, _, size, mtime, ctime = version(inode)
         assert table.find((device, inode, size, mtime, ctime + 1)) is None
