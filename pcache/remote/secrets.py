@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pcache.store.secrets import looks_secret
+from pcache.store.secrets import is_hidden
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def secret_names(environment: Iterable[bytes]) -> Iterator[bytes]:
     """Names of those variables (`NAME=value`) that hold secrets."""
     for entry in environment:
         name, _, value = entry.partition(b"=")
-        if value and (_NAMES.search(name) or looks_secret(name)):
+        if value and (_NAMES.search(name) or is_hidden(value)):
             yield name
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.lib.edits import append, chmod, delete, link, mkdir, rename, run, touch, write
+from tests.lib.edits import age, append, chmod, delete, link, mkdir, rename, run, touch, write
 from tests.lib.launch import Stdio
 from tests.lib.scenario import ROOT_HIT, Expect, Scenario, only, step
 from tests.lib.scripts import script
@@ -285,6 +285,7 @@ SCENARIOS = [
             step(
                 "edited",
                 append("tree/x", "+\n"),
+                age("tree/x", 100),
                 expect=only("dash run.sh", "tar", "gzip", hit=("gzip -k",)),
             ),
         ),

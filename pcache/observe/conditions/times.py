@@ -274,6 +274,8 @@ def _shared(outcome: Outcome, fresh: dict[bytes, int], inputs: set[int]) -> Outc
             continue
         for unit, paths in enumerate(sources):
             source = paths.get(output.mtime_ns)
+            if source is not None and unit and any(_is_copy(output.mtime_ns, ns) for ns in inputs):
+                break  # of the same second as an input's, which is a fact then
             if source is not None:
                 group = groups.setdefault(source, len(groups))
                 times[source] = shared_time(group, 0)
