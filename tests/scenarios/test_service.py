@@ -122,8 +122,8 @@ def test_sessions_of_a_user_are_bounded(service: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         again = connect(service)
-        protocol.send(again, protocol.START, protocol.RING.pack(4096, 0))
         try:
+            protocol.send(again, protocol.START, protocol.RING.pack(4096, 0))
             if protocol.receive(again, 1)[0] == protocol.READY:
                 break
         except (OSError, EOFError):
