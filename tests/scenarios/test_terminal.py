@@ -103,6 +103,7 @@ def test_jobs_of_a_shell_under_pcache(terminal: Terminal) -> None:
     assert status(shell) == 4
 
 
+@pytest.mark.alone
 def test_pcache_as_a_job_of_a_shell(terminal: Terminal) -> None:
     shell = terminal.shell(prefix=False)
     words = " ".join([*terminal.prefix, "sh", "-c", "'echo ready; read x; echo got $x; exit 6'"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pcache.history import entries
@@ -48,6 +48,7 @@ def fields(found: Entry) -> list[object]:
     return [getattr(found, name) for name in Entry.__slots__]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(entry(), max_size=4))
 def test_what_was_written_is_read(made: list[Entry]) -> None:
     with TemporaryDirectory() as directory:
