@@ -317,10 +317,6 @@ class Outcome(_Record):
             self.cpu_ns,
         )
 
-    def same_effect(self, other: Outcome) -> bool:
-        """Whether both leave the same behind (cost aside)."""
-        return self._values()[:5] == other._values()[:5]
-
 
 class Record(_Record):
     """A complete, cacheable execution, ready for the store."""

@@ -25,13 +25,10 @@ from pcache.values import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pcache.linux.descriptors import FdView
     from pcache.linux.loader_cache import LoaderCache
 
 _DIGEST_SIZES = (16, 32)
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from pcache.linux.descriptors import FdView
 
 
 def xattrs_value(path: bytes | int, *, follow: bool) -> bytes:

@@ -37,10 +37,6 @@ class Staged:
         self._directory = directory
         self._aside = aside
 
-    @property
-    def nameless(self) -> bool:
-        return not self._name
-
     def set_aside(self) -> None:
         """Gives up being nameless.  Raises OSError where the store is on another file system."""
         name = self._aside.name()

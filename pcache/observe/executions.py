@@ -58,7 +58,6 @@ class Execution:
         self.executable = b""
         self.filename = b""
         """What execve was given, absolute."""
-        self.executable_stamp: Stamp | None = None
         self.cwd: bytes | None = None
         self.umask = 0
         self.uid = self.gid = 0

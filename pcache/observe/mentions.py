@@ -13,11 +13,12 @@ from stat import S_ISREG
 from pcache.linux.unseen import open_unseen
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
+from pcache.observe.shells import SHELLS
 
-_SHELL = re.compile(rb"(?:^|[\s\0])-[no]t(?:[\s\0]|$)")
 _TOKENS = {
-    **dict.fromkeys((b"sh", b"dash", b"bash", b"rbash", b"ash", b"zsh", b"yash", b"posh"), _SHELL),
-    **dict.fromkeys((b"ksh", b"mksh", b"busybox", b"fish", b"test", b"["), _SHELL),
+    **dict.fromkeys(
+        (*SHELLS, b"fish", b"test", b"["), re.compile(rb"(?:^|[\s\0])-[no]t(?:[\s\0]|$)")
+    ),
     **dict.fromkeys((b"python", b"pypy"), re.compile(rb"getmtime|st_mtime")),
     b"perl": re.compile(rb"\bl?stat\b|mtime|(?:^|[\s({,!])-[MAC]\s"),
     b"ruby": re.compile(rb"mtime"),

@@ -12,12 +12,13 @@ from pcache.model import Kind
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 
-_SHELLS = frozenset(
+SHELLS = frozenset(
     {
         *(b"sh", b"dash", b"bash", b"rbash", b"ksh", b"ksh93", b"mksh", b"zsh", b"ash"),
         *(b"busybox", b"yash", b"posh"),
     }
 )
+"""Base names of their programs."""
 _MENTIONS = (b"OLDPWD", b"cd -", b"~-")
 _LONGEST_SCRIPT = 4 << 20
 
@@ -26,7 +27,7 @@ def apply(execution: Execution) -> None:
     """Notes that a program's arguments name that directory, or a shell's script does."""
     words = execution.argv()[1:]
     mentioned = _mentioned(b"\0".join(words))
-    if not mentioned and posixpath.basename(execution.executable) in _SHELLS:
+    if not mentioned and posixpath.basename(execution.executable) in SHELLS:
         scripts = [word for word in words[:2] if not word.startswith(b"-")]
         mentioned = any(_mentioned(_content(execution, word)) for word in scripts)
     if mentioned:

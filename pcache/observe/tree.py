@@ -206,7 +206,6 @@ class Tree:
         process.cwd = body.base
         process.execution = execution
         execution.executable = body.file or b""
-        execution.executable_stamp = body.stamp
         self.executions.append(execution)
         # A relative path is meant from the directory at the time of the call: SECTION_BASE is both
         # that and the new image's working directory.

@@ -49,7 +49,7 @@ class Preconditions:
         """The last one of each key."""
 
     def of(self, execution: Execution) -> list[Fact]:
-        """Its preconditions, in the order of their keys.  Raises Unknowable."""
+        """Its preconditions, in any order.  Raises Unknowable."""
         facts: dict[Key, Fact] = {}
         listed = ListedNames(execution)
         changes, made_up = execution.changes, self._context.made_up
@@ -113,9 +113,8 @@ class Preconditions:
                 continue
             if change.first_how == ATTRIBUTES and not _was_seen(execution, name):
                 raise Unknowable(Reason.UNSUPPORTED, f"mode or times of {name!r} changed unseen")
-        ordered = in_order(facts.values())
-        one = _one(execution, ordered)
-        return ordered if one is None else [*ordered, one]
+        one = _one(execution, facts.values())
+        return [*facts.values()] if one is None else [*facts.values(), one]
 
     def _own_way(
         self, execution: Execution, path: bytes, observation: Observation, made: bool
@@ -156,7 +155,7 @@ def in_order(facts: Iterable[Fact]) -> list[Fact]:
     return sorted(facts, key=lambda fact: (fact.kind, fact.path))
 
 
-def _one(execution: Execution, facts: list[Fact]) -> Fact | None:
+def _one(execution: Execution, facts: Iterable[Fact]) -> Fact | None:
     """Which of the files that these are about are one; None if there are not two."""
     files: list[tuple[bytes, File]] = []
     unknown = set()
