@@ -27,25 +27,36 @@ class StepFailed(Exception):
         self.step = step
 
 
-def in_fork(attempt: Callable[[], None]) -> tuple[int, str]:
-    """Run `attempt` in a child: (0, "") or (errno, step) of the StepFailed it ended with."""
+def from_fork(attempt: Callable[[], bytes]) -> bytes:
+    """What `attempt` gives in a child, which it may turn into another user's; nothing if it raises
+    or is killed."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        message = b"0 "
         try:
-            attempt()
-        except StepFailed as failure:
-            message = b"%d %s" % (failure.code, failure.step.encode())
-        except BaseException as error:
-            message = b"%d %s" % (errno.EPROTO, repr(error).encode())
+            os.write(writer, attempt())
         finally:
-            os.write(writer, message)
             os._exit(0)
     os.close(writer)
     with open(reader, "rb") as pipe:
-        code, _, step = pipe.read().decode().partition(" ")
+        answer = pipe.read()
     os.waitpid(child, 0)
+    return answer
+
+
+def in_fork(attempt: Callable[[], None]) -> tuple[int, str]:
+    """Run `attempt` in a child: (0, "") or (errno, step) of the StepFailed it ended with."""
+
+    def answer() -> bytes:
+        try:
+            attempt()
+        except StepFailed as failure:
+            return b"%d %s" % (failure.code, failure.step.encode())
+        except BaseException as error:
+            return b"%d %s" % (errno.EPROTO, repr(error).encode())
+        return b"0 "
+
+    code, _, step = from_fork(answer).decode().partition(" ")
     # Nothing written: the child was killed, as strict seccomp profiles do.
     return (int(code), step) if code else (errno.EPERM, "the attempt was killed")
 

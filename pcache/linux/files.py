@@ -36,6 +36,15 @@ def make_private_file(path: bytes) -> None:
         os.close(fd)
 
 
+def replace_private_file(path: bytes, content: bytes) -> None:
+    """Makes it a file of mode 0600 with that content, in one step.  Raises OSError."""
+    new = path + b".%d" % os.getpid()
+    make_private_file(new)
+    with open(new, "wb") as file:
+        file.write(content)
+    os.rename(new, path)
+
+
 def reflink(source: int, target: int) -> bool:
     """Makes the empty file `target` share all blocks of `source`.  False if they cannot.
 

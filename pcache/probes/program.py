@@ -117,12 +117,12 @@ def _relocatable(code: bytes, names_by_fd: dict[int, str]) -> tuple[bytes, list[
     return bytes(patched), references
 
 
-def image(key: str = "") -> Image:
+def image() -> Image:
     """The programs for this kernel, compiled if root has not kept them; they are kept then.
 
-    `key` is that of `image_key`, if it is known.  Raises EnvironmentProblem.
+    Raises EnvironmentProblem.
     """
-    key = key or image_key()
+    key = image_key()
     found = kept(key)
     if found is None:
         found = compile_image()

@@ -59,7 +59,6 @@ class Helper:
         programs = [_filter(name) for name in names.decode("ascii", "replace").split(" ") if name]
         if not programs:
             raise FileNotFoundError(errno.ENOENT, "no filter")
-        number = os.dup(socket)
         pid = privilege.fork_sibling()
         if pid == 0:
             status = 126
@@ -67,10 +66,9 @@ class Helper:
                 for fd in private:
                     os.close(fd)
                 pthread_sigmask(SIG_SETMASK, self._mask)
-                status = self._behind_gate(programs, _socket.socket(fileno=number))
+                status = self._behind_gate(programs, _socket.socket(fileno=socket))
             finally:
                 os._exit(status)
-        os.close(number)
         return pid
 
     def _behind_gate(self, programs: list[bytes], socket: _socket.socket) -> int:

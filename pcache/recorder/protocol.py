@@ -42,6 +42,14 @@ def send(
     socket.sendmsg([header + payload], ancillary, _socket.MSG_NOSIGNAL)
 
 
+def refuse(socket: _socket.socket, why: str, error: int = 0) -> None:
+    """Tells why not, with an errno if there is one, to a client that may have gone."""
+    try:
+        send(socket, REFUSED, error.to_bytes(2, "little") + why.encode())
+    except OSError:
+        return
+
+
 def receive(socket: _socket.socket, wanted: int = 0) -> tuple[int, bytes, list[int]]:
     """The kind of the next message, what it says, and `wanted` descriptors, or none.
 

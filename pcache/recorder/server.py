@@ -9,7 +9,7 @@ from time import monotonic
 from pcache.recorder import image, pinned, protocol
 from pcache.recorder.area import Broken
 from pcache.recorder.loaded import Loaded, load
-from pcache.recorder.protocol import Violation, receive, send
+from pcache.recorder.protocol import Violation, receive, refuse, send
 from pcache.recorder.session import Recorder
 
 TYPE_CHECKING = False
@@ -88,7 +88,7 @@ class Connection:
                 if ready and not self._handle(*receive(self._socket, 1)):
                     return
         except (Violation, Broken) as error:
-            self._refuse(str(error))
+            refuse(self._socket, str(error))
         except (EOFError, OSError):
             return
         finally:
@@ -131,7 +131,7 @@ class Connection:
             self._loaded = self._obtain()
             recorder = Recorder(self._loaded, min(size, self._most_ring), self._uid)
         except OSError as error:
-            self._refuse(f"{error.strerror or error}", error.errno or 0)
+            refuse(self._socket, f"{error.strerror or error}", error.errno or 0)
             return
         self._recorder = recorder
         self._gate = bool(gate)
@@ -157,7 +157,7 @@ class Connection:
         try:
             pid = root.gate(names, socket, self._private())
         except OSError as error:
-            self._refuse(error.strerror or str(error), error.errno or 0)
+            refuse(self._socket, error.strerror or str(error), error.errno or 0)
             return
         self._gate = False
         send(self._socket, protocol.DONE, pid.to_bytes(4, "little"))
@@ -167,7 +167,9 @@ class Connection:
         try:
             recorder.attach()
         except OSError as error:
-            self._refuse(f"the probes cannot be attached: {error.strerror}", error.errno or 0)
+            refuse(
+                self._socket, f"the probes cannot be attached: {error.strerror}", error.errno or 0
+            )
             return
         self._attached = True
         send(self._socket, protocol.DONE)
@@ -188,12 +190,6 @@ class Connection:
                 raise EOFError
         self._attached = False
         send(self._socket, protocol.COUNTS, recorder.counts())
-
-    def _refuse(self, why: str, error: int = 0) -> None:
-        try:
-            send(self._socket, protocol.REFUSED, error.to_bytes(2, "little") + why.encode())
-        except OSError:
-            return
 
     def _close(self) -> None:
         if self._recorder is not None:

@@ -14,7 +14,7 @@ from time import monotonic
 
 from pcache.recorder import image, privilege
 from pcache.recorder.loaded import Loaded, load
-from pcache.recorder.protocol import REFUSED, send
+from pcache.recorder.protocol import refuse
 from pcache.recorder.server import Connection
 
 MOST_SESSIONS = 16
@@ -104,8 +104,7 @@ class Service:
         uid = _CREDENTIALS.unpack(credentials)[1]
         of_user = sum(user == uid for user, _, _ in self._sessions.values())
         if of_user >= MOST_OF_A_USER or len(self._sessions) >= MOST_SESSIONS:
-            why = b"as many commands are being recorded as may be at a time"
-            send(socket, REFUSED, _EAGAIN.to_bytes(2, "little") + why)
+            refuse(socket, "as many commands are being recorded as may be at a time", _EAGAIN)
             socket.close()
             return -1
         loaded = self._free.pop() if self._free else load(self._image)

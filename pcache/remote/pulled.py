@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pcache.linux.files import make_private_directory, make_private_file
+from pcache.linux.files import make_private_directory, replace_private_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,11 +24,7 @@ def keep(directory: bytes, command: Name, signed: bytes) -> None:
     """Keeps a signed manifest.  Raises OSError."""
     path = _path(directory, command)
     make_private_directory(os.path.dirname(path))
-    new = path + b".%d" % os.getpid()
-    make_private_file(new)
-    with open(new, "wb") as file:
-        file.write(signed)
-    os.rename(new, path)
+    replace_private_file(path, signed)
 
 
 def _path(directory: bytes, command: Name) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pcache.codec import DamagedRow, pack, unpack
-from pcache.linux.files import make_private_directory, make_private_file
+from pcache.linux.files import make_private_directory, replace_private_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,12 +20,7 @@ def note(directory: bytes, weak: Digest, records: Iterable[Digest]) -> None:
     """The strong fingerprints of a session, under the weak one of its command."""
     place = directory + _DIRECTORY
     make_private_directory(place)
-    path = b"%b/%b" % (place, weak.hex().encode())
-    new = path + b".%d" % os.getpid()
-    make_private_file(new)
-    with open(new, "wb") as file:
-        file.write(pack((weak, *records)))
-    os.rename(new, path)
+    replace_private_file(b"%b/%b" % (place, weak.hex().encode()), pack((weak, *records)))
 
 
 def noted(directory: bytes) -> Iterator[tuple[Digest, list[Digest]]]:

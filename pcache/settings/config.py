@@ -10,7 +10,7 @@ import os
 import time
 
 from pcache.codec import DamagedRow, pack, unpack
-from pcache.linux.files import make_private_file
+from pcache.linux.files import replace_private_file
 from pcache.linux.stamps import lasts
 from pcache.settings.locations import project_file, user_file
 from pcache.settings.rule_fields import FIELDS, pack_flag, pack_rule, unpack_rule
@@ -74,14 +74,10 @@ def _write(cache: bytes, stamps: list[bytes], policy: Policy) -> None:
     fields = [field for rule in policy.rules for field in pack_rule(rule)]
     numbers = policy.max_size, policy.history
     size, history = (b"" if number is None else b"%d" % number for number in numbers)
-    new = cache + b".%d" % os.getpid()
+    sandbox = pack(policy.allow), pack(policy.deny)
+    flag, base = pack_flag(policy.compress), policy.base_dir
+    head = (_FORMAT, pack(stamps), size, history, flag, *sandbox, base, policy.remote)
     try:
-        make_private_file(new)
-        with open(new, "wb") as file:
-            sandbox = pack(policy.allow), pack(policy.deny)
-            flag, base = pack_flag(policy.compress), policy.base_dir
-            head = (_FORMAT, pack(stamps), size, history, flag, *sandbox, base, policy.remote)
-            file.write(pack((*head, policy.digest, *fields)))
-        os.rename(new, cache)
+        replace_private_file(cache, pack((*head, policy.digest, *fields)))
     except OSError:
         return

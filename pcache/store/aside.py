@@ -11,7 +11,7 @@ import os
 import time
 
 from pcache.linux.files import make_private_directory
-from pcache.store.workdirs import locked
+from pcache.store.workdirs import abandoned, locked
 
 _ASIDE = b"/aside"
 _HIDDEN = b".pcache-"
@@ -61,7 +61,10 @@ class Aside:
                 continue
             except FileExistsError:
                 continue
-            fd = _claim(path)
+            try:
+                fd = locked(path)
+            except BlockingIOError:
+                continue  # somebody thinks that it is abandoned, and removes it
             if fd is not None:
                 self._path, self._fd = path, fd
         return self._path
@@ -69,31 +72,7 @@ class Aside:
 
 def sweep(store: bytes) -> int:
     """Removes what killed processes have left; of how many."""
-    try:
-        names = os.listdir(store + _ASIDE)
-    except OSError:
-        return 0
-    count = 0
-    for name in names:
-        path = b"%b/%b" % (store + _ASIDE, name)
-        try:
-            fd = _claim(path)
-        except OSError:
-            continue
-        if fd is not None:
-            _remove(path)
-            os.close(fd)
-            count += 1
-    return count
-
-
-def _claim(path: bytes) -> int | None:
-    """A descriptor that holds the lock on a directory; None if somebody else has it or removed
-    it.  Raises OSError."""
-    try:
-        return locked(path)
-    except BlockingIOError:
-        return None
+    return abandoned(store + _ASIDE, _remove)
 
 
 def _remove(path: bytes) -> None:

@@ -86,6 +86,11 @@ class Database:
             raise self._translated(error) from error
         return int(value)
 
+    def has_code(self) -> bool:
+        """Whether there are views or triggers, which are never pcache's: they act on their own."""
+        code = "SELECT count(*) FROM sqlite_schema WHERE type IN ('view', 'trigger')"
+        return self.number(code) != 0
+
     @property
     def in_transaction(self) -> bool:
         """Whether one has begun that writes."""

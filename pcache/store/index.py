@@ -357,7 +357,7 @@ def _open_database(path: bytes) -> Database:
     try:
         # What others may have put into the schema has no effect on its own.
         database.change("PRAGMA trusted_schema = OFF")
-        if database.number("SELECT count(*) FROM sqlite_schema WHERE type IN ('view', 'trigger')"):
+        if database.has_code():
             raise DamagedIndex(
                 f"the index of the store is not one of pcache's: {os.fsdecode(path)}/index.db has"
                 " views or triggers",

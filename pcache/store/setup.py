@@ -94,12 +94,9 @@ def _is_sound(index: bytes) -> bool:
         tables = database.number(
             "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
         )
-        alive = database.number(
-            "SELECT count(*) FROM sqlite_schema WHERE type IN ('view', 'trigger')"
-        )
         return (
             tables == _TABLES.count("CREATE TABLE") * made
-            and not alive
+            and not database.has_code()
             and not database.number(
                 "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'"
             )

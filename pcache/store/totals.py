@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pcache.linux.files import make_private_file
+from pcache.linux.files import make_private_file, replace_private_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,12 +65,9 @@ class Totals:
 
     def replace(self, sums: dict[str, int]) -> None:
         """Writes the file anew.  A line added at this moment may be lost."""
-        new = self._path + b".%d" % os.getpid()
+        line = b" ".join([b"%d" % sums[name] for name in COLUMNS]) + b"\n"
         try:
-            make_private_file(new)
-            with open(new, "wb") as file:
-                file.write(b" ".join([b"%d" % sums[name] for name in COLUMNS]) + b"\n")
-            os.rename(new, self._path)
+            replace_private_file(self._path, line)
         except OSError:
             return
 

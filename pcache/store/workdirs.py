@@ -47,7 +47,7 @@ def abandoned(parent: bytes, use: Callable[[bytes], None]) -> int:
     count = 0
     try:
         names = os.listdir(parent)
-    except FileNotFoundError:
+    except OSError:
         return 0
     for name in names:
         path = os.path.join(parent, name)

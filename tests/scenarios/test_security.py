@@ -156,3 +156,20 @@ def test_secrets_of_the_environment_are_not_kept(pcache: str, as_user: Run, user
     assert any(b"GITHUB_TOKEN=" in path.read_bytes() for path in kept)
     again = as_user([pcache, "verify", "--rerun", "100%"], env=env)
     assert b"a secret of its environment is not kept" in again.stdout + again.stderr
+
+
+@pytest.mark.root
+def test_doctor_reads_nothing_for_a_user_that_he_may_not(
+    pcache: str, as_user: Run, user_dir: Path
+) -> None:
+    """A configuration that is another name of root's file, say."""
+    secret = user_dir / "of-root"
+    secret.write_text("very_secret_word = 1\n")
+    secret.chmod(0o600)
+    os.chown(secret, 0, 0)
+    settings = user_dir / "pcache"
+    settings.mkdir()
+    (settings / "config.toml").symlink_to(secret)
+    done = as_user(["sudo", pcache, "doctor"], env={"XDG_CONFIG_HOME": str(user_dir)})
+    assert b"shared store" in done.stdout
+    assert b"very_secret_word" not in done.stdout + done.stderr

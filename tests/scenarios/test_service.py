@@ -117,6 +117,9 @@ def test_sessions_of_a_user_are_bounded(service: str) -> None:
         assert protocol.receive(sockets[-1], 1)[0] == protocol.READY
     refused = connect(service)
     assert protocol.receive(refused)[0] == protocol.REFUSED
+    for _ in range(50):  # who does not wait for the answer does not end the service
+        connect(service).close()
+    assert protocol.receive(connect(service))[0] == protocol.REFUSED
     for socket in sockets:
         socket.close()
     deadline = time.monotonic() + PATIENCE

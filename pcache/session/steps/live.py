@@ -9,13 +9,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from pcache.counters import Counters
     from pcache.session.steps.progress import Progress
 
 State = tuple[int, int, int, int]
 """Programs that run now (negative: nobody knows), that ran or run, that were brought back, and what
 those took when they were recorded (ns)."""
 
-AUTO, ALWAYS, NEVER = "auto", "always", "never"
+ALWAYS, NEVER = "always", "never"
+
+
+def deciding(counters: Counters, running: int = -1) -> State:
+    """The state of a session that decides what runs."""
+    saved_ns = counters["milliseconds skipped"] * 1_000_000
+    return running, counters["misses"], counters["hits"], saved_ns
 
 
 class Live:

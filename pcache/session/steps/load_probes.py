@@ -61,11 +61,11 @@ class Probes:
         theirs.close()
         self._pid, self._socket = pid, ours
 
-    def connect(self) -> bool:
-        """To the service, if it is there for us."""
+    def connect(self, path: str = "") -> bool:
+        """To the service at a path, or where it usually is, if it is there for us."""
         socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         try:
-            socket.connect(os.environ.get("PCACHE_SOCKET") or SERVICE)
+            socket.connect(path or os.environ.get("PCACHE_SOCKET") or SERVICE)
         except OSError as error:
             socket.close()
             if not isinstance(error, FileNotFoundError):

@@ -25,9 +25,7 @@ _INSTALL = "pip install 'pcache[remote]'"
 
 
 def elsewhere(store: Store, user: User, cwd: bytes, counters: Counters) -> Elsewhere | None:
-    """The shared store; None if there is none."""
-    if not store.policy.remote:
-        return None
+    """The shared store that settings name; None if it cannot be used, which is told."""
     from pcache.remote.lookup import Elsewhere
 
     try:
@@ -42,7 +40,7 @@ def share(
 ) -> None:
     """After a recording: notes which records belong to the command, and pushes them where settings
     say so.  The store must be closed.  Nothing that goes wrong is a failure of the command."""
-    if not policy.remote or call is None:
+    if call is None:
         return
     from pcache.remote import sessions
     from pcache.settings.remote import NEVER, unpacked

@@ -127,7 +127,7 @@ class Replay:
         from pcache.enforce import filter, sandbox, spawn
         from pcache.enforce.intercept import interception
         from pcache.enforce.supervisor import Supervisor
-        from pcache.session.steps.live import Live
+        from pcache.session.steps.live import Live, deciding
 
         command = self._command.to_execute()
         wanted = self._sandbox or sandbox.DEFAULT
@@ -160,7 +160,7 @@ class Replay:
         )
         since = self._timing.spent("supervisor", since)
         began_ns = process_time_ns()
-        with Live(self._progress, self._so_far):
+        with Live(self._progress, lambda: deciding(self._counters)):
             status = supervisor.run()
         supervision["microseconds"] = (process_time_ns() - began_ns) // 1000
         self._timing.spent("running", since)
@@ -172,11 +172,6 @@ class Replay:
         afterwards(lambda: self._notes.find_cause(store), noting.conclude)
         supervision.update((f"denied: {name}", count) for name, count in self._denied.items())
         return status
-
-    def _so_far(self) -> tuple[int, int, int, int]:
-        counters = self._counters
-        saved_ns = counters["milliseconds skipped"] * 1_000_000
-        return -1, counters["misses"], counters["hits"], saved_ns
 
     def _plainly(self, consequence: str) -> int:
         """Become the command."""

@@ -119,9 +119,10 @@ class Run(RecordingVerb):
             from pcache.session.steps.record_supervised import record_supervised
 
             recording.load()
-            from pcache.session.steps.live import Live
+            from pcache.session.steps.live import Live, deciding
 
-            with Live(self._options.progress, lambda: self._so_far(recording)):
+            counters = self._counters
+            with Live(self._options.progress, lambda: deciding(counters, recording.seen[0])):
                 status, denied = record_supervised(
                     self._command.to_execute(),
                     recording,
@@ -150,11 +151,6 @@ class Run(RecordingVerb):
         if not self._options.quiet:
             say_denied(denied)
         return status
-
-    def _so_far(self, recording: Recording) -> tuple[int, int, int, int]:
-        counters = self._counters
-        saved_ns = counters["milliseconds skipped"] * 1_000_000
-        return recording.seen[0], counters["misses"], counters["hits"], saved_ns
 
     def _plainly(self, consequence: str) -> int:
         self._probes.close()

@@ -146,9 +146,8 @@ def stop(settings: Settings) -> Iterator[str]:
 
 def status(settings: Settings) -> tuple[str, bool]:
     """Whether the service answers to this user, in words too."""
-    os.environ["PCACHE_SOCKET"] = settings.path
     probes = Probes(LEAST_RING)
-    if not probes.connect():
+    if not probes.connect(settings.path):
         return probes.failure or f"nobody listens at {settings.path}", False
     try:
         probes.ready()
