@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import socket
 import subprocess
 import sys
@@ -152,11 +151,6 @@ def webdav_server(directory: Path) -> Iterator[str]:
     ]
     with _running(command, directory / "dav.log", url):
         yield url
-
-
-def have_servers() -> bool:
-    """Whether the packages with the servers are installed: they are of the extra `dev`."""
-    return all(shutil.which(str(BIN / name)) for name in ("weed", "rclone"))
 
 
 PASS, HANG, REFUSE, DIE, RUBBISH, FULL = "pass", "hang", "refuse", "die", "rubbish", "full"
