@@ -15,7 +15,7 @@ from pcache.remote import frames
 from pcache.remote.arrival import Bounds
 from pcache.remote.errors import RemoteError, Untrusted
 from pcache.remote.evaluation import Evaluation, strong_digests
-from pcache.remote.forms import Entry, check_paths, decode_manifest, decode_outcome
+from pcache.remote.forms import Entry, check_paths, decode_manifest, decode_outcome, renamed
 from pcache.remote.link import Link
 from pcache.remote.machine import Machine
 from pcache.remote.names import Name, call_name, command_name, state_name
@@ -197,9 +197,8 @@ class Elsewhere:
                 return False  # some content has expired
             digests = dict(zip(found.sizes, answer, strict=True))
             self._counters.inc("remote bytes received", sum(found.sizes.values()))
-        found.outcome = outcome
         weak = weak_fingerprint(call, self._store.policy)
-        self._store.add(Record(call, weak, facts, found.with_contents(digests)))
+        self._store.add(Record(call, weak, facts, renamed(outcome, digests)))
         self._saved_ns += wall_ns
         return True
 
