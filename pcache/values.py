@@ -50,7 +50,7 @@ from xxhash import xxh3_128_digest
 
 from pcache.codec import join
 from pcache.model import Kind
-from pcache.sha256 import sha256_digest
+from pcache.sha256 import SIZE, sha256_digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,6 +85,10 @@ ABSENT = b"-"
 OK = b"ok"
 EMPTY = xxh3_128_digest(b"")
 """Digest of an empty file."""
+
+_DIGEST_SIZES = (len(EMPTY), SIZE)
+_BEFORE_DIGEST = {b"f": 3, b"i": 1}
+"""How many colons, by the first letter of a value."""
 
 FOLLOWING = (Kind.CONTENT, Kind.EXISTS)
 _OF_FILES = (*FOLLOWING, Kind.LCONTENT, Kind.LEXISTS)
@@ -124,8 +128,10 @@ def _regular(st: Stat) -> bytes:
 
 
 def content_of(value: bytes) -> bytes:
-    """The digest in a value of CONTENT; something shorter if there is none."""
-    return value.split(b":", 3)[-1] if value[:1] == b"f" else b""
+    """The digest in a value of CONTENT or INPUT; empty if there is none."""
+    colons = _BEFORE_DIGEST.get(value[:1])
+    digest = value.split(b":", colons)[-1] if colons else b""
+    return digest if len(digest) in _DIGEST_SIZES else b""
 
 
 def relinked(value: bytes, more: int) -> bytes:

@@ -66,16 +66,12 @@ def _files(session: Session, entry: Entry) -> tuple[list[File], list[File], list
     return sorted(read.items()), made, deleted
 
 
-_DIGEST = 16
-"""Bytes; an errno in place of one is shorter."""
-
-
 def _read(fact: Fact) -> File | None:
     """The file that a fact says the content of."""
-    if fact.kind not in (Kind.CONTENT, Kind.LCONTENT) or not fact.value.startswith(b"f"):
+    if fact.kind not in (Kind.CONTENT, Kind.LCONTENT):
         return None
     digest = content_of(fact.value)
-    return (fact.path, digest) if len(digest) == _DIGEST else None
+    return (fact.path, digest) if digest else None
 
 
 def _made(output: Output) -> File:

@@ -208,6 +208,8 @@ def trim(directory: bytes, horizon_ns: int) -> int:
     except FileNotFoundError:
         return 0
     sessions = read(directory)
+    if not sessions:
+        return 0  # all went before, and how many stands there
     kept = [summary for summary in sessions if summary.began_ns >= horizon_ns]
     if size > LONG:
         kept = kept[-(len(sessions) // 2) :]
@@ -225,7 +227,7 @@ def trim(directory: bytes, horizon_ns: int) -> int:
             _write(new, pack((b"%d" % (summary.number - number - 1),)))
         _append(new, summary)
         number = summary.number
-    if sessions and sessions[-1].number > number:
+    if sessions[-1].number > number:
         _write(new, pack((b"%d" % (sessions[-1].number - number),)))
     os.rename(new, path)
     return len(sessions) - len(kept)

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from pcache.linux.descriptors import FdView
     from pcache.linux.loader_cache import LoaderCache
 
-_DIGEST_SIZES = (16, 32)
 
 
 def xattrs_value(path: bytes | int, *, follow: bool) -> bytes:
@@ -81,7 +80,7 @@ def _loader_cache(path: bytes, content: bytes) -> LoaderCache | None:
     from pcache.linux.loader_cache import loader_cache
 
     digest = content_of(content)
-    if content[:1] != b"f" or len(digest) not in _DIGEST_SIZES:
+    if not digest:
         return None
     try:
         return loader_cache(path, digest)

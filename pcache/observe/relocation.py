@@ -20,7 +20,6 @@ from pcache.values import content_of
 
 _CONTENTS = (Kind.CONTENT, Kind.LCONTENT)
 _REGULAR = b"f"
-_DIGEST_SIZE = 16
 
 
 class BaseDirSearch:
@@ -44,7 +43,7 @@ class BaseDirSearch:
         if fact.kind not in _CONTENTS or not fact.value.startswith(_REGULAR):
             return base.path in base.hide_value(fact.kind, fact.value)
         digest = content_of(fact.value)
-        return len(digest) == _DIGEST_SIZE and self._in_file(fact.path, digest)
+        return bool(digest) and self._in_file(fact.path, digest)
 
     def _in_outcome(self, outcome: Outcome) -> bool:
         base = self._base

@@ -71,8 +71,9 @@ class Agent:
                         self._take()
                     else:
                         self._frames.read()
-                        for frame in self._frames.waiting():
-                            self._request(*frame)
+                # Sending takes requests in, too.
+                for frame in self._frames.waiting():
+                    self._request(*frame)
         except frames.Closed:
             pass
         self._fetcher.take()

@@ -41,7 +41,7 @@ def configuration(remote: Remote, env: dict[bytes, bytes]) -> dict[str, str]:
         found.update(_from_files(env))
     for name in _VARIABLES:
         value = _variable(env, name)
-        if value and name.startswith(prefixes or ("\0",)):
+        if value and name.startswith(prefixes):
             found[name] = value
     if scheme == "s3":
         if remote.endpoint:

@@ -56,8 +56,6 @@ class Fetcher:
         self._changed = Condition()
         self._arrived: SimpleQueue[_Arrival] = SimpleQueue()
         self._threads = 0
-        self.received = 0
-        """Bytes."""
 
     def want(self, name: Name, size: int, urgent: bool) -> None:
         """A content is to be in the store."""
@@ -105,7 +103,6 @@ class Fetcher:
             digest = self._blobs.put_file(arrival.fd)
         else:
             digest = self._blobs.put_bytes(arrival.data)
-            self.received += len(arrival.data)
         self._digests[arrival.name] = digest
         self._known.note(digest, arrival.name)
 

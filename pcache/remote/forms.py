@@ -39,22 +39,24 @@ class Shared:
         self.outcome = outcome
         self.sizes = sizes
 
-    def with_contents(self, digests: Mapping[Name, bytes]) -> Outcome:
-        """The outcome with the local digests of its contents."""
-        outputs = tuple(
-            Output(
-                one.kind,
-                one.path,
-                one.mode,
-                digests[one.content] if one.kind in _REGULAR else one.content,
-                one.mtime_ns,
-                one.extents,
-            )
-            for one in self.outcome.outputs
+
+def renamed(outcome: Outcome, names: Mapping[bytes, bytes]) -> Outcome:
+    """An outcome with other names for its contents: local digests for shared ones, or the other
+    way round."""
+    outputs = tuple(
+        Output(
+            one.kind,
+            one.path,
+            one.mode,
+            names[one.content] if one.kind in _REGULAR else one.content,
+            one.mtime_ns,
+            one.extents,
         )
-        one = self.outcome
-        data = digests[one.data] if one.data else b""
-        return Outcome(one.status, outputs, one.chunks, data, one.offsets, one.wall_ns, one.cpu_ns)
+        for one in outcome.outputs
+    )
+    other = outcome.with_outputs(outputs)
+    other.data = names[outcome.data] if outcome.data else b""
+    return other
 
 
 def encode_outcome(state: Name, shared: Shared) -> bytes:

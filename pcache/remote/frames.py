@@ -39,40 +39,51 @@ class Closed(Exception):
 
 
 class Late(Exception):
-    """Nothing came in time."""
+    """Nothing came, or went, in time."""
 
 
 class Frames:
     """One end of the socket pair.  Raises Closed."""
 
     def __init__(self, fd: int) -> None:
+        os.set_blocking(fd, False)
         self.fd = fd
         self._buffer = bytearray()
 
-    def send(self, fields: Iterable[bytes]) -> None:
-        """Waits until all is written."""
+    def send(self, fields: Iterable[bytes], until_ns: int | None = None) -> None:
+        """Waits until all is written, and takes in meanwhile what comes: the other end may be
+        waiting for that.  Raises Late at a time (CLOCK_MONOTONIC) when it is not."""
         data = pack(fields)
         rest = memoryview(len(data).to_bytes(_LENGTH, "big") + data)
-        try:
-            while rest:
-                rest = rest[os.write(self.fd, rest) :]
-        except OSError as error:
-            raise Closed from error
+        while rest:
+            ready = self._wait(select.POLLIN | select.POLLOUT, until_ns)
+            if ready & ~select.POLLOUT:
+                self.read()
+            if ready & select.POLLOUT:
+                try:
+                    rest = rest[os.write(self.fd, rest) :]
+                except OSError as error:
+                    raise Closed from error
 
     def receive(self, until_ns: int | None = None) -> list[bytes]:
         """The next frame.  Raises Late at a time (CLOCK_MONOTONIC) when none has come."""
         while (frame := self._next()) is None:
-            if until_ns is not None:
-                left_ms = (until_ns - monotonic_ns()) // 1_000_000
-                poll = select.poll()
-                poll.register(self.fd, select.POLLIN)
-                if left_ms <= 0 or not poll.poll(left_ms):
-                    raise Late
+            self._wait(select.POLLIN, until_ns)
             self.read()
         return frame
 
+    def _wait(self, events: int, until_ns: int | None) -> int:
+        """Those of the events that have come.  Raises Late."""
+        left_ms = None if until_ns is None else (until_ns - monotonic_ns()) // 1_000_000
+        poll = select.poll()
+        poll.register(self.fd, events)
+        found = poll.poll(left_ms) if left_ms is None or left_ms > 0 else []
+        if not found:
+            raise Late
+        return found[0][1]
+
     def read(self) -> None:
-        """Takes in what has come, waiting if there is nothing."""
+        """Takes in what has come, which is something."""
         try:
             data = os.read(self.fd, 1 << 18)
         except OSError as error:

@@ -90,11 +90,12 @@ class Link:
         if self._frames is None:
             self._frames = frames.Frames(self._start())
         self._number += 1
+        until_ns = monotonic_ns() + self._remote.timeout_ms * 1_000_000
         try:
-            self._frames.send((b"%d" % self._number, what, *arguments))
-        except frames.Closed:
+            self._frames.send((b"%d" % self._number, what, *arguments), until_ns)
+        except (frames.Closed, frames.Late):
             self._fail(now=True)
-            raise Unreachable("the process that asks the shared store has ended") from None
+            raise Unreachable("the process that asks the shared store takes nothing") from None
         return self._number
 
     def answer(self, number: int, patience_ns: int) -> list[bytes] | None:

@@ -15,7 +15,7 @@ from pcache.remote import frames
 from pcache.remote.arrival import Bounds
 from pcache.remote.errors import RemoteError, Untrusted
 from pcache.remote.evaluation import Evaluation, strong_digests
-from pcache.remote.forms import Entry, check_paths, decode_manifest, decode_outcome
+from pcache.remote.forms import Entry, check_paths, decode_manifest, decode_outcome, renamed
 from pcache.remote.link import Link
 from pcache.remote.machine import Machine
 from pcache.remote.names import Name, call_name, command_name, state_name
@@ -88,6 +88,20 @@ class Elsewhere:
             return False
         first = self._entries is None
         since = self._counters.timing.now()
+        brought = self._bring(call, fds, first)
+        self._counters.timing.spent("remote", since)
+        if first and not brought:
+            self._prefetch()
+        return brought
+
+    def close(self) -> None:
+        """The agent ends; what was learnt of files is kept."""
+        self._link.close()
+        self._digests.close()
+
+    # ---- finding
+
+    def _bring(self, call: Call, fds: FdView, first: bool) -> bool:
         try:
             name = call_name(
                 call, self._store.policy, self._places, self._machine, self._remote.portable
@@ -106,18 +120,7 @@ class Elsewhere:
         except (PcacheError, OSError) as error:
             self._counters.inc("remote failures")
             self._say(error)
-        finally:
-            self._counters.timing.spent("remote", since)
-            if first:
-                self._prefetch()
         return False
-
-    def close(self) -> None:
-        """The agent ends; what was learnt of files is kept."""
-        self._link.close()
-        self._digests.close()
-
-    # ---- finding
 
     def _find(
         self, name: Name, call: Call, fds: FdView, first: bool
@@ -194,28 +197,28 @@ class Elsewhere:
                 return False  # some content has expired
             digests = dict(zip(found.sizes, answer, strict=True))
             self._counters.inc("remote bytes received", sum(found.sizes.values()))
-        found.outcome = outcome
         weak = weak_fingerprint(call, self._store.policy)
-        self._store.add(Record(call, weak, facts, found.with_contents(digests)))
+        self._store.add(Record(call, weak, facts, renamed(outcome, digests)))
         self._saved_ns += wall_ns
         return True
 
     def _prefetch(self) -> None:
         """What the children of a command that has to run will ask for."""
+        if not self._link.usable:
+            return
         sizes: dict[Name, int] = {}
         total = 0
-        for entries in (self._entries or {}).values():
-            for entry in entries:
-                try:
-                    state = state_name(entry.call, entry.path_set, entry.values)
-                    found = decode_outcome(state, entry.outcome)
-                except Untrusted:
-                    continue
-                total += sum(found.sizes.values())
-                if total > _PREFETCHED:
-                    break
-                sizes.update(found.sizes)
-        if sizes and self._link.usable:
+        for entry in [entry for entries in (self._entries or {}).values() for entry in entries]:
+            try:
+                state = state_name(entry.call, entry.path_set, entry.values)
+                found = decode_outcome(state, entry.outcome)
+            except Untrusted:
+                continue
+            total += sum(found.sizes.values())
+            if total > _PREFETCHED:
+                break
+            sizes.update(found.sizes)
+        if sizes:
             try:
                 self._link.ask(frames.PREFETCH, *frames.contents(sizes))
             except RemoteError as error:

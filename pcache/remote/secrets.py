@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pcache.store.secrets import is_hidden
+from pcache.store.secrets import is_hidden, looks_secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ _NAMES = re.compile(
     rb"|(?:API|ACCESS|PRIVATE|SECRET|SIGNING|ENCRYPTION|ACCOUNT)_?KEY)(?:_|$)",
     re.IGNORECASE,
 )
-"""Of variables."""
+"""Of variables that keep a record here: `looks_secret` takes all of these for secrets, and more."""
 
 _CONTENTS = re.compile(
     rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----"
@@ -57,7 +57,7 @@ def secret_values(env: dict[bytes, bytes]) -> frozenset[bytes]:
     return frozenset(
         value
         for name, value in env.items()
-        if _NAMES.search(name) and _SHORTEST <= len(value) <= LONGEST
+        if looks_secret(name) and _SHORTEST <= len(value) <= LONGEST
     )
 
 

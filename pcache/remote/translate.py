@@ -7,16 +7,15 @@ from pcache.counters import Counters
 from pcache.errors import DamagedBlob
 from pcache.linux.descriptors import OwnFds
 from pcache.memo.facts import Facts
-from pcache.model import Kind, Outcome, Output
+from pcache.model import Kind
 from pcache.remote.evaluation import strong_digests
-from pcache.remote.forms import Shared, encode_outcome
+from pcache.remote.forms import Shared, encode_outcome, renamed
 from pcache.remote.machine import Machine
-from pcache.remote.names import call_name, command_name, path_set, state_name
+from pcache.remote.names import call_name, path_set, state_name
 from pcache.remote.places import Places
 from pcache.remote.scan import Scanner
 from pcache.remote.secrets import secret_names, secret_values
 from pcache.settings.remote import USER
-from pcache.sha256 import SIZE
 from pcache.store.fingerprint import environment, weak_fingerprint
 from pcache.store.records import contents
 from pcache.values import content_of
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pcache.linux.user import User
-    from pcache.model import Call, Digest, Fact, Key
+    from pcache.model import Call, Digest, Fact, Key, Outcome
     from pcache.remote.known import Known
     from pcache.remote.names import Name
     from pcache.settings.remote import Remote
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from pcache.store.inspect import Stored
 
 _OF_CONTENT = (Kind.CONTENT, Kind.LCONTENT)
-_REGULAR = (b"f", b"w")
-_DIGEST = 16
 _ACCOUNTS = (b"/etc/passwd", b"/etc/group")
 """Who looks there wants to know who somebody is, mostly the user; that there is no such name is an
 answer too."""
@@ -49,13 +46,12 @@ class NotShared(Exception):
 class Translated:
     """A record as it is shared."""
 
-    __slots__ = ("call", "command", "contents", "facts", "label", "outcome", "path_set", "state")
+    __slots__ = ("call", "contents", "facts", "label", "outcome", "path_set", "state")
 
     def __init__(
         self,
         label: bytes,
         call: Name,
-        command: Name,
         facts: Sequence[tuple[Key, bytes]],
         path_set: bytes,
         outcome: bytes,
@@ -65,7 +61,6 @@ class Translated:
         self.label = label
         """The command line."""
         self.call = call
-        self.command = command
         self.facts = facts
         """Hidden keys and values, in the order of the path set."""
         self.path_set = path_set
@@ -81,7 +76,6 @@ class Translator:
     def __init__(self, store: Store, remote: Remote, user: User, known: Known) -> None:
         self._store = store
         self._remote = remote
-        self._user = user
         self._known = known
         self.places = Places(store.policy, user, remote.map)
         self.machine = Machine()
@@ -139,7 +133,6 @@ class Translator:
         return Translated(
             b" ".join(call.argv),
             name,
-            command_name(call, self.places),
             list(zip(keys, ordered, strict=True)),
             encoded,
             encode_outcome(state, shared),
@@ -155,22 +148,21 @@ class Translator:
         shows |= self._scanner.text(path)
         if fact.path in _ACCOUNTS and self.places.name:
             shows.add(USER)
-        if fact.kind in (Kind.INPUT, Kind.INPUT_TIMES):
-            return self._of_descriptor(fact)
         digest = content_of(fact.value)
-        if fact.kind not in _OF_CONTENT or len(digest) != _DIGEST:
+        if digest and fact.kind in _OF_CONTENT:
+            name = self._name(fact, digest, shows)
+        elif digest and fact.kind == Kind.INPUT:
+            name = self._of_descriptor(digest)
+        else:
             if fact.value[:1] == b"l":
                 shows |= self._scanner.text(fact.value)
             return fact.value
-        return fact.value[:-_DIGEST] + self._name(fact, digest, shows)
+        return fact.value.removesuffix(digest) + name
 
-    def _of_descriptor(self, fact: Fact) -> bytes:
-        head, colon, digest = fact.value.partition(b":")
-        if fact.kind != Kind.INPUT or head[:1] != b"i" or len(digest) != _DIGEST:
-            return fact.value
+    def _of_descriptor(self, digest: Digest) -> Name:
         if not self._store.blobs.has(digest):
             raise NotShared("what it read from a descriptor is not known any more")
-        return head + colon + self._scanner.blob(digest).name
+        return self._scanner.blob(digest).name
 
     def _name(self, fact: Fact, digest: Digest, shows: set[bytes]) -> Name:
         """SHA-256 of an input: of the file as it is, if it is as it was; else of a content that
@@ -178,7 +170,7 @@ class Translator:
         if self._is_as_recorded(fact):
             strong = self._strong.evaluate(fact.kind, fact.path)
             name = content_of(strong)
-            if self._is_as_recorded(fact) and len(name) == SIZE:
+            if self._is_as_recorded(fact) and name:
                 if fact.path != _HOST_NAME:
                     found = self._scanner.input(fact.path, name)
                     if found is None:
@@ -218,31 +210,8 @@ class Translator:
                 shows |= self._scanner.text(one.content)
             if one.mode & ~0o1777:
                 raise NotShared("it makes a set-user-ID or set-group-ID file")
-        hidden = self.places.hide_outcome(_renamed(outcome, names))
+        hidden = self.places.hide_outcome(renamed(outcome, names))
         return Shared(hidden, {name: size for name, (_, size) in held.items()}), held
-
-
-def _renamed(outcome: Outcome, names: dict[Digest, Name]) -> Outcome:
-    outputs = [
-        Output(
-            one.kind,
-            one.path,
-            one.mode,
-            names[one.content] if one.kind in _REGULAR else one.content,
-            one.mtime_ns,
-            one.extents,
-        )
-        for one in outcome.outputs
-    ]
-    return Outcome(
-        outcome.status,
-        tuple(outputs),
-        outcome.chunks,
-        names[outcome.data] if outcome.data else b"",
-        outcome.offsets,
-        outcome.wall_ns,
-        outcome.cpu_ns,
-    )
 
 
 def about(

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from pcache.history.sessions import Parts
     from pcache.report.style import Style
 
-_SHOWN = 20
-
 
 class Change:
     """One thing that differs: what it is, and how it was and is."""

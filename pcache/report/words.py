@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 
-from pcache.history.entries import HIT, KNOWN, NONDETERMINISTIC, RAN, REFUSED, STORED
+from pcache.history.entries import NONDETERMINISTIC
 from pcache.history.log import UNKNOWN
 from pcache.memo.decide import changed_text
 from pcache.model import Reason
-from pcache.session.steps.closing import seconds
 from pcache.session.steps.describe import text
 
 TYPE_CHECKING = False
@@ -16,17 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pcache.history.entries import Entry
-    from pcache.history.log import Summary
     from pcache.model import Output
 
-VERDICTS = {
-    HIT: "hit",
-    STORED: "ran",
-    KNOWN: "ran",
-    RAN: "ran",
-    NONDETERMINISTIC: "ran",
-    REFUSED: "ran",
-}
 _KINDS = {
     b"f": "file",
     b"w": "file, written in place",
@@ -106,11 +96,3 @@ def output(found: Output) -> str:
     if found.kind in (b"l", b"h", b"r"):
         return f"{what}: {text(found.content)}"
     return f"{what}, mode {found.mode:03o}" if found.kind in (b"f", b"w", b"d", b"p") else what
-
-
-def line(summary: Summary) -> str:
-    """The counts of a session."""
-    saved = f", saved {seconds(summary.saved_ns)}" if summary.hits else ""
-    return (
-        f"{summary.hits} of {summary.programs} brought back{saved}, {summary.refused} not cacheable"
-    )

@@ -103,6 +103,10 @@ class Program(BaseModel):
     allow: list[_Supervised] = Field(default=[])
 
 
+TABLES: dict[str, type[BaseModel]] = {"sandbox": Sandbox, "remote": Shared, "program": Program}
+"""What stands in tables of its own; of `program`, one for each pattern."""
+
+
 class File(BaseModel):
     """One configuration file."""
 
@@ -183,9 +187,9 @@ def settings(path: bytes) -> list[Setting]:
     """Everything that a file says, in its order.  Raises ConfigError."""
     file, lines = _parse(path)
     found = []
-    for name in (*_OF_THE_STORE[:2], *_OF_A_PROJECT):
+    for name in (*_OF_THE_STORE, *_OF_A_PROJECT):
         value = getattr(file, name)
-        if value is not None:
+        if value is not None and name not in TABLES:
             found.append(Setting("", name, value, path, lines.get(("", name), 1)))
     for title, table in (("sandbox", file.sandbox), ("remote", file.remote)):
         for name in sorted(table.model_fields_set if table else ()):
@@ -211,8 +215,7 @@ def _parse(path: bytes) -> tuple[File, dict[tuple[str, str], int]]:
         where = ".".join(str(part) for part in first["loc"])
         what = first["msg"]
         if first["type"] == "extra_forbidden":
-            forms: dict[str, type[BaseModel]] = {"program": Program, "sandbox": Sandbox}
-            known = forms.get(str(first["loc"][0]), File).model_fields
+            known = TABLES.get(str(first["loc"][0]), File).model_fields
             near = get_close_matches(str(first["loc"][-1]), known, n=1)
             what = "no such setting" + (f", did you mean {near[0]}?" if near else "")
         raise ConfigError(f"{name}: {where}: {what}", _REMEDY) from error

@@ -8,9 +8,7 @@ import tomllib
 from difflib import get_close_matches
 
 from pcache.errors import ConfigError, UsageError
-from pcache.settings.configfile import File, Program, Sandbox, compile_files
-
-_TABLES = {"sandbox": Sandbox, "program": Program}
+from pcache.settings.configfile import TABLES, File, compile_files
 
 
 class Name:
@@ -21,13 +19,13 @@ class Name:
         self.table: tuple[str, ...] = ()
         self.setting = text
         known = list(File.model_fields)
-        if first == "sandbox" and rest:
-            self.table, self.setting, known = ("sandbox",), rest, list(Sandbox.model_fields)
-        elif first == "program" and "." in rest:
+        if first == "program" and "." in rest:
             pattern, _, self.setting = rest.rpartition(".")
-            self.table, known = ("program", pattern), list(Program.model_fields)
-        if self.setting not in known or self.setting in _TABLES:
-            near = get_close_matches(self.setting, [at for at in known if at not in _TABLES], n=1)
+            self.table, known = ("program", pattern), list(TABLES[first].model_fields)
+        elif first != "program" and first in TABLES and rest:
+            self.table, self.setting, known = (first,), rest, list(TABLES[first].model_fields)
+        if self.setting not in known or self.setting in TABLES:
+            near = get_close_matches(self.setting, [at for at in known if at not in TABLES], n=1)
             prefix = "".join(f"{at}." for at in self.table)
             remedy = f"did you mean {prefix}{near[0]}?" if near else "`pcache help config` has them"
             raise UsageError(f"no setting {text!r}", remedy)

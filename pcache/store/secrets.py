@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 _WORDS = (
     *(b"TOKEN", b"SECRET", b"PASSWORD", b"PASSWD", b"PASSPHRASE", b"CREDENTIAL", b"APIKEY"),
-    *(b"API_KEY", b"ACCESS_KEY", b"PRIVATE_KEY", b"ENCRYPTION_KEY", b"SIGNING_KEY"),
+    *(b"API_KEY", b"ACCESS_KEY", b"PRIVATE_KEY", b"ENCRYPTION_KEY", b"SIGNING_KEY", b"ACCOUNT_KEY"),
+    *(b"ACCESSKEY", b"PRIVATEKEY", b"ENCRYPTIONKEY", b"SIGNINGKEY", b"ACCOUNTKEY"),
 )
 """In a name, anywhere and in any case."""
 _ENDINGS = (b"_AUTH", b"_PAT", b"_PASS", b"_DSN")

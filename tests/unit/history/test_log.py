@@ -87,3 +87,10 @@ def test_another_layout_is_left_alone(directory: bytes) -> None:
     path = Path(directory.decode()) / "history/log"
     path.write_bytes(path.read_bytes().replace(log._MAGIC, b"pcs9"))
     assert read(directory) == []
+
+
+def test_nothing_left_to_remove(directory: bytes) -> None:
+    append(directory, made(7))
+    assert [trim(directory, 8), trim(directory, 8)] == [1, 0]
+    append(directory, made(9))
+    assert [summary.number for summary in read(directory)] == [2]

@@ -18,6 +18,7 @@ from pcache.remote.forms import (
     decode_outcome,
     encode_manifest,
     encode_outcome,
+    renamed,
 )
 from pcache.remote.names import keys_of, path_set, state_name
 
@@ -45,7 +46,7 @@ SHARED = Shared(
 def test_outcome_comes_back() -> None:
     found = decode_outcome(STATE, encode_outcome(STATE, SHARED))
     assert (found.outcome, found.sizes) == (SHARED.outcome, SHARED.sizes)
-    local = found.with_contents({CONTENT: b"1", PRINTED: b"2"})
+    local = renamed(found.outcome, {CONTENT: b"1", PRINTED: b"2"})
     assert [one.content for one in local.outputs] == [b"", b"1", b"out/f", b""]
     assert local.data == b"2"
 

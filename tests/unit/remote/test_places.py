@@ -123,6 +123,8 @@ def test_secrets() -> None:
         {b"X_SECRET": b"long-enough", b"Y_SECRET": b"short", b"Z": b"not-a-secret"}
     )
     assert values == {b"long-enough"}
+    for name in (b"DB_PASS", b"SENTRY_DSN", b"AZURE_STORAGE_ACCOUNT_KEY", b"accesskey"):
+        assert secret_values({name: b"long-enough"}) == values
     assert has_secret(b"..long-enough..", values)
     assert not has_secret(b"harmless AKIA text, npm_ too", values)
     for text in (

@@ -370,10 +370,11 @@ def test_command_line(pcache: str, home: Home) -> None:
 
     assert run("config").returncode == 2
     assert 'date: never_cache = "itself"   default: ' in run("config", "show").stdout
-    home.write(home.file, "[program.cc]\nstrict = true\n")
+    home.write(home.file, 'history = "9d"\n[program.cc]\nstrict = true\n')
     home.write(home.project / ".pcache.toml", '\n[program."*"]\nignore_env = ["E"]\n')
     shown = run("config", "show").stdout
-    assert f"cc: strict = true   {home.file}:2\n" in shown
+    assert f'history = "9d"   {home.file}:1\n' in shown
+    assert f"cc: strict = true   {home.file}:3\n" in shown
     assert f'*: ignore_env = ["E"]   {home.project}/.pcache.toml:3\n' in shown
     home.write(home.file, "nonsense\n")
     assert run("config", "show").returncode == 125
@@ -407,3 +408,6 @@ def test_get_set_and_edit(pcache: str, tmp_path: Path) -> None:
     (tmp_path / ".pcache.toml").write_text("[program.make]\nstrickt = true\n")
     status, _, told = run("show")
     assert status == 125 and "no such setting, did you mean strict?" in told
+    (tmp_path / "c/pcache/config.toml").write_text('[remote]\nurl = "file:///x"\ntimeot = 1.0\n')
+    status, _, told = run("show")
+    assert status == 125 and "no such setting, did you mean timeout?" in told

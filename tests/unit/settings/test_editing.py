@@ -32,6 +32,7 @@ strict = true
         ("compress", "false"),
         ("sandbox.deny", "[]"),
         ("sandbox.allow", '["ptrace"]'),
+        ("remote.url", '"file:///srv/cache"'),
         ("program.*.strict", "true"),
         ("program.make.strict", "false"),
         ("program.make.never_cache", '"callers"'),
@@ -65,6 +66,8 @@ def test_comments_stay() -> None:
     [
         ("max_sizes", "max_size"),
         ("sandbox.dney", "sandbox.deny"),
+        ("remote.urll", "remote.url"),
+        ("remote", "pcache help config"),
         ("program.make.strikt", "program.make.strict"),
         ("xyzzy", "pcache help config"),
         ("program", "pcache help config"),
