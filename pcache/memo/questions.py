@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pcache.linux.loader_cache import LoaderCache
 
 
-
 def xattrs_value(path: bytes | int, *, follow: bool) -> bytes:
     """Value of XATTRS or LXATTRS now; by descriptor only with `follow`."""
     try:
