@@ -11,6 +11,7 @@ import pexpect
 import pytest
 
 from tests.conftest import open_directory
+from tests.lib.differential import SETTLE_SECONDS
 from tests.lib.verbs import VERBS
 
 pytestmark = [pytest.mark.root, pytest.mark.system_files]
@@ -164,6 +165,40 @@ def test_the_end_of_what_is_typed(terminal: Terminal) -> None:
     child.send(CTRL_D)
     child.expect_exact("pear\r\nfig\r\nfig\r\npear\r\n")
     assert status(child) == 0
+
+
+@pytest.mark.parametrize("command", ["make", "sh make.sh"])
+def test_a_build_is_brought_back_at_any_terminal(pcache: str, command: str) -> None:
+    """GNU make asks for the names of its terminals (ttyname(3))."""
+    with open_directory() as directory:
+        (directory / "in").write_text("text\n")
+        (directory / "Makefile").write_text("out: in\n\tcp in out\n")
+        (directory / "make.sh").write_text("make --silent\n")
+        time.sleep(SETTLE_SECONDS)
+        build = f"rm -f out; {pcache} run {command}"
+        first, other = (Terminal(pcache, PLAIN, directory) for _ in range(2))
+        shells = [one.shell(prefix=False) for one in (first, other)]
+        assert "brought back as a whole" not in line(shells[0], build)
+        for shell in shells:
+            assert "brought back as a whole" in line(shell, build)
+        first.close()
+        other.close()
+
+
+def test_a_name_of_a_terminal_is_an_input(pcache: str) -> None:
+    with open_directory() as directory:
+        (directory / "tell.sh").write_text("tty; tty <&2 >out; cat out\n")
+        time.sleep(SETTLE_SECONDS)
+        first, other = (Terminal(pcache, PLAIN, directory) for _ in range(2))
+        shells = [one.shell(prefix=False) for one in (first, other)]
+        told = [line(shell, "tty") for shell in shells]
+        assert told[0] != told[1]
+        for number in (0, 0, 1, 0, 1):
+            shown = line(shells[number], f"{pcache} run sh tell.sh").splitlines()
+            assert shown[:2] == [told[number]] * 2
+        assert "brought back as a whole" in shown[2]
+        first.close()
+        other.close()
 
 
 def _wait_for(shell: pexpect.spawn[str], command: str) -> None:

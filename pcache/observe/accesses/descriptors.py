@@ -111,7 +111,14 @@ def _comes_from_make(execution: Execution, stdin: Descriptor) -> bool:
     at = execution.parent
     while at is not None and any(one.fd == 0 for one in at.descriptors.get(stdin.handle.file, ())):
         at = at.parent
-    return at is not None and posixpath.basename(at.executable) in _MAKES
+    return at is not None and is_make(at)
+
+
+def is_make(execution: Execution) -> bool:
+    """Whether it is GNU make, whose stdin pcache knows how it hands on, and that only its children
+    are told the names of its terminals: in variables that make no difference
+    (`pcache.settings.defaults`; GNU make's main.c)."""
+    return posixpath.basename(execution.executable) in _MAKES
 
 
 def depend_on_absent(ts: int, execution: Execution, number: int) -> None:
@@ -146,6 +153,8 @@ def depend_on_trait(
     stamp = descriptor.stamp
     if what == b"flags":
         value = b"%d" % (stamp.f_flags & FLAGS)
+    elif what == b"flags-append":
+        value = b"%d" % (stamp.f_flags & FLAGS & ~_O_APPEND)
     elif what == b"offset":
         value = b"%d" % descriptor.handle.pos
         if stamp.f_flags & _O_APPEND:
@@ -182,7 +191,7 @@ class Descriptors:
         for execution, fd in _used(event):
             depend_on_fd(event, execution, fd)
             if command == _F_GETFL:
-                depend_on_trait(event.ts, execution, b"flags", _number(event, execution, fd))
+                _depend_on_flags(event, execution, fd)
             elif command == _F_SETFL:
                 Descriptors.set_flags(event, execution, fd)
             elif command not in _ABOUT_THE_NUMBER | _SPEED:
@@ -195,7 +204,7 @@ class Descriptors:
         stamp = event.body.stamp2
         if stamp is None:
             return
-        depend_on_trait(event.ts, execution, b"flags", _number(event, execution, fd))
+        _depend_on_flags(event, execution, fd)
         before = execution.inherited(fd)[0].stamp.f_flags
         if (before | _O_APPEND) & FLAGS != (stamp.f_flags | _O_APPEND) & FLAGS:
             execution.flags_changed.add(fd)
@@ -227,6 +236,12 @@ class Descriptors:
                 if not _is_where_it_left_it(execution, fd, event.ret):
                     what = f"offset of descriptor {fd}, moved by somebody else"
                     execution.problem(Reason.INPUT_CHANGED, what)
+
+
+def _depend_on_flags(event: Event, execution: Execution, fd: int) -> None:
+    # make asks for them to add O_APPEND, which the next make at this terminal finds there.
+    what = b"flags-append" if is_make(event.execution) else b"flags"
+    depend_on_trait(event.ts, execution, what, _number(event, execution, fd))
 
 
 def _used(event: Event) -> list[tuple[Execution, int]]:
