@@ -275,7 +275,11 @@ class Streams:
             depend_on_fd(event, execution, fd)
             if request == _FIONBIO and not body.err:
                 Descriptors.set_flags(event, execution, fd)
-            elif request not in _HARMLESS_IOCTLS and not body.err:
+            elif (
+                not body.err
+                and request not in _HARMLESS_IOCTLS
+                and not Descriptors.sets_what_it_was(event, execution, fd, request)
+            ):
                 execution.problem(Reason.UNSUPPORTED, f"ioctl {request:#x} of descriptor {fd}")
 
     def _lock(self, event: Event) -> None:
