@@ -39,6 +39,10 @@ class DamagedIndex(StoreError):
     """The index is not a database, or one with broken pages: `setup.set_damaged_aside`."""
 
 
+class OutdatedIndex(StoreError):
+    """The index is of an earlier version, whose records mean nothing: `setup.remove_outdated`."""
+
+
 class Database:
     """A connection in autocommit mode, with transactions that nest.
 
