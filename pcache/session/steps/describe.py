@@ -64,6 +64,8 @@ def fact_name(kind: bytes, path: bytes) -> str:
         return f"how old {len(not_newer_files(path)[1])} files are"
     if kind in PREFIXED:
         path = path.partition(b":")[2]
+    if kind == Kind.PIPE:
+        return f"what comes from descriptor {text(path)}"
     if kind in (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES):
         return f"descriptor {text(path)}"
     if kind == Kind.BASE:
@@ -130,6 +132,9 @@ def value_text(kind: bytes, value: bytes) -> str:
         return f"link to a path of {text(rest)} bytes"
     if first == b"l":
         return f"link to {text(rest)}"
+    if first == b"q":
+        size, _, digest = rest.partition(b":")
+        return f"{text(size)} bytes, {digest.hex()[:_SHORT]}"
     if first == b"i":
         offset, _, digest = rest.partition(b":")
         return f"content {digest.hex()[:_SHORT]} from byte {text(offset)} on"
