@@ -169,7 +169,7 @@ class Hits:
         """A job has to wait for who reads what it prints, who may wait for the feeder to end."""
         [(pipe, feeder)] = job.task.fds.fed.items()
         try:
-            job.refill(pipe, feeder.rest(pipe))
+            job.refill(pipe, feeder.rest(pipe) or [])
         except OSError:
             return
         self._relieve_feeders(job)
@@ -177,10 +177,10 @@ class Hits:
 
     def _relieve_feeders(self, job: Job) -> None:
         """What they had left to write to a job's program has been read."""
-        for pipe, feeder in job.task.fds.fed.items():
+        for feeder in job.task.fds.fed.values():
             for parked in set(self._jobs.values()):
                 if parked is feeder:
-                    parked.drop(pipe)
+                    parked.drop()
                     self._unpark(parked)
                     self._busy.append(parked)
 

@@ -125,14 +125,15 @@ class Job:
     def tgid(self) -> int:
         return self.task.tgid
 
-    def rest(self, pipe: int) -> list[memoryview]:
-        """What is still to be written to the pipe of that inode."""
-        writes = reversed(self._writes)
-        return [data for number, data in writes if self._streams[number].pipe == pipe]
+    def rest(self, pipe: int) -> list[memoryview] | None:
+        """What is still to be written, if all of it goes to the pipe of that inode."""
+        if any(self._streams[number].pipe != pipe for number, _ in self._writes):
+            return None
+        return [data for _, data in reversed(self._writes)]
 
-    def drop(self, pipe: int) -> None:
+    def drop(self) -> None:
         """That has been read already."""
-        self._writes = [write for write in self._writes if self._streams[write[0]].pipe != pipe]
+        self._writes.clear()
 
     def waits_for(self) -> int:
         """The pipe that the next bytes go to, 0 for anything else."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         @property
         def tgid(self) -> int: ...
 
-        def rest(self, pipe: int) -> list[memoryview]: ...
+        def rest(self, pipe: int) -> list[memoryview] | None: ...
 
 
 _FIONREAD = 0x541B
@@ -172,9 +172,10 @@ def value(pipe: int, tgid: int, fd: int, fed: dict[int, Feeder]) -> bytes:
         feeder = feeders.get(inode)
         if feeder is None or Tree.others_have(inode, feeder.tgid, writing=True):
             raise StillOpen(fd)
-        rest = feeder.rest(inode)
-        if sum(map(len, rest)) > PIPED:
+        left = feeder.rest(inode)
+        if left is None or sum(map(len, left)) > PIPED:
             raise StillOpen(fd)
+        rest = left
         fed[inode] = feeder
     if Tree.others_have(inode, tgid, writing=False):
         return error_value(errno.EBUSY)
