@@ -237,6 +237,9 @@ class FdView:
         """Value of a fact of kind PIPE.  Raises StillOpen while somebody can write to it."""
         return b"!%d" % errno.ESPIPE
 
+    def depended_on(self, pipes: Iterable[int]) -> None:
+        """Of the descriptors whose `pipe` was asked for, these decided."""
+
     def trait(self, name: bytes) -> bytes:
         """Value of a fact of kind TRAIT: processors it may run on, scheduling policy with its
         priority, groups, nice value, a limit, or what `trait_name` names of a descriptor."""

@@ -190,6 +190,7 @@ class Decider:
                 plan = Plan(outcome, store, fds, self._counters)
                 plan.strong, plan.decided_ns = strong, decided_ns
                 plan.keys, plan.values = paths.keys, values
+                fds.depended_on([int(path) for kind, path in paths.keys if kind == Kind.PIPE])
                 plan.prepare()
                 store.touch(strong)
                 self._in_vain.pop(weak, None)
