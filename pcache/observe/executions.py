@@ -58,6 +58,8 @@ class Execution:
         self.executable = b""
         self.filename = b""
         """What execve was given, absolute."""
+        self.told_filename = b""
+        """The same as it was given."""
         self.cwd: bytes | None = None
         self.umask = 0
         self.uid = self.gid = 0

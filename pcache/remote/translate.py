@@ -223,6 +223,7 @@ def about(
     secret = set(secret_names(call.env))
     parts = {
         b"arguments": b" ".join(map(places.hide_text, call.argv)),
+        b"executed as": places.hide_text(call.filename),
         b"directory": places.hide_text(call.cwd),
         b"umask": b"%03o" % call.umask,
         b"user and group": places.ids(call.uid, call.gid),

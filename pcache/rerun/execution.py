@@ -173,7 +173,10 @@ class _Child:
             os.umask(self._call.umask)
             syscalls.forbid_core(0)
             call = self._call
-            spawn.execute(spawn.Command(call.executable, call.argv, call.env))
+            # What interprets a script learns its own arguments only.
+            is_script = call.filename in call.argv[1:]
+            program = call.executable if is_script else call.filename
+            spawn.execute(spawn.Command(program, call.argv, call.env))
         except CannotRerun as error:
             told = str(error).replace(": ", "\n", 1)
         except Exception as error:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _ERRORS = (DatabaseError, UnicodeDecodeError)
 """UnicodeDecodeError: SQLite has put the name of something damaged into its message."""
 
-SCHEMA = 5
+SCHEMA = 6
 """PRAGMA user_version of an index: raise it with every change of its tables or of what their rows
 mean."""
 
