@@ -318,8 +318,9 @@ class Execution:
         return change is not None and (change.first_how, change.last_how) == (CREATED, REMOVED)
 
     def made_below(self, directory: bytes, ts: int) -> bool:
-        """Whether it had made or removed this directory, or one above it, before `ts`."""
-        return self.determined(posixpath.join(directory, b"."), ts)
+        """Whether it had made or removed this directory, or one above it, by `ts`: what a hit makes
+        it makes at one time."""
+        return self.determined(posixpath.join(directory, b"."), ts + 1)
 
     def origin(self, name: bytes, ts: int) -> tuple[bytes, bool]:
         """Where the file of this name was before the execution, empty if it is a new one, and
