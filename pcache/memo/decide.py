@@ -10,7 +10,7 @@ from pcache.errors import DamagedBlob, StoreError
 from pcache.linux.stamps import let_time_pass
 from pcache.memo.facts import Facts
 from pcache.memo.restore import Plan
-from pcache.model import PREFIXED, Kind
+from pcache.model import Kind
 from pcache.settings.rules import NO
 from pcache.store.aside import sweep
 from pcache.store.database import DamagedIndex
@@ -89,7 +89,7 @@ class Decider:
             plan, kind, self._why = None, "store error", str(error)
             self.damaged_index |= isinstance(error, DamagedIndex)
         except OSError as error:
-            plan, kind, self._why = None, "cannot restore", _text(error)
+            plan, kind, self._why = None, "cannot restore", _error_text(error)
         if plan is None:
             self._missed(kind)
         else:
@@ -152,7 +152,7 @@ class Decider:
             try:
                 values = facts.values(paths.keys, known)
             except OSError as error:
-                unknowable = _text(error)
+                unknowable = _error_text(error)
                 continue
             finally:
                 since = timing.spent("facts", since)
@@ -207,39 +207,20 @@ def _own_stream(call: Call, fds: FdView, facts: Facts, keys: Iterable[Key]) -> s
             except OSError:
                 continue
             if any(os.path.samestat(status, one) for one in written):
-                return path.decode(errors="backslashreplace").replace("\n", "\\n")
+                from pcache.wording import text
+
+                return text(path)
     return ""
 
 
-def _text(error: OSError) -> str:
+def _error_text(error: OSError) -> str:
     if error.filename is None:
         return str(error.strerror or error)
+    from pcache.wording import text
+
     name = error.filename
-    path = name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name)
+    path = text(name) if isinstance(name, bytes) else str(name)
     return f"{path}: {error.strerror}"
-
-
-def _name(kind: bytes, path: bytes) -> str:
-    if kind in (Kind.ORDER, Kind.NOT_NEWER):
-        return "which files are newer than which"
-    if kind == Kind.ONE:
-        return "which names lead to one file"
-    if kind in PREFIXED:
-        path = path.partition(b":")[2]
-    text = path.decode(errors="backslashreplace").replace("\n", "\\n")
-    if kind == Kind.LOADER:
-        return f"libraries in {text}"
-    if kind == Kind.BASE:
-        return "where base_dir is"
-    if kind == Kind.SOCKET:
-        return f"whether there can be a socket {text}"
-    if kind == Kind.CGROUPS:
-        return "where control groups are mounted"
-    if kind == Kind.INTERFACES:
-        return "network interfaces or their addresses"
-    if kind == Kind.TRAIT:
-        return f"the process's {text}"
-    return f"descriptor {text}" if kind in (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES) else text
 
 
 def changed_inputs(store: Store, weak: Digest, paths: PathSet, now: dict[Key, bytes]) -> list[Key]:
@@ -256,13 +237,6 @@ def changed_inputs(store: Store, weak: Digest, paths: PathSet, now: dict[Key, by
 
 def _changes(store: Store, weak: Digest, paths: PathSet, now: dict[Key, bytes]) -> str:
     """The first inputs that are not as in the version last used."""
+    from pcache.wording import changed_text
+
     return changed_text(changed_inputs(store, weak, paths, now))
-
-
-def changed_text(keys: Iterable[Key]) -> str:
-    """Inputs that have changed, in words."""
-    changed = list(dict.fromkeys(_name(kind, path) for kind, path in keys))
-    if not changed:
-        return "input changed"
-    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-    return f"input changed: {changed[0]}{more}"

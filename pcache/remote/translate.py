@@ -19,6 +19,7 @@ from pcache.settings.remote import USER
 from pcache.store.fingerprint import environment, weak_fingerprint
 from pcache.store.records import contents
 from pcache.values import content_of
+from pcache.wording import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -174,14 +175,14 @@ class Translator:
                 if fact.path != _HOST_NAME:
                     found = self._scanner.input(fact.path, name)
                     if found is None:
-                        raise NotShared(f"{_text(fact.path)} cannot be searched for names")
+                        raise NotShared(f"{text(fact.path)} cannot be searched for names")
                     shows |= found
                 return name
         if self._store.blobs.has(digest):
             scanned = self._scanner.blob(digest)
             shows |= scanned.shows
             return scanned.name
-        raise NotShared(f"{_text(fact.path)} is not what it was any more")
+        raise NotShared(f"{text(fact.path)} is not what it was any more")
 
     def _is_as_recorded(self, fact: Fact) -> bool:
         try:
@@ -235,7 +236,3 @@ def about(
             digest = sha256_digest(places.hide_variable(entry))
             parts[b"variable " + name] = digest.hex()[:8].encode()
     return parts
-
-
-def _text(path: bytes) -> str:
-    return path.decode(errors="backslashreplace")

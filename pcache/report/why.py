@@ -11,12 +11,11 @@ import shlex
 
 from pcache.history.entries import HIT, NONDETERMINISTIC, REFUSED
 from pcache.history.sessions import Session
-from pcache.memo.decide import changed_text
 from pcache.model import PREFIXED, Kind, Reason
 from pcache.report import words
 from pcache.report.cures import CURES, PAGE
 from pcache.session.steps.closing import seconds
-from pcache.session.steps.describe import text
+from pcache.wording import changed_text, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

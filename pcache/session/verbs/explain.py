@@ -14,13 +14,14 @@ from pcache.linux.user import User
 from pcache.memo.facts import Facts
 from pcache.model import Call, Digest, Key, Kind, PathSet
 from pcache.session.steps.command import Command
-from pcache.session.steps.describe import call_text, fact_name, text, value_text
+from pcache.session.steps.describe import call_text, value_text
 from pcache.session.steps.policy import session_policy
 from pcache.settings.rules import NO
 from pcache.store import inspect
 from pcache.store.fingerprint import environment, weak_fingerprint
 from pcache.store.index import Store
 from pcache.store.secrets import Secrets, is_hidden
+from pcache.wording import fact_name, text
 
 _VERSIONS = 50
 """How many versions of one path set are compared; the most recently used come first."""

@@ -14,10 +14,11 @@ from pcache.remote.names import call_name, keys_of
 from pcache.remote.places import Places
 from pcache.remote.translate import about
 from pcache.session.steps.command import Command
-from pcache.session.steps.describe import fact_name, text, value_text
+from pcache.session.steps.describe import value_text
 from pcache.session.verbs.pull import Pull
 from pcache.settings.remote import unpacked
 from pcache.store.index import Store
+from pcache.wording import fact_name, text
 
 _SHOWN = 20
 

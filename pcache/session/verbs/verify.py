@@ -24,6 +24,7 @@ from pcache.store.inspect import Stored, stored
 from pcache.store.secrets import is_hidden
 from pcache.store.verify import Verifier
 from pcache.store.workdirs import RERUN, abandoned, remove
+from pcache.wording import text
 
 _DAMAGED = "it is damaged"
 _NEVER = "it is configured never to be cached"
@@ -138,7 +139,7 @@ class _Sample:
         values = present.values([(fact.kind, fact.path) for fact in here], self._known)
         for fact, value in zip(here, values, strict=True):
             if value != fact.value:
-                raise CannotRerun(Why.CHANGED, fact.path.decode(errors="backslashreplace"))
+                raise CannotRerun(Why.CHANGED, text(fact.path))
 
 
 def verify(user: User, share: float) -> Verification:

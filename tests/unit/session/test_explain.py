@@ -14,7 +14,7 @@ from pcache.linux.stamps import RACY_NS
 from pcache.memo.facts import Facts
 from pcache.model import Call, Fact, Kind, Outcome, Reason, Record, Uncacheable
 from pcache.session.steps.command import Command
-from pcache.session.steps.describe import fact_name, value_text
+from pcache.session.steps.describe import value_text
 from pcache.session.verbs.explain import Explanation
 from pcache.store.fingerprint import weak_fingerprint
 from pcache.store.index import Store
@@ -178,12 +178,6 @@ def test_uncacheable_and_non_deterministic(bench: Bench) -> None:
 )
 def test_values_in_words(kind: bytes, value: bytes, words: str) -> None:
     assert value_text(kind, value) == words
-
-
-def test_names_of_facts() -> None:
-    assert fact_name(Kind.REPLACEABLE, b"644:/a:b") == "/a:b"
-    assert fact_name(Kind.INPUT, b"0") == "descriptor 0"
-    assert fact_name(Kind.LISTING, b"/d") == "/d, its entries"
 
 
 def test_command_line(pcache: str, tmp_path: Path) -> None:
