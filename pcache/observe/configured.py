@@ -13,12 +13,12 @@ from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
 from pcache.observe import git_times
 from pcache.observe.changes import ATTRIBUTES, UNTOUCHED
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.mentions import Mentions
 from pcache.observe.observations import OF_THE_SYSTEM, Observation
 from pcache.settings.rules import CALLERS, ITSELF, Policy, Settings, matches
 from pcache.values import order_path, order_value, times_value
+from pcache.wording import text
 
 
 def apply(execution: Execution, policy: Policy, facts: Facts, mentions: Mentions) -> None:
