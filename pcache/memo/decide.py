@@ -59,6 +59,7 @@ class Decider:
         self._elsewhere = elsewhere
         self._why = ""
         self._seen: Seen | None = None
+        self._unknown: Digest | None = None
         self.damaged_index = False
         """Whether the index was found damaged: it should be mended before anything is recorded."""
 
@@ -78,7 +79,7 @@ class Decider:
     def decide(self, call: Call, fds: FdView) -> Plan | None:
         """A prepared plan on a hit; None on a miss, `last_miss` says why."""
         self._why = ""
-        self._seen = None
+        self._seen = self._unknown = None
         try:
             plan, kind = self._look_up(call, fds)
             if plan is None and kind in _ASKED_ELSEWHERE and self._brought(call, fds):
@@ -122,6 +123,12 @@ class Decider:
         return self._why
 
     @property
+    def explained_miss(self) -> str:
+        """The same; of an unknown call also why it was refused when it last ran, if it was."""
+        refused = "" if self._unknown is None else refused_text(self._store, self._unknown)
+        return refused or self.last_miss
+
+    @property
     def seen(self) -> Seen | None:
         """What the last miss went by, if it is that inputs have changed: for `changed_inputs`."""
         return self._seen
@@ -134,8 +141,8 @@ class Decider:
     def _look_up(self, call: Call, fds: FdView) -> tuple[Plan | None, str]:
         store = self._store
         if store.policy.settings(call.executable, call.argv).never(call.argv) != NO:
-            self._why = "configured off"
-            return None, "configured off"
+            self._why = "never cached"
+            return None, "never cached"
         timing = self._counters.timing
         decided_ns = time_ns()
         since = timing.now()
@@ -178,7 +185,7 @@ class Decider:
             withdrawn = withdrawn or store.withdrawn(strong)
         timing.spent("path sets", since)
         if latest is None:
-            self._why = "unknown call"
+            self._why, self._unknown = "unknown call", weak
             return None, "unknown call"
         if withdrawn is not None:
             self._why = f"non-deterministic: {withdrawn} differed"
@@ -221,6 +228,15 @@ def _error_text(error: OSError) -> str:
     name = error.filename
     path = text(name) if isinstance(name, bytes) else str(name)
     return f"{path}: {error.strerror}"
+
+
+def refused_text(store: Store, weak: Digest) -> str:
+    """Why a call could not be recorded when it last ran; empty if it could, or never ran."""
+    try:
+        reasons = sorted({reason.reason for reason in store.uncacheable(weak)})
+    except StoreError:
+        return ""
+    return f"not cacheable when it last ran: {', '.join(reasons)}" if reasons else ""
 
 
 def changed_inputs(store: Store, weak: Digest, paths: PathSet, now: dict[Key, bytes]) -> list[Key]:

@@ -223,7 +223,8 @@ def lines(why: Why, style: Style) -> Iterator[str]:
     if session.summary.verb == "trace":
         yield "trace runs everything; `pcache run` or `pcache replay` bring back what holds"
     for refusal in why.refusals:
-        cost = f"{len(refusal.programs)} programs, {seconds(refusal.wall_ns)}"
+        programs = "program" if len(refusal.programs) == 1 else "programs"
+        cost = f"{len(refusal.programs)} {programs}, {seconds(refusal.wall_ns)}"
         yield style("bold", f"not cacheable: {refusal.reason}   {cost}")
         for evidence in refusal.evidence[:_SHOWN]:
             yield f"  evidence: {evidence}"

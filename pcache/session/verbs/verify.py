@@ -18,6 +18,7 @@ from pcache.rerun.execution import CannotRerun, Why, in_copy, rerun
 from pcache.session.steps.describe import call_text
 from pcache.session.steps.policy import session_policy
 from pcache.settings.rules import NO
+from pcache.settings.units import size_text
 from pcache.store.fingerprint import weak_fingerprint
 from pcache.store.index import Store
 from pcache.store.inspect import Stored, stored
@@ -44,7 +45,7 @@ class Verification:
         report = Verifier(self._store).run()
         self.lines.append(
             f"{report.records} records of {report.calls} calls, {report.contents} contents"
-            f" ({report.bytes / 1e6:.1f} MB): {len(report.faults) or 'none'} damaged"
+            f" ({size_text(report.bytes)}): {len(report.faults) or 'none'} damaged"
         )
         self.lines += [f"  damaged: {fault}" for fault in report.faults]
         if report.faults:

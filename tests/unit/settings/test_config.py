@@ -324,8 +324,8 @@ def test_never_cached_is_a_miss_of_its_own(tmp_path: Path) -> None:
     with Store.open(bytes(tmp_path / "store"), counters=counters, policy=policy) as store:
         decider = Decider(store, counters)
         assert decider.decide(make_call(), OwnFds()) is None
-        assert decider.last_miss == "configured off"
-    assert counters["miss: configured off"] == counters["misses"] == 1
+        assert decider.last_miss == "never cached"
+    assert counters["miss: never cached"] == counters["misses"] == 1
 
 
 def test_a_hit_with_configuration_loads_no_parser(home: Home) -> None:
