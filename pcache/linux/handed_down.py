@@ -195,6 +195,11 @@ is replaced; one that pcache itself is in holds for what it does as well",
     ("which descriptors are one", FACT, "once one of them above 2 is used"),
     ("offset of a descriptor", FACT, "once read or asked for, with lseek(2)"),
     (
+        "name of a terminal",
+        FACT,
+        "once asked for: ttyname(3); make only tells it children, in what does not count",
+    ),
+    (
         "flags of a descriptor",
         FACT,
         "once asked for: F_GETFL; left changed they are a reason, but for O_APPEND",

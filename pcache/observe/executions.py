@@ -76,6 +76,8 @@ class Execution:
         """How often it has asked where 1 or 2 stands."""
         self.flags_changed: set[int] = set()
         """Descriptors whose flags are other ones than when it was handed them."""
+        self.adopted: set[int] = set()
+        """Those keys of `descriptors` that it was not handed: `descriptors.adopt`."""
         self.jobserver: frozenset[int] = frozenset()
         self.is_make_job = False
         """See `pcache.linux.descriptors.is_make_job`."""

@@ -19,7 +19,7 @@ from pcache.wording import changed_text, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pcache.history.entries import Entry
     from pcache.model import Key
@@ -205,8 +205,11 @@ def lines(why: Why, style: Style) -> Iterator[str]:
             else "nothing is known of what ran"
         )
         return
-    for cause in why.causes:
-        yield style("bold", f"changed: {words.within(cause.name, cwd)}")
+    for alike in _grouped(why.causes):
+        for cause in alike[:_SHOWN]:
+            yield style("bold", f"changed: {words.within(cause.name, cwd)}")
+        if len(alike) > _SHOWN:
+            yield f"  and {len(alike) - _SHOWN} more"
         if cause.writer:
             yield f"  {cause.writer}"
         yield from _list("so these ran:", cause.reran, session, style)
@@ -232,6 +235,15 @@ def lines(why: Why, style: Style) -> Iterator[str]:
         if refusal.cure:
             yield f"  cure: {refusal.cure}"
         yield style("dim", f"  {refusal.page}")
+
+
+def _grouped(causes: Sequence[Cause]) -> Iterable[list[Cause]]:
+    """Those of one writer and with the same consequences, in the order of the first of each."""
+    found: dict[tuple[str, tuple[int, ...], tuple[int, ...]], list[Cause]] = {}
+    for cause in causes:
+        alike = cause.writer, tuple(cause.reran), tuple(cause.followed)
+        found.setdefault(alike, []).append(cause)
+    return found.values()
 
 
 def _list(title: str, numbers: list[int], session: Session, style: Style) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses import jvm
 from pcache.observe.accesses.context import Context
-from pcache.observe.accesses.descriptors import depend_on_numbers
+from pcache.observe.accesses.descriptors import adopt, depend_on_numbers
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.obstacles import not_made
 from pcache.observe.accesses.refusals import OWNER
@@ -75,7 +75,9 @@ class Opens:
             self._open_nameless(event, path, stamp, flags)
         elif self.context.ignored(event, path, name):
             if form == S_IFCHR and not _only_tries(flags):
-                event.execution.problem_throughout(Reason.FOREIGN_INPUT, text(name))
+                for execution in event.execution.chain():
+                    if not adopt(event, execution, stamp):
+                        execution.problem(Reason.FOREIGN_INPUT, text(name))
         elif form == S_IFDIR and path != name:
             # Names relative to it will be told from where it is, not from how it was reached.
             value = resolves_value(mounted(exists_value(stamp), name), name)

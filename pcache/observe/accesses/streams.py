@@ -17,7 +17,9 @@ from pcache.observe.accesses.descriptors import (
     Descriptors,
     depend_on_fd,
     depend_on_numbers,
+    depend_on_trait,
     inheritors,
+    is_make,
 )
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.interfaces import depend_on_interfaces
@@ -139,10 +141,15 @@ class Streams:
             else:
                 depend_on_numbers(event.ts, execution, descriptor.fd, descriptor.fd)
 
-    def refuse_name(self, event: Event, path: bytes) -> None:
-        """What file a descriptor is, by its name, is not part of a call."""
+    def name(self, event: Event, path: bytes) -> None:
+        """readlink(2) of what names a descriptor, as ttyname(3) does: which terminal it is is a
+        fact, but for make (`is_make`); which file or pipe, another one each time."""
         for execution, descriptor in self._named(event, path):
-            if not pseudo.is_null(descriptor.stamp):
+            kind = pseudo.kind_of(descriptor.stamp)
+            if kind == b"tty" and not event.body.err:
+                if not is_make(event.execution):
+                    depend_on_trait(event.ts, execution, b"name", descriptor.fd, event.body.out)
+            elif kind != b"null":
                 execution.problem(Reason.DESCRIPTOR_PASSING, f"name of descriptor {descriptor.fd}")
 
     def _named(self, event: Event, path: bytes) -> Iterator[tuple[Execution, Descriptor]]:
@@ -268,7 +275,11 @@ class Streams:
             depend_on_fd(event, execution, fd)
             if request == _FIONBIO and not body.err:
                 Descriptors.set_flags(event, execution, fd)
-            elif request not in _HARMLESS_IOCTLS and not body.err:
+            elif (
+                not body.err
+                and request not in _HARMLESS_IOCTLS
+                and not Descriptors.sets_what_it_was(event, execution, fd, request)
+            ):
                 execution.problem(Reason.UNSUPPORTED, f"ioctl {request:#x} of descriptor {fd}")
 
     def _lock(self, event: Event) -> None:
