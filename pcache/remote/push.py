@@ -96,8 +96,8 @@ class Pusher:
             return
         places, machine = self._translator.places, self._translator.machine
         command = command_name(call, places)
-        ignored = self._store.policy.settings(call.executable, call.argv).ignore_env
-        data = encode_manifest(command, about(call, places, machine, ignored), entries)
+        parts = about(call, places, machine, self._store.policy)
+        data = encode_manifest(command, parts, entries)
         name = sha256_digest(data)
         if self._known.is_pushed(_SETS, name):
             return

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 
 from pcache.codec import DamagedRow
-from pcache.errors import StoreError
+from pcache.errors import NoStore
 from pcache.linux.user import User
 from pcache.memo.facts import Facts
 from pcache.model import Call, Digest, Fact, Key, Kind, PathSet
@@ -132,7 +132,7 @@ class Explanation:
 
     def _near(self, call: Call) -> None:
         """What is different about the stored calls that are most like it."""
-        secrets = Secrets(self._store.directory)
+        secrets = Secrets(self._store.directory, self._store.policy.secret_env)
         mine = _Parts(call, secrets.hide(environment(call.env)))
         near: list[tuple[int, list[str], Call]] = []
         for _, other in inspect.calls(self._store):
@@ -248,8 +248,8 @@ def explain(command: Command, user: User) -> Explanation:
     try:
         # Where there is a shared store, others may have recorded what we have not.
         store = Store.open(user.store_dir, create=bool(policy.remote), policy=policy)
-    except StoreError as error:
-        raise StoreError(
+    except NoStore as error:
+        raise NoStore(
             f"nothing was recorded yet: {error}", "record something: sudo pcache trace COMMAND"
         ) from error
     with store:

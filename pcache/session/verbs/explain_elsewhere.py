@@ -36,8 +36,7 @@ def lines_about(store: Store, command: Command, call: Call, user: User) -> Itera
     entries = [entry for entry in manifest.entries if entry.call == name]
     if not entries:
         yield "elsewhere it was recorded as another call:"
-        ignored = store.policy.settings(call.executable, call.argv).ignore_env
-        yield from _other_call(manifest, about(call, places, machine, ignored))
+        yield from _other_call(manifest, about(call, places, machine, store.policy))
         return
     digests = strong_digests(store)
     evaluation = Evaluation(store, digests, places, command.fds, call.uid)
