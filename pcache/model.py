@@ -364,7 +364,7 @@ class Reason:
     KILLED_OUTSIDE: Final = "killed by an outside signal"
     CONFLICT: Final = "conflicting concurrent access"
     NON_DETERMINISTIC: Final = "non-deterministic"
-    CONFIGURED: Final = "configured off"
+    CONFIGURED: Final = "never cached"
     PRIVATE_TEMPORARY: Final = "works on a temporary file of its caller"
     SHORTAGE: Final = "ran out of disk space or another resource"
     TRANSIENT: Final = "failed for a reason that may pass"

@@ -16,9 +16,9 @@ from pcache.model import Key, Kind, Reason, Uncacheable
 from pcache.observe.captured import Snapshot
 from pcache.observe.changes import ATTRIBUTES, CREATED, MODIFIED, REMOVED, UNTOUCHED, Change
 from pcache.observe.events import Descriptor, Stamp
-from pcache.observe.evidence import text
 from pcache.observe.observations import Look, Observation
 from pcache.values import narrowed_order, not_newer_files, not_newer_path
+from pcache.wording import text
 
 TIMED = (Kind.TIMES, Kind.LTIMES, Kind.ORDER, Kind.NOT_NEWER)
 _OF_ITSELF = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES, Kind.STREAM, Kind.TRAIT)

@@ -30,10 +30,10 @@ from pcache.observe.changes import (
     REPLACED,
     UNTOUCHED,
 )
-from pcache.observe.evidence import text
 from pcache.observe.executions import TIMED, Chunk, Execution
 from pcache.observe.names import Names
 from pcache.observe.observations import Observation
+from pcache.wording import text
 
 _HOW = {b"-": REMOVED, b"m": ATTRIBUTES}
 _TIMES = {FRESH: UNTOUCHED, TOUCHED: NOW}

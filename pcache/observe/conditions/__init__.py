@@ -27,7 +27,6 @@ from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.conditions.values import Values
 from pcache.observe.conditions.versions import Versions
 from pcache.observe.events import Stamp
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.mentions import Mentions
 from pcache.observe.observations import Observation
@@ -37,6 +36,7 @@ from pcache.settings.rules import DEFAULT, Policy
 from pcache.store import fingerprint
 from pcache.store.blobs import Blobs
 from pcache.store.digests import DigestCache
+from pcache.wording import text
 
 __all__ = ["Clock", "Conditions", "call_of"]
 
