@@ -205,6 +205,10 @@ class Kind:
     """The path is a decimal descriptor number, inherited and read: offset and content of the
     regular file behind it."""
 
+    PIPE: Final = b"&"
+    """The path is a decimal descriptor number, inherited: all that comes from the pipe behind it,
+    one that other programs of the tree write to."""
+
 
 PATHLESS: Final = (Kind.BASE, Kind.SOCKET, Kind.INTERFACES, Kind.CGROUPS)
 """Kinds of facts about what has no path, and is the same for each of an execution's programs."""

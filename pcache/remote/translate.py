@@ -148,6 +148,8 @@ class Translator:
 
     def _value(self, fact: Fact, shows: set[bytes]) -> bytes:
         """The value with SHA-256 in place of local digests; notes what shows in it."""
+        if fact.kind == Kind.PIPE:
+            raise NotShared("what it read from a pipe is not kept")
         path = self.places.hide_path(fact.path)
         shows |= self._scanner.text(path)
         if fact.path in _ACCOUNTS and self.places.name:
