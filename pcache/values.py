@@ -47,7 +47,7 @@ import os
 from _bisect import bisect_left
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID
 
-from xxhash import xxh3_128_digest
+from xxhash import xxh3_128, xxh3_128_digest
 
 from pcache.codec import join
 from pcache.model import Kind
@@ -82,6 +82,8 @@ if TYPE_CHECKING:
         def st_mtime_ns(self) -> int: ...
 
 
+PIPED = 1 << 24
+"""How many bytes from a pipe are an input, at most: bpf/state.bpf.h."""
 ABSENT = b"-"
 OK = b"ok"
 EMPTY = xxh3_128_digest(b"")
@@ -292,9 +294,14 @@ def input_value(offset: int, digest: Digest) -> bytes:
     return b"i%d:%b" % (offset, digest)
 
 
-def pipe_value(data: bytes) -> bytes:
-    """Value of PIPE: all that comes."""
-    return b"q%d:%b" % (len(data), xxh3_128_digest(data))
+def pipe_value(pieces: Iterable[bytes | memoryview]) -> bytes:
+    """Value of PIPE: all that comes, piece by piece."""
+    size = 0
+    digest = xxh3_128()
+    for piece in pieces:
+        size += len(piece)
+        digest.update(piece)
+    return b"q%d:%b" % (size, digest.digest())
 
 
 def replaceable_path(mode: int, path: bytes) -> bytes:
