@@ -205,6 +205,10 @@ class Kind:
     """The path is a decimal descriptor number, inherited and read: offset and content of the
     regular file behind it."""
 
+    PIPE: Final = b"&"
+    """The path is a decimal descriptor number, inherited: all that comes from the pipe behind it,
+    one that other programs of the tree write to."""
+
 
 PATHLESS: Final = (Kind.BASE, Kind.SOCKET, Kind.INTERFACES, Kind.CGROUPS)
 """Kinds of facts about what has no path, and is the same for each of an execution's programs."""
@@ -364,7 +368,7 @@ class Reason:
     KILLED_OUTSIDE: Final = "killed by an outside signal"
     CONFLICT: Final = "conflicting concurrent access"
     NON_DETERMINISTIC: Final = "non-deterministic"
-    CONFIGURED: Final = "configured off"
+    CONFIGURED: Final = "never cached"
     PRIVATE_TEMPORARY: Final = "works on a temporary file of its caller"
     SHORTAGE: Final = "ran out of disk space or another resource"
     TRANSIENT: Final = "failed for a reason that may pass"

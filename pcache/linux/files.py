@@ -40,9 +40,13 @@ def replace_private_file(path: bytes, content: bytes) -> None:
     """Makes it a file of mode 0600 with that content, in one step.  Raises OSError."""
     new = path + b".%d" % os.getpid()
     make_private_file(new)
-    with open(new, "wb") as file:
-        file.write(content)
-    os.rename(new, path)
+    try:
+        with open(new, "wb") as file:
+            file.write(content)
+        os.rename(new, path)
+    except OSError:
+        os.unlink(new)
+        raise
 
 
 def reflink(source: int, target: int) -> bool:

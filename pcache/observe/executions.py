@@ -15,28 +15,17 @@ from functools import partial
 from pcache.model import Key, Kind, Reason, Uncacheable
 from pcache.observe.captured import Snapshot
 from pcache.observe.changes import ATTRIBUTES, CREATED, MODIFIED, REMOVED, UNTOUCHED, Change
+from pcache.observe.chunks import Chunk, PipeInput
 from pcache.observe.events import Descriptor, Stamp
-from pcache.observe.evidence import text
 from pcache.observe.observations import Look, Observation
 from pcache.values import narrowed_order, not_newer_files, not_newer_path
+from pcache.wording import text
 
 TIMED = (Kind.TIMES, Kind.LTIMES, Kind.ORDER, Kind.NOT_NEWER)
-_OF_ITSELF = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES, Kind.STREAM, Kind.TRAIT)
+_OF_ITSELF = (Kind.FD, Kind.PIPE, Kind.INPUT, Kind.INPUT_TIMES, Kind.STREAM, Kind.TRAIT)
 
 PartOfListing = tuple[int, bytes]
 """Open file description and name of a directory."""
-
-
-class Chunk:
-    """A piece of a stream: `length` bytes at `offset` of the file open at `source`."""
-
-    __slots__ = ("fd", "length", "offset", "source")
-
-    def __init__(self, fd: int, source: int, offset: int, length: int) -> None:
-        self.fd = fd
-        self.source = source
-        self.offset = offset
-        self.length = length
 
 
 class Execution:
@@ -100,6 +89,8 @@ class Execution:
         self.directories: set[bytes] = set()
         """Those of `changes` that are or were directories."""
         self.chunks: list[Chunk] = []
+        self.pipes: dict[int, PipeInput] = {}
+        """Those it was handed and has read, by address of the open file description."""
         self.offsets: dict[int, int] = {}
         self.input_checks: list[tuple[bytes, int, int]] = []
         """What was read after the fact, to be judged when all events are known: the tree must not
@@ -376,7 +367,7 @@ class Execution:
         self.inputs, self.changes, self.children = {}, {}, []
         self.covering = []
         self.listed_again = []
-        self.directories, self.chunks = set(), []
+        self.directories, self.chunks, self.pipes = set(), [], {}
 
     # ---- changes ----
 

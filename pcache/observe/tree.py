@@ -19,7 +19,6 @@ from pcache.observe.accesses import Accesses
 from pcache.observe.accesses.event import Event, Process
 from pcache.observe.captured import RENAME_BYTES, RENAMES
 from pcache.observe.events import Stamp
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.interpreters import Interpreters
 from pcache.observe.observations import Observation
@@ -27,6 +26,7 @@ from pcache.observe.replayed import Replayed
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.settings.rules import DEFAULT, Policy
 from pcache.values import OK
+from pcache.wording import text
 
 # Limits of bpf/recorder.bpf.c: INHERITED and SCAN_FDS.
 _INHERITED, _SCANNED = 32, 256

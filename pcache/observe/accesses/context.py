@@ -26,7 +26,6 @@ from pcache.observe.changes import ATTRIBUTES, CREATED, DT_DIR, DT_REG, REMOVED,
 from pcache.observe.connections import Connections
 from pcache.observe.errnos import CALL, CONTENT, LOOK, PERMISSION, TRANSIENT, cause
 from pcache.observe.events import FAULT, TRUNCATED, Stamp
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.grown import GrownDirectories
 from pcache.observe.history import History
@@ -34,6 +33,7 @@ from pcache.observe.names import Names
 from pcache.observe.observations import Look, Observation, times_may_matter
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import OK, content_value, error_value, link_value
+from pcache.wording import text
 
 _PATH_MAX = 4096
 _SMALL = 4096  # bpf/calls.bpf.h

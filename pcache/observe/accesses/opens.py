@@ -19,10 +19,10 @@ from pcache.observe.accesses.obstacles import not_made
 from pcache.observe.accesses.refusals import OWNER
 from pcache.observe.changes import CREATED, DT_REG, MODIFIED, REPLACED
 from pcache.observe.events import LOADER, Body, Stamp
-from pcache.observe.evidence import text
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import ABSENT, OK, exists_value, link_value, replaceable_path, resolves_value
+from pcache.wording import text
 
 _FMODE_WRITE, _FMODE_CREATED = 2, 0x100000  # include/linux/fs.h
 _O_ACCMODE, _O_CREAT, _O_EXCL, _O_TRUNC = 3, os.O_CREAT, os.O_EXCL, os.O_TRUNC

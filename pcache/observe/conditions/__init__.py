@@ -22,12 +22,12 @@ from pcache.observe.conditions.listings import list_rest
 from pcache.observe.conditions.outputs import Outputs
 from pcache.observe.conditions.preconditions import Preconditions, in_order
 from pcache.observe.conditions.settling import Settling
+from pcache.observe.conditions.streams import depend_on_pipes
 from pcache.observe.conditions.times import KeptTimes
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.conditions.values import Values
 from pcache.observe.conditions.versions import Versions
 from pcache.observe.events import Stamp
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.mentions import Mentions
 from pcache.observe.observations import Observation
@@ -37,6 +37,7 @@ from pcache.settings.rules import DEFAULT, Policy
 from pcache.store import fingerprint
 from pcache.store.blobs import Blobs
 from pcache.store.digests import DigestCache
+from pcache.wording import text
 
 __all__ = ["Clock", "Conditions", "call_of"]
 
@@ -87,6 +88,7 @@ class Conditions:
         configured.apply(execution, self._policy, self._facts, self._mentions)
         if not execution.replayed:
             shells.apply(execution)
+            depend_on_pipes(execution)
         list_rest(execution, self._clock)
         self._refuse_private(execution)
         if not execution.problems and not execution.replayed:
