@@ -151,7 +151,7 @@ COMPARED_NAMESPACES = tuple(name for name, treatment, _ in NAMESPACES if treatme
 OTHERS: tuple[Row, ...] = (
     ("executable", CALL, "and its content is an input"),
     ("argv", CALL, "as the new image sees it"),
-    ("environment", CALL, "but for what settings.defaults names"),
+    ("environment", CALL, "and its order, but for what settings.defaults names"),
     ("OLDPWD", FACT, "where a shell goes there or its text names it (`cd -`)"),
     ("PWD", CALL, "whether it is set, and its value where it is not the working directory"),
     ("working directory", CALL, ""),
