@@ -7,10 +7,10 @@ import os
 import posixpath
 import time
 from collections.abc import Callable
-from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
+from stat import S_IFLNK, S_IFMT, S_IFREG
 
 from pcache.linux.permissions import Permission
-from pcache.memo.questions import mounted
+from pcache.memo.questions import marked
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses import jvm
@@ -176,9 +176,7 @@ class Context:
         elif form == S_IFLNK:
             self.observe(event, Kind.LINK, path, name, value=link_value(stamp), stamp=stamp)
         else:
-            value = content_value(stamp, b"")
-            if form == S_IFDIR:
-                value = mounted(value, name)
+            value = marked(content_value(stamp, b""), name)
             self.observe(event, kind, path, name, value=value, stamp=stamp)
 
     def read_whole(self, name: bytes, stamp: Stamp, data: bytes) -> None:

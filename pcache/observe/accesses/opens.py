@@ -8,7 +8,7 @@ import struct
 from stat import S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 
 from pcache.linux import loader_cache
-from pcache.memo.questions import mounted
+from pcache.memo.questions import marked
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses import jvm
@@ -21,7 +21,15 @@ from pcache.observe.changes import CREATED, DT_REG, MODIFIED, REPLACED
 from pcache.observe.events import LOADER, Body, Stamp
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
-from pcache.values import ABSENT, OK, exists_value, link_value, replaceable_path, resolves_value
+from pcache.values import (
+    ABSENT,
+    OK,
+    content_value,
+    exists_value,
+    link_value,
+    replaceable_path,
+    resolves_value,
+)
 from pcache.wording import text
 
 _FMODE_WRITE, _FMODE_CREATED = 2, 0x100000  # include/linux/fs.h
@@ -80,15 +88,13 @@ class Opens:
                         execution.problem(Reason.FOREIGN_INPUT, text(name))
         elif form == S_IFDIR and path != name:
             # Names relative to it will be told from where it is, not from how it was reached.
-            value = resolves_value(mounted(exists_value(stamp), name), name)
+            value = resolves_value(marked(exists_value(stamp), name), name)
             self.context.observe(event, Kind.RESOLVES, path, name, value=value, stamp=stamp)
         elif form == S_IFLNK:
             self.context.observe(event, Kind.LINK, path, name, value=link_value(stamp), stamp=stamp)
         elif form == S_IFDIR or flags & _O_PATH:
             kind = Kind.LEXISTS if flags & os.O_NOFOLLOW else Kind.EXISTS
-            value = exists_value(stamp)
-            if form == S_IFDIR:
-                value = mounted(value, name)
+            value = marked(exists_value(stamp), name)
             self.context.observe(event, kind, path, name, value=value, stamp=stamp)
         elif form == S_IFREG:
             self._open_regular(event, path, name, stamp, flags, mode)
@@ -98,6 +104,10 @@ class Opens:
                     execution.problem(Reason.FOREIGN_INPUT, text(name))
         elif not pseudo.harmless_device(stamp.st_rdev):
             event.execution.problem_throughout(Reason.FOREIGN_INPUT, text(name))
+        elif not pseudo.is_magic(path):
+            kind = Kind.LCONTENT if flags & os.O_NOFOLLOW else Kind.CONTENT
+            value = marked(content_value(stamp, b""), name)
+            self.context.observe(event, kind, path, name, value=value)
 
     @staticmethod
     def _refuse_resolve(event: Event, path: bytes) -> None:
