@@ -36,6 +36,19 @@ def open_store(here: bool = False) -> Store:
         ) from error
 
 
+def trim_history(store: Store, horizon_ns: int) -> None:
+    """Removes the notes on sessions that began before a time.  Raises StoreError."""
+    from pcache.history.log import trim
+
+    try:
+        trim(store.directory, horizon_ns)
+    except OSError as error:
+        raise StoreError(
+            f"the notes on sessions stay: {os.fsdecode(error.filename)}: {error.strerror}",
+            "remove it: what was recorded does not depend on it",
+        ) from error
+
+
 def at_most(verb: str, limit: int, words: Sequence[str]) -> None:
     """Raises UsageError if there are more arguments than the verb takes."""
     if len(words) > limit:

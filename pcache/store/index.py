@@ -100,7 +100,7 @@ class Store:
             database = _open_database(path)
         except OSError as error:
             raise StoreError(
-                f"cannot open the store {os.fsdecode(path)}: {error.strerror}",
+                f"cannot open the store {os.fsdecode(error.filename or path)}: {error.strerror}",
                 "make it writable, or choose another place with XDG_CACHE_HOME",
             ) from error
         return cls(path, database, Counters() if counters is None else counters, policy)
