@@ -62,9 +62,8 @@ def environment(entries: Iterable[bytes], ignored: tuple[bytes, ...] = ()) -> tu
             continue
         if ignored and (name in ignored or name.startswith(prefixes)):
             continue
-        if name in _MAKE_FLAGS:
-            entry = name + equals + _make_flags(value)
-        kept.append(entry)
+        is_flags = name in _MAKE_FLAGS
+        kept.append(name + equals + _make_flags(value) if is_flags else entry)
     return tuple(kept)
 
 
