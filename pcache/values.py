@@ -34,6 +34,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `GDIGEST` | CGROUPS | where they are mounted |
 | `NDIGEST` | INTERFACES | what the kernel says, without what it counts |
 | as in `Call.fds`; `KIND=N` | FD | kind of the descriptor; above 2 also which lower one it is |
+| `qN:DIGEST` | PIPE | how many bytes come, and their digest |
 | `iOFFSET:DIGEST` | INPUT | offset and whole content of the regular file |
 
 `pcache.memo.facts` makes them of what is there now, the recorder of what its probes saw.
@@ -289,6 +290,11 @@ def resolves_value(exists: bytes, name: bytes) -> bytes:
 def input_value(offset: int, digest: Digest) -> bytes:
     """Value of INPUT: an inherited regular file read from `offset` on."""
     return b"i%d:%b" % (offset, digest)
+
+
+def pipe_value(data: bytes) -> bytes:
+    """Value of PIPE: all that comes."""
+    return b"q%d:%b" % (len(data), xxh3_128_digest(data))
 
 
 def replaceable_path(mode: int, path: bytes) -> bytes:

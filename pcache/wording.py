@@ -47,6 +47,8 @@ def subject(kind: bytes, path: bytes) -> str:
         path = path.partition(b":")[2]
     if kind in (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES):
         return f"descriptor {text(path)}"
+    if kind == Kind.PIPE:
+        return f"what comes from descriptor {text(path)}"
     if kind == Kind.BASE:
         return _BASES[path]
     if kind == Kind.ONE:

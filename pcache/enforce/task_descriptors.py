@@ -6,10 +6,11 @@ import errno
 import os
 from stat import S_ISFIFO, S_ISREG, S_ISSOCK
 
-from pcache.enforce import syscalls
+from pcache.enforce import pipes, syscalls
 from pcache.enforce.task_memory import status_field
 from pcache.linux.descriptors import (
     FdView,
+    StillOpen,
     has_ended,
     is_make_job,
     jobserver,
@@ -17,6 +18,7 @@ from pcache.linux.descriptors import (
     numbers,
     task_trait,
 )
+from pcache.values import error_value
 
 _NULL_DEVICE = os.makedev(1, 3)
 _CLOSE_ON_EXEC = 0o2000000
@@ -94,6 +96,14 @@ class TaskFds(FdView):
             and os.path.samestat(first, second)
             and syscalls.same_file(self._tid, one, other)
         )
+
+    def pipe(self, fd: int) -> bytes:
+        try:
+            return pipes.value(self.get(fd), self._tgid, fd)
+        except OSError as error:
+            if isinstance(error, StillOpen) and not self._pending:
+                raise
+            return error_value(error.errno or 0)
 
     def environment(self) -> tuple[bytes, ...]:
         return self._env

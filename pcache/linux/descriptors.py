@@ -179,6 +179,14 @@ def has_ended(pipe: int) -> bool:
     return [events for _, events in poll.poll(0)] == [select.POLLHUP]
 
 
+class StillOpen(OSError):
+    """More may come from the pipe behind a descriptor of the task."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(errno.EAGAIN, "a pipe that others write to")
+        self.fd = fd
+
+
 class FdView:
     """The descriptors of a task, and what else it was handed down, seen from this process."""
 
@@ -224,6 +232,10 @@ class FdView:
         if fd <= 2 or kind == b"closed":
             return kind
         return same_as(kind, [n for n in self.numbers() if n < fd and self.same(n, fd)])
+
+    def pipe(self, fd: int) -> bytes:
+        """Value of a fact of kind PIPE.  Raises StillOpen while somebody can write to it."""
+        return b"!%d" % errno.ESPIPE
 
     def trait(self, name: bytes) -> bytes:
         """Value of a fact of kind TRAIT: processors it may run on, scheduling policy with its

@@ -122,13 +122,7 @@ AUXV: tuple[tuple[int, str, str, str], ...] = (
     (26, "AT_HWCAP2", HARMLESS, "of the machine; a store is not carried to another"),
     (27, "AT_RSEQ_FEATURE_SIZE", HARMLESS, "of the kernel"),
     (28, "AT_RSEQ_ALIGN", HARMLESS, "of the kernel"),
-    (
-        31,
-        "AT_EXECFN",
-        HARMLESS,
-        "the executable is in the call; programs learn by which name they were \
-called from argv[0], which is too",
-    ),
+    (31, "AT_EXECFN", CALL, "the file name that execve(2) was given"),
     (33, "AT_SYSINFO_EHDR", HARMLESS, "where the vDSO lies"),
     (51, "AT_MINSIGSTKSZ", HARMLESS, "of the processor"),
 )
@@ -167,7 +161,7 @@ OTHERS: tuple[Row, ...] = (
     ("scheduling policy", FACT, "sched_getscheduler(2)"),
     ("I/O priority", REASON, "ioprio_get(2)"),
     ("NUMA policy", HARMLESS, "where memory lies"),
-    ("OOM score", HARMLESS, "death by want of memory is not kept"),
+    ("OOM score", FACT, "/proc/self/oom_score_adj is an input by content"),
     ("control group", FACT, "/proc/self/cgroup is an input by content"),
     (
         "timers of setitimer",

@@ -7,6 +7,7 @@ from time import time_ns
 
 from pcache.codec import DamagedRow
 from pcache.errors import DamagedBlob, StoreError
+from pcache.linux.descriptors import StillOpen
 from pcache.linux.stamps import let_time_pass
 from pcache.memo.facts import Facts
 from pcache.memo.restore import Plan
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 
 _ASKED_ELSEWHERE = ("unknown call", "input changed", "damaged")
+_IN_VAIN = 2
 _OF_FILES = (Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS)
 
 
@@ -60,6 +62,11 @@ class Decider:
         self._why = ""
         self._seen: Seen | None = None
         self._unknown: Digest | None = None
+        self.awaited = -1
+        """After a miss that may yet be a hit: a descriptor of the task, a pipe that others write
+        to.  When they are done, or it takes too long, `decide` is asked again."""
+        self._in_vain: dict[Digest, int] = {}
+        """Calls for which that took too long, and how often since their last hit."""
         self.damaged_index = False
         """Whether the index was found damaged: it should be mended before anything is recorded."""
 
@@ -76,14 +83,17 @@ class Decider:
         self._missed("unknown call")
         return True
 
-    def decide(self, call: Call, fds: FdView) -> Plan | None:
-        """A prepared plan on a hit; None on a miss, `last_miss` says why."""
+    def decide(self, call: Call, fds: FdView, wait: bool = False) -> Plan | None:
+        """A prepared plan on a hit; None on a miss, `last_miss` says why.
+
+        `wait`: whether the task may be kept waiting, see `awaited`."""
         self._why = ""
         self._seen = self._unknown = None
+        self.awaited = -1
         try:
-            plan, kind = self._look_up(call, fds)
+            plan, kind = self._look_up(call, fds, wait)
             if plan is None and kind in _ASKED_ELSEWHERE and self._brought(call, fds):
-                plan, kind = self._look_up(call, fds)
+                plan, kind = self._look_up(call, fds, wait)
         except DamagedBlob as error:
             plan, kind, self._why = None, "damaged", str(error)
         except StoreError as error:
@@ -92,7 +102,8 @@ class Decider:
         except OSError as error:
             plan, kind, self._why = None, "cannot restore", _error_text(error)
         if plan is None:
-            self._missed(kind)
+            if self.awaited < 0:
+                self._missed(kind)
         else:
             self._counters.inc("hits")
             self._counters.inc("milliseconds skipped", plan.wall_ns // 1_000_000)
@@ -138,7 +149,7 @@ class Decider:
         self._counters.inc("misses")
         self._counters.inc(f"miss: {kind}")
 
-    def _look_up(self, call: Call, fds: FdView) -> tuple[Plan | None, str]:
+    def _look_up(self, call: Call, fds: FdView, wait: bool) -> tuple[Plan | None, str]:
         store = self._store
         if store.policy.settings(call.executable, call.argv).never(call.argv) != NO:
             self._why = "never cached"
@@ -153,11 +164,19 @@ class Decider:
         withdrawn = None
         damaged = unknowable = ""
         latest = None
+        awaited = -1
         for paths in store.each_path_set(weak):
             since = timing.spent("path sets", since)
             latest = latest or paths
             try:
                 values = facts.values(paths.keys, known)
+            except StillOpen as pipe:
+                in_vain = self._in_vain.get(weak, 0)
+                if not wait:
+                    self._in_vain[weak] = in_vain + 1
+                elif in_vain < _IN_VAIN:
+                    awaited = pipe.fd
+                continue
             except OSError as error:
                 unknowable = _error_text(error)
                 continue
@@ -180,10 +199,14 @@ class Decider:
                 plan.keys, plan.values = paths.keys, values
                 plan.prepare()
                 store.touch(strong)
+                self._in_vain.pop(weak, None)
                 timing.spent("staging", since)
                 return plan, ""
             withdrawn = withdrawn or store.withdrawn(strong)
         timing.spent("path sets", since)
+        if awaited >= 0:
+            self.awaited = awaited
+            return None, "waiting"
         if latest is None:
             self._why, self._unknown = "unknown call", weak
             return None, "unknown call"
@@ -245,10 +268,13 @@ def changed_inputs(store: Store, weak: Digest, paths: PathSet, now: dict[Key, by
         facts = store.latest_facts(weak, paths)
     except (StoreError, ValueError):
         return []
-    keys = (
-        (fact.kind, fact.path) for fact in facts if now.get((fact.kind, fact.path)) != fact.value
-    )
-    return list(keys)
+    # What comes from a pipe that somebody can still write to is not known, nor is what follows.
+    keys = ((fact.kind, fact.path, fact.value) for fact in facts)
+    return [
+        (kind, path)
+        for kind, path, value in keys
+        if now.get((kind, path), b"" if kind == Kind.PIPE else value) != value
+    ]
 
 
 def _changes(store: Store, weak: Digest, paths: PathSet, now: dict[Key, bytes]) -> str:

@@ -392,6 +392,7 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.INTERFACES: lambda *_: interfaces_value(),
     Kind.FD: Facts._fd,
     Kind.INPUT: Facts._input,
+    Kind.PIPE: lambda facts, path: facts._view().pipe(int(path)),
     Kind.STREAM: lambda facts, path: stream_value(path, facts._view()),
     Kind.BASE: lambda facts, _: facts._base_dir,
 }

@@ -211,6 +211,7 @@ class Tree:
         # A relative path is meant from the directory at the time of the call: SECTION_BASE is both
         # that and the new image's working directory.
         execution.filename = body.path or b""
+        execution.told_filename = body.raw_path or b""
         execution.cwd = body.base
         if body.file is None or body.base is None or body.path is None or body.deleted:
             if body.flags & (events.FAULT | events.TRUNCATED):

@@ -148,6 +148,8 @@ class Translator:
 
     def _value(self, fact: Fact, shows: set[bytes]) -> bytes:
         """The value with SHA-256 in place of local digests; notes what shows in it."""
+        if fact.kind == Kind.PIPE:
+            raise NotShared("what it read from a pipe is not kept")
         path = self.places.hide_path(fact.path)
         shows |= self._scanner.text(path)
         if fact.path in _ACCOUNTS and self.places.name:
@@ -226,6 +228,7 @@ def about(call: Call, places: Places, machine: Machine, policy: Policy) -> dict[
     secret = set(secret_names(call.env, policy.secret_env))
     parts = {
         b"arguments": b" ".join(map(places.hide_text, call.argv)),
+        b"executed as": places.hide_text(call.filename),
         b"directory": places.hide_text(call.cwd),
         b"umask": b"%03o" % call.umask,
         b"user and group": places.ids(call.uid, call.gid),

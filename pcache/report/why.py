@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _BEFORE = 20
 """Sessions that are searched for who wrote an input."""
-_HANDED_DOWN = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES, Kind.TRAIT)
+_HANDED_DOWN = (Kind.FD, Kind.PIPE, Kind.INPUT, Kind.INPUT_TIMES, Kind.TRAIT)
 _SHOWN = 10
 """How many of a kind are listed."""
 

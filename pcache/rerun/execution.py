@@ -30,7 +30,7 @@ class Why:
     SECRET = "a secret of its environment is not kept"
     USER = "it was recorded for another user or group"
     DESCRIPTOR = "it uses a descriptor that cannot be made again"
-    READS = "it reads a file from a descriptor, and what was in it is not kept"
+    READS = "it reads from a descriptor, and what came from it is not kept"
     PLACE = "it changes a place that cannot be copied"
     DIRECTORY = "it renames a directory, which an overlay cannot"
     SCRATCH = "no scratch copy can be made here"
@@ -80,7 +80,7 @@ def rerun(call: Call, facts: list[Fact], outcome: Outcome, folder: bytes, blobs:
 def in_copy(fact: Fact, outcome: Outcome) -> bool:
     """Whether a fact has to hold in the copy only: it is about descriptors, which are made for
     it, or about what its own outputs may have changed, which are not there."""
-    if fact.kind in (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES):
+    if fact.kind in (Kind.FD, Kind.PIPE, Kind.INPUT, Kind.INPUT_TIMES):
         return True
     if fact.kind in (Kind.LISTING, Kind.NAMES, Kind.OTHERS):
         path = fact.path.partition(b":")[2] if fact.kind == Kind.OTHERS else fact.path
@@ -92,7 +92,7 @@ def _descriptor_kinds(call: Call, facts: list[Fact]) -> tuple[bytes, ...]:
     """Kinds of descriptors 0-2: what stdin was is among the facts, if it made a difference."""
     stdin = b"null"
     for fact in facts:
-        if fact.kind == Kind.INPUT:
+        if fact.kind in (Kind.PIPE, Kind.INPUT):
             raise CannotRerun(Why.READS, f"descriptor {os.fsdecode(fact.path)}")
         if fact.kind == Kind.STREAM:
             raise CannotRerun(Why.DESCRIPTOR, os.fsdecode(fact.path.partition(b":")[0]))
@@ -174,7 +174,10 @@ class _Child:
             os.umask(self._call.umask)
             syscalls.forbid_core(0)
             call = self._call
-            spawn.execute(spawn.Command(call.executable, call.argv, call.env))
+            # What interprets a script learns its own arguments only.
+            is_script = call.filename in call.argv[1:]
+            program = call.executable if is_script else call.filename
+            spawn.execute(spawn.Command(program, call.argv, call.env))
         except CannotRerun as error:
             told = str(error).replace(": ", "\n", 1)
         except Exception as error:

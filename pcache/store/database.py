@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _ERRORS = (DatabaseError, UnicodeDecodeError)
 """UnicodeDecodeError: SQLite has put the name of something damaged into its message."""
 
-SCHEMA = 5
+SCHEMA = 6
 """PRAGMA user_version of an index: raise it with every change of its tables or of what their rows
 mean."""
 
@@ -43,6 +43,10 @@ _NOTADB = 26
 
 class DamagedIndex(StoreError):
     """The index is not a database, or one with broken pages: `setup.set_damaged_aside`."""
+
+
+class OutdatedIndex(StoreError):
+    """The index is of an earlier version, whose records mean nothing: `setup.remove_outdated`."""
 
 
 class NoRoom(StoreError):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pcache.settings.base_dir import Base
     from pcache.settings.rules import Policy
 
-_FORMAT = b"pcache call 7"
+_FORMAT = b"pcache call 9"
 """Part of every weak fingerprint: change it whenever the meaning of a stored fact changes."""
 
 _IGNORED = frozenset(name for name, _ in IGNORED_ENVIRONMENT if not name.endswith(b"*"))
@@ -118,13 +118,14 @@ def weak_fingerprint(call: Call, policy: Policy = DEFAULT) -> Digest:
     """Digest of the call: the first phase of a lookup."""
     ignored = policy.settings(call.executable, call.argv).ignore_env
     base = policy.base
-    executable, cwd = _hidden((call.executable, call.cwd), base)
+    executable, filename, cwd = _hidden((call.executable, call.filename, call.cwd), base)
     return arguments_digest(call.argv, base) + xxh3_128_digest(
         join(
             (
                 _FORMAT,
                 policy.digest,
                 executable,
+                filename,
                 _arguments_field(call.argv, base),
                 _environment_field(call.env, ignored, base),
                 cwd,

@@ -17,7 +17,7 @@ from pcache.linux.files import make_private_directory
 from pcache.model import Call, Fact, PathSet, Uncacheable
 from pcache.settings.rules import DEFAULT
 from pcache.store.blobs import Blobs
-from pcache.store.database import SCHEMA, DamagedIndex, Database, NoRoom
+from pcache.store.database import SCHEMA, DamagedIndex, Database, NoRoom, OutdatedIndex
 from pcache.store.digests import DigestCache
 from pcache.store.fingerprint import decode_keys, strong_fingerprint
 from pcache.store.records import (
@@ -378,9 +378,15 @@ def _checked(path: bytes, database: Database) -> Database:
             from pcache.store.setup import make_index
 
             version = make_index(path, database)
+        if version < SCHEMA:
+            raise OutdatedIndex(
+                f"the store {os.fsdecode(path)} was written by an earlier version of pcache"
+                f" (schema {version}, not {SCHEMA})",
+                "trace and run begin a new one in its place",
+            )
         if version != SCHEMA:
             raise StoreError(
-                f"the store {os.fsdecode(path)} was written by another version of pcache"
+                f"the store {os.fsdecode(path)} was written by a later version of pcache"
                 f" (schema {version}, not {SCHEMA})",
                 "use that version, choose another place with XDG_CACHE_HOME, or remove the store",
             )

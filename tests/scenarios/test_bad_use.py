@@ -169,6 +169,28 @@ def test_recording_sets_a_damaged_index_aside(prepared: Bench, verb: str, how: s
     assert "damaged" not in hit.own
 
 
+@pytest.mark.parametrize("verb", ["trace", "run"])
+def test_recording_replaces_a_store_of_an_earlier_version(prepared: Bench, verb: str) -> None:
+    trace(prepared)
+    index = prepared.store / "pcache/index.db"
+    database = sqlite3.connect(index)
+    database.execute("DROP TABLE withdrawn")
+    database.execute("PRAGMA user_version = 1")
+    database.close()
+    missed = replay(prepared)
+    assert missed.ended == PRINTED
+    assert "an earlier version of pcache" in missed.own
+    said = ""
+    for _ in range(2):
+        (prepared.directory / "out").unlink()
+        record = getattr(prepared.launcher, verb)
+        recorded = record(COMMAND, prepared.directory, prepared.env, Stdio(), ())
+        assert recorded.ended == PRINTED
+        said += recorded.own
+    assert said.count("by an earlier version: a new one begins") == 1
+    assert ROOT_HIT.faults(replay(prepared, "-v")) == []
+
+
 def test_a_check_leaves_a_damaged_index_alone(prepared: Bench) -> None:
     trace(prepared)
     store = prepared.store / "pcache"

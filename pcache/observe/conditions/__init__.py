@@ -22,6 +22,7 @@ from pcache.observe.conditions.listings import list_rest
 from pcache.observe.conditions.outputs import Outputs
 from pcache.observe.conditions.preconditions import Preconditions, in_order
 from pcache.observe.conditions.settling import Settling
+from pcache.observe.conditions.streams import depend_on_pipes
 from pcache.observe.conditions.times import KeptTimes
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.conditions.values import Values
@@ -87,6 +88,7 @@ class Conditions:
         configured.apply(execution, self._policy, self._facts, self._mentions)
         if not execution.replayed:
             shells.apply(execution)
+            depend_on_pipes(execution)
         list_rest(execution, self._clock)
         self._refuse_private(execution)
         if not execution.problems and not execution.replayed:

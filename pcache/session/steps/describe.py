@@ -81,6 +81,9 @@ def value_text(kind: bytes, value: bytes) -> str:
         return f"link to a path of {text(rest)} bytes"
     if first == b"l":
         return f"link to {text(rest)}"
+    if first == b"q":
+        size, _, digest = rest.partition(b":")
+        return f"{text(size)} bytes, {digest.hex()[:_SHORT]}"
     if first == b"i":
         offset, _, digest = rest.partition(b":")
         return f"content {digest.hex()[:_SHORT]} from byte {text(offset)} on"

@@ -10,7 +10,7 @@ from pcache.session.steps.command import Command
 from pcache.session.steps.notes import Notes
 from pcache.session.steps.policy import session_policy
 from pcache.session.steps.reporting import NOT_RUN, say, say_held, write_json
-from pcache.store.database import DamagedIndex
+from pcache.store.database import DamagedIndex, OutdatedIndex
 from pcache.store.index import Store
 from pcache.timing import Timing
 
@@ -61,6 +61,14 @@ class RecordingVerb:
             if not self.stores:
                 raise
             self._set_index_aside()
+            store = Store.open(directory, counters=self._counters, policy=policy)
+        except OutdatedIndex:
+            if not self.stores:
+                raise
+            from pcache.store.setup import remove_outdated
+
+            remove_outdated(directory)
+            say("pcache: the store was written by an earlier version: a new one begins")
             store = Store.open(directory, counters=self._counters, policy=policy)
         self._timing.spent("store", since)
         return store, policy

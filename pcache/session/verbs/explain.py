@@ -203,6 +203,7 @@ class _Parts:
         mine, other = self.call, now.call
         for name, old, new in (
             ("arguments", call_text(other), call_text(mine)),
+            ("executed as", text(other.filename), text(mine.filename)),
             ("working directory", text(other.cwd), text(mine.cwd)),
             ("umask", f"{other.umask:03o}", f"{mine.umask:03o}"),
             ("user", str(other.uid), str(mine.uid)),

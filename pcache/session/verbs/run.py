@@ -177,8 +177,8 @@ class _Decider(Decider):
             meet(self._digests, argv, b"")
         return unknown
 
-    def decide(self, call: Call, fds: FdView) -> Plan | None:
-        plan = super().decide(call, fds)
+    def decide(self, call: Call, fds: FdView, wait: bool = False) -> Plan | None:
+        plan = super().decide(call, fds, wait)
         if plan is None:
             meet(self._digests, call.argv, call.cwd)
         else:

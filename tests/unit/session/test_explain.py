@@ -120,7 +120,7 @@ def test_recorded_with_other_descriptors_only(bench: Bench) -> None:
     call = bench.call
     other = Call(
         call.executable, call.argv, call.env, call.cwd, call.umask, call.uid, call.gid,
-        (call.fds[0], b"tty", b"=1"),
+        (call.fds[0], b"tty", b"=1"), call.ignored, call.filename,
     )  # fmt: skip
     bench.record(other)
     hit, text = bench.explain()
