@@ -207,7 +207,8 @@ class Tree:
         execution = Execution(started, process.tgid, parent)
         execution.is_tail = parent is not None and parent.tgid == process.tgid
         execution.alive = 1
-        execution.umask, execution.uid, execution.gid = (n & 0xFFFFFFFF for n in body.args[:3])
+        execution.umask, uid, gid = (n & 0xFFFFFFFF for n in body.args[:3])
+        execution.uid, execution.gid = events.owner(uid, gid)
         process.umask = execution.umask
         process.cwd = body.base
         process.execution = execution
