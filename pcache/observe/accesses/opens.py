@@ -183,11 +183,13 @@ class Opens:
             if not in_place:
                 if flags & _O_EXCL and stamp.st_mode & 0o7777 == _MKSTEMP_MODE:
                     self.context.temporaries.add(name)
+                    self.context.made_up_names.private(name, event.ts)
                 self.context.observe(event, Kind.LEXISTS, path, name, value=ABSENT)
                 self.context.parent_exists(event, path)
             else:
                 key = replaceable_path(stamp.st_mode & 0o7777, path)
                 self.context.observe(event, Kind.REPLACEABLE, key, name, value=OK)
+                self.context.made_up_names.unique(name, event.ts)
             self.context.writers.modified_by(event, name, stamp)
             self.context.change(event, name, CREATED, in_place=in_place)
             self.context.captured.made(name, stamp, event.ts)
