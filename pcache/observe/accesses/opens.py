@@ -208,6 +208,7 @@ class Opens:
             self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)
             self.context.writers.modified_by(event, name, stamp)
             self.context.change(event, name, MODIFIED)
+            self.context.history.opened(name, event.ts)
             if flags & os.O_APPEND:
                 self.context.history.appended(name, event.ts)
             for execution in event.execution.chain():
