@@ -8,6 +8,7 @@ import struct
 from stat import S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 
 from pcache.linux import loader_cache
+from pcache.linux.descriptors import NO_TERMINAL, TERMINAL, OwnFds
 from pcache.memo.questions import mounted
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
@@ -48,11 +49,11 @@ class Opens:
             return
         flags, mode = self._open_flags(body)
         self._refuse_resolve(event, path)
-        self._refuse_terminal(event, path, flags)
+        self._depend_on_terminal(event, path, flags)
         if body.err:
             follow = not flags & os.O_NOFOLLOW and not (flags & _O_CREAT and flags & _O_EXCL)
             directory = bool(flags & os.O_DIRECTORY)
-            if not (path == b"/dev/tty" and body.err == errno.ENXIO):  # see _refuse_terminal
+            if not (path == b"/dev/tty" and body.err == errno.ENXIO):  # see _depend_on_terminal
                 self.context.failed(
                     event, path, follow=follow, directory=directory, wanted=_rights(flags)
                 )
@@ -107,9 +108,15 @@ class Opens:
             )
 
     @staticmethod
-    def _refuse_terminal(event: Event, path: bytes, flags: int) -> None:
-        """Whether there is a terminal is no part of a call, beside the kinds of descriptors."""
-        if path == b"/dev/tty" and event.body.err == errno.ENXIO and not _only_tries(flags):
+    def _depend_on_terminal(event: Event, path: bytes, flags: int) -> None:
+        """Whether there is a terminal is no part of a call, beside the kinds of descriptors: that
+        none was handed down is a fact, unless it was given up by the tree."""
+        if path != b"/dev/tty" or event.body.err != errno.ENXIO or _only_tries(flags):
+            return
+        value = OwnFds().trait(TERMINAL)
+        if value == NO_TERMINAL:
+            event.execution.observe_trait(event.ts, TERMINAL, value)
+        else:
             event.execution.problem_throughout(Reason.FOREIGN_INPUT, "/dev/tty: there is none")
 
     @staticmethod
