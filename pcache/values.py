@@ -15,8 +15,9 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `dm...` | both | directory that is a mount point |
 | `lTARGET` | nofollow kinds | symbolic link |
 | `lLENGTH` | LINK | symbolic link with a target of that many bytes |
-| `pMODE`, `sMODE` | content, existence | fifo, socket |
-| `cMODE:MAJ:MIN`, `bMODE:MAJ:MIN` | content, existence | device |
+| `pMODE:UID:GID`, `sMODE:UID:GID` | content, existence | fifo, socket |
+| `cMODE:UID:GID:MAJ:MIN`, `bMODE:...` | content, existence | device |
+| `cn...`, `bn...` | both | device that may not be opened where it is (a mount with nodev) |
 | `LDIGEST` | LISTING, OTHERS | names and types in a directory (SHA-256) |
 | `LDIGEST` | NAMES | names in a directory (SHA-256) |
 | `ok` | those that `model.Kind` says it of | |
@@ -193,11 +194,10 @@ def link_value(st: Stat) -> bytes:
 
 def _special_value(st: Stat) -> bytes:
     kind = S_IFMT(st.st_mode)
-    letter = _LETTERS[kind]
+    value = b"%b%o:%d:%d" % (_LETTERS[kind], st.st_mode & 0o7777, st.st_uid, st.st_gid)
     if kind in (S_IFCHR, S_IFBLK):
-        device = st.st_rdev
-        return b"%b%o:%d:%d" % (letter, st.st_mode & 0o7777, os.major(device), os.minor(device))
-    return b"%b%o" % (letter, st.st_mode & 0o7777)
+        value += b":%d:%d" % (os.major(st.st_rdev), os.minor(st.st_rdev))
+    return value
 
 
 def times_value(st: Stat) -> bytes:

@@ -38,7 +38,10 @@ _OF_DESCRIPTORS = frozenset({b"flags", b"flags-append", b"name", b"offset", *_TE
 
 
 OLDPWD = b"env OLDPWD"
-"""Path of a fact of kind TRAIT."""
+TERMINAL = b"terminal"
+"""Paths of facts of kind TRAIT."""
+NO_TERMINAL = b"none"
+"""Value of TERMINAL where a process has no controlling terminal."""
 
 
 def environment_trait(env: Iterable[bytes], name: bytes) -> bytes:
@@ -325,7 +328,8 @@ def _descriptor_trait(fd: int, what: bytes) -> bytes:
 
 
 def task_trait(name: bytes, tid: int) -> bytes:
-    """Value of the trait `affinity`, `policy`, `priority` or of a limit of a task; 0 is this one.
+    """Value of the trait `affinity`, `policy`, `priority`, TERMINAL or of a limit of a task; 0 is
+    this one.
 
     Raises OSError.
     """
@@ -335,9 +339,18 @@ def task_trait(name: bytes, tid: int) -> bytes:
         return b"%d %d" % (os.sched_getscheduler(tid), os.sched_getparam(tid).sched_priority)
     if name == b"priority":
         return b"%d" % os.getpriority(os.PRIO_PROCESS, tid)
+    if name == TERMINAL:
+        return NO_TERMINAL if _terminal(tid) == 0 else b"some"
     from pcache.linux.limits import trait_value
 
     return trait_value(name, tid)
+
+
+def _terminal(tid: int) -> int:
+    """The device number of a task's controlling terminal, 0 for none.  Raises OSError."""
+    with open(b"/proc/%d/stat" % (tid or os.getpid()), "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    return int(fields[4])  # tty_nr: proc(5), the seventh of all
 
 
 def numbers(found: Iterable[int]) -> bytes:

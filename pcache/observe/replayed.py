@@ -31,10 +31,10 @@ from pcache.observe.changes import (
     UNTOUCHED,
 )
 from pcache.observe.chunks import Chunk, PipeInput
-from pcache.observe.evidence import text
 from pcache.observe.executions import TIMED, Execution
 from pcache.observe.names import Names
 from pcache.observe.observations import Observation
+from pcache.wording import text
 
 _HOW = {b"-": REMOVED, b"m": ATTRIBUTES}
 _TIMES = {FRESH: UNTOUCHED, TOUCHED: NOW}

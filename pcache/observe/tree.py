@@ -19,7 +19,6 @@ from pcache.observe.accesses import Accesses
 from pcache.observe.accesses.event import Event, Process
 from pcache.observe.captured import RENAME_BYTES, RENAMES
 from pcache.observe.events import Stamp
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.interpreters import Interpreters
 from pcache.observe.observations import Observation
@@ -27,6 +26,7 @@ from pcache.observe.replayed import Replayed
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.settings.rules import DEFAULT, Policy
 from pcache.values import OK
+from pcache.wording import text
 
 # Limits of bpf/recorder.bpf.c: INHERITED and SCAN_FDS.
 _INHERITED, _SCANNED = 32, 256
@@ -207,7 +207,8 @@ class Tree:
         execution = Execution(started, process.tgid, parent)
         execution.is_tail = parent is not None and parent.tgid == process.tgid
         execution.alive = 1
-        execution.umask, execution.uid, execution.gid = (n & 0xFFFFFFFF for n in body.args[:3])
+        execution.umask, uid, gid = (n & 0xFFFFFFFF for n in body.args[:3])
+        execution.uid, execution.gid = events.owner(uid, gid)
         process.umask = execution.umask
         process.cwd = body.base
         process.execution = execution
@@ -216,6 +217,7 @@ class Tree:
         # A relative path is meant from the directory at the time of the call: SECTION_BASE is both
         # that and the new image's working directory.
         execution.filename = body.path or b""
+        execution.told_filename = body.raw_path or b""
         execution.cwd = body.base
         if body.file is None or body.base is None or body.path is None or body.deleted:
             if body.flags & (events.FAULT | events.TRUNCATED):

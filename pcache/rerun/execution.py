@@ -16,6 +16,7 @@ from pcache.rerun.scratch import Scratch
 from pcache.store.blobs import Blobs
 from pcache.store.digests import DigestCache
 from pcache.values import ABSENT
+from pcache.wording import text
 
 _LEAST_SECONDS = 60.0
 _TIMES_AS_LONG = 20
@@ -60,7 +61,7 @@ def rerun(call: Call, facts: list[Fact], outcome: Outcome, folder: bytes, blobs:
     with scratch:
         for output in outcome.outputs:
             if not scratch.covers(output.path):
-                raise CannotRerun(Why.PLACE, output.path.decode(errors="backslashreplace"))
+                raise CannotRerun(Why.PLACE, text(output.path))
             scratch.prepare(output.path)
         try:
             descriptors = Descriptors(kinds)
@@ -173,7 +174,10 @@ class _Child:
             os.umask(self._call.umask)
             syscalls.forbid_core(0)
             call = self._call
-            spawn.execute(spawn.Command(call.executable, call.argv, call.env))
+            # What interprets a script learns its own arguments only.
+            is_script = call.filename in call.argv[1:]
+            program = call.executable if is_script else call.filename
+            spawn.execute(spawn.Command(program, call.argv, call.env))
         except CannotRerun as error:
             told = str(error).replace(": ", "\n", 1)
         except Exception as error:
@@ -194,4 +198,4 @@ class _Child:
         )
         for fact in self._facts:
             if in_copy(fact, self._outcome) and facts.evaluate(fact.kind, fact.path) != fact.value:
-                raise CannotRerun(Why.CHANGED, fact.path.decode(errors="backslashreplace"))
+                raise CannotRerun(Why.CHANGED, text(fact.path))

@@ -29,11 +29,11 @@ from pcache.observe.changes import MODIFIED
 from pcache.observe.chunks import Chunk
 from pcache.observe.errnos import DESCRIPTOR, REASON, cause
 from pcache.observe.events import FAULT, TRUNCATED, Body, Descriptor, Stamp
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import OK
+from pcache.wording import text
 
 _FMODE_READ, _FMODE_WRITE = 1, 2
 # asm-generic/ioctls.h: TCGETS, TIOCGPGRP, TIOCGWINSZ, FIONCLEX, FIOCLEX, TCGETS2.

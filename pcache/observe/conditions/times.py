@@ -28,11 +28,11 @@ from pcache.observe.chunks import Chunk
 from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.embedded import LARGEST, EmbeddedTimes
 from pcache.observe.conditions.unknowable import Unknowable
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.store.blobs import Blobs
 from pcache.values import ABSENT, not_newer_path, not_newer_value, times_value
+from pcache.wording import text
 
 _SECOND_NS = 1_000_000_000
 _MICROSECOND_NS = 1_000
