@@ -12,7 +12,7 @@ from collections.abc import Callable
 from stat import S_ISREG
 
 from pcache.linux.descriptors import is_make_job, jobserver
-from pcache.linux.signal_sets import TOLD, UNUSUAL
+from pcache.linux.signal_sets import UNUSUAL
 from pcache.model import Key, Kind, Reason
 from pcache.observe import events, pseudo
 from pcache.observe.accesses import Accesses
@@ -222,8 +222,8 @@ class Tree:
             return
         if body.homeless:
             execution.problem_throughout(Reason.UNSUPPORTED, "its working directory was removed")
-        execution.signals_ignored = body.args[4] & TOLD
-        self._refuse_signals(execution, *body.args[4:6])
+        execution.signals_ignored, execution.signals_blocked = body.args[4:6]
+        self._refuse_signals(execution)
         if body.args[3] & _TIF_ADDR32:
             execution.problem_throughout(Reason.FOREIGN_ABI, text(body.file))
         if parent is None:
@@ -281,9 +281,9 @@ class Tree:
             return []
 
     @staticmethod
-    def _refuse_signals(execution: Execution, ignored: int, blocked: int) -> None:
+    def _refuse_signals(execution: Execution) -> None:
         """Ignored and blocked signals outlast an execve; no call tells of them."""
-        unusual = (ignored | blocked) & UNUSUAL
+        unusual = (execution.signals_ignored | execution.signals_blocked) & UNUSUAL
         if unusual:
             execution.problem(
                 Reason.UNSUPPORTED, f"signals ignored or blocked by its caller: {unusual:#x}"

@@ -63,8 +63,9 @@ def environment(entries: Iterable[bytes], ignored: tuple[bytes, ...] = ()) -> tu
         if ignored and (name in ignored or name.startswith(prefixes)):
             continue
         if name in _MAKE_FLAGS:
-            entry = name + equals + _make_flags(value)
-        kept.append(entry)
+            kept.append(name + equals + _make_flags(value))
+        else:
+            kept.append(entry)
     return tuple(kept)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import struct
 
+from pcache.linux import signal_sets
 from pcache.linux.pids import forks, may_come_again
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.accesses.start import depend_on_start
 from pcache.observe.errnos import REASON, cause
 from pcache.observe.executions import Execution
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
@@ -106,8 +108,11 @@ class External:
                 return []
             targets = [one for one in context.processes.values() if one.group == group]
             owners = [self._groups[group], *(target.execution for target in targets)]
+        trait = signal_sets.trait(number) if number else None
         for target in targets:
             target.senders.setdefault(number, []).append(event.execution)
+            if trait is not None and target.execution is not None:
+                depend_on_start(event.ts, target.execution, trait)
         return owners
 
     def _lead(self, event: Event) -> None:
