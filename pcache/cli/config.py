@@ -102,11 +102,12 @@ def run(args: list[str]) -> int:
 
 
 def _get(path: bytes, words: list[str]) -> int:
+    from pcache.linux.files import open_file
     from pcache.settings import editing
 
     name = editing.Name(words[0])
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(open_file(path, follow=True), encoding="utf-8") as file:
             value = editing.get(file.read(), name)
     except FileNotFoundError:
         return 1

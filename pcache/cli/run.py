@@ -56,6 +56,7 @@ def run(args: list[str]) -> int:
         raise UsageError("no command to run", "usage: sudo pcache run [OPTION...] COMMAND [ARG...]")
     words = [os.fsencode(word) for word in command]
     wanted = recording_options(options)
+    from pcache.linux.user import is_root
     from pcache.session.steps.privilege import split
 
     size = ring_bytes(options)
@@ -67,7 +68,7 @@ def run(args: list[str]) -> int:
         from pcache.session.steps.plainly import plainly
 
         return plainly(words, wanted.sandbox, error)
-    if not probes.there and os.geteuid() != 0:
+    if not probes.there and not is_root():
         from pcache.session.steps.load_probes import nothing_recorded
         from pcache.session.steps.reporting import NOT_RUN, say
         from pcache.session.verbs.replay import Replay

@@ -38,6 +38,10 @@ class TaskFds(FdView):
     ) -> None:
         """`env`: the task's environment, which may make it one of make's jobs.  `pending`: the
         execve is still to come, and will close some descriptors."""
+        self.fed: dict[int, pipes.Feeder] = {}
+        """Hits that have still to write what has been said to come from pipes, by their inodes."""
+        self.refilled = 0
+        """The inode of a pipe in whose place the task was given another one."""
         self._tid = tid
         self._tgid = tgid
         self._env = env
@@ -97,7 +101,7 @@ class TaskFds(FdView):
 
     def pipe(self, fd: int) -> bytes:
         try:
-            return pipes.value(self.get(fd), self._tgid, fd)
+            return pipes.value(self.get(fd), self._tgid, fd, self.fed)
         except OSError as error:
             if isinstance(error, StillOpen) and not self._pending:
                 raise
@@ -109,7 +113,7 @@ class TaskFds(FdView):
     def task_trait(self, name: bytes) -> bytes:
         from pcache.linux import traits
 
-        return traits.value(name, self._tid)
+        return traits.value(name, self._tid, self._tgid)
 
     def kinds(self) -> tuple[bytes, bytes, bytes]:
         kinds = [self.kind(0), self._kind(1, self._stat(1)), self._kind(2, self._stat(2))]

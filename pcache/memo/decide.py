@@ -13,6 +13,7 @@ from pcache.memo.facts import Facts
 from pcache.memo.restore import Plan
 from pcache.model import Kind
 from pcache.settings.rules import NO
+from pcache.settings.stand_ins import given_names, stand_ins
 from pcache.store.aside import sweep
 from pcache.store.database import DamagedIndex
 from pcache.store.fingerprint import arguments_digest, weak_fingerprint
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pcache.counters import Counters
     from pcache.linux.descriptors import FdView
     from pcache.model import Call, Digest, Key, PathSet
+    from pcache.settings.stand_ins import StandIns
     from pcache.store.index import Store
 
     Seen = tuple[Digest, PathSet, dict[Key, bytes]]
@@ -59,6 +61,7 @@ class Decider:
         self._store = store
         self._counters = counters
         self._elsewhere = elsewhere
+        self._given = given_names()
         self._why = ""
         self._seen: Seen | None = None
         self._unknown: Digest | None = None
@@ -75,8 +78,14 @@ class Decider:
         if self._elsewhere is not None and self._elsewhere.usable:
             return False
         try:
-            if self._store.knows(arguments_digest(argv, self._store.policy.base)):
+            base = self._store.policy.base
+            if self._store.knows(arguments_digest(argv, base)):
                 return False
+            hidden = stand_ins(argv, b"", self._given)
+            if hidden is not None:
+                names = hidden.hide_texts(argv)
+                if self._store.knows(arguments_digest(names, base)):
+                    return False
         except StoreError:
             return False  # `decide` says what is wrong
         self._seen, self._why = None, "unknown call"
@@ -92,6 +101,10 @@ class Decider:
         self.awaited = -1
         try:
             plan, kind = self._look_up(call, fds, wait)
+            if plan is None and kind == "unknown call":
+                hidden = stand_ins(call.argv, call.cwd, self._given)
+                if hidden is not None:
+                    plan, kind = self._look_up(call, fds, wait, hidden)
             if plan is None and kind in _ASKED_ELSEWHERE and self._brought(call, fds):
                 plan, kind = self._look_up(call, fds, wait)
         except DamagedBlob as error:
@@ -149,7 +162,10 @@ class Decider:
         self._counters.inc("misses")
         self._counters.inc(f"miss: {kind}")
 
-    def _look_up(self, call: Call, fds: FdView, wait: bool) -> tuple[Plan | None, str]:
+    def _look_up(
+        self, call: Call, fds: FdView, wait: bool, hidden: StandIns | None = None
+    ) -> tuple[Plan | None, str]:
+        """`hidden`: what stands for names in the call that are others each time."""
         store = self._store
         if store.policy.settings(call.executable, call.argv).never(call.argv) != NO:
             self._why = "never cached"
@@ -157,7 +173,8 @@ class Decider:
         timing = self._counters.timing
         decided_ns = time_ns()
         since = timing.now()
-        weak = weak_fingerprint(call, store.policy)
+        known_as = call if hidden is None else hidden.hide_call(call)
+        weak = weak_fingerprint(known_as, store.policy)
         since = timing.spent("call", since)
         facts = Facts(store.digests, fds, self._counters, call.uid, store.policy.base_dir)
         known: dict[Key, bytes] = {}
@@ -168,8 +185,9 @@ class Decider:
         for paths in store.each_path_set(weak):
             since = timing.spent("path sets", since)
             latest = latest or paths
+            keys = paths.keys if hidden is None else tuple(map(hidden.show_key, paths.keys))
             try:
-                values = facts.values(paths.keys, known)
+                values = facts.values(keys, known)
             except StillOpen as pipe:
                 in_vain = self._in_vain.get(weak, 0)
                 if not wait:
@@ -182,7 +200,8 @@ class Decider:
                 continue
             finally:
                 since = timing.spent("facts", since)
-            strong = store.strong_fingerprint(weak, paths, values)
+            stored = values if hidden is None else hidden.hide_values(keys, values)
+            strong = store.strong_fingerprint(weak, paths, stored)
             try:
                 outcome = store.outcome(strong)
             except DamagedRow as error:
@@ -190,13 +209,14 @@ class Decider:
                 continue
             finally:
                 since = timing.spent("outcome", since)
-            if outcome is not None and (own := _own_stream(call, fds, facts, paths.keys)):
+            if outcome is not None and (own := _own_stream(call, fds, facts, keys)):
                 self._why = f"its output is its input: {own}"
                 return None, "input changed"
             if outcome is not None:
+                outcome = outcome if hidden is None else hidden.show_outcome(outcome)
                 plan = Plan(outcome, store, fds, self._counters)
                 plan.strong, plan.decided_ns = strong, decided_ns
-                plan.keys, plan.values = paths.keys, values
+                plan.keys, plan.values = keys, values
                 plan.prepare()
                 store.touch(strong)
                 self._in_vain.pop(weak, None)
@@ -219,7 +239,7 @@ class Decider:
         if unknowable:
             self._why = f"cannot read an input: {unknowable}"
         else:
-            self._seen = (weak, latest, known)
+            self._seen = (weak, latest, known if hidden is None else hidden.hide_known(known))
         return None, "input changed"
 
 

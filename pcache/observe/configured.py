@@ -20,6 +20,8 @@ from pcache.settings.rules import CALLERS, NO, Policy, Settings, matches
 from pcache.values import order_path, order_value, times_value
 from pcache.wording import text
 
+_GO_VERBS = (b"build", b"install", b"list", b"run", b"vet")
+
 
 def apply(execution: Execution, policy: Policy, facts: Facts, mentions: Mentions) -> None:
     """Adds, removes and refuses what the rules for its program say."""
@@ -76,13 +78,24 @@ def _depend_on_times(execution: Execution) -> None:
     is_git = git_times.is_git(execution)
     if is_git and not git_times.compares(execution):
         return
+    files_alone = is_git or _goes_by_files_alone(execution)
     observed: list[tuple[Key, Observation]] = []
     for (kind, path), (ts, name, stamp) in execution.looks.items():
-        if is_git and S_IFMT(stamp.st_mode) == S_IFDIR:
+        if files_alone and S_IFMT(stamp.st_mode) == S_IFDIR:
             continue
         times = Kind.TIMES if kind == Kind.CONTENT else Kind.LTIMES
         observed.append(((times, path), Observation(ts, name, times_value(stamp))))
     execution.observe_times(observed)
+
+
+def _goes_by_files_alone(execution: Execution) -> bool:
+    """Whether times of directories mean nothing to a strict program: to `go` but for what tests
+    look at (cmd/go/internal/modindex and test.go, hashStat)."""
+    argv = execution.argv()
+    if execution.executable.rpartition(b"/")[2] != b"go":
+        return False
+    verb = next((word for word in argv[1:] if not word.startswith(b"-")), b"")
+    return verb in _GO_VERBS
 
 
 def _depend_on_order(execution: Execution) -> None:

@@ -95,6 +95,9 @@ class Execution:
         self.input_checks: list[tuple[bytes, int, int]] = []
         """What was read after the fact, to be judged when all events are known: the tree must not
         have changed the content of that name after the first and up to the second time."""
+        self.version_checks: list[tuple[bytes, int, int]] = []
+        """The same, where the version would be another if it had: to be opened for it is no
+        change."""
         self.append_checks: list[tuple[bytes, int, int]] = []
         """The same, where it must only have been appended to."""
         self.output_checks: list[tuple[bytes, int, int]] = []

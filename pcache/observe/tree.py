@@ -70,6 +70,7 @@ class Tree:
         self._policy = policy
         self._interpreters = Interpreters()
         self._replayed: dict[int, Replayed] = {}
+        self._refilled: dict[int, int] = {}
 
     def root(self, pid: int) -> None:
         """The process that is recorded from its first execve on."""
@@ -79,6 +80,11 @@ class Tree:
     def replay(self, pid: int, hit: Replayed) -> None:
         """The running program of process `pid` was a hit; to be told before it ends."""
         self._replayed[pid] = hit
+
+    def refill(self, pid: int, pipe: int) -> None:
+        """The running program of process `pid` was given another pipe in place of that inode; to be
+        told before it ends."""
+        self._refilled[pid] = pipe
 
     @property
     def running(self) -> int:
@@ -201,7 +207,8 @@ class Tree:
         execution = Execution(started, process.tgid, parent)
         execution.is_tail = parent is not None and parent.tgid == process.tgid
         execution.alive = 1
-        execution.umask, execution.uid, execution.gid = (n & 0xFFFFFFFF for n in body.args[:3])
+        execution.umask, uid, gid = (n & 0xFFFFFFFF for n in body.args[:3])
+        execution.uid, execution.gid = events.owner(uid, gid)
         process.umask = execution.umask
         process.cwd = body.base
         process.execution = execution
@@ -317,6 +324,11 @@ class Tree:
         for at in execution.chain():
             at.alive -= 1
         execution.cpu_ns += cpu
+        pipe = self._refilled.pop(process.tgid, None)
+        for at in execution.chain() if pipe is not None else ():
+            if any(same[0].stamp.st_ino == pipe for same in at.descriptors.values()):
+                # What it has read from there nobody was told.
+                at.problem(Reason.FOREIGN_INPUT, "a pipe that was looked into")
         hit = self._replayed.pop(process.tgid, None)
         if hit is not None and execution.tgid == process.tgid:
             hit.enter(execution, process, self.accesses.context)

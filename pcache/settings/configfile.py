@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from pcache.codec import join
 from pcache.errors import ConfigError
+from pcache.linux.files import open_file
 from pcache.settings import units
 from pcache.settings.base_dir import Base
 from pcache.settings.locations import PROJECT_FILE
@@ -209,7 +210,7 @@ def settings(path: bytes) -> list[Setting]:
 def _parse(path: bytes) -> tuple[File, dict[tuple[str, str], int]]:
     name = os.fsdecode(path)
     try:
-        with open(path, "rb") as source:
+        with open(open_file(path, follow=True), "rb") as source:
             text = source.read().decode()
         file = File.model_validate(tomllib.loads(text))
     except OSError as error:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pcache.settings.base_dir import Base
     from pcache.settings.rules import Policy
 
-_FORMAT = b"pcache call 9"
+_FORMAT = b"pcache call 10"
 """Part of every weak fingerprint: change it whenever the meaning of a stored fact changes."""
 
 _IGNORED = frozenset(name for name, _ in IGNORED_ENVIRONMENT if not name.endswith(b"*"))
@@ -62,10 +62,8 @@ def environment(entries: Iterable[bytes], ignored: tuple[bytes, ...] = ()) -> tu
             continue
         if ignored and (name in ignored or name.startswith(prefixes)):
             continue
-        if name in _MAKE_FLAGS:
-            kept.append(name + equals + _make_flags(value))
-        else:
-            kept.append(entry)
+        is_flags = name in _MAKE_FLAGS
+        kept.append(name + equals + _make_flags(value) if is_flags else entry)
     return tuple(kept)
 
 

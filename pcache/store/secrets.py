@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from pcache.errors import StoreError
+from pcache.linux.files import open_file, open_private_file
 from pcache.settings.rules import matches
 
 TYPE_CHECKING = False
@@ -64,9 +65,9 @@ class Secrets:
     def _read(self) -> bytes:
         """The key, made if there is none."""
         try:
-            if not os.path.exists(self._path):
+            if not os.path.lexists(self._path):
                 self._make()
-            with open(self._path, "rb") as file:
+            with open(open_file(self._path), "rb") as file:
                 self._key = file.read(_KEY_BYTES)
         except OSError as error:
             raise StoreError(
@@ -79,7 +80,7 @@ class Secrets:
     def _make(self) -> None:
         """Whole or not at all, and the first one counts."""
         temporary = b"%b.%d" % (self._path, os.getpid())
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        fd = open_private_file(temporary, os.O_WRONLY | os.O_TRUNC)
         with open(fd, "wb") as file:
             file.write(os.urandom(_KEY_BYTES))
         try:

@@ -7,9 +7,11 @@ import grp
 import os
 import pwd
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -188,3 +190,59 @@ def test_status_and_idle_end(pcache: str) -> None:
             found = subprocess.run(look, check=False, capture_output=True)
             assert (found.returncode, b"answers" in found.stdout) == (0, True), found
             assert process.wait(PATIENCE) == 0
+
+
+@contextmanager
+def started(pcache: str, path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    words = [pcache, "service", "start", "--socket", str(path), "--group", "users"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def gone(path: Path) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while path.is_socket() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not os.path.lexists(path)
+
+
+@pytest.mark.parametrize("what", ["file", "directory", "link", "stream"])
+def test_what_is_no_abandoned_socket_stays(pcache: str, what: str) -> None:
+    with open_directory() as directory, closing(_socket.socket(_socket.AF_UNIX)) as stream:
+        path = directory / "sock"
+        if what == "file":
+            path.write_text("precious")
+        elif what == "directory":
+            path.mkdir()
+        elif what == "link":
+            path.symlink_to("/etc/passwd")
+        else:
+            stream.bind(str(path))
+            stream.listen()
+        before = path.lstat()
+        with started(pcache, path) as process:
+            said = process.communicate(timeout=PATIENCE)[1]
+        assert process.returncode == 125
+        assert f"cannot listen at {path}: ".encode() in said and b"--socket" in said
+        assert path.lstat() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_its_socket_goes_with_it(pcache: str, number: int) -> None:
+    """And one that was left nevertheless is in nobody's way."""
+    with open_directory() as directory:
+        path = directory / "sock"
+        with closing(_socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)) as abandoned:
+            abandoned.bind(str(path))
+        with started(pcache, path) as process:
+            assert process.stdout and b"listens" in process.stdout.readline()
+            session = connect(str(path))
+            protocol.send(session, protocol.START, protocol.RING.pack(4096, 0))
+            assert protocol.receive(session, 1)[0] == protocol.READY
+            process.send_signal(number)
+            assert process.wait(PATIENCE) == -number
+        assert gone(path)
+        session.close()

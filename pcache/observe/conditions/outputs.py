@@ -104,7 +104,8 @@ class Outputs:
                     key = (Kind.TIMES, change.origin)
                     facts[key] = Fact(*key, times)
             directory = posixpath.dirname(output.path)
-            if not execution.made_below(directory, change.last):
+            # Or moved with it, at the same time.
+            if not execution.made_below(directory, change.last + 1):
                 key = (Kind.DEFAULTS, directory)
                 if key not in facts:
                     facts[key] = Fact(*key, self._defaults(execution, directory))

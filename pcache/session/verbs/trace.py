@@ -9,6 +9,7 @@ import select
 from pcache.enforce import signals, syscalls
 from pcache.enforce.sentinel import Sentinel
 from pcache.errors import Nested, PcacheError
+from pcache.linux.user import is_root
 from pcache.session.steps.live import Live
 from pcache.session.steps.load_probes import nothing_recorded
 from pcache.session.steps.recording import Recording
@@ -45,7 +46,7 @@ class Trace(RecordingVerb):
         try:
             if syscalls.handshake():
                 raise Nested(NESTED)
-            if not self._probes.there and os.geteuid() != 0:
+            if not self._probes.there and not is_root():
                 say(nothing_recorded("trace", self._probes.failure))
                 return self._unrecorded("")
             store, policy = self._open_store()
