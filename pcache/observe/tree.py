@@ -17,6 +17,7 @@ from pcache.model import Key, Kind, Reason
 from pcache.observe import events, pseudo
 from pcache.observe.accesses import Accesses
 from pcache.observe.accesses.event import Event, Process
+from pcache.observe.accesses.start import leader_value
 from pcache.observe.captured import RENAME_BYTES, RENAMES
 from pcache.observe.events import Stamp
 from pcache.observe.executions import Execution
@@ -31,6 +32,7 @@ from pcache.wording import text
 # Limits of bpf/recorder.bpf.c: INHERITED and SCAN_FDS.
 _INHERITED, _SCANNED = 32, 256
 _TIF_ADDR32 = 1 << 29
+_RET = 3  # events.HEADER
 _DUMPED = 0x80  # WCOREFLAG
 # linux/sched.h
 _CLONE_NAMESPACES = 0x7E020080
@@ -231,6 +233,8 @@ class Tree:
             execution.problem_throughout(Reason.UNSUPPORTED, "its working directory was removed")
         execution.signals_ignored, execution.signals_blocked = body.args[4:6]
         self._refuse_signals(execution)
+        execution.has_children = bool(events.HEADER.unpack_from(record)[_RET])
+        execution.leads = leader_value(process)
         if body.args[3] & _TIF_ADDR32:
             execution.problem_throughout(Reason.FOREIGN_ABI, text(body.file))
         if parent is None:
