@@ -168,8 +168,8 @@ class Kind:
     """`N:PATH`: b"ok" if the path leads to the file that descriptor N is open for, as where the
     output of `md5sum *` is written to one of the files; else b"!0"."""
     TRAIT: Final = b"P"
-    """The path is `affinity`, `groups`, `policy` or `priority`: what the process was handed down
-    (`pcache.linux.descriptors.FdView.trait`), where it has asked."""
+    """The path is `affinity`, `groups`, `signal 1` and the like (`pcache.linux.traits`): what the
+    process was handed down (`pcache.linux.descriptors.FdView.trait`), where it went by that."""
     XATTRS: Final = b"X"
     """The names of the extended attributes, following links."""
     LXATTRS: Final = b"Y"

@@ -52,8 +52,12 @@ class Execution:
         self.cwd: bytes | None = None
         self.umask = 0
         self.uid = self.gid = 0
-        self.signals_ignored = 0
-        """See `Call.ignored`."""
+        self.signals_ignored = self.signals_blocked = 0
+        """Signals that it was started with, as masks."""
+        self.leads = b""
+        """Value of the trait `pcache.linux.traits.LEADER`."""
+        self.has_children = False
+        """It was started in a process that had some already, ended or not."""
         self.arguments = bytearray()
         """argv, then the environment, each string ended by NUL."""
         self.argv_size = 0

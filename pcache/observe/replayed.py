@@ -18,6 +18,7 @@ from pcache.observe.accesses.descriptors import (
     depend_on_trait,
 )
 from pcache.observe.accesses.event import Process
+from pcache.observe.accesses.start import depend_on_start
 from pcache.observe.changes import (
     ATTRIBUTES,
     CREATED,
@@ -163,10 +164,10 @@ class Replayed:
             self._depend_on_times(execution, key, value, names)
         elif kind == Kind.TRAIT and (about := descriptor_trait_of(path)) is not None:
             self._depend_on_descriptor_trait(execution, value, *about)
-        elif kind == Kind.TRAIT:
+        elif kind == Kind.TRAIT and not depend_on_start(self.began, execution, path):
             setter, _ = process.set_by.get(path, (None, None))
             execution.observe_trait(self.began, path, value, setter)
-        else:
+        elif kind != Kind.TRAIT:
             name = self._name(key, names)
             if kind in _OF_THE_FILE:
                 prefix = path.partition(b":")[0] + b":" if kind in PREFIXED else b""
