@@ -60,9 +60,7 @@ def run(args: list[str]) -> int:
     size = ring_bytes(options)
     try:
         user, probes = split(wanted.as_root, size)
-    except EnvironmentProblem as error:
-        if os.geteuid() == 0:
-            raise  # whose command it is cannot be told
+    except (EnvironmentProblem, OSError) as error:
         from pcache.session.steps.plainly import plainly
 
         return plainly(words, wanted.sandbox, error)

@@ -62,9 +62,7 @@ def run(args: list[str]) -> int:
     words = [os.fsencode(word) for word in command]
     try:
         user, probes = split(wanted.as_root, size)
-    except EnvironmentProblem as error:
-        if os.geteuid() == 0:
-            raise  # whose command it is cannot be told
+    except (EnvironmentProblem, OSError) as error:
         from pcache.session.steps.plainly import plainly
 
         return plainly(words, wanted.sandbox, error)

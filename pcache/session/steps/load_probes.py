@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pcache.recorder.area import Area
 
 SERVICE = "/run/pcache/recorder.sock"
+_PATIENCE_S = 5.0
+"""For an answer of the service, which takes tens of milliseconds.  A child of ours may have to
+compile first, and cannot be gone without our noticing."""
 
 
 def nothing_recorded(verb: str, why: str = "") -> str:
@@ -46,8 +49,8 @@ class Probes:
 
     def fork(self, user: User) -> None:
         """As root: the recorder of the processes of `user`, for whom it can fork the command."""
-        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         try:
+            ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
             pid = os.fork()
         except OSError as error:
             self.failure = f"cannot fork the recorder: {error.strerror}"
@@ -63,11 +66,11 @@ class Probes:
 
     def connect(self, path: str = "") -> bool:
         """To the service at a path, or where it usually is, if it is there for us."""
-        socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         try:
+            socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+            socket.settimeout(_PATIENCE_S)
             socket.connect(path or os.environ.get("PCACHE_SOCKET") or SERVICE)
         except OSError as error:
-            socket.close()
             if not isinstance(error, FileNotFoundError):
                 self.failure = f"the recorder's service cannot be used: {error.strerror}"
             return False
@@ -111,7 +114,9 @@ class Probes:
             from pcache.recorder.area import Area
 
             self.start()
-            self.name, descriptors = self._answer(protocol.READY, 1)
+            if self.failure:
+                raise EnvironmentProblem(self.failure, "`pcache doctor` tells what mends it")
+            self.name, descriptors = self._await(protocol.READY, 1)
             self._area = Area(descriptors[0])
 
     def attach(self) -> None:
@@ -187,7 +192,7 @@ class Probes:
         except TimeoutError:
             return None
         finally:
-            self._socket.settimeout(None)
+            self._socket.settimeout(None if self.is_ours else _PATIENCE_S)
         return dict(zip(protocol.COUNTERS, protocol.TOTALS.unpack(totals), strict=True))
 
     def leave(self) -> None:
@@ -205,8 +210,8 @@ class Probes:
         if self._socket is None:
             return
         socket, self._socket = self._socket, None
-        socket.shutdown(_socket.SHUT_WR)
         try:
+            socket.shutdown(_socket.SHUT_WR)
             while socket.recv(64):
                 pass
         except OSError:
@@ -235,7 +240,18 @@ class Probes:
             protocol.send(self._socket, kind, payload, descriptors)
         except OSError as error:
             raise EnvironmentProblem(f"the recorder has gone: {error.strerror}") from error
-        return self._answer(protocol.DONE)[0]
+        return self._await(protocol.DONE)[0]
+
+    def _await(self, wanted: int, descriptors: int = 0) -> tuple[bytes, list[int]]:
+        """As `_answer`; a service that gives none is not there any more."""
+        try:
+            return self._answer(wanted, descriptors)
+        except TimeoutError:
+            socket, self._socket = self._socket, None
+            if socket is not None:
+                socket.close()
+            self.failure = f"the recorder's service does not answer within {_PATIENCE_S:.0f} s"
+            raise EnvironmentProblem(self.failure) from None
 
     def _answer(self, wanted: int, descriptors: int = 0) -> tuple[bytes, list[int]]:
         """Raises TimeoutError if there is none in time."""
@@ -247,7 +263,9 @@ class Probes:
             kind, payload, found = protocol.receive(self._socket, descriptors)
         except TimeoutError:
             raise
-        except (OSError, EOFError, protocol.Violation) as error:
+        except EOFError:
+            raise EnvironmentProblem("the recorder has gone") from None
+        except (OSError, protocol.Violation) as error:
             raise EnvironmentProblem(f"the recorder has gone: {error}") from None
         if kind == protocol.REFUSED:
             raise _refusal(int.from_bytes(payload[:2], "little"), payload[2:].decode())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pcache.session.steps.reporting import say, say_trouble
 
 TYPE_CHECKING = False
@@ -12,10 +14,10 @@ if TYPE_CHECKING:
 def plainly(words: list[bytes], sandbox: Sandbox | None, error: Exception) -> int:
     """Becomes it, having told why; an exit status if that fails.
 
-    Not where a sandbox was asked for, which has to be put together first.  Raises CommandNotFound
-    or CommandNotExecutable, and `error` then.
+    Not where a sandbox was asked for, which has to be put together first, nor as root for somebody
+    who called sudo.  Raises CommandNotFound or CommandNotExecutable, and `error` then.
     """
-    if sandbox is not None:
+    if sandbox is not None or (os.geteuid() == 0 and b"SUDO_UID" in os.environb):
         raise error
     from pcache.enforce.spawn import execute_or_tell
     from pcache.session.steps.command import Command

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from stat import S_ISREG
 
-from pcache.errors import PcacheError
+from pcache.errors import PcacheError, refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ def say_trouble(error: Exception) -> None:
         from traceback import print_exception
 
         print_exception(error)
+    if isinstance(error, OSError):
+        say(f"pcache: {refused(error)}")
+        return
     say(f"pcache: internal error: {error!r}")
 
 
