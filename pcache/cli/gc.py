@@ -7,7 +7,7 @@ import sys
 import time
 
 from pcache.cli.options import parse
-from pcache.errors import StoreError, UsageError
+from pcache.errors import NoStore, UsageError
 
 SUMMARY = "make room in the store: what was not used for longest goes first"
 
@@ -71,8 +71,8 @@ def run(args: list[str]) -> int:
         raise UsageError(str(error)) from error
     try:
         store = Store.open(user.store_dir, create=False, policy=policy)
-    except StoreError as error:
-        raise StoreError(f"there is nothing to remove: {error}") from error
+    except NoStore as error:
+        raise NoStore(f"there is nothing to remove: {error}") from error
     with store:
         report = Collector(store, max_size, older_than, bool(options.get("dry-run"))).run()
         if not options.get("dry-run"):

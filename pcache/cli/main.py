@@ -133,6 +133,7 @@ def launch() -> None:
     verb has closed its files and ended its threads when it returns; atexit handlers do not run.
     """
     _die_of_interrupts()
+    _take_directories_back()
     os._exit(main())
 
 
@@ -152,6 +153,15 @@ def _die_of_interrupts() -> None:
             _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_SIGINT,))
         except OSError:
             return
+
+
+def _take_directories_back() -> None:
+    """Descriptors 0-2 that are directories, which the launcher kept from Python."""
+    for fd in range(_FIRST_OTHER):
+        aside = sys._xoptions.get(f"fd{fd}")
+        if aside is not None:
+            os.dup2(int(aside), fd)
+            os.close(int(aside))
 
 
 def _dispatch(args: list[str]) -> int:

@@ -76,9 +76,13 @@ def open_private_file(path: bytes, flags: int) -> int:
 def replace_private_file(path: bytes, content: bytes) -> None:
     """Makes it a file of mode 0600 with that content, in one step.  Raises OSError."""
     new = path + b".%d" % os.getpid()
-    with open(open_private_file(new, os.O_WRONLY | os.O_TRUNC), "wb") as file:
-        file.write(content)
-    os.rename(new, path)
+    try:
+        with open(open_private_file(new, os.O_WRONLY | os.O_TRUNC), "wb") as file:
+            file.write(content)
+        os.rename(new, path)
+    except OSError:
+        os.unlink(new)
+        raise
 
 
 def reflink(source: int, target: int) -> bool:

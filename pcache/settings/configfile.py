@@ -121,6 +121,7 @@ class File(BaseModel):
     compress: bool | None = None
     history: Annotated[str, AfterValidator(_checked_age)] | None = None
     base_dir: str | None = None
+    secret_env: list[str] | None = None
     sandbox: Sandbox = Field(default=Sandbox())
     remote: Shared | None = None
     program: dict[str, Program] = Field(default={})
@@ -146,6 +147,7 @@ def compile_files(paths: list[bytes]) -> Policy:
     allow: set[str] = set()
     deny: set[str] = set()
     base_dir = remote = b""
+    secret_env: tuple[bytes, ...] = ()
     for path in paths:
         if not os.path.lexists(path):
             continue
@@ -158,6 +160,7 @@ def compile_files(paths: list[bytes]) -> Policy:
             history = units.age(file.history)
         if file.remote is not None:
             remote = _remote(file.remote, path).packed()
+        secret_env += tuple(map(os.fsencode, file.secret_env or ()))
         allow = allow.difference(file.sandbox.deny).union(file.sandbox.allow)
         deny = deny.difference(file.sandbox.allow).union(file.sandbox.deny)
         base = os.path.dirname(path) if _is_project(path) else b""
@@ -175,6 +178,7 @@ def compile_files(paths: list[bytes]) -> Policy:
         base_dir,
         history,
         remote,
+        secret_env,
     )
 
 
@@ -192,7 +196,7 @@ def settings(path: bytes) -> list[Setting]:
     """Everything that a file says, in its order.  Raises ConfigError."""
     file, lines = _parse(path)
     found = []
-    for name in (*_OF_THE_STORE, *_OF_A_PROJECT):
+    for name in (*_OF_THE_STORE, *_OF_A_PROJECT, "secret_env"):
         value = getattr(file, name)
         if value is not None and name not in TABLES:
             found.append(Setting("", name, value, path, lines.get(("", name), 1)))
@@ -233,6 +237,8 @@ def _parse(path: bytes) -> tuple[File, dict[tuple[str, str], int]]:
     for setting in _OF_THE_STORE if here else _OF_A_PROJECT:
         if getattr(file, setting) is not None:
             raise ConfigError(f"{name}: {setting} belongs into {place} file", _REMEDY)
+    if here and any(pattern.startswith("!") for pattern in file.secret_env or ()):
+        raise ConfigError(f"{name}: secret_env: a project can only add names", _REMEDY)
     return file, _lines(text)
 
 

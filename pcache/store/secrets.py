@@ -9,10 +9,11 @@ import os
 
 from pcache.errors import StoreError
 from pcache.linux.files import open_file, open_private_file
+from pcache.settings.rules import matches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _WORDS = (
     *(b"TOKEN", b"SECRET", b"PASSWORD", b"PASSWD", b"PASSPHRASE", b"CREDENTIAL", b"APIKEY"),
@@ -25,8 +26,11 @@ _NAME, _KEY_BYTES = b"/secrets.key", 32
 _HIDDEN = b"\x01secret:"
 
 
-def looks_secret(name: bytes) -> bool:
-    """Whether a variable of that name is taken for one."""
+def looks_secret(name: bytes, names: Sequence[bytes] = ()) -> bool:
+    """Whether a variable of that name is taken for one; `names`: `Policy.secret_env`."""
+    for pattern in reversed(names):
+        if matches(pattern.removeprefix(b"!"), name):
+            return not pattern.startswith(b"!")
     upper = name.upper()
     return upper.endswith(_ENDINGS) or any(word in upper for word in _WORDS)
 
@@ -39,7 +43,9 @@ def is_hidden(value: bytes) -> bool:
 class Secrets:
     """Of one store."""
 
-    def __init__(self, directory: bytes) -> None:
+    def __init__(self, directory: bytes, names: Sequence[bytes]) -> None:
+        """`names`: `Policy.secret_env`."""
+        self._names = names
         self._path = directory + _NAME
         self._key = b""
 
@@ -49,7 +55,7 @@ class Secrets:
 
     def _hidden(self, entry: bytes) -> bytes:
         name, _, value = entry.partition(b"=")
-        if not looks_secret(name) or is_hidden(value):
+        if not looks_secret(name, self._names) or is_hidden(value):
             return entry
         from _blake2 import blake2b
 

@@ -125,6 +125,24 @@ def test_a_service_that_does_not_answer(
     assert done.stderr.splitlines()[0].count(why) == 1, done.stderr
 
 
+@pytest.mark.parametrize("verb", ["run", "trace"])
+def test_what_must_be_recorded_does_not_run_without(
+    pcache: str, as_user: Run, service: str, user_dir: Path, verb: str
+) -> None:
+    """A job tells by the status that nothing can be recorded."""
+    words = [pcache, verb, "-q", "--must-record", "--json", f"{user_dir}/json", "touch", "ran"]
+    nowhere = {"PCACHE_SOCKET": "/nonexistent"}
+    done = as_user(words, env=nowhere, cwd=user_dir)
+    assert (done.returncode, done.stdout) == (125, b"")
+    nothing, so = done.stderr.splitlines()
+    assert nothing.startswith(b"pcache: nothing is recorded (")
+    assert so == b"pcache: so the command does not run: --must-record"
+    assert not (user_dir / "ran").exists()
+    del words[3]
+    assert as_user(words, env=nowhere, cwd=user_dir).returncode == 0
+    assert (user_dir / "ran").exists()
+
+
 def connect(path: str) -> _socket.socket:
     socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     socket.connect(path)

@@ -11,13 +11,13 @@ import os
 from _signal import SIG_BLOCK, pthread_sigmask, valid_signals
 
 from pcache.errors import EnvironmentProblem, PrivilegeError
+from pcache.recorder import SERVICE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.linux.user import User
     from pcache.recorder.area import Area
 
-SERVICE = "/run/pcache/recorder.sock"
 _PATIENCE_S = 5.0
 """For an answer of the service, which takes tens of milliseconds.  A child of ours may have to
 compile first, and cannot be gone without our noticing."""

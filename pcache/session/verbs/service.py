@@ -10,10 +10,10 @@ import sys
 from collections.abc import Iterator
 
 from pcache.errors import EnvironmentProblem, PrivilegeError
-from pcache.recorder import image
+from pcache.recorder import SERVICE, image
 from pcache.recorder.server import LEAST_RING
 from pcache.recorder.service import Service, listen, remove_afterwards
-from pcache.session.steps.load_probes import SERVICE, Probes
+from pcache.session.steps.load_probes import Probes
 from pcache.session.steps.make import RECORDER, make
 
 _UNITS = "/etc/systemd/system"
