@@ -450,6 +450,27 @@ def test_trace_without_root_still_runs(bench: Bench, as_user: Run) -> None:
     assert b"sudo pcache trace" in done.stderr
 
 
+@pytest.mark.parametrize("verb", ["trace", "run"])
+def test_as_root_without_root(bench: Bench, as_user: Run, verb: str) -> None:
+    """What is to run as root does not run as somebody else."""
+    done = as_user([bench.launcher.pcache, verb, "--as-root", "id"], cwd="/")
+    assert (done.returncode, done.stdout) == (125, b"")
+    assert b"pcache: --as-root needs root" in done.stderr
+
+
+def test_clear_asks(prepared: Bench) -> None:
+    trace(prepared)
+    done = subprocess.run(
+        [prepared.launcher.pcache, "clear"],
+        env=prepared.env,
+        input=b"n\n",
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2 and b"pcache: everything would be removed\n" in done.stderr
+    assert ROOT_HIT.faults(replay(prepared, "-v")) == []
+
+
 def test_directory_is_gone(bench: Bench) -> None:
     """A working directory that was deleted: as plainly."""
     gone = bench.directory / "gone"

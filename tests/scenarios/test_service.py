@@ -102,6 +102,7 @@ def test_who_is_no_member_is_refused(
     done = subprocess.run([*words, pcache, "trace", "true"], capture_output=True, check=False)
     assert done.returncode == 0
     assert b"nothing is recorded (the recorder's service cannot be used: Perm" in done.stderr
+    assert b"`sudo usermod -aG users " in done.stderr and b"service install" not in done.stderr
 
 
 @pytest.mark.parametrize("kept", [8, 0])

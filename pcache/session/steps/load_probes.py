@@ -23,13 +23,24 @@ _PATIENCE_S = 5.0
 compile first, and cannot be gone without our noticing."""
 
 
-def nothing_recorded(verb: str, why: str = "") -> str:
+def nothing_recorded(verb: str, probes: Probes) -> str:
     """In one line, with the two ways to what recording needs."""
-    why = why or "this user may not load probes"
+    why = probes.failure or "this user may not load probes"
     return (
-        f"pcache: nothing is recorded ({why}): `sudo pcache {verb}` records once,"
-        " `sudo pcache service install` lets members of a group"
+        f"pcache: nothing is recorded ({why}): `sudo pcache {verb}` records once, {probes.remedy}"
     )
+
+
+def _membership(path: str) -> str:
+    """How a user gets at a service that he may not connect to."""
+    import grp
+
+    try:
+        group = grp.getgrgid(os.stat(path).st_gid).gr_name
+    except (OSError, KeyError):
+        group = "pcache"
+    name = os.environ.get("USER") or os.environ.get("LOGNAME") or "$USER"
+    return f"`sudo usermod -aG {group} {name}` lets this user, from the next login on"
 
 
 class Probes:
@@ -42,6 +53,7 @@ class Probes:
         self._pid = 0
         self.failure = ""
         """Why there is none, if it is not that there is no service."""
+        self.remedy = "`sudo pcache service install` lets members of a group"
         self._started = False
         self._area: Area | None = None
         self.name = b""
@@ -66,11 +78,14 @@ class Probes:
 
     def connect(self, path: str = "") -> bool:
         """To the service at a path, or where it usually is, if it is there for us."""
+        path = path or os.environ.get("PCACHE_SOCKET") or SERVICE
         try:
             socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
             socket.settimeout(_PATIENCE_S)
-            socket.connect(path or os.environ.get("PCACHE_SOCKET") or SERVICE)
+            socket.connect(path)
         except OSError as error:
+            if isinstance(error, PermissionError):
+                self.remedy = _membership(path)
             if not isinstance(error, FileNotFoundError):
                 self.failure = f"the recorder's service cannot be used: {error.strerror}"
             return False

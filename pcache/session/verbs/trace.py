@@ -49,7 +49,7 @@ class Trace(RecordingVerb):
             if syscalls.handshake():
                 raise Nested(NESTED)
             if not self._probes.there and not is_root():
-                say(nothing_recorded("trace", self._probes.failure))
+                say(nothing_recorded("trace", self._probes))
                 return self._unrecorded("")
             store, policy = self._open_store()
             self._notes.open(store)
