@@ -11,6 +11,9 @@
 #define TCGETS 0x5401
 #define TCGETS2 0x802c542a
 #define TIOCGWINSZ 0x5413
+#define TIOCSWINSZ 0x5414
+#define TCSETS 0x5402 /* and TCSETSW */
+#define TCSETS2 0x402c542b /* and TCSETSW2 */
 #define SIOC_FIRST 0x8900 /* of sockets, linux/sockios.h and linux/wireless.h: about interfaces */
 #define SIOC_LAST 0x8bff
 #define F_GETFL 3

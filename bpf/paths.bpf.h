@@ -99,6 +99,33 @@ static __always_inline int by_loader(u64 regs, u64 task) {
   return 0;
 }
 
+/* A terminal that the image was handed, opened anew by its name as libuv does: the new description
+ * counts as handed, too, as long as there is room for it. */
+static __always_inline int adopt_terminal(struct scratch *s, u64 file) {
+  struct process *p = get_process();
+  u64 inode = 0, other = 0;
+  u32 device = 0;
+  u16 mode = 0;
+  RD(inode, file + O_FILE_INODE);
+  RD(mode, inode + O_INODE_MODE);
+  if ((mode & 0170000) != 0020000 || !p) return 0;
+  RD(device, inode + O_INODE_RDEV);
+  device >>= 20; /* dev_t: the major number, Documentation/admin-guide/devices.txt */
+  if (device != 4 && (device < 136 || device > 143)) return 0;
+  *(volatile int *)&s->found = 0;
+#pragma clang loop unroll(disable)
+  for (u32 i = 0; i < INHERITED; i++) {
+    if (i >= p->known) break;
+    RD(other, p->inherited[i] + O_FILE_INODE);
+    if (other == inode) *(volatile int *)&s->found = 1;
+  }
+  u32 slot = *(volatile u32 *)&p->known;
+  if (!*(volatile int *)&s->found || slot >= INHERITED) return 0;
+  p->inherited[slot & (INHERITED - 1)] = file;
+  *(volatile u32 *)&p->known = slot + 1;
+  return 1;
+}
+
 int handle_open(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   int readonly = 1, relative = 1, n;
@@ -118,6 +145,10 @@ int handle_open(struct bpf_raw_tracepoint_args *ctx) {
       struct stamp *t = add_stamp(s, f, SECTION_STAT);
       queue_file(s, f, SECTION_FILE);
       if (t && (t->f_mode & (FMODE_WRITE | FMODE_CREATED))) readonly = 0;
+      if (adopt_terminal(s, f)) {
+        add_handle(s, f, SECTION_HANDLE);
+        readonly = 0;
+      }
     }
   }
   if (relative) queue_base(s, task, c->dir ? ARG(c->dir) : AT_FDCWD, SECTION_BASE);
@@ -155,9 +186,9 @@ int handle_fd(struct bpf_raw_tracepoint_args *ctx) {
   }
   if (s->event.nr == NR_IOCTL && !s->event.err) { /* struct winsize, struct termios, struct termios2 */
     u32 request = s->arg[1];
-    if (request == TIOCGWINSZ) add_user(s, s->arg[2], 8);
-    if (request == TCGETS) add_user(s, s->arg[2], 36);
-    if (request == TCGETS2) add_user(s, s->arg[2], 44);
+    if (request == TIOCGWINSZ || request == TIOCSWINSZ) add_user(s, s->arg[2], 8);
+    if (request == TCGETS || request == TCSETS || request == TCSETS + 1) add_user(s, s->arg[2], 36);
+    if (request == TCGETS2 || request == TCSETS2 || request == TCSETS2 + 1) add_user(s, s->arg[2], 44);
   }
   add_args(s, c->args);
   add_file(s, f, SECTION_STAT2);

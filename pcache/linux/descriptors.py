@@ -34,7 +34,7 @@ FLAGS = (
 
 # asm-generic/ioctls.h and the bytes of struct winsize, termios, termios2.
 _TERMINAL = {b"winsize": (0x5413, 8), b"modes": (0x5401, 36), b"modes2": (0x802C542A, 44)}
-_OF_DESCRIPTORS = frozenset({b"flags", b"offset", *_TERMINAL})
+_OF_DESCRIPTORS = frozenset({b"flags", b"flags-append", b"name", b"offset", *_TERMINAL})
 
 
 OLDPWD = b"env OLDPWD"
@@ -51,7 +51,8 @@ def environment_trait(env: Iterable[bytes], name: bytes) -> bytes:
 
 
 def trait_name(what: bytes, fd: int) -> bytes:
-    """Path of a fact of kind TRAIT: `flags N`, `offset N`, `winsize N`, `modes N` or `modes2 N`."""
+    """Path of a fact of kind TRAIT: `flags N`, `flags-append N` (all but O_APPEND), `name N`,
+    `offset N`, `winsize N`, `modes N` or `modes2 N`."""
     return b"%b %d" % (what, fd)
 
 
@@ -181,6 +182,14 @@ def has_ended(pipe: int) -> bool:
     return [events for _, events in poll.poll(0)] == [select.POLLHUP]
 
 
+class StillOpen(OSError):
+    """More may come from the pipe behind a descriptor of the task."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(errno.EAGAIN, "a pipe that others write to")
+        self.fd = fd
+
+
 class FdView:
     """The descriptors of a task, and what else it was handed down, seen from this process."""
 
@@ -226,6 +235,10 @@ class FdView:
         if fd <= 2 or kind == b"closed":
             return kind
         return same_as(kind, [n for n in self.numbers() if n < fd and self.same(n, fd)])
+
+    def pipe(self, fd: int) -> bytes:
+        """Value of a fact of kind PIPE.  Raises StillOpen while somebody can write to it."""
+        return b"!%d" % errno.ESPIPE
 
     def trait(self, name: bytes) -> bytes:
         """Value of a fact of kind TRAIT: processors it may run on, scheduling policy with its
@@ -298,11 +311,15 @@ def _descriptor_trait(fd: int, what: bytes) -> bytes:
     """As pcache.observe.accesses.descriptors makes them of events.  Raises OSError."""
     if what == b"flags":
         return b"%d" % (fcntl.fcntl(fd, fcntl.F_GETFL) & FLAGS)
+    if what == b"flags-append":
+        return b"%d" % (fcntl.fcntl(fd, fcntl.F_GETFL) & FLAGS & ~os.O_APPEND)
     if what == b"offset":
         value = b"%d" % os.lseek(fd, 0, os.SEEK_CUR)
         if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_APPEND:
             value += b" %d" % os.fstat(fd).st_size
         return value
+    if what == b"name":
+        return os.readlink(b"/proc/self/fd/%d" % fd)
     request, size = _TERMINAL[what]
     return fcntl.ioctl(fd, request, bytes(size))
 

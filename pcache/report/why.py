@@ -11,16 +11,15 @@ import shlex
 
 from pcache.history.entries import HIT, NONDETERMINISTIC, REFUSED
 from pcache.history.sessions import Session
-from pcache.memo.decide import changed_text
 from pcache.model import PREFIXED, Kind, Reason
 from pcache.report import words
 from pcache.report.cures import CURES, PAGE
 from pcache.session.steps.closing import seconds
-from pcache.session.steps.describe import text
+from pcache.wording import changed_text, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pcache.history.entries import Entry
     from pcache.model import Key
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 _BEFORE = 20
 """Sessions that are searched for who wrote an input."""
-_HANDED_DOWN = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES, Kind.TRAIT)
+_HANDED_DOWN = (Kind.FD, Kind.PIPE, Kind.INPUT, Kind.INPUT_TIMES, Kind.TRAIT)
 _SHOWN = 10
 """How many of a kind are listed."""
 
@@ -206,8 +205,11 @@ def lines(why: Why, style: Style) -> Iterator[str]:
             else "nothing is known of what ran"
         )
         return
-    for cause in why.causes:
-        yield style("bold", f"changed: {words.within(cause.name, cwd)}")
+    for alike in _grouped(why.causes):
+        for cause in alike[:_SHOWN]:
+            yield style("bold", f"changed: {words.within(cause.name, cwd)}")
+        if len(alike) > _SHOWN:
+            yield f"  and {len(alike) - _SHOWN} more"
         if cause.writer:
             yield f"  {cause.writer}"
         yield from _list("so these ran:", cause.reran, session, style)
@@ -224,7 +226,8 @@ def lines(why: Why, style: Style) -> Iterator[str]:
     if session.summary.verb == "trace":
         yield "trace runs everything; `pcache run` or `pcache replay` bring back what holds"
     for refusal in why.refusals:
-        cost = f"{len(refusal.programs)} programs, {seconds(refusal.wall_ns)}"
+        programs = "program" if len(refusal.programs) == 1 else "programs"
+        cost = f"{len(refusal.programs)} {programs}, {seconds(refusal.wall_ns)}"
         yield style("bold", f"not cacheable: {refusal.reason}   {cost}")
         for evidence in refusal.evidence[:_SHOWN]:
             yield f"  evidence: {evidence}"
@@ -232,6 +235,15 @@ def lines(why: Why, style: Style) -> Iterator[str]:
         if refusal.cure:
             yield f"  cure: {refusal.cure}"
         yield style("dim", f"  {refusal.page}")
+
+
+def _grouped(causes: Sequence[Cause]) -> Iterable[list[Cause]]:
+    """Those of one writer and with the same consequences, in the order of the first of each."""
+    found: dict[tuple[str, tuple[int, ...], tuple[int, ...]], list[Cause]] = {}
+    for cause in causes:
+        alike = cause.writer, tuple(cause.reran), tuple(cause.followed)
+        found.setdefault(alike, []).append(cause)
+    return found.values()
 
 
 def _list(title: str, numbers: list[int], session: Session, style: Style) -> Iterator[str]:

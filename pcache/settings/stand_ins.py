@@ -121,6 +121,7 @@ class StandIns:
             call.gid,
             call.fds,
             call.ignored,
+            self.hide(call.filename),
         )
 
     def hide_fact(self, fact: Fact) -> Fact:

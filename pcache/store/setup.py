@@ -7,6 +7,7 @@ import os
 from pcache.errors import StoreError
 from pcache.store.database import SCHEMA, DamagedIndex, Database
 from pcache.store.locks import Lock
+from pcache.store.sqlite import BESIDE
 
 _TABLES = """
 CREATE TABLE calls (
@@ -71,16 +72,43 @@ def set_damaged_aside(path: bytes) -> bytes:
         ) from error
 
 
+def remove_outdated(path: bytes) -> None:
+    """Removes the index of the store at `path` if it is of an earlier version; contents stay until
+    `gc` finds that nobody needs them.  As for a damaged one others may have it open.
+
+    Raises StoreError.
+    """
+    index = path + b"/index.db"
+    try:
+        with Lock(path):
+            database = Database(index)
+            try:
+                version = database.number("PRAGMA user_version")
+            finally:
+                database.close()
+            if 0 < version < SCHEMA:
+                for name in _files(index):
+                    if os.path.lexists(name):
+                        os.unlink(name)
+    except OSError as error:
+        raise StoreError(
+            f"the outdated index {os.fsdecode(index)} cannot be removed: {error.strerror}"
+        ) from error
+
+
+def _files(index: bytes) -> list[bytes]:
+    """What SQLite keeps of a database, that itself last."""
+    return [index + suffix for suffix in (*BESIDE, b"")]
+
+
 def _set_aside(index: bytes) -> bytes:
     number = 1
     while os.path.lexists(b"%b.damaged-%d" % (index, number)):
         number += 1
     kept = b"%b.damaged-%d" % (index, number)
-    for suffix in (b"-wal", b"-shm", b""):
-        try:
-            os.rename(index + suffix, kept + suffix)
-        except FileNotFoundError:
-            continue
+    for old, new in zip(_files(index), _files(kept), strict=True):
+        if os.path.lexists(old):
+            os.rename(old, new)
     return kept
 
 

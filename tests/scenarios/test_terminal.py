@@ -11,6 +11,7 @@ import pexpect
 import pytest
 
 from tests.conftest import open_directory
+from tests.lib.differential import SETTLE_SECONDS
 from tests.lib.verbs import VERBS
 
 pytestmark = [pytest.mark.root, pytest.mark.system_files]
@@ -164,6 +165,97 @@ def test_the_end_of_what_is_typed(terminal: Terminal) -> None:
     child.send(CTRL_D)
     child.expect_exact("pear\r\nfig\r\nfig\r\npear\r\n")
     assert status(child) == 0
+
+
+@pytest.mark.parametrize("command", ["make", "sh make.sh"])
+def test_a_build_is_brought_back_at_any_terminal(pcache: str, command: str) -> None:
+    """GNU make asks for the names of its terminals (ttyname(3))."""
+    with open_directory() as directory:
+        (directory / "in").write_text("text\n")
+        (directory / "Makefile").write_text("out: in\n\tcp in out\n")
+        (directory / "make.sh").write_text("make --silent\n")
+        time.sleep(SETTLE_SECONDS)
+        build = f"rm -f out; {pcache} run {command}"
+        first, other = (Terminal(pcache, PLAIN, directory) for _ in range(2))
+        shells = [one.shell(prefix=False) for one in (first, other)]
+        assert "brought back as a whole" not in line(shells[0], build)
+        for shell in shells:
+            assert "brought back as a whole" in line(shell, build)
+        first.close()
+        other.close()
+
+
+# What libuv (node) and readline do at their start and end.
+_REOPENS = """
+import os, sys, termios
+modes = termios.tcgetattr(0)
+name = os.ttyname(1)
+fd = os.open(name, os.O_RDWR | os.O_NOCTTY)
+os.set_blocking(fd, False)
+os.write(1, b"first\\n")
+os.write(fd, f"{open('in').read()}".encode())
+os.write(2, b"last\\n")
+termios.tcsetwinsize(fd, termios.tcgetwinsize(fd))
+termios.tcsetattr(0, termios.TCSANOW, modes)
+"""
+
+
+def test_a_terminal_opened_by_its_name_is_the_one_handed_down(pcache: str) -> None:
+    with open_directory() as directory:
+        (directory / "in").write_text("text\n")
+        (directory / "tell.py").write_text(_REOPENS)
+        time.sleep(SETTLE_SECONDS)
+        terminal = Terminal(pcache, PLAIN, directory)
+        shell = terminal.shell(prefix=False)
+        command = f"{pcache} run /usr/bin/python3 -IS tell.py"
+        for text in ("text", "text", "other"):
+            (directory / "in").write_text(f"{text}\n")
+            time.sleep(SETTLE_SECONDS)
+            shown = line(shell, command).splitlines()
+            assert shown[:3] == ["first", text, "last"]
+            back = "brought back as a whole" in line(shell, command).splitlines()[3]
+            assert back, shown
+        terminal.close()
+
+
+def test_a_terminal_that_is_not_handed_down_is_not_cached(pcache: str) -> None:
+    with open_directory() as directory:
+        terminal = Terminal(pcache, PLAIN, directory)
+        shell = terminal.shell(prefix=False)
+        command = f"{pcache} run sh -c 'echo told >$0' $(tty) <in 2>/dev/null >out; tail -n 1 log"
+        (directory / "in").touch()
+        time.sleep(SETTLE_SECONDS)
+        for _ in range(3):
+            assert line(shell, command.replace("2>/dev/null", "2>log")).startswith("told")
+        assert "not cacheable" in (directory / "log").read_text()
+        terminal.close()
+
+
+def test_modes_that_are_left_changed_are_not_cached(pcache: str) -> None:
+    with open_directory() as directory:
+        terminal = Terminal(pcache, PLAIN, directory)
+        shell = terminal.shell(prefix=False)
+        for mode in ("-ixon", "ixon", "-ixon"):
+            assert "not cacheable" in line(shell, f"{pcache} run stty {mode}")
+            shown = line(shell, "stty -a | grep -o '.ixon'")
+            assert shown.strip() == mode
+        terminal.close()
+
+
+def test_a_name_of_a_terminal_is_an_input(pcache: str) -> None:
+    with open_directory() as directory:
+        (directory / "tell.sh").write_text("tty; tty <&2 >out; cat out\n")
+        time.sleep(SETTLE_SECONDS)
+        first, other = (Terminal(pcache, PLAIN, directory) for _ in range(2))
+        shells = [one.shell(prefix=False) for one in (first, other)]
+        told = [line(shell, "tty") for shell in shells]
+        assert told[0] != told[1]
+        for number in (0, 0, 1, 0, 1):
+            shown = line(shells[number], f"{pcache} run sh tell.sh").splitlines()
+            assert shown[:2] == [told[number]] * 2
+        assert "brought back as a whole" in shown[2]
+        first.close()
+        other.close()
 
 
 def _wait_for(shell: pexpect.spawn[str], command: str) -> None:

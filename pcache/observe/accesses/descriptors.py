@@ -38,6 +38,11 @@ _SPEED = frozenset({_F_SETPIPE_SZ, _F_GETPIPE_SZ})
 # asm-generic/ioctls.h
 _ANSWERS = {0x5401: b"modes", 0x802C542A: b"modes2", 0x5413: b"winsize"}
 """TCGETS, TCGETS2, TIOCGWINSZ -> trait."""
+_SETTINGS = {
+    **{0x5402: b"modes", 0x5403: b"modes", 0x5414: b"winsize"},
+    **{0x402C542B: b"modes2", 0x402C542C: b"modes2"},
+}
+"""TCSETS, TCSETSW, TIOCSWINSZ, TCSETS2, TCSETSW2 -> the same."""
 _O_APPEND = os.O_APPEND
 """GNU make sets it on its stdout and leaves it there (output.c): who then writes in turn, as
 its callers do, does so at the end anyway."""
@@ -111,7 +116,14 @@ def _comes_from_make(execution: Execution, stdin: Descriptor) -> bool:
     at = execution.parent
     while at is not None and any(one.fd == 0 for one in at.descriptors.get(stdin.handle.file, ())):
         at = at.parent
-    return at is not None and posixpath.basename(at.executable) in _MAKES
+    return at is not None and is_make(at)
+
+
+def is_make(execution: Execution) -> bool:
+    """Whether it is GNU make, whose stdin pcache knows how it hands on, and that only its children
+    are told the names of its terminals: in variables that make no difference
+    (`pcache.settings.defaults`; GNU make's main.c)."""
+    return posixpath.basename(execution.executable) in _MAKES
 
 
 def depend_on_absent(ts: int, execution: Execution, number: int) -> None:
@@ -146,6 +158,8 @@ def depend_on_trait(
     stamp = descriptor.stamp
     if what == b"flags":
         value = b"%d" % (stamp.f_flags & FLAGS)
+    elif what == b"flags-append":
+        value = b"%d" % (stamp.f_flags & FLAGS & ~_O_APPEND)
     elif what == b"offset":
         value = b"%d" % descriptor.handle.pos
         if stamp.f_flags & _O_APPEND:
@@ -182,7 +196,7 @@ class Descriptors:
         for execution, fd in _used(event):
             depend_on_fd(event, execution, fd)
             if command == _F_GETFL:
-                depend_on_trait(event.ts, execution, b"flags", _number(event, execution, fd))
+                _depend_on_flags(event, execution, fd)
             elif command == _F_SETFL:
                 Descriptors.set_flags(event, execution, fd)
             elif command not in _ABOUT_THE_NUMBER | _SPEED:
@@ -193,9 +207,9 @@ class Descriptors:
         """fcntl(2) or ioctl(2) with FIONBIO gave an open file other flags, or the same.  What they
         were before it matters: left as they were they may be changed where they were others."""
         stamp = event.body.stamp2
-        if stamp is None:
+        if stamp is None or _is_adopted(event, execution):
             return
-        depend_on_trait(event.ts, execution, b"flags", _number(event, execution, fd))
+        _depend_on_flags(event, execution, fd)
         before = execution.inherited(fd)[0].stamp.f_flags
         if (before | _O_APPEND) & FLAGS != (stamp.f_flags | _O_APPEND) & FLAGS:
             execution.flags_changed.add(fd)
@@ -210,6 +224,16 @@ class Descriptors:
             for execution, fd in asked:
                 number = _number(event, execution, fd)
                 depend_on_trait(event.ts, execution, what, number, event.body.out)
+
+    @staticmethod
+    def sets_what_it_was(event: Event, execution: Execution, fd: int, request: int) -> bool:
+        """Whether ioctl(2) gave a terminal what it has told before: readline and libuv do."""
+        what = _SETTINGS.get(request)
+        if what is None:
+            return False
+        keys = [(Kind.TRAIT, trait_name(what, one.fd)) for one in execution.same(fd)]
+        told = [execution.inputs[key].value for key in keys if key in execution.inputs]
+        return event.body.out in told
 
     @staticmethod
     def ask_offset(event: Event) -> None:
@@ -227,6 +251,45 @@ class Descriptors:
                 if not _is_where_it_left_it(execution, fd, event.ret):
                     what = f"offset of descriptor {fd}, moved by somebody else"
                     execution.problem(Reason.INPUT_CHANGED, what)
+
+
+def _is_adopted(event: Event, execution: Execution) -> bool:
+    handle = event.body.handle
+    return handle is not None and handle.file in execution.adopted
+
+
+def _depend_on_flags(event: Event, execution: Execution, fd: int) -> None:
+    if _is_adopted(event, execution):
+        return  # of its own making
+    # make asks for them to add O_APPEND, which the next make at this terminal finds there.
+    what = b"flags-append" if is_make(event.execution) else b"flags"
+    depend_on_trait(event.ts, execution, what, _number(event, execution, fd))
+
+
+def adopt(event: Event, execution: Execution, stamp: Stamp) -> bool:
+    """A terminal was opened by its name: if an execution was handed it, what is done with it is
+    done with that.  Whether it was; which terminal it is has been an input then."""
+    body = event.body
+    place = stamp.st_ino, stamp.st_rdev
+    found = [
+        same
+        for same in execution.descriptors.values()
+        if (same[0].stamp.st_ino, same[0].stamp.st_rdev) == place
+        and pseudo.kind_of(same[0].stamp) == b"tty"
+    ]
+    if not found or body.handle is None or body.file is None:
+        return False
+    known = execution.descriptors.get(body.handle.file)
+    if known is not None and known not in found:
+        return False  # its address was that of another one
+    # Where its bytes go, if it is handed several.
+    same = next((same for same in found if any(one.fd in (1, 2) for one in same)), found[0])
+    number = same[-1].fd
+    depend_on_numbers(event.ts, execution, number, None)
+    depend_on_trait(event.ts, execution, b"name", number, body.file)
+    execution.descriptors[body.handle.file] = same
+    execution.adopted.add(body.handle.file)
+    return True
 
 
 def _used(event: Event) -> list[tuple[Execution, int]]:

@@ -9,21 +9,29 @@ from stat import S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 
 from pcache.linux import loader_cache
 from pcache.linux.descriptors import NO_TERMINAL, TERMINAL, OwnFds
-from pcache.memo.questions import mounted
+from pcache.memo.questions import marked
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses import jvm
 from pcache.observe.accesses.context import Context
-from pcache.observe.accesses.descriptors import depend_on_numbers
+from pcache.observe.accesses.descriptors import adopt, depend_on_numbers
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.obstacles import not_made
 from pcache.observe.accesses.refusals import OWNER
 from pcache.observe.changes import CREATED, DT_REG, MODIFIED, REPLACED
 from pcache.observe.events import LOADER, Body, Stamp
-from pcache.observe.evidence import text
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
-from pcache.values import ABSENT, OK, exists_value, link_value, replaceable_path, resolves_value
+from pcache.values import (
+    ABSENT,
+    OK,
+    content_value,
+    exists_value,
+    link_value,
+    replaceable_path,
+    resolves_value,
+)
+from pcache.wording import text
 
 _FMODE_WRITE, _FMODE_CREATED = 2, 0x100000  # include/linux/fs.h
 _O_ACCMODE, _O_CREAT, _O_EXCL, _O_TRUNC = 3, os.O_CREAT, os.O_EXCL, os.O_TRUNC
@@ -76,18 +84,18 @@ class Opens:
             self._open_nameless(event, path, stamp, flags)
         elif self.context.ignored(event, path, name):
             if form == S_IFCHR and not _only_tries(flags):
-                event.execution.problem_throughout(Reason.FOREIGN_INPUT, text(name))
+                for execution in event.execution.chain():
+                    if not adopt(event, execution, stamp):
+                        execution.problem(Reason.FOREIGN_INPUT, text(name))
         elif form == S_IFDIR and path != name:
             # Names relative to it will be told from where it is, not from how it was reached.
-            value = resolves_value(mounted(exists_value(stamp), name), name)
+            value = resolves_value(marked(exists_value(stamp), name), name)
             self.context.observe(event, Kind.RESOLVES, path, name, value=value, stamp=stamp)
         elif form == S_IFLNK:
             self.context.observe(event, Kind.LINK, path, name, value=link_value(stamp), stamp=stamp)
         elif form == S_IFDIR or flags & _O_PATH:
             kind = Kind.LEXISTS if flags & os.O_NOFOLLOW else Kind.EXISTS
-            value = exists_value(stamp)
-            if form == S_IFDIR:
-                value = mounted(value, name)
+            value = marked(exists_value(stamp), name)
             self.context.observe(event, kind, path, name, value=value, stamp=stamp)
         elif form == S_IFREG:
             self._open_regular(event, path, name, stamp, flags, mode)
@@ -97,6 +105,10 @@ class Opens:
                     execution.problem(Reason.FOREIGN_INPUT, text(name))
         elif not pseudo.harmless_device(stamp.st_rdev):
             event.execution.problem_throughout(Reason.FOREIGN_INPUT, text(name))
+        elif not pseudo.is_magic(path):
+            kind = Kind.LCONTENT if flags & os.O_NOFOLLOW else Kind.CONTENT
+            value = marked(content_value(stamp, b""), name)
+            self.context.observe(event, kind, path, name, value=value)
 
     @staticmethod
     def _refuse_resolve(event: Event, path: bytes) -> None:

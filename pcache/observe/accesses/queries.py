@@ -108,7 +108,7 @@ class Queries:
         if path is None:
             return
         number = event.body.err
-        self._streams.refuse_name(event, path)
+        self._streams.name(event, path)
         if number not in (0, errno.EINVAL):
             self.context.failed(event, path, follow=False)
             return

@@ -17,19 +17,23 @@ from pcache.observe.accesses.descriptors import (
     Descriptors,
     depend_on_fd,
     depend_on_numbers,
+    depend_on_trait,
     inheritors,
+    is_make,
 )
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.interfaces import depend_on_interfaces
+from pcache.observe.accesses.pipes import Pipes
 from pcache.observe.accesses.sockets import INTERFACE_IOCTLS, Sockets
 from pcache.observe.changes import MODIFIED
+from pcache.observe.chunks import Chunk
 from pcache.observe.errnos import DESCRIPTOR, REASON, cause
 from pcache.observe.events import FAULT, TRUNCATED, Body, Descriptor, Stamp
-from pcache.observe.evidence import text
-from pcache.observe.executions import Chunk, Execution
+from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import OK
+from pcache.wording import text
 
 _FMODE_READ, _FMODE_WRITE = 1, 2
 # asm-generic/ioctls.h: TCGETS, TIOCGPGRP, TIOCGWINSZ, FIONCLEX, FIOCLEX, TCGETS2.
@@ -53,6 +57,7 @@ class Streams:
         moved from file to stream without showing them."""
         self.context = context
         self._sockets = sockets
+        self._pipes = Pipes(spool)
         self._spool = spool
         self._copies = copies
         self._reading: dict[int, tuple[bytes, Stamp]] = {}
@@ -72,7 +77,9 @@ class Streams:
         ]
 
     def data(self, tid: int, flags: int, offset: int, size: int) -> None:
-        """Bytes of the last write of thread `tid`; `offset` is where they lie in the spool."""
+        """Bytes of the last write of thread `tid`, or of its last read from a pipe; `offset` is
+        where they lie in the spool."""
+        self._pipes.data(tid, flags, offset, size)
         for execution, fd in self._copying.get(tid, ()):
             execution.chunks.append(Chunk(fd, self._spool, offset, size))
             if flags & (FAULT | TRUNCATED):
@@ -88,6 +95,7 @@ class Streams:
         """The thread has made another call."""
         self._copying.pop(tid, None)
         self._reading.pop(tid, None)
+        self._pipes.forget(tid)
 
     def _write(self, event: Event) -> None:
         body = event.body
@@ -139,10 +147,15 @@ class Streams:
             else:
                 depend_on_numbers(event.ts, execution, descriptor.fd, descriptor.fd)
 
-    def refuse_name(self, event: Event, path: bytes) -> None:
-        """What file a descriptor is, by its name, is not part of a call."""
+    def name(self, event: Event, path: bytes) -> None:
+        """readlink(2) of what names a descriptor, as ttyname(3) does: which terminal it is is a
+        fact, but for make (`is_make`); which file or pipe, another one each time."""
         for execution, descriptor in self._named(event, path):
-            if not pseudo.is_null(descriptor.stamp):
+            kind = pseudo.kind_of(descriptor.stamp)
+            if kind == b"tty" and not event.body.err:
+                if not is_make(event.execution):
+                    depend_on_trait(event.ts, execution, b"name", descriptor.fd, event.body.out)
+            elif kind != b"null":
                 execution.problem(Reason.DESCRIPTOR_PASSING, f"name of descriptor {descriptor.fd}")
 
     def _named(self, event: Event, path: bytes) -> Iterator[tuple[Execution, Descriptor]]:
@@ -188,6 +201,8 @@ class Streams:
             if pseudo.is_null(stamp):
                 continue
             if S_IFMT(stamp.st_mode) != S_IFREG:
+                if self._pipes.read(event, execution, fd, stamp):
+                    continue
                 what = pseudo.kind_of(stamp).decode()
                 execution.problem(Reason.FOREIGN_INPUT, f"descriptor {fd}, a {what}")
                 continue
@@ -268,7 +283,11 @@ class Streams:
             depend_on_fd(event, execution, fd)
             if request == _FIONBIO and not body.err:
                 Descriptors.set_flags(event, execution, fd)
-            elif request not in _HARMLESS_IOCTLS and not body.err:
+            elif (
+                not body.err
+                and request not in _HARMLESS_IOCTLS
+                and not Descriptors.sets_what_it_was(event, execution, fd, request)
+            ):
                 execution.problem(Reason.UNSUPPORTED, f"ioctl {request:#x} of descriptor {fd}")
 
     def _lock(self, event: Event) -> None:

@@ -20,6 +20,7 @@ from pcache.observe.conditions.outputs import Outputs
 from pcache.observe.conditions.preconditions import Preconditions, in_order
 from pcache.observe.conditions.private import PrivateNames
 from pcache.observe.conditions.settling import Settling
+from pcache.observe.conditions.streams import depend_on_pipes
 from pcache.observe.conditions.times import KeptTimes
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.conditions.values import Values
@@ -85,6 +86,7 @@ class Conditions:
         configured.apply(execution, self._policy, self._facts, self._mentions)
         if not execution.replayed:
             shells.apply(execution)
+            depend_on_pipes(execution)
         list_rest(execution, self._clock)
         stand_ins = self._private.judge(execution)
         if not execution.problems and not execution.replayed:

@@ -13,7 +13,6 @@ from pcache.observe.conditions.listings import ListedNames
 from pcache.observe.conditions.loader import loader_fact
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.conditions.values import Values
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.values import (
@@ -26,6 +25,7 @@ from pcache.values import (
     one_path,
     one_value,
 )
+from pcache.wording import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ from pcache.model import Digest, Kind, Outcome, Reason, Record
 from pcache.observe.accesses.context import Context
 from pcache.observe.changes import CREATED
 from pcache.observe.conditions.unknowable import Unknowable
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.settings.stand_ins import (
     TEMPORARY_DIRECTORIES,
@@ -28,6 +27,7 @@ from pcache.settings.stand_ins import (
 from pcache.store.blobs import Blobs
 from pcache.store.objects import pieces
 from pcache.values import content_of
+from pcache.wording import text
 
 _CONTENTS = (Kind.CONTENT, Kind.LCONTENT)
 _REGULAR = b"f"

@@ -8,8 +8,8 @@ from pcache.observe.accesses.context import Context
 from pcache.observe.captured import Snapshot
 from pcache.observe.conditions.clock import GRAIN_NS, Clock
 from pcache.observe.conditions.versions import Versions
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
+from pcache.wording import text
 
 
 class Settling:

@@ -18,7 +18,6 @@ from pcache.observe.conditions.listings import ListedNames
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.conditions.versions import Versions
 from pcache.observe.events import Stamp
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.values import (
@@ -31,6 +30,7 @@ from pcache.values import (
     others_value,
     relinked,
 )
+from pcache.wording import text
 
 _TELL_NAMES = frozenset((Kind.CONTENT, Kind.LCONTENT, Kind.TIMES, Kind.LTIMES))
 """Kinds whose values hold the number of names."""

@@ -12,7 +12,8 @@ import pytest
 from pcache.history.entries import HIT, RAN, REFUSED, STORED
 from pcache.model import Kind, Reason
 from pcache.report.shape import Shape, by_program
-from pcache.report.why import Why
+from pcache.report.style import Style
+from pcache.report.why import Why, lines
 from pcache.store.index import Store
 from tests.unit.report.sessions import MS, Made, large, open_store
 
@@ -97,6 +98,18 @@ def test_a_path_that_changed_in_several_ways_is_one_cause(store: Store) -> None:
     made.entries[0].changed += ((Kind.LEXISTS, b"/src/a"), (Kind.CONTENT, b"/src/b"))
     causes = Why(made.keep(), []).causes
     assert [(cause.name, cause.reran) for cause in causes] == [("/src/a", [0]), ("/src/b", [0])]
+
+
+def test_causes_with_the_same_consequences_are_told_once(store: Store) -> None:
+    made = Made(store)
+    names = tuple(f"f{number:02}" for number in range(15))
+    made.add(STORED, "make", 0, 9, changed=names)
+    told = list(lines(Why(made.keep(), []), Style()))
+    assert [line for line in told if line.startswith("changed: ")] == [
+        f"changed: {name}" for name in names[:10]
+    ]
+    assert told[10] == "  and 5 more"
+    assert told.count("  so these ran:") == 1
 
 
 def test_refusals_by_cost(store: Store) -> None:

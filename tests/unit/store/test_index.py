@@ -23,7 +23,7 @@ from pcache.store.database import DamagedIndex
 from pcache.store.fingerprint import path_set, strong_fingerprint
 from pcache.store.index import Store
 from pcache.store.record_writer import KNOWN, NONDETERMINISTIC, STORED
-from pcache.store.setup import set_damaged_aside
+from pcache.store.setup import remove_outdated, set_damaged_aside
 from pcache.store.verify import Verifier
 from tests.lib.stores import make_call, make_record
 
@@ -491,6 +491,8 @@ def test_a_store_of_another_version(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(StoreError, match="schema 99"):
         Store.open(bytes(tmp_path))
+    remove_outdated(bytes(tmp_path))
+    assert (tmp_path / "index.db").exists()
 
 
 def test_a_store_in_the_way_of_a_file(tmp_path: Path) -> None:
