@@ -20,6 +20,7 @@ from pcache.observe.accesses.event import Event, Process
 from pcache.observe.accesses.hard_links import HardLinks
 from pcache.observe.accesses.interfaces import depend_on_interfaces
 from pcache.observe.accesses.made_up import MadeUpNames
+from pcache.observe.accesses.own_obstacles import note_own_obstacle
 from pcache.observe.accesses.present import is_socket, status_of
 from pcache.observe.accesses.refusals import crosses_mounts, explains
 from pcache.observe.captured import CapturedFiles
@@ -235,6 +236,8 @@ class Context:
         # Of a call with two paths either may be the missing one, and ENOTDIR may be about the last
         # component of the path as well as about one before it: the file system tells.
         unclear = not alone or number == errno.ENOTDIR
+        if number == errno.ENOTDIR:
+            note_own_obstacle(event, name)
         if number in LOOKUP_FAILED and not (unclear and os.path.lexists(path)):
             kind = Kind.CONTENT if follow else Kind.LCONTENT
             self.observe(event, kind, path, name, value=error_value(number))
