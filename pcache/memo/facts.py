@@ -8,6 +8,7 @@ from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from time import time_ns
 
 from pcache.linux import locks
+from pcache.linux.looks import file_of, identity, look
 from pcache.memo.questions import (
     absence,
     cgroups_value,
@@ -30,7 +31,6 @@ from pcache.memo.questions import (
     xattrs_value,
 )
 from pcache.model import Kind
-from pcache.store.digests import identity
 from pcache.values import (
     ABSENT,
     FOLLOWING,
@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     from pcache.linux.descriptors import FdView
     from pcache.model import Key
     from pcache.store.digests import DigestCache
-    from pcache.values import File
 
 _BY_PATH = frozenset((Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS))
 """Kinds that are ABSENT of all that is below an absent directory."""
@@ -78,7 +77,7 @@ class Facts:
 
     __slots__ = (
         "_base_dir", "_counters", "_digests", "_fds", "_followed", "_itself", "_locks",
-        "_remembered", "_seen", "_uid",
+        "_remembered", "_uid",
     )  # fmt: skip
 
     def __init__(
@@ -94,18 +93,19 @@ class Facts:
         self._counters = counters
         self._uid = os.geteuid() if uid is None else uid
         self._base_dir = base_dir
-        self._seen: list[tuple[int, ...]] = []
-        """The `identity` of what was looked at."""
-        self._followed: dict[bytes, File] = {}
-        self._itself: dict[bytes, File] = {}
-        """Which files were found at paths, following a final link or not."""
+        self._followed: dict[bytes, bytes] = {}
+        self._itself: dict[bytes, bytes] = {}
+        """The `identity` of what was found at paths, following a final link or not."""
         self._remembered = 0
         self._locks: dict[int, bytes] | None = None
         """Those that are held, once somebody had to know."""
 
     def saw(self, st: os.stat_result) -> bool:
         """Whether one of the paths that were looked at may be this regular file."""
-        return any((st.st_dev, st.st_ino) == one[1:3] for one in self._seen)
+        return file_of(identity(st)) in self._files()
+
+    def _files(self) -> list[bytes]:
+        return list(map(file_of, (*self._followed.values(), *self._itself.values())))
 
     def evaluate(self, kind: bytes, path: bytes) -> bytes:
         """The value now.  Raises OSError if the content cannot be known (it keeps changing, the
@@ -117,13 +117,21 @@ class Facts:
         for that of ONE, which is about all the others."""
         known = {} if known is None else known
         self._digests.check_mounts()
+        had, remembered = len(known), self._digests.values
+        self._remembered = look(
+            keys, Kind.CONTENT, True, remembered, ABSENT, known, self._followed
+        ) + look(keys, Kind.LCONTENT, False, remembered, ABSENT, known, self._itself)
+        checked = len(known) - had
         values: list[bytes] = []
-        checked = 0
         missed = nowhere = b"\0"  # directory of what was absent last; one that is absent itself
         for key in keys:
             value = known.get(key)
             if key[0] == Kind.ONE:
-                value = known[key] = self.one(keys, values, key[1])
+                files = self._files()
+                if len(set(files)) == len(files):  # as nearly always
+                    value = known[key] = one_value(())
+                else:
+                    value = known[key] = self.one(keys, values, key[1])
             elif value is None:
                 kind, path = key
                 if path.startswith(nowhere) and kind in _BY_PATH:
@@ -142,21 +150,19 @@ class Facts:
             values.append(value)
         self._counters.inc("facts checked", checked)
         self._counters.inc("digests remembered", self._remembered)
-        self._remembered = 0
         return values
 
     def one(self, keys: Sequence[Key], values: list[bytes], path: bytes) -> bytes:
         """Value of ONE for the keys that have these values."""
         unknown = {file for file, _ in order_files(path)}
-        files: list[tuple[bytes, File]] = []
+        files: list[tuple[bytes, bytes]] = []
         for (kind, at), value in zip(keys, values, strict=False):
             if at not in unknown and may_be_one(kind, at, value):
                 follow = kind in FOLLOWING
-                file = (self._followed if follow else self._itself).get(at)
-                if file is None:
-                    st = os.stat(at, follow_symlinks=follow)
-                    file = st.st_dev, st.st_ino
-                files.append((at, file))
+                one = (self._followed if follow else self._itself).get(at)
+                if one is None:
+                    one = identity(os.stat(at, follow_symlinks=follow))
+                files.append((at, file_of(one)))
         return one_value(files)
 
     def _content(self, path: bytes) -> bytes:
@@ -164,8 +170,8 @@ class Facts:
             st = os.stat(path)
         except OSError as error:
             return error_value(error.errno)
-        self._followed[path] = st.st_dev, st.st_ino
-        return self._value(path, st)
+        found = self._followed[path] = identity(st)
+        return self._value(path, st, found)
 
     def _lcontent(self, path: bytes) -> bytes:
         try:
@@ -174,13 +180,11 @@ class Facts:
                 return b"l" + os.readlink(path)
         except OSError as error:
             return error_value(error.errno)
-        self._itself[path] = st.st_dev, st.st_ino
-        return self._value(path, st)
+        found = self._itself[path] = identity(st)
+        return self._value(path, st, found)
 
-    def _value(self, path: bytes, st: os.stat_result) -> bytes:
-        """Value of CONTENT; most paths are looked at by many executions, so that this is short."""
-        found = identity(st)
-        self._seen.append(found)
+    def _value(self, path: bytes, st: os.stat_result, found: bytes) -> bytes:
+        """Value of CONTENT of what has the identity `found`."""
         value = self._digests.values.get(found)
         if value is None:
             value = self._find_value(path, st)
@@ -207,7 +211,7 @@ class Facts:
                     raise
             # Replaced or written meanwhile; whatever it is now, its content decides.
             st = os.stat(path)
-            self._seen.append(identity(st))
+            self._followed[path] = identity(st)
         raise OSError(errno.ESTALE, "keeps changing", path)
 
     def _exists(self, path: bytes) -> bytes:
@@ -215,15 +219,13 @@ class Facts:
             st = os.stat(path)
         except OSError as error:
             return error_value(error.errno)
-        self._seen.append(identity(st))
-        self._followed[path] = st.st_dev, st.st_ino
+        self._followed[path] = identity(st)
         return marked(exists_value(st), path, st)
 
     def _lexists(self, path: bytes) -> bytes:
         try:
             st = os.lstat(path)
-            self._seen.append(identity(st))
-            self._itself[path] = st.st_dev, st.st_ino
+            self._itself[path] = identity(st)
             target = os.readlink(path) if st.st_mode & 0o170000 == S_IFLNK else b""
         except OSError as error:
             return error_value(error.errno)
@@ -238,7 +240,7 @@ class Facts:
     def _directory_value(self, kind: bytes, path: bytes) -> bytes:
         digests = self._digests
         try:
-            value = digests.values.get((kind, *identity(os.stat(path))))
+            value = digests.values.get(kind + identity(os.stat(path)))
             if value is None:
                 # By descriptor: what the path leads to may be replaced, and come back.
                 directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -252,7 +254,7 @@ class Facts:
                 else:
                     value = names_value(name for name, _ in entries)
                 if digests.settled_directory(st, now):
-                    digests.values[kind, *identity(st)] = value
+                    digests.values[kind + identity(st)] = value
         except OSError as error:
             return error_value(error.errno)
         return value

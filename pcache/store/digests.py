@@ -18,7 +18,6 @@ from __future__ import annotations
 import errno
 import os
 import time
-from _operator import attrgetter
 from stat import S_IFREG
 
 from xxhash import xxh3_64_digest, xxh3_128, xxh3_128_digest
@@ -35,6 +34,7 @@ from pcache.linux.filesystems import (
     mount_number,
     synchronise,
 )
+from pcache.linux.looks import ctime_ns_of
 from pcache.linux.sparse import extents, may_have_holes
 from pcache.linux.stamps import are_exact, is_coarse, lasts
 from pcache.linux.unseen import open_unseen
@@ -81,17 +81,6 @@ class Algorithm:
 
 
 XXH3 = Algorithm("xxh3-128", xxh3_128, xxh3_128_digest)
-
-
-identity = attrgetter("st_mode", "st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
-"""Of an os.stat_result: `stamp` with the type and permissions."""
-
-
-def _ctime_ns(key: tuple[object, ...]) -> int:
-    """Of a key of `DigestCache.values`."""
-    ctime_ns = key[-1]
-    assert isinstance(ctime_ns, int)
-    return ctime_ns
 
 
 def stamp(st: os.stat_result) -> Version:
@@ -142,9 +131,9 @@ class DigestCache:
         self._algorithm = algorithm
         self._table = DigestTable(path, algorithm.size)
         self._counters = counters
-        self.values: dict[tuple[object, ...], bytes] = {}
-        """What `pcache.memo.facts` found out of files and directories that are settled, by
-        `identity` and what else it depends on."""
+        self.values: dict[bytes, bytes] = {}
+        """What `pcache.memo.facts` found out of files and directories that are settled: values of
+        CONTENT by `pcache.linux.looks.identity`, those of other kinds by kind and identity."""
         self._holes: dict[Version, bytes] = {}
         self._memory: dict[Version, Digest] = {}
         """By `stamp`; of times without fractions, in the form of `_of_mount`."""
@@ -231,7 +220,7 @@ class DigestCache:
         if self._mounts is not None and self._mounts.changed():
             self._numbers.clear()
             self.values = {
-                key: value for key, value in self.values.items() if not is_coarse(_ctime_ns(key))
+                key: value for key, value in self.values.items() if not is_coarse(ctime_ns_of(key))
             }
 
     def settled(self, st: os.stat_result) -> bool:
