@@ -123,7 +123,7 @@ static PyObject *states(PyObject *module, PyObject *args) {
             struct identity identity;
             int error = identify(PyBytes_AS_STRING(PyTuple_GET_ITEM(key, 1)), follow, &identity);
             if (error)
-                identity.device = error;
+                identity.inode = error;
             memcpy(into++, &identity, sizeof identity);
         }
     }

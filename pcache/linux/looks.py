@@ -83,15 +83,15 @@ def look(
 
 
 def states(keys: Sequence[tuple[bytes, bytes]], kind: bytes, follow: bool) -> bytes:
-    """The identities of all paths of a kind, one after the other; zeros, and the error, for those
-    of which there is none."""
+    """The identities of all paths of a kind, one after the other: for those of which there is none
+    the error in place of the inode, and zeros."""
     parts = []
     for of, path in keys:
         if of == kind:
             try:
                 parts.append(identity(os.stat(path, follow_symlinks=follow)))
             except OSError as error:
-                parts.append(IDENTITY.pack(0, error.errno or 0, 0, 0, 0, 0, 0, 0))
+                parts.append(IDENTITY.pack(0, 0, error.errno or 0, 0, 0, 0, 0, 0))
     return b"".join(parts)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pcache.counters import Counters
     from pcache.linux.descriptors import FdView
-    from pcache.model import Call, Digest, Key, PathSet
+    from pcache.model import Call, Digest, Key, Outcome, PathSet
     from pcache.store.index import Store
 
     Seen = tuple[Digest, PathSet, dict[Key, bytes]]
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 
 _ASKED_ELSEWHERE = ("unknown call", "input changed", "damaged")
+_MANY = 200
+"""Keys from which on a shortcut pays."""
 _OF_FILES = (Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS)
 
 
@@ -59,6 +61,8 @@ class Decider:
         self._elsewhere = elsewhere
         self._why = ""
         self._seen: Seen | None = None
+        self.alone = False
+        """Whether nothing that is decided becomes part of another record."""
         self.damaged_index = False
         """Whether the index was found damaged: it should be mended before anything is recorded."""
 
@@ -150,20 +154,15 @@ class Decider:
             since = timing.spent("path sets", since)
             latest = latest or paths
             try:
-                values = facts.values(paths.keys, known)
+                strong, outcome, values = self._evaluate(call, fds, facts, weak, paths, known)
             except OSError as error:
                 unknowable = _text(error)
                 continue
-            finally:
-                since = timing.spent("facts", since)
-            strong = store.strong_fingerprint(weak, paths, values)
-            try:
-                outcome = store.outcome(strong)
             except DamagedRow as error:
                 damaged = str(error)
                 continue
             finally:
-                since = timing.spent("outcome", since)
+                since = timing.now()
             if outcome is not None and (own := _own_stream(call, fds, facts, paths.keys)):
                 self._why = f"its output is its input: {own}"
                 return None, "input changed"
@@ -192,11 +191,52 @@ class Decider:
             self._seen = (weak, latest, known)
         return None, "input changed"
 
+    def _evaluate(
+        self,
+        call: Call,
+        fds: FdView,
+        facts: Facts,
+        weak: Digest,
+        paths: PathSet,
+        known: dict[Key, bytes],
+    ) -> tuple[Digest, Outcome | None, list[bytes]]:
+        """The strong fingerprint now, its outcome, and the values that it is of: none if they were
+        not needed.  Raises OSError, DamagedRow."""
+        store, timing = self._store, self._counters.timing
+        since = timing.now()
+        shortcut = None
+        try:
+            if self.alone and len(paths.keys) >= _MANY:
+                from pcache.memo.shortcuts import Shortcut
+
+                shortcut = Shortcut(store.digests, facts, weak, paths, known)
+                found = shortcut.strong()
+                if found is not None and not shortcut.may_be(_written(call, fds)):
+                    outcome = store.outcome(found)
+                    if outcome is not None:
+                        return found, outcome, []
+            values = facts.values(paths.keys, known)
+        finally:
+            since = timing.spent("facts", since)
+        strong = store.strong_fingerprint(weak, paths, values)
+        try:
+            outcome = store.outcome(strong)
+        finally:
+            timing.spent("outcome", since)
+        if outcome is not None and shortcut is not None:
+            shortcut.keep(facts, known, strong)
+        return strong, outcome, values
+
+
+def _written(call: Call, fds: FdView) -> list[os.stat_result]:
+    """The regular files that standard output and error are written to."""
+    return [fds.status(fd) for fd, kind in enumerate(call.fds) if fd and kind == b"file"]
+
 
 def _own_stream(call: Call, fds: FdView, facts: Facts, keys: Iterable[Key]) -> str:
     """The input that standard output or error is written to, if that was not so when the run was
     recorded."""
-    written = [fds.status(fd) for fd, kind in enumerate(call.fds) if fd and kind == b"file"]
+    written = _written(call, fds)
     if not any(map(facts.saw, written)):
         return ""
     told = {path.partition(b":")[2] for kind, path in keys if kind == Kind.STREAM}

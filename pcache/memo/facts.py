@@ -107,6 +107,14 @@ class Facts:
     def _files(self) -> list[bytes]:
         return list(map(file_of, (*self._followed.values(), *self._itself.values())))
 
+    def file(self, path: bytes) -> bytes:
+        """Which files were found at a path, following a final link and not."""
+        return b"".join(file_of(found.get(path, b"")) for found in (self._followed, self._itself))
+
+    def identity(self, kind: bytes, path: bytes) -> bytes | None:
+        """That of what was found by a look at CONTENT or LCONTENT; None for nothing."""
+        return (self._followed if kind == Kind.CONTENT else self._itself).get(path)
+
     def evaluate(self, kind: bytes, path: bytes) -> bytes:
         """The value now.  Raises OSError if the content cannot be known (it keeps changing, the
         disk fails, a pseudo file has no end): then nothing may be concluded from it."""
@@ -313,15 +321,6 @@ class Facts:
             return absence(path, error)
         return exists_value(st) if S_IFMT(st.st_mode) == S_IFDIR else OK
 
-    def _xattrs(self, path: bytes) -> bytes:
-        return xattrs_value(path, follow=True)
-
-    def _lxattrs(self, path: bytes) -> bytes:
-        return xattrs_value(path, follow=False)
-
-    def _trait(self, path: bytes) -> bytes:
-        return self._view().trait(path)
-
     def _loader(self, path: bytes) -> bytes:
         names, path = path.split(b":", 1)
         return loader_value(names, path, self._content(path))
@@ -381,13 +380,13 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.ORDER: lambda _, path: relative_times(path),
     Kind.NOT_NEWER: lambda _, path: latest_time(path),
     Kind.INPUT_TIMES: Facts._input_times,
-    Kind.XATTRS: Facts._xattrs,
-    Kind.LXATTRS: Facts._lxattrs,
+    Kind.XATTRS: lambda _, path: xattrs_value(path, follow=True),
+    Kind.LXATTRS: lambda _, path: xattrs_value(path, follow=False),
     Kind.READABLE: lambda _, path: granted(path, os.R_OK),
     Kind.WRITABLE: lambda _, path: granted(path, os.W_OK),
     Kind.EXECUTABLE: lambda _, path: granted(path, os.X_OK),
     Kind.PERMISSION: lambda _, path: permission_value(path),
-    Kind.TRAIT: Facts._trait,
+    Kind.TRAIT: lambda facts, path: facts._view().trait(path),
     Kind.LOADER: Facts._loader,
     Kind.SOCKET: lambda _, path: socket_value(path),
     Kind.CGROUPS: lambda *_: cgroups_value(),

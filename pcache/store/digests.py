@@ -129,7 +129,7 @@ class DigestCache:
 
     def __init__(self, path: bytes | None, counters: Counters, algorithm: Algorithm = XXH3) -> None:
         self._algorithm = algorithm
-        self._table = DigestTable(path, algorithm.size)
+        self.table = DigestTable(path, algorithm.size)
         self._counters = counters
         self.values: dict[bytes, bytes] = {}
         """What `pcache.memo.facts` found out of files and directories that are settled: values of
@@ -154,7 +154,7 @@ class DigestCache:
         open(2) and read(2) give.
         """
         key = stamp(st)
-        if self._kind(st.st_dev) == LAGGING:
+        if self.kind(st.st_dev) == LAGGING:
             synchronise(file)
             if stamp(os.fstat(file) if isinstance(file, int) else os.stat(file)) != key:
                 raise OSError(errno.ESTALE, "its status had not been asked for of late")
@@ -211,7 +211,7 @@ class DigestCache:
 
     def remembered(self, st: os.stat_result) -> Digest | None:
         """The same without reading the file; None if that is not known."""
-        if self._kind(st.st_dev) == LAGGING or is_coarse(st.st_ctime_ns):
+        if self.kind(st.st_dev) == LAGGING or is_coarse(st.st_ctime_ns):
             return None
         return self._remembered(stamp(st))
 
@@ -226,7 +226,7 @@ class DigestCache:
     def settled(self, st: os.stat_result) -> bool:
         """Whether a file has the content it was last found to have for as long as stat(2) says the
         same of it, and `check_mounts` was called."""
-        kind = self._kind(st.st_dev)
+        kind = self.kind(st.st_dev)
         if not st.st_size:
             return kind == EXACT
         key: Version | None = stamp(st)
@@ -237,7 +237,7 @@ class DigestCache:
 
     def settled_directory(self, st: os.stat_result, read_ns: int) -> bool:
         """The same for the entries of a directory that was read at `read_ns` (time.time_ns)."""
-        return lasts(st.st_ctime_ns, read_ns) and self._kind(st.st_dev) == EXACT
+        return lasts(st.st_ctime_ns, read_ns) and self.kind(st.st_dev) == EXACT
 
     def _remembered(self, key: Version) -> Digest | None:
         digest = self._known(key)
@@ -279,10 +279,10 @@ class DigestCache:
     def _known(self, version: Version) -> Digest | None:
         if not version[2]:
             # Elsewhere it may be made up by a file system that is not known to.
-            return self._algorithm.empty if self._kind(version[0]) == EXACT else None
+            return self._algorithm.empty if self.kind(version[0]) == EXACT else None
         digest = self._memory.get(version)
         if digest is None:
-            digest = self._table.find(version)
+            digest = self.table.find(version)
             if digest is not None:
                 self._memory[version] = digest
         return digest
@@ -296,7 +296,7 @@ class DigestCache:
         In between came, in that order, `has_writers`, the time `read_ns` (time.time_ns), and
         reading all of it.
         """
-        kind = self._kind(st.st_dev)
+        kind = self.kind(st.st_dev)
         if is_coarse(st.st_ctime_ns) or self._overlays or kind == MADE_UP:
             return
         if self._is_sure(st, read_ns, writers):
@@ -304,11 +304,11 @@ class DigestCache:
 
     def flush(self) -> None:
         """Writes what was learnt.  Failing to is no error."""
-        self._table.flush()
+        self.table.flush()
 
     def close(self) -> None:
         """Flushes, and closes the database."""
-        self._table.close()
+        self.table.close()
 
     def _hash(
         self,
@@ -322,7 +322,7 @@ class DigestCache:
         key = stamp(st)
         if st.st_mode & 0o170000 != S_IFREG:
             raise OSError(errno.EINVAL, "not a regular file")
-        if self._kind(st.st_dev) == MADE_UP:
+        if self.kind(st.st_dev) == MADE_UP:
             return self._hash_pseudo(fd, st)
         if stamp(os.fstat(fd)) != key:
             raise OSError(errno.ESTALE, "another file than expected")
@@ -335,7 +335,7 @@ class DigestCache:
             size, digest = self._hash_large(fd)
         self._counters.inc("files hashed")
         self._counters.inc("bytes hashed", size)
-        if self._kind(st.st_dev) == LAGGING:
+        if self.kind(st.st_dev) == LAGGING:
             synchronise(fd)
         if size != st.st_size or stamp(os.fstat(fd)) != key:
             raise OSError(errno.ESTALE, "changed while it was read")
@@ -350,7 +350,7 @@ class DigestCache:
             return False
         if lasts(st.st_ctime_ns, read_ns):
             return True
-        exact = self._kind(st.st_dev) == EXACT and not is_coarse(st.st_ctime_ns) and are_exact()
+        exact = self.kind(st.st_dev) == EXACT and not is_coarse(st.st_ctime_ns) and are_exact()
         return exact and writers is False
 
     def _hash_large(self, fd: int) -> tuple[int, Digest]:
@@ -374,7 +374,7 @@ class DigestCache:
         self._counters.inc("bytes hashed", size)
         return state.digest()
 
-    def _kind(self, device: int) -> int:
+    def kind(self, device: int) -> int:
         """Of the files of a device; something may have been mounted since another was met."""
         if device not in self._devices:
             self._devices = {device: ORDINARY, **devices()}
@@ -383,4 +383,4 @@ class DigestCache:
 
     def _keep(self, key: Version, digest: Digest) -> None:
         self._memory[key] = digest
-        self._table.put(key, digest)
+        self.table.put(key, digest)
