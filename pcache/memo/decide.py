@@ -237,7 +237,7 @@ def _own_stream(call: Call, fds: FdView, facts: Facts, keys: Iterable[Key]) -> s
     """The input that standard output or error is written to, if that was not so when the run was
     recorded."""
     written = _written(call, fds)
-    if not any(map(facts.saw, written)):
+    if not written or not facts.saw(written):
         return ""
     told = {path.partition(b":")[2] for kind, path in keys if kind == Kind.STREAM}
     for kind, path in keys:

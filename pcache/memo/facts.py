@@ -54,7 +54,7 @@ from pcache.values import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pcache.counters import Counters
     from pcache.linux.descriptors import FdView
@@ -100,9 +100,9 @@ class Facts:
         self._locks: dict[int, bytes] | None = None
         """Those that are held, once somebody had to know."""
 
-    def saw(self, st: os.stat_result) -> bool:
-        """Whether one of the paths that were looked at may be this regular file."""
-        return file_of(identity(st)) in self._files()
+    def saw(self, files: Iterable[os.stat_result]) -> bool:
+        """Whether one of the paths that were looked at may be one of these regular files."""
+        return not {file_of(identity(st)) for st in files}.isdisjoint(self._files())
 
     def _files(self) -> list[bytes]:
         return list(map(file_of, (*self._followed.values(), *self._itself.values())))
