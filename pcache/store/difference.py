@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pcache.model import APPENDING
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.model import Outcome, Output
@@ -30,8 +32,8 @@ def difference(one: Outcome, other: Outcome, blobs: Blobs) -> str:
         for fd in sorted(mine.keys() | theirs.keys()):
             if not same_stream(mine.get(fd, b""), theirs.get(fd, b"")):
                 return stream_name(fd)
-    for fd, _ in sorted(set(one.offsets) ^ set(other.offsets)):
-        return f"offset of {stream_name(fd)}"
+    for fd, offset in sorted(set(one.offsets) ^ set(other.offsets)):
+        return f"{'flags' if offset == APPENDING else 'offset'} of {stream_name(fd)}"
     return ""
 
 
