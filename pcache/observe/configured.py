@@ -13,6 +13,7 @@ from stat import S_IFDIR, S_IFMT, S_IFREG, S_ISDIR, S_ISREG
 from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
 from pcache.observe import git_times
+from pcache.observe.accesses.descriptors import depend_on_status
 from pcache.observe.changes import ATTRIBUTES, UNTOUCHED
 from pcache.observe.events import Stamp
 from pcache.observe.executions import Execution
@@ -40,6 +41,8 @@ def apply(execution: Execution, policy: Policy, facts: Facts, mentions: Mentions
             _depend_on_all_order(execution)
         elif goes_by == TIMES:
             _depend_on_all_times(execution)
+    if execution.told and not execution.replayed and mentions.status(execution):
+        _depend_on_status(execution)
     if settings.ignore_paths:
         _ignore(execution, settings.ignore_paths)
     for path in settings.extra_inputs:
@@ -152,6 +155,15 @@ def _depend_on_all_times(execution: Execution) -> None:
             for key, observation, stamp in _timed(execution)
         ]
     )
+
+
+def _depend_on_status(execution: Execution) -> None:
+    """It goes by the size of its output, and so do those that handed that on."""
+    for fd in execution.told:
+        file = execution.same(fd)[0].handle.file
+        for at in execution.chain():
+            for one in at.descriptors.get(file, [])[:1]:
+                depend_on_status(execution.image, at, one.fd)
 
 
 def _timed(execution: Execution) -> list[tuple[Key, Observation, Stamp]]:

@@ -51,6 +51,17 @@ _TELLING: dict[bytes, re.Pattern[bytes]] = {
 }
 """By name of the interpreter without its version: what says that it compares times of files with
 each other, and what, that it may do anything with them."""
+_STATUS: dict[bytes, re.Pattern[bytes]] = {
+    **dict.fromkeys(
+        (*SHELLS, b"fish", b"zsh"), re.compile(rb"/dev/(?:std(?:out|err)|fd)|/self/fd")
+    ),
+    **dict.fromkeys((b"python", b"pypy"), re.compile(rb"\bf?stat\b|getsize|st_size")),
+    b"perl": re.compile(rb"\bstat\b|-[sz]\b"),
+    b"ruby": re.compile(rb"\bl?stat\b|\bsize\b|zero\?|empty\?"),
+    **dict.fromkeys((b"node", b"nodejs", b"deno", b"bun"), re.compile(rb"fstat|\.size\b")),
+    b"php": re.compile(rb"fstat|filesize"),
+}
+"""What says that they may go by the size of the file that they write to."""
 _CODE = frozenset(
     (
         *(b".sh", b".bash", b".py", b".pyc", b".pl", b".pm", b".rb", b".js", b".mjs"),
@@ -82,6 +93,15 @@ class Mentions:
                 if tokens is not None and self.any(execution, argv, tokens):
                     return answer
         return NOTHING
+
+    def status(self, execution: Execution) -> bool:
+        """Whether it may go by what fstat(2) tells of its output, which C libraries ask anyway."""
+        argv = execution.argv()
+        for family in programs_of(execution.executable, argv):
+            tokens = _STATUS.get(posixpath.basename(family).rstrip(b"0123456789.-"))
+            if tokens is not None and self.any(execution, argv, tokens):
+                return True
+        return False
 
     def any(self, execution: Execution, argv: list[bytes], tokens: re.Pattern[bytes]) -> bool:
         """Whether its arguments or its own code say something."""
