@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LOOK_MS = 5
 """How often to look whether somebody has waited enough."""
-_PATIENCE_NS = 250_000_000
+_PATIENCE_NS = 50_000_000
 
 
 class Hold:
