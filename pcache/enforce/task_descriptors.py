@@ -15,8 +15,6 @@ from pcache.linux.descriptors import (
     is_make_job,
     jobserver,
     kind_of,
-    numbers,
-    task_trait,
 )
 from pcache.values import error_value
 
@@ -127,10 +125,9 @@ class TaskFds(FdView):
         return self._env
 
     def task_trait(self, name: bytes) -> bytes:
-        if name != b"groups":
-            return task_trait(name, self._tid)
-        with open(b"/proc/%d/status" % self._tid, "rb") as file:
-            return numbers(map(int, status_field(file.read(), b"\nGroups:\t").split()))
+        from pcache.linux import traits
+
+        return traits.value(name, self._tid, self._tgid)
 
     def kinds(self) -> tuple[bytes, bytes, bytes]:
         kinds = [self.kind(0), self._kind(1, self._stat(1)), self._kind(2, self._stat(2))]
