@@ -122,7 +122,7 @@ class Decisions:
             self._tick()
         found = self._look_up(hold.id, hold.task, wait)
         if isinstance(found, Hold):
-            found.until_ns = hold.until_ns
+            found.until_ns, found.at_most_ns = hold.until_ns, hold.at_most_ns
         return found
 
     def _unknown(self, argv: tuple[bytes, ...]) -> bool:

@@ -377,8 +377,7 @@ class Execution:
     def release(self) -> None:
         """Gives up what only its own record and its parent needed."""
         self.inputs, self.changes, self.children = {}, {}, []
-        self.covering = []
-        self.listed_again = []
+        self.covering, self.listed_again = [], []
         self.directories, self.chunks, self.pipes = set(), [], {}
 
     # ---- changes ----
