@@ -165,9 +165,8 @@ OTHERS: tuple[Row, ...] = (
     ("control group", FACT, "/proc/self/cgroup is an input by content"),
     (
         "timers of setitimer",
-        HARMLESS,
-        "their signal kills, which is not kept unless it was sent \
-within; how much is left until then is time, which is no input (/proc does not show them)",
+        REASON,
+        "of programs executed in the process that has set one; nothing is replaced there",
     ),
     ("POSIX timers, locks of memory", HARMLESS, "not kept over an execve(2)"),
     (

@@ -185,6 +185,7 @@ _ROWS: tuple[tuple[str, dict[str, str]], ...] = (
     ),
     # Who leads which group is a fact once it was asked for.
     ("setpgid setsid getpgrp getpgid getsid", {CALL: "EINVAL EACCES EPERM ESRCH"}),
+    ("alarm setitimer", {CALL: "EFAULT EINVAL"}),
     # Which children it had from the start is a fact, signals that come from outside are a reason.
     ("wait4 waitid", {CALL: "ECHILD EFAULT EINVAL ESRCH EBADF EINTR EAGAIN"}),
     (

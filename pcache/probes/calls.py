@@ -14,7 +14,7 @@ ARGS, PATH, OPEN, FD, WRITE, WRITEV, READ, COPY, MMAP, LIST, MESSAGE, SEEK, USE,
     1, 15
 )
 READONLY, STAT, INHERITED, SUCCESS, LOCK, FAILURE = 1, 2, 4, 8, 16, 32
-LINK, STRUCT_STAT, STRUCT_STATX, TIMES, ADDRESS, HOW, LIMIT = range(1, 8)
+LINK, STRUCT_STAT, STRUCT_STATX, TIMES, ADDRESS, HOW, LIMIT, TIMER = range(1, 9)
 
 _FORMAT = struct.Struct("=12B")
 
@@ -163,6 +163,8 @@ def _table() -> dict[str, bytes]:
     calls["name_to_handle_at"] = _call(PATH, path=2, dir=1, args=(5,), flags=READONLY)
     calls["inotify_add_watch"] = _call(PATH, path=2, args=(3,), flags=READONLY)
     calls["uname"] = _call(ARGS)
+    calls["alarm"] = _call(ARGS, args=(1,))
+    calls["setitimer"] = _call(ARGS, args=(1,), out=2, form=TIMER)
     for name in ("wait4", "waitid", "getpgrp"):
         calls[name] = _call(ARGS, flags=READONLY)
     for name in ("getpgid", "getsid"):

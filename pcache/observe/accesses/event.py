@@ -38,7 +38,7 @@ class Process:
 
     __slots__ = (
         "cwd", "execution", "group", "handed_down", "parent", "senders", "session", "set_by",
-        "tgid", "umask",
+        "tgid", "timers", "umask",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +50,8 @@ class Process:
         self.cwd = cwd
         self.parent = 0
         """Number of the process that forked it, if that is one of the tree."""
+        self.timers: set[int] = set()
+        """Those of setitimer(2) that it has set, and are not handed down to children."""
         self.group = self.session = 0
         """Its process group and session, where the tree has made it; 0 for that of its caller."""
         self.senders: dict[int, list[Execution]] = {}

@@ -27,6 +27,8 @@ _RESTRICTING_PRCTL = frozenset({22, 24, 28, 47})
 _SECCOMP_GET = frozenset({2, 3})  # SECCOMP_GET_ACTION_AVAIL, SECCOMP_GET_NOTIF_SIZES
 _KEEP = 0xFFFFFFFF
 _PRIO_PROCESS = 0
+_ITIMER_REAL = 0  # linux/time.h
+_IT_VALUE = 16  # struct itimerval
 
 
 class Inherited:
@@ -42,6 +44,7 @@ class Inherited:
             (self._restriction, "seccomp prctl landlock_restrict_self capset"),
             (self._set_traits, " ".join(_SETTING)),
             (self._ask_traits, " ".join(_ASKING)),
+            (self._set_timer, "alarm setitimer"),
         ]
 
     @staticmethod
@@ -131,6 +134,19 @@ class Inherited:
         if setter is None:
             value = OwnFds().trait(trait)
         event.execution.observe_trait(event.ts, trait, value, setter)
+
+    @staticmethod
+    def _set_timer(event: Event) -> None:
+        """Which runs on when the process executes another program."""
+        body, timers = event.body, event.process.timers
+        if SYSCALL_NAMES[body.nr] == "alarm":
+            timer, is_set = _ITIMER_REAL, bool(body.args[0] & 0xFFFFFFFF)
+        else:
+            timer, is_set = body.args[0], any(body.out[_IT_VALUE:])
+        if is_set and not body.err:
+            timers.add(timer)
+        elif not body.err:
+            timers.discard(timer)
 
     def _personality(self, event: Event) -> None:
         wanted = event.body.args[0] & 0xFFFFFFFF

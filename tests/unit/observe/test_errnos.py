@@ -57,7 +57,8 @@ OF_MANUAL = {
     "splice tee vmsplice": "EAGAIN EBADF EINVAL ENOMEM ESPIPE",
     "copy_file_range": """
         EBADF EFBIG EINVAL EIO EISDIR ENOMEM ENOSPC EOPNOTSUPP EOVERFLOW EPERM ETXTBSY EXDEV""",
-    "getpgrp": "",
+    "alarm getpgrp": "",
+    "setitimer": "EFAULT EINVAL",
     "getpgid getsid": "EPERM ESRCH",
     "wait4 waitid": "EAGAIN EBADF ECHILD EINTR EINVAL ESRCH",
     "lseek": "EBADF EINVAL ENXIO EOVERFLOW ESPIPE",
