@@ -42,7 +42,7 @@ _IDENTITY = """
 _SCHEDULING = """
     sched_setaffinity sched_getaffinity setpriority getpriority sched_setscheduler
     sched_getscheduler sched_setparam sched_getparam sched_setattr sched_getattr
-    sched_rr_get_interval"""
+    sched_rr_get_interval ioprio_set ioprio_get set_mempolicy get_mempolicy"""
 
 _OF_PATHS = f"{_OPENING} {_LOOKING} {_NAMING} {_OF_FILES} {_BY_DESCRIPTOR} {_EXECUTING} {_XATTRS}"
 
@@ -206,7 +206,7 @@ _ROWS: tuple[tuple[str, dict[str, str]], ...] = (
             CALL: "EFAULT E2BIG ENOSYS",
             SESSION: "EINVAL",  # for want of processors, or of room for as many as there can be
             REASON: "EPERM EACCES ESRCH",
-            TRANSIENT: "EBUSY",
+            TRANSIENT: "EBUSY ENOMEM",
         },
     ),
     (

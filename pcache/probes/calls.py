@@ -175,13 +175,15 @@ def _table() -> dict[str, bytes]:
     for name in (
         # identity and what programs hand down
         "setuid", "setgid", "setfsuid", "setfsgid", "personality", "setgroups", "capset",
-        "seccomp", "prctl", "landlock_restrict_self", "getgroups", "ioprio_get",
+        "seccomp", "prctl", "landlock_restrict_self", "getgroups",
         "sched_setaffinity", "sched_getaffinity", "sched_setscheduler", "sched_getscheduler",
         "sched_setparam", "sched_getparam", "sched_setattr", "sched_getattr",
         "sched_rr_get_interval",
     ):  # fmt: skip
         calls[name] = _call(ARGS, args=(1,))
-    for name in ("setreuid", "setregid", "setpriority", "getpriority"):
+    calls["set_mempolicy"] = _call(ARGS)
+    calls["get_mempolicy"] = _call(ARGS, args=(1, 2))
+    for name in ("setreuid", "setregid", "setpriority", "getpriority", "ioprio_set", "ioprio_get"):
         calls[name] = _call(ARGS, args=(1, 2))
     for name in ("setresuid", "setresgid"):
         calls[name] = _call(ARGS, args=(1, 2, 3))

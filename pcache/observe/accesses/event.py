@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pcache.observe.accesses.prctl import OF_THE_PROCESS
 from pcache.observe.events import Body
 from pcache.observe.executions import Execution
 
@@ -67,7 +68,9 @@ class Process:
         child.parent = self.tgid
         child.group, child.session = self.group, self.session
         child.handed_down = self.handed_down.copy()
-        child.set_by = self.set_by.copy()
+        child.set_by = {
+            trait: setter for trait, setter in self.set_by.items() if trait not in OF_THE_PROCESS
+        }
         return child
 
 

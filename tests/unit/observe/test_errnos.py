@@ -97,6 +97,8 @@ OF_MANUAL = {
     "setpriority getpriority": "EACCES EINVAL EPERM ESRCH",
     "getgroups": "EFAULT EINVAL ENOMEM EPERM",
     "sched_setscheduler sched_getscheduler sched_setparam sched_getparam": "EINVAL EPERM ESRCH",
+    "ioprio_set ioprio_get": "EINVAL EPERM ESRCH",
+    "set_mempolicy get_mempolicy": "EFAULT EINVAL ENOMEM",
     "sched_setattr sched_getattr": "E2BIG EBUSY EINVAL EPERM ESRCH",
     "sched_rr_get_interval": "EFAULT EINVAL ENOSYS ESRCH",
     "shmget semget msgget": "EACCES EEXIST EINVAL ENFILE ENOENT ENOMEM ENOSPC EPERM",
