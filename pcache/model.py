@@ -240,6 +240,8 @@ class PathSet(_Record):
         self.keys = keys
 
 
+APPENDING = -1
+"""In place of an offset: the descriptor is left writing at the end (O_APPEND)."""
 FRESH, NOW = -1, -2
 """In place of a modification time in ns: one of the moment in which the output is put in place."""
 _SHARED = -3
@@ -319,7 +321,8 @@ class Outcome(_Record):
         self.data = data
         """Blob with the bytes of all chunks, one after another; b"" when there are none."""
         self.offsets = offsets
-        """(descriptor, file offset) at which inherited, read regular files are left."""
+        """(descriptor, file offset) at which inherited, read regular files are left, or
+        APPENDING."""
         self.wall_ns = wall_ns
         self.cpu_ns = cpu_ns
 

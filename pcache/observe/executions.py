@@ -70,7 +70,12 @@ class Execution:
         self.offsets_asked: dict[int, int] = {}
         """How often it has asked where 1 or 2 stands."""
         self.flags_changed: set[int] = set()
-        """Descriptors whose flags are other ones than when it was handed them."""
+        """Descriptors whose flags are other ones than when it was handed them, and no hit sets."""
+        self.appending: set[int] = set()
+        """Descriptors to which it left O_APPEND set."""
+        self.told: dict[int, bool] = {}
+        """Descriptors of files to write to whose status it was told, and whether nobody else had
+        written to them."""
         self.adopted: set[int] = set()
         """Those keys of `descriptors` that it was not handed: `descriptors.adopt`."""
         self.jobserver: frozenset[int] = frozenset()
