@@ -146,6 +146,7 @@ enum call_form {
   FORM_ADDRESS = 5, /* struct sockaddr, at most 128 bytes, length in the next argument */
   FORM_HOW = 6,    /* struct open_how */
   FORM_LIMIT = 7,  /* struct rlimit; with a null pointer the call is not told */
+  FORM_TIMER = 8,  /* struct itimerval, or a null pointer */
 };
 
 /* Slots of the program array: handlers of struct call, then the shared tails. */

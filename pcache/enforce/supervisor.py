@@ -174,15 +174,19 @@ class Supervisor:
             if notification.nr in self._errors:
                 self._deny(notification)
                 return
-            if notification.nr == syscalls.SYS_PRCTL:
+            if syscalls.is_handshake(notification):
                 self._listener.answer(notification.id, syscalls.HANDSHAKE)
                 return
             if notification.nr == SYS_GETRANDOM and self._randomness is not None:
                 self._listener.answer(notification.id, self._randomness.answer(notification))
                 return
-            if notification.nr == syscalls.SYS_LANDLOCK_RESTRICT_SELF:
+            if notification.nr in (syscalls.SYS_LANDLOCK_RESTRICT_SELF, syscalls.SYS_PRCTL):
                 # From now on some tasks may do less than we, and it cannot be seen which.
                 self._decisions.active = False
+                self._listener.proceed(notification.id)
+                return
+            if notification.nr in (syscalls.SYS_ALARM, syscalls.SYS_SETITIMER):
+                self._decisions.sets_timer(notification.tid)
                 self._listener.proceed(notification.id)
                 return
             found = self._decisions.decide(notification)

@@ -212,7 +212,7 @@ class Execution:
             if setter is not None and execution.contains(setter):
                 continue
             if value is None:
-                execution.problem(Reason.UNSUPPORTED, f"it asks for its {trait.decode()}, changed")
+                execution.problem(Reason.UNSUPPORTED, f"it asks for its {trait.decode()}")
             else:
                 execution.observe((Kind.TRAIT, trait), Observation(ts, b"", value))
 

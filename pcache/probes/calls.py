@@ -14,7 +14,7 @@ ARGS, PATH, OPEN, FD, WRITE, WRITEV, READ, COPY, MMAP, LIST, MESSAGE, SEEK, USE,
     1, 15
 )
 READONLY, STAT, INHERITED, SUCCESS, LOCK, FAILURE, IN_VAIN = 1, 2, 4, 8, 16, 32, 64
-LINK, STRUCT_STAT, STRUCT_STATX, TIMES, ADDRESS, HOW, LIMIT = range(1, 8)
+LINK, STRUCT_STAT, STRUCT_STATX, TIMES, ADDRESS, HOW, LIMIT, TIMER = range(1, 9)
 
 _FORMAT = struct.Struct("=12B")
 
@@ -169,6 +169,8 @@ def _table() -> dict[str, bytes]:
     calls["name_to_handle_at"] = _call(PATH, path=2, dir=1, args=(5,), flags=READONLY)
     calls["inotify_add_watch"] = _call(PATH, path=2, args=(3,), flags=READONLY)
     calls["uname"] = _call(ARGS)
+    calls["alarm"] = _call(ARGS, args=(1,))
+    calls["setitimer"] = _call(ARGS, args=(1,), out=2, form=TIMER)
     for name in ("wait4", "waitid", "getpgrp"):
         calls[name] = _call(ARGS, flags=READONLY)
     for name in ("getpgid", "getsid"):
@@ -179,13 +181,15 @@ def _table() -> dict[str, bytes]:
     for name in (
         # identity and what programs hand down
         "setuid", "setgid", "setfsuid", "setfsgid", "personality", "setgroups", "capset",
-        "seccomp", "prctl", "landlock_restrict_self", "getgroups", "ioprio_get",
+        "seccomp", "prctl", "landlock_restrict_self", "getgroups",
         "sched_setaffinity", "sched_getaffinity", "sched_setscheduler", "sched_getscheduler",
         "sched_setparam", "sched_getparam", "sched_setattr", "sched_getattr",
         "sched_rr_get_interval",
     ):  # fmt: skip
         calls[name] = _call(ARGS, args=(1,))
-    for name in ("setreuid", "setregid", "setpriority", "getpriority"):
+    calls["set_mempolicy"] = _call(ARGS)
+    calls["get_mempolicy"] = _call(ARGS, args=(1, 2))
+    for name in ("setreuid", "setregid", "setpriority", "getpriority", "ioprio_set", "ioprio_get"):
         calls[name] = _call(ARGS, args=(1, 2))
     for name in ("setresuid", "setresgid"):
         calls[name] = _call(ARGS, args=(1, 2, 3))
