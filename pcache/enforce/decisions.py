@@ -8,6 +8,7 @@ from pcache.enforce.holds import Hold
 from pcache.enforce.inherited import Inherited
 from pcache.enforce.job import Job
 from pcache.enforce.pipes import Tree
+from pcache.errors import why_not
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -161,6 +162,6 @@ class Decisions:
         except Exception as error:
             plan.abandon()
             self.unused(plan)
-            self._reporter.came_to_nothing(task, plan, began_ns, str(error))
+            self._reporter.came_to_nothing(task, plan, began_ns, why_not(error))
             raise
         return Job(self._listener, id, task, plan, self._killable, began_ns)
