@@ -116,6 +116,17 @@ def run(args: list[str]) -> int:
     return {"get": _get, "set": _set, "unset": _unset, "edit": _edit}[what](path, words)
 
 
+def names() -> list[str]:
+    """Of the settings that stand alone or in a table, for completion."""
+    from pcache.settings.configfile import TABLES, File
+
+    found = [name for name in File.model_fields if name not in TABLES]
+    for title, table in TABLES.items():
+        if title != "program":  # one for each pattern
+            found += [f"{title}.{name}" for name in table.model_fields]
+    return found
+
+
 def _usage(what: str) -> str:
     return " ".join(["usage: pcache config", what, *(name.upper() for name in _TAKES[what])])
 
