@@ -61,8 +61,8 @@ if TYPE_CHECKING:
 
     from pcache.model import Digest
 
-    File = tuple[int, int]
-    """Device and inode."""
+    File = tuple[int, int] | bytes
+    """Device and inode, in one way or another."""
 
     class Stat(Protocol):
         """What values are made of: an os.stat_result, or the same numbers from elsewhere."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pcache.counters import Counters
     from pcache.linux.descriptors import FdView
-    from pcache.model import Call, Digest, Key, PathSet
+    from pcache.model import Call, Digest, Key, Outcome, PathSet
     from pcache.settings.stand_ins import StandIns
     from pcache.store.index import Store
 
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 _ASKED_ELSEWHERE = ("unknown call", "input changed", "damaged")
 _IN_VAIN = 2
+_MANY = 200
+"""Keys from which on a shortcut pays."""
 _OF_FILES = (Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS)
 
 
@@ -70,6 +72,8 @@ class Decider:
         to.  When they are done, or it takes too long, `decide` is asked again."""
         self._in_vain: dict[Digest, int] = {}
         """Calls for which that took too long, and how often since their last hit."""
+        self.alone = False
+        """Whether nothing that is decided becomes part of another record."""
         self.damaged_index = False
         """Whether the index was found damaged: it should be mended before anything is recorded."""
 
@@ -187,7 +191,9 @@ class Decider:
             latest = latest or paths
             keys = paths.keys if hidden is None else tuple(map(hidden.show_key, paths.keys))
             try:
-                values = facts.values(keys, known)
+                strong, outcome, values = self._evaluate(
+                    call, fds, facts, weak, paths, keys, known, hidden
+                )
             except StillOpen as pipe:
                 in_vain = self._in_vain.get(weak, 0)
                 if not wait:
@@ -198,17 +204,11 @@ class Decider:
             except OSError as error:
                 unknowable = why_not(error)
                 continue
-            finally:
-                since = timing.spent("facts", since)
-            stored = values if hidden is None else hidden.hide_values(keys, values)
-            strong = store.strong_fingerprint(weak, paths, stored)
-            try:
-                outcome = store.outcome(strong)
             except DamagedRow as error:
                 damaged = str(error)
                 continue
             finally:
-                since = timing.spent("outcome", since)
+                since = timing.now()
             if outcome is not None and (own := _own_stream(call, fds, facts, keys)):
                 self._why = f"its output is its input: {own}"
                 return None, "input changed"
@@ -217,6 +217,7 @@ class Decider:
                 plan = Plan(outcome, store, fds, self._counters)
                 plan.strong, plan.decided_ns = strong, decided_ns
                 plan.keys, plan.values = keys, values
+                fds.depended_on([int(path) for kind, path in keys if kind == Kind.PIPE])
                 plan.prepare()
                 store.touch(strong)
                 self._in_vain.pop(weak, None)
@@ -242,12 +243,56 @@ class Decider:
             self._seen = (weak, latest, known if hidden is None else hidden.hide_known(known))
         return None, "input changed"
 
+    def _evaluate(
+        self,
+        call: Call,
+        fds: FdView,
+        facts: Facts,
+        weak: Digest,
+        paths: PathSet,
+        keys: tuple[Key, ...],
+        known: dict[Key, bytes],
+        hidden: StandIns | None,
+    ) -> tuple[Digest, Outcome | None, list[bytes]]:
+        """The strong fingerprint now, its outcome, and the values that it is of: none if they were
+        not needed.  Raises OSError, DamagedRow."""
+        store, timing = self._store, self._counters.timing
+        since = timing.now()
+        shortcut = None
+        try:
+            if self.alone and hidden is None and len(paths.keys) >= _MANY:
+                from pcache.memo.shortcuts import Shortcut
+
+                shortcut = Shortcut(store.digests, facts, weak, paths, known)
+                found = shortcut.strong()
+                if found is not None and not shortcut.may_be(_written(call, fds)):
+                    outcome = store.outcome(found)
+                    if outcome is not None:
+                        return found, outcome, []
+            values = facts.values(keys, known)
+        finally:
+            since = timing.spent("facts", since)
+        stored = values if hidden is None else hidden.hide_values(keys, values)
+        strong = store.strong_fingerprint(weak, paths, stored)
+        try:
+            outcome = store.outcome(strong)
+        finally:
+            timing.spent("outcome", since)
+        if outcome is not None and shortcut is not None:
+            shortcut.keep(facts, known, strong)
+        return strong, outcome, values
+
+
+def _written(call: Call, fds: FdView) -> list[os.stat_result]:
+    """The regular files that standard output and error are written to."""
+    return [fds.status(fd) for fd, kind in enumerate(call.fds) if fd and kind == b"file"]
+
 
 def _own_stream(call: Call, fds: FdView, facts: Facts, keys: Iterable[Key]) -> str:
     """The input that standard output or error is written to, if that was not so when the run was
     recorded."""
-    written = [fds.status(fd) for fd, kind in enumerate(call.fds) if fd and kind == b"file"]
-    if not any(map(facts.saw, written)):
+    written = _written(call, fds)
+    if not written or not facts.saw(written):
         return ""
     told = {path.partition(b":")[2] for kind, path in keys if kind == Kind.STREAM}
     for kind, path in keys:

@@ -32,7 +32,7 @@ Version = tuple[int, int, int, int, int]
 """Of a file: (dev, ino, size, mtime_ns, ctime_ns)."""
 
 _PENDING_LIMIT = 4096
-_SCHEMA = 3
+_SCHEMA = 4
 _INODE = Struct(">QQ")
 """Sorted as the numbers are: files that are looked at together were mostly made together."""
 _SINGLY = 64
@@ -42,6 +42,9 @@ _BLOCK = 512
 _MOST_READ = 4
 """Rows that may be read for each one that was asked for: else it does not pay."""
 _STAMP = Struct("=Qqq")
+_CHECKSUM = 8
+_SHORTCUTS = 4096
+"""How many are kept: each version of a tree that many files of are looked at makes one."""
 
 
 class DigestTable:
@@ -52,6 +55,7 @@ class DigestTable:
         self._size = size
         self._connection: Connection | None = None
         self._pending: list[tuple[bytes, bytes, Digest]] = []
+        self._shortcuts: dict[Digest, bytes] = {}
         self._asked = self._read = 0
         self._blocks: set[tuple[int, int]] = set()
         """(device, number) of those that were read."""
@@ -119,17 +123,47 @@ class DigestTable:
         if len(self._pending) >= _PENDING_LIMIT:
             self.flush()
 
+    def shortcut(self, name: Digest) -> Digest | None:
+        """What was put for a name by `put_shortcut`, undamaged."""
+        sealed = self._shortcuts.get(name)
+        connection = self._open()
+        if sealed is None and connection is not None:
+            query = "SELECT strong FROM shortcuts WHERE name = ?"
+            try:
+                row = connection.execute(query, (name,)).fetchone()
+            except DatabaseError as error:
+                self._fail(connection, error)
+                return None
+            sealed = None if row is None else row[0]
+        if sealed is None:
+            return None
+        strong = sealed[:-_CHECKSUM]
+        return strong if sealed == strong + xxh3_64_digest(name + strong) else None
+
+    def put_shortcut(self, name: Digest, strong: Digest) -> None:
+        """Written by `flush`."""
+        self._shortcuts[name] = strong + xxh3_64_digest(name + strong)
+
     def flush(self) -> None:
         """Writes what was put.  Failing to is no error."""
-        if not self._pending:
+        if not self._pending and not self._shortcuts:
             return
         pending, self._pending = self._pending, []
+        shortcuts, self._shortcuts = self._shortcuts, {}
         connection = self._open()
         if connection is None:
             return
         try:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", pending)
+            if shortcuts:
+                connection.executemany(
+                    "INSERT OR REPLACE INTO shortcuts VALUES (?, ?)", shortcuts.items()
+                )
+                connection.execute(
+                    "DELETE FROM shortcuts WHERE rowid <="
+                    f" (SELECT max(rowid) FROM shortcuts) - {_SHORTCUTS}"
+                )
             connection.execute("COMMIT")
         except DatabaseError as error:
             self._fail(connection, error)
@@ -210,5 +244,7 @@ def _set_up(connection: Connection) -> None:
         "CREATE TABLE digests (inode BLOB PRIMARY KEY, stamp BLOB NOT NULL,"
         " digest BLOB NOT NULL) WITHOUT ROWID"
     )
+    connection.execute("DROP TABLE IF EXISTS shortcuts")
+    connection.execute("CREATE TABLE shortcuts (name BLOB PRIMARY KEY, strong BLOB NOT NULL)")
     connection.execute(f"PRAGMA user_version = {_SCHEMA}")
     connection.execute("COMMIT")

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from xxhash import xxh3_128_digest
 
 from pcache.linux import loader_cache
+from pcache.linux.looks import identity_of
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.captured import Snapshot
@@ -173,8 +174,8 @@ class Versions:
     def earlier_attributes(self, name: bytes, stamp: Stamp) -> bytes | None:
         """Value of XATTRS of a version that is gone, if it was taken while it was there."""
         with contextlib.suppress(OSError):
-            identity = (stamp.st_mode, _device(name), *stamp.version())
-            return self._digests.values.get((Kind.XATTRS, *identity))
+            identity = identity_of(stamp.st_mode, _device(name), *stamp.version())
+            return self._digests.values.get(Kind.XATTRS + identity)
         return None
 
     def _earlier_digest(self, name: bytes, stamp: Stamp) -> bytes | None:

@@ -285,14 +285,14 @@ def test_globs(pattern: str, text: str, expected: bool) -> None:
 )
 def test_strict_by_default(command: str, strict: bool) -> None:
     words = [word.encode() for word in command.split()]
-    assert Settings(b"/usr/bin/" + words[0], ()).strict(words) is strict
+    assert Settings((b"/usr/bin/" + words[0],), ()).strict(words) is strict
 
 
 def test_defaults_of_programs() -> None:
-    assert Settings(b"/usr/bin/date", ()).never_cache == ITSELF
-    assert Settings(b"/usr/bin/cc", ()).never_cache == NO
-    assert Settings(b"/usr/bin/make", ()).mtime_order
-    assert not Settings(b"/usr/bin/cc", ()).mtime_order
+    assert Settings((b"/usr/bin/date",), ()).never_cache == ITSELF
+    assert Settings((b"/usr/bin/cc",), ()).never_cache == NO
+    assert Settings((b"/usr/bin/make",), ()).mtime_order
+    assert not Settings((b"/usr/bin/cc",), ()).mtime_order
 
 
 def test_rules_are_part_of_the_call() -> None:
