@@ -6,7 +6,7 @@ import os
 import sys
 
 from pcache.cli.options import parse_anywhere as parse
-from pcache.errors import ConfigError, EnvironmentProblem, UsageError
+from pcache.errors import ConfigError, EnvironmentProblem, UsageError, why_not
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -141,7 +141,9 @@ def _get(path: bytes, words: list[str]) -> int:
             value = editing.get(file.read(), name)
     except FileNotFoundError:
         return 1
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ConfigError(f"cannot read {why_not(error)}") from error
+    except ValueError as error:
         raise ConfigError(f"cannot read {os.fsdecode(path)}: {error}") from error
     if value is None:
         return 1
