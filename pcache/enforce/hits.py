@@ -11,7 +11,7 @@ from time import monotonic_ns
 
 from pcache.enforce import pipes
 from pcache.enforce.tracee import Gone
-from pcache.errors import PcacheError
+from pcache.errors import PcacheError, why_not
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class Hits:
                 job.take_back()
                 self._give_up(job)
                 self._decisions.unused(job.plan)
-                self._reporter.came_to_nothing(job.task, job.plan, job.began_ns, str(error))
+                self._reporter.came_to_nothing(job.task, job.plan, job.began_ns, why_not(error))
             job.close()
         except Exception as problem:
             self._reporter.failed(problem)

@@ -27,7 +27,7 @@ from pcache.observe.accesses.context import Context
 from pcache.observe.chunks import Chunk
 from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.embedded import LARGEST, EmbeddedTimes
-from pcache.observe.conditions.unknowable import Unknowable
+from pcache.observe.conditions.unknowable import Unknowable, gone
 from pcache.observe.executions import Execution
 from pcache.observe.observations import TIMES_OF, Observation
 from pcache.store.blobs import Blobs
@@ -300,7 +300,7 @@ def _mtime_of(path: bytes, observation: Observation) -> int | None:
     try:
         status = os.stat(path)
     except OSError as error:
-        raise Unknowable(Reason.INPUT_CHANGED, path) from error
+        raise gone(error, path) from error
     return status.st_mtime_ns if S_ISREG(status.st_mode) else None
 
 
