@@ -148,7 +148,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx) {
   }
   begin(s, p, EVENT_EXEC, 0, 0);
   s->event.aux = p->image;
-  p->image = s->event.ts; p->seen_reads = 0; p->known = 0; p->handed = 0; p->flags &= FLAG_LOST | PROCESS_NETLINK | PROCESS_DATAGRAM;
+  p->image = s->event.ts; p->seen_reads = 0; p->piped = 0; p->pipings = 0; p->known = 0; p->handed = 0; p->flags &= FLAG_LOST | PROCESS_NETLINK | PROCESS_DATAGRAM;
   s->event.image = s->event.ts;
   RD(fs, task + O_TASK_FS);
   RD(w, fs + O_FS_UMASK); s->arg[0] = w;

@@ -64,6 +64,10 @@ class StoreError(PcacheError):
     """The store cannot be opened, read or written."""
 
 
+class NoStore(StoreError):
+    """There is none: nothing was recorded."""
+
+
 class DamagedBlob(StoreError):
     """A blob is missing or does not have the content its name promises."""
 

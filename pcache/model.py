@@ -46,7 +46,18 @@ class Call(_Record):
     weak fingerprint but a fact of kind FD.
     """
 
-    __slots__ = ("executable", "argv", "env", "cwd", "umask", "uid", "gid", "fds", "ignored")
+    __slots__ = (
+        "executable",
+        "argv",
+        "env",
+        "cwd",
+        "umask",
+        "uid",
+        "gid",
+        "fds",
+        "ignored",
+        "filename",
+    )
 
     def __init__(
         self,
@@ -59,6 +70,7 @@ class Call(_Record):
         gid: int,
         fds: tuple[bytes, ...],
         ignored: int = 0,
+        filename: bytes = b"",
     ) -> None:
         self.executable = executable
         """Canonical absolute path of the running image: a script's interpreter, not the script."""
@@ -75,6 +87,8 @@ class Call(_Record):
         self.fds = fds
         self.ignored = ignored
         """Which of `pcache.linux.signal_sets.TOLD` are ignored, as a mask."""
+        self.filename = filename
+        """As execve(2) was given it, which the image is told: AT_EXECFN of getauxval(3)."""
 
 
 class Kind:
@@ -190,6 +204,10 @@ class Kind:
     INPUT: Final = b"i"
     """The path is a decimal descriptor number, inherited and read: offset and content of the
     regular file behind it."""
+
+    PIPE: Final = b"&"
+    """The path is a decimal descriptor number, inherited: all that comes from the pipe behind it,
+    one that other programs of the tree write to."""
 
 
 PATHLESS: Final = (Kind.BASE, Kind.SOCKET, Kind.INTERFACES, Kind.CGROUPS)
@@ -350,7 +368,7 @@ class Reason:
     KILLED_OUTSIDE: Final = "killed by an outside signal"
     CONFLICT: Final = "conflicting concurrent access"
     NON_DETERMINISTIC: Final = "non-deterministic"
-    CONFIGURED: Final = "configured off"
+    CONFIGURED: Final = "never cached"
     PRIVATE_TEMPORARY: Final = "works on a temporary file of its caller"
     SHORTAGE: Final = "ran out of disk space or another resource"
     TRANSIENT: Final = "failed for a reason that may pass"

@@ -15,8 +15,9 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `dm...` | both | directory that is a mount point |
 | `lTARGET` | nofollow kinds | symbolic link |
 | `lLENGTH` | LINK | symbolic link with a target of that many bytes |
-| `pMODE`, `sMODE` | content, existence | fifo, socket |
-| `cMODE:MAJ:MIN`, `bMODE:MAJ:MIN` | content, existence | device |
+| `pMODE:UID:GID`, `sMODE:UID:GID` | content, existence | fifo, socket |
+| `cMODE:UID:GID:MAJ:MIN`, `bMODE:...` | content, existence | device |
+| `cn...`, `bn...` | both | device that may not be opened where it is (a mount with nodev) |
 | `LDIGEST` | LISTING, OTHERS | names and types in a directory (SHA-256) |
 | `LDIGEST` | NAMES | names in a directory (SHA-256) |
 | `ok` | those that `model.Kind` says it of | |
@@ -34,6 +35,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `GDIGEST` | CGROUPS | where they are mounted |
 | `NDIGEST` | INTERFACES | what the kernel says, without what it counts |
 | as in `Call.fds`; `KIND=N` | FD | kind of the descriptor; above 2 also which lower one it is |
+| `qN:DIGEST` | PIPE | how many bytes come, and their digest |
 | `iOFFSET:DIGEST` | INPUT | offset and whole content of the regular file |
 
 `pcache.memo.facts` makes them of what is there now, the recorder of what its probes saw.
@@ -46,7 +48,7 @@ import os
 from _bisect import bisect_left
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID
 
-from xxhash import xxh3_128_digest
+from xxhash import xxh3_128, xxh3_128_digest
 
 from pcache.codec import join
 from pcache.model import Kind
@@ -81,6 +83,8 @@ if TYPE_CHECKING:
         def st_mtime_ns(self) -> int: ...
 
 
+PIPED = 1 << 24
+"""How many bytes from a pipe are an input, at most: bpf/state.bpf.h."""
 ABSENT = b"-"
 OK = b"ok"
 EMPTY = xxh3_128_digest(b"")
@@ -190,11 +194,10 @@ def link_value(st: Stat) -> bytes:
 
 def _special_value(st: Stat) -> bytes:
     kind = S_IFMT(st.st_mode)
-    letter = _LETTERS[kind]
+    value = b"%b%o:%d:%d" % (_LETTERS[kind], st.st_mode & 0o7777, st.st_uid, st.st_gid)
     if kind in (S_IFCHR, S_IFBLK):
-        device = st.st_rdev
-        return b"%b%o:%d:%d" % (letter, st.st_mode & 0o7777, os.major(device), os.minor(device))
-    return b"%b%o" % (letter, st.st_mode & 0o7777)
+        value += b":%d:%d" % (os.major(st.st_rdev), os.minor(st.st_rdev))
+    return value
 
 
 def times_value(st: Stat) -> bytes:
@@ -289,6 +292,16 @@ def resolves_value(exists: bytes, name: bytes) -> bytes:
 def input_value(offset: int, digest: Digest) -> bytes:
     """Value of INPUT: an inherited regular file read from `offset` on."""
     return b"i%d:%b" % (offset, digest)
+
+
+def pipe_value(pieces: Iterable[bytes | memoryview]) -> bytes:
+    """Value of PIPE: all that comes, piece by piece."""
+    size = 0
+    digest = xxh3_128()
+    for piece in pieces:
+        size += len(piece)
+        digest.update(piece)
+    return b"q%d:%b" % (size, digest.digest())
 
 
 def replaceable_path(mode: int, path: bytes) -> bytes:

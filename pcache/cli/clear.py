@@ -43,15 +43,14 @@ def run(args: list[str]) -> int:
             return 1
     import time
 
-    from pcache.cli.asking import open_store
-    from pcache.history.log import trim
+    from pcache.cli.asking import open_store, trim_history
     from pcache.store.gc import Collector
     from pcache.store.removal import forget_refusals
 
     with open_store() as store:
         report = Collector(store, max_size=0).run()
         forget_refusals(store)
-        trim(store.directory, time.time_ns())
+        trim_history(store, time.time_ns())
     if not options.get("quiet"):
         sys.stdout.write(f"{report.records} records and {report.blobs} contents removed\n")
     return 0

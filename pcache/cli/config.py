@@ -31,6 +31,8 @@ the last word.  Paths in it are relative to its directory.
   max_size = "20G"             # limit of the store; only in the user's file
   compress = false             # contents are not compressed; only in the user's file
   history = "90d"              # how long sessions are kept; only in the user's file
+  secret_env = ["DB_*",        # variables whose values are secrets: digests of them are stored;
+                "!TOKENIZER*"] # with a ! those that are none (not in a project's file)
 
   base_dir = "."               # only in a project's file: what is below is stored relative to it,
                                # so that another checkout hits, unless the path shows somewhere
@@ -100,11 +102,12 @@ def run(args: list[str]) -> int:
 
 
 def _get(path: bytes, words: list[str]) -> int:
+    from pcache.linux.files import open_file
     from pcache.settings import editing
 
     name = editing.Name(words[0])
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(open_file(path, follow=True), encoding="utf-8") as file:
             value = editing.get(file.read(), name)
     except FileNotFoundError:
         return 1
@@ -173,6 +176,7 @@ def _defaults() -> Iterator[str]:
     yield f'max_size = "{size_text(DEFAULT_MAX_SIZE)}"   default'
     yield "compress = true   default: contents take less than half of the room"
     yield 'history = "30d"   default: long enough to be asked about'
+    yield "secret_env = those of docs/security.md   default: what names of secrets have in them"
     yield "base_dir = none   default: what is recorded in one directory is of no use in another"
     yield "remote = none   default: what is recorded stays on this machine"
     yield 'sandbox: deny = ["io_uring"]   default: what it does to files cannot be observed'

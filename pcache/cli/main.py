@@ -114,6 +114,7 @@ def launch() -> None:
     verb has closed its files and ended its threads when it returns; atexit handlers do not run.
     """
     _die_of_interrupts()
+    _take_directories_back()
     os._exit(main())
 
 
@@ -130,6 +131,15 @@ def _die_of_interrupts() -> None:
         _signal.signal(_SIGINT, _signal.SIG_DFL)
     if "held" in sys._xoptions:  # by the launcher
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_SIGINT,))
+
+
+def _take_directories_back() -> None:
+    """Descriptors 0-2 that are directories, which the launcher kept from Python."""
+    for fd in range(_FIRST_OTHER):
+        aside = sys._xoptions.get(f"fd{fd}")
+        if aside is not None:
+            os.dup2(int(aside), fd)
+            os.close(int(aside))
 
 
 def _dispatch(args: list[str]) -> int:

@@ -31,6 +31,7 @@ options:
                          always  if stderr is a terminal
                          never
       --no-progress      --progress never
+      --must-record      if recording cannot start, do not run COMMAND either (125): for CI
       --timing           how long each phase took, on stderr
       --json FILE        write the counters to FILE
   -h, --help             this text
@@ -55,23 +56,27 @@ def run(args: list[str]) -> int:
         raise UsageError("no command to run", "usage: sudo pcache run [OPTION...] COMMAND [ARG...]")
     words = [os.fsencode(word) for word in command]
     wanted = recording_options(options)
+    from pcache.linux.user import is_root
     from pcache.session.steps.privilege import split
 
     size = ring_bytes(options)
     try:
         user, probes = split(wanted.as_root, size)
     except EnvironmentProblem as error:
-        if os.geteuid() == 0:
-            raise  # whose command it is cannot be told
+        if os.geteuid() == 0 or wanted.must_record:
+            raise  # as root: whose command it is cannot be told
         from pcache.session.steps.plainly import plainly
 
         return plainly(words, wanted.sandbox, error)
-    if not probes.there and os.geteuid() != 0:
+    if not probes.there and not is_root():
         from pcache.session.steps.load_probes import nothing_recorded
-        from pcache.session.steps.reporting import say
+        from pcache.session.steps.reporting import NOT_RUN, say
         from pcache.session.verbs.replay import Replay
 
         say(nothing_recorded("run", probes.failure))
+        if wanted.must_record:
+            say(NOT_RUN)
+            return EnvironmentProblem.status
         return Replay(
             words,
             quiet=wanted.quiet,

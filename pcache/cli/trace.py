@@ -31,6 +31,7 @@ options:
                          always  if stderr is a terminal
                          never
       --no-progress      --progress never
+      --must-record      if recording cannot start, do not run COMMAND either (125): for CI
       --timing           how long each phase took, on stderr
       --json FILE        write the counters to FILE
   -h, --help             this text
@@ -63,8 +64,8 @@ def run(args: list[str]) -> int:
     try:
         user, probes = split(wanted.as_root, size)
     except EnvironmentProblem as error:
-        if os.geteuid() == 0:
-            raise  # whose command it is cannot be told
+        if os.geteuid() == 0 or wanted.must_record:
+            raise  # as root: whose command it is cannot be told
         from pcache.session.steps.plainly import plainly
 
         return plainly(words, wanted.sandbox, error)

@@ -6,10 +6,11 @@ import errno
 import os
 from stat import S_ISFIFO, S_ISREG, S_ISSOCK
 
-from pcache.enforce import syscalls
+from pcache.enforce import pipes, syscalls
 from pcache.enforce.task_memory import status_field
 from pcache.linux.descriptors import (
     FdView,
+    StillOpen,
     has_ended,
     is_make_job,
     jobserver,
@@ -17,6 +18,7 @@ from pcache.linux.descriptors import (
     numbers,
     task_trait,
 )
+from pcache.values import error_value
 
 _NULL_DEVICE = os.makedev(1, 3)
 _CLOSE_ON_EXEC = 0o2000000
@@ -38,6 +40,10 @@ class TaskFds(FdView):
     ) -> None:
         """`env`: the task's environment, which may make it one of make's jobs.  `pending`: the
         execve is still to come, and will close some descriptors."""
+        self.fed: dict[int, pipes.Feeder] = {}
+        """Hits that have still to write what has been said to come from pipes, by their inodes."""
+        self.refilled = 0
+        """The inode of a pipe in whose place the task was given another one."""
         self._tid = tid
         self._tgid = tgid
         self._env = env
@@ -94,6 +100,14 @@ class TaskFds(FdView):
             and os.path.samestat(first, second)
             and syscalls.same_file(self._tid, one, other)
         )
+
+    def pipe(self, fd: int) -> bytes:
+        try:
+            return pipes.value(self.get(fd), self._tgid, fd, self.fed)
+        except OSError as error:
+            if isinstance(error, StillOpen) and not self._pending:
+                raise
+            return error_value(error.errno or 0)
 
     def environment(self) -> tuple[bytes, ...]:
         return self._env

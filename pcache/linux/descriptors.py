@@ -38,7 +38,10 @@ _OF_DESCRIPTORS = frozenset({b"flags", b"flags-append", b"name", b"offset", *_TE
 
 
 OLDPWD = b"env OLDPWD"
-"""Path of a fact of kind TRAIT."""
+TERMINAL = b"terminal"
+"""Paths of facts of kind TRAIT."""
+NO_TERMINAL = b"none"
+"""Value of TERMINAL where a process has no controlling terminal."""
 
 
 def environment_trait(env: Iterable[bytes], name: bytes) -> bytes:
@@ -179,6 +182,14 @@ def has_ended(pipe: int) -> bool:
     return [events for _, events in poll.poll(0)] == [select.POLLHUP]
 
 
+class StillOpen(OSError):
+    """More may come from the pipe behind a descriptor of the task."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(errno.EAGAIN, "a pipe that others write to")
+        self.fd = fd
+
+
 class FdView:
     """The descriptors of a task, and what else it was handed down, seen from this process."""
 
@@ -224,6 +235,10 @@ class FdView:
         if fd <= 2 or kind == b"closed":
             return kind
         return same_as(kind, [n for n in self.numbers() if n < fd and self.same(n, fd)])
+
+    def pipe(self, fd: int) -> bytes:
+        """Value of a fact of kind PIPE.  Raises StillOpen while somebody can write to it."""
+        return b"!%d" % errno.ESPIPE
 
     def trait(self, name: bytes) -> bytes:
         """Value of a fact of kind TRAIT: processors it may run on, scheduling policy with its
@@ -310,7 +325,8 @@ def _descriptor_trait(fd: int, what: bytes) -> bytes:
 
 
 def task_trait(name: bytes, tid: int) -> bytes:
-    """Value of the trait `affinity`, `policy`, `priority` or of a limit of a task; 0 is this one.
+    """Value of the trait `affinity`, `policy`, `priority`, TERMINAL or of a limit of a task; 0 is
+    this one.
 
     Raises OSError.
     """
@@ -320,9 +336,18 @@ def task_trait(name: bytes, tid: int) -> bytes:
         return b"%d %d" % (os.sched_getscheduler(tid), os.sched_getparam(tid).sched_priority)
     if name == b"priority":
         return b"%d" % os.getpriority(os.PRIO_PROCESS, tid)
+    if name == TERMINAL:
+        return NO_TERMINAL if _terminal(tid) == 0 else b"some"
     from pcache.linux.limits import trait_value
 
     return trait_value(name, tid)
+
+
+def _terminal(tid: int) -> int:
+    """The device number of a task's controlling terminal, 0 for none.  Raises OSError."""
+    with open(b"/proc/%d/stat" % (tid or os.getpid()), "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    return int(fields[4])  # tty_nr: proc(5), the seventh of all
 
 
 def numbers(found: Iterable[int]) -> bytes:

@@ -122,13 +122,7 @@ AUXV: tuple[tuple[int, str, str, str], ...] = (
     (26, "AT_HWCAP2", HARMLESS, "of the machine; a store is not carried to another"),
     (27, "AT_RSEQ_FEATURE_SIZE", HARMLESS, "of the kernel"),
     (28, "AT_RSEQ_ALIGN", HARMLESS, "of the kernel"),
-    (
-        31,
-        "AT_EXECFN",
-        HARMLESS,
-        "the executable is in the call; programs learn by which name they were \
-called from argv[0], which is too",
-    ),
+    (31, "AT_EXECFN", CALL, "the file name that execve(2) was given"),
     (33, "AT_SYSINFO_EHDR", HARMLESS, "where the vDSO lies"),
     (51, "AT_MINSIGSTKSZ", HARMLESS, "of the processor"),
 )
@@ -157,7 +151,7 @@ COMPARED_NAMESPACES = tuple(name for name, treatment, _ in NAMESPACES if treatme
 OTHERS: tuple[Row, ...] = (
     ("executable", CALL, "and its content is an input"),
     ("argv", CALL, "as the new image sees it"),
-    ("environment", CALL, "but for what settings.defaults names"),
+    ("environment", CALL, "and its order, but for what settings.defaults names"),
     ("OLDPWD", FACT, "where a shell goes there or its text names it (`cd -`)"),
     ("PWD", CALL, "whether it is set, and its value where it is not the working directory"),
     ("working directory", CALL, ""),
@@ -167,7 +161,7 @@ OTHERS: tuple[Row, ...] = (
     ("scheduling policy", FACT, "sched_getscheduler(2)"),
     ("I/O priority", REASON, "ioprio_get(2)"),
     ("NUMA policy", HARMLESS, "where memory lies"),
-    ("OOM score", HARMLESS, "death by want of memory is not kept"),
+    ("OOM score", FACT, "/proc/self/oom_score_adj is an input by content"),
     ("control group", FACT, "/proc/self/cgroup is an input by content"),
     (
         "timers of setitimer",
@@ -189,7 +183,11 @@ is replaced; one that pcache itself is in holds for what it does as well",
     ),
     ("parent-death signal, subreaper", HARMLESS, "who outlives whom is no input"),
     ("dumpable", HARMLESS, "follows the ids"),
-    ("session, process group, terminal", HARMLESS, "/dev/tty is a reason; ids differ each time"),
+    (
+        "session, process group, terminal",
+        HARMLESS,
+        "/dev/tty is a reason, its absence a fact; ids differ",
+    ),
     ("kinds of descriptors 1 and 2", CALL, "and whether both are one open file"),
     ("kinds of other descriptors", FACT, "once used; absent ones where a call on one has failed"),
     ("which descriptors are one", FACT, "once one of them above 2 is used"),

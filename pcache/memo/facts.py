@@ -20,7 +20,6 @@ from pcache.memo.questions import (
     latest_time,
     loader_value,
     marked,
-    mounted,
     others,
     permission_value,
     plain_value,
@@ -203,10 +202,8 @@ class Facts:
     def _find_value(self, path: bytes, st: os.stat_result) -> bytes:
         digests = self._digests
         for _ in range(_TRIES):
-            if st.st_mode & 0o170000 == S_IFDIR:
-                return mounted(content_value(st, b""), path, st)
             if st.st_mode & 0o170000 != S_IFREG:
-                return content_value(st, b"")
+                return marked(content_value(st, b""), path, st)
             try:
                 value = content_value(st, digests.file_digest(path, st), digests.holes(path, st))
                 if digests.settled(st):
@@ -393,6 +390,7 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.INTERFACES: lambda *_: interfaces_value(),
     Kind.FD: Facts._fd,
     Kind.INPUT: Facts._input,
+    Kind.PIPE: lambda facts, path: facts._view().pipe(int(path)),
     Kind.STREAM: lambda facts, path: stream_value(path, facts._view()),
     Kind.BASE: lambda facts, _: facts._base_dir,
 }

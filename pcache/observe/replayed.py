@@ -30,14 +30,15 @@ from pcache.observe.changes import (
     REPLACED,
     UNTOUCHED,
 )
-from pcache.observe.evidence import text
-from pcache.observe.executions import TIMED, Chunk, Execution
+from pcache.observe.chunks import Chunk, PipeInput
+from pcache.observe.executions import TIMED, Execution
 from pcache.observe.names import Names
 from pcache.observe.observations import Observation
+from pcache.wording import text
 
 _HOW = {b"-": REMOVED, b"m": ATTRIBUTES}
 _TIMES = {FRESH: UNTOUCHED, TOUCHED: NOW}
-_OF_DESCRIPTORS = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES)
+_OF_DESCRIPTORS = (Kind.FD, Kind.PIPE, Kind.INPUT, Kind.INPUT_TIMES)
 _FOLLOWING = frozenset(
     (
         *(Kind.CONTENT, Kind.EXISTS, Kind.NOT_DIRECTORY, Kind.XATTRS, Kind.LOADER),
@@ -232,6 +233,11 @@ class Replayed:
                 continue
             if kind in (Kind.INPUT, Kind.INPUT_TIMES):
                 at.problem(Reason.FOREIGN_INPUT, f"descriptor {fd}, read by a replayed execution")
+            elif kind == Kind.PIPE and at is not execution:
+                pipe = at.pipes.get(file)
+                if pipe is None:
+                    pipe = at.pipes[file] = PipeInput(same[0].fd, self.began, 0)
+                pipe.brought_back(value)
             else:
                 depend_on_numbers(self.began, at, same[0].fd, fd)
 

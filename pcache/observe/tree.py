@@ -19,7 +19,6 @@ from pcache.observe.accesses import Accesses
 from pcache.observe.accesses.event import Event, Process
 from pcache.observe.captured import RENAME_BYTES, RENAMES
 from pcache.observe.events import Stamp
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.interpreters import Interpreters
 from pcache.observe.observations import Observation
@@ -27,6 +26,7 @@ from pcache.observe.replayed import Replayed
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.settings.rules import DEFAULT, Policy
 from pcache.values import OK
+from pcache.wording import text
 
 # Limits of bpf/recorder.bpf.c: INHERITED and SCAN_FDS.
 _INHERITED, _SCANNED = 32, 256
@@ -70,6 +70,7 @@ class Tree:
         self._policy = policy
         self._interpreters = Interpreters()
         self._replayed: dict[int, Replayed] = {}
+        self._refilled: dict[int, int] = {}
 
     def root(self, pid: int) -> None:
         """The process that is recorded from its first execve on."""
@@ -79,6 +80,11 @@ class Tree:
     def replay(self, pid: int, hit: Replayed) -> None:
         """The running program of process `pid` was a hit; to be told before it ends."""
         self._replayed[pid] = hit
+
+    def refill(self, pid: int, pipe: int) -> None:
+        """The running program of process `pid` was given another pipe in place of that inode; to be
+        told before it ends."""
+        self._refilled[pid] = pipe
 
     @property
     def running(self) -> int:
@@ -201,7 +207,8 @@ class Tree:
         execution = Execution(started, process.tgid, parent)
         execution.is_tail = parent is not None and parent.tgid == process.tgid
         execution.alive = 1
-        execution.umask, execution.uid, execution.gid = (n & 0xFFFFFFFF for n in body.args[:3])
+        execution.umask, uid, gid = (n & 0xFFFFFFFF for n in body.args[:3])
+        execution.uid, execution.gid = events.owner(uid, gid)
         process.umask = execution.umask
         process.cwd = body.base
         process.execution = execution
@@ -210,6 +217,7 @@ class Tree:
         # A relative path is meant from the directory at the time of the call: SECTION_BASE is both
         # that and the new image's working directory.
         execution.filename = body.path or b""
+        execution.told_filename = body.raw_path or b""
         execution.cwd = body.base
         if body.file is None or body.base is None or body.path is None or body.deleted:
             if body.flags & (events.FAULT | events.TRUNCATED):
@@ -316,6 +324,11 @@ class Tree:
         for at in execution.chain():
             at.alive -= 1
         execution.cpu_ns += cpu
+        pipe = self._refilled.pop(process.tgid, None)
+        for at in execution.chain() if pipe is not None else ():
+            if any(same[0].stamp.st_ino == pipe for same in at.descriptors.values()):
+                # What it has read from there nobody was told.
+                at.problem(Reason.FOREIGN_INPUT, "a pipe that was looked into")
         hit = self._replayed.pop(process.tgid, None)
         if hit is not None and execution.tgid == process.tgid:
             hit.enter(execution, process, self.accesses.context)

@@ -6,7 +6,7 @@ import os
 import select
 from time import monotonic
 
-from pcache.recorder import image, pinned, protocol
+from pcache.recorder import bpf, image, pinned, protocol
 from pcache.recorder.area import Broken
 from pcache.recorder.loaded import Loaded, load
 from pcache.recorder.protocol import Violation, receive, refuse, send
@@ -41,6 +41,8 @@ def obtain(make: Callable[[bytes], None] | None = None) -> Loaded:
     def loaded() -> Loaded:
         found = image.kept(key)
         if found is None and make is not None:
+            # Where that is not permitted the compiler would say so, in its way.
+            os.close(bpf.map_create(bpf.MAP_TYPE_RINGBUF, 0, 0, LEAST_RING))
             make(b"recorder")
             found = image.kept(key)
         if found is None:

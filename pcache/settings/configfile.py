@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from pcache.codec import join
 from pcache.errors import ConfigError
+from pcache.linux.files import open_file
 from pcache.settings import units
 from pcache.settings.base_dir import Base
 from pcache.settings.locations import PROJECT_FILE
@@ -116,6 +117,7 @@ class File(BaseModel):
     compress: bool | None = None
     history: Annotated[str, AfterValidator(_checked_age)] | None = None
     base_dir: str | None = None
+    secret_env: list[str] | None = None
     sandbox: Sandbox = Field(default=Sandbox())
     remote: Shared | None = None
     program: dict[str, Program] = Field(default={})
@@ -141,6 +143,7 @@ def compile_files(paths: list[bytes]) -> Policy:
     allow: set[str] = set()
     deny: set[str] = set()
     base_dir = remote = b""
+    secret_env: tuple[bytes, ...] = ()
     for path in paths:
         if not os.path.lexists(path):
             continue
@@ -153,6 +156,7 @@ def compile_files(paths: list[bytes]) -> Policy:
             history = units.age(file.history)
         if file.remote is not None:
             remote = _remote(file.remote, path).packed()
+        secret_env += tuple(map(os.fsencode, file.secret_env or ()))
         allow = allow.difference(file.sandbox.deny).union(file.sandbox.allow)
         deny = deny.difference(file.sandbox.allow).union(file.sandbox.deny)
         base = os.path.dirname(path) if _is_project(path) else b""
@@ -170,6 +174,7 @@ def compile_files(paths: list[bytes]) -> Policy:
         base_dir,
         history,
         remote,
+        secret_env,
     )
 
 
@@ -187,7 +192,7 @@ def settings(path: bytes) -> list[Setting]:
     """Everything that a file says, in its order.  Raises ConfigError."""
     file, lines = _parse(path)
     found = []
-    for name in (*_OF_THE_STORE, *_OF_A_PROJECT):
+    for name in (*_OF_THE_STORE, *_OF_A_PROJECT, "secret_env"):
         value = getattr(file, name)
         if value is not None and name not in TABLES:
             found.append(Setting("", name, value, path, lines.get(("", name), 1)))
@@ -205,7 +210,7 @@ def settings(path: bytes) -> list[Setting]:
 def _parse(path: bytes) -> tuple[File, dict[tuple[str, str], int]]:
     name = os.fsdecode(path)
     try:
-        with open(path, "rb") as source:
+        with open(open_file(path, follow=True), "rb") as source:
             text = source.read().decode()
         file = File.model_validate(tomllib.loads(text))
     except OSError as error:
@@ -226,6 +231,8 @@ def _parse(path: bytes) -> tuple[File, dict[tuple[str, str], int]]:
     for setting in _OF_THE_STORE if here else _OF_A_PROJECT:
         if getattr(file, setting) is not None:
             raise ConfigError(f"{name}: {setting} belongs into {place} file", _REMEDY)
+    if here and any(pattern.startswith("!") for pattern in file.secret_env or ()):
+        raise ConfigError(f"{name}: secret_env: a project can only add names", _REMEDY)
     return file, _lines(text)
 
 

@@ -8,6 +8,7 @@ import tomllib
 from difflib import get_close_matches
 
 from pcache.errors import ConfigError, UsageError
+from pcache.linux.files import open_file
 from pcache.settings.configfile import TABLES, File, compile_files
 
 
@@ -107,7 +108,7 @@ def set_in(path: bytes, name: Name, value: str) -> None:
     Raises ConfigError, and leaves the file as it is, if it would make no sense then.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(open_file(path, follow=True), encoding="utf-8") as file:
             text = file.read()
     except FileNotFoundError:
         text = ""

@@ -12,9 +12,15 @@ from struct import error as struct_error
 
 from xxhash import xxh3_64_digest
 
-from pcache.linux.files import make_private_file
+from pcache.linux.files import NoFile
 from pcache.store.locks import Lock
-from pcache.store.sqlite import DatabaseError, OperationalError, connect
+from pcache.store.sqlite import (
+    BESIDE,
+    DatabaseError,
+    OperationalError,
+    connect,
+    make_private_database,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -177,7 +183,7 @@ class DigestTable:
                 self._connection = _connect(path)
             except OperationalError:
                 self._path = None
-            except DatabaseError:
+            except (DatabaseError, NoFile):
                 self._mend(path)
             except OSError:
                 self._path = None
@@ -186,7 +192,7 @@ class DigestTable:
     def _mend(self, path: bytes) -> None:
         """Sets up an empty database in place of one that is damaged."""
         try:
-            for suffix in (b"", b"-wal", b"-shm"):
+            for suffix in (b"", *BESIDE):
                 try:
                     os.unlink(path + suffix)
                 except FileNotFoundError:
@@ -211,7 +217,7 @@ def _sealed(key: Version, digest: Digest) -> bytes:
 
 
 def _connect(path: bytes) -> Connection:
-    make_private_file(path)
+    make_private_database(path)
     connection = connect(path, timeout=2.0, isolation_level=None)
     try:
         if _version(connection) != _SCHEMA:

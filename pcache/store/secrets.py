@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 
 from pcache.errors import StoreError
+from pcache.linux.files import open_file, open_private_file
+from pcache.settings.rules import matches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _WORDS = (
     *(b"TOKEN", b"SECRET", b"PASSWORD", b"PASSWD", b"PASSPHRASE", b"CREDENTIAL", b"APIKEY"),
@@ -24,8 +26,11 @@ _NAME, _KEY_BYTES = b"/secrets.key", 32
 _HIDDEN = b"\x01secret:"
 
 
-def looks_secret(name: bytes) -> bool:
-    """Whether a variable of that name is taken for one."""
+def looks_secret(name: bytes, names: Sequence[bytes] = ()) -> bool:
+    """Whether a variable of that name is taken for one; `names`: `Policy.secret_env`."""
+    for pattern in reversed(names):
+        if matches(pattern.removeprefix(b"!"), name):
+            return not pattern.startswith(b"!")
     upper = name.upper()
     return upper.endswith(_ENDINGS) or any(word in upper for word in _WORDS)
 
@@ -38,7 +43,9 @@ def is_hidden(value: bytes) -> bool:
 class Secrets:
     """Of one store."""
 
-    def __init__(self, directory: bytes) -> None:
+    def __init__(self, directory: bytes, names: Sequence[bytes]) -> None:
+        """`names`: `Policy.secret_env`."""
+        self._names = names
         self._path = directory + _NAME
         self._key = b""
 
@@ -48,7 +55,7 @@ class Secrets:
 
     def _hidden(self, entry: bytes) -> bytes:
         name, _, value = entry.partition(b"=")
-        if not looks_secret(name) or is_hidden(value):
+        if not looks_secret(name, self._names) or is_hidden(value):
             return entry
         from _blake2 import blake2b
 
@@ -58,9 +65,9 @@ class Secrets:
     def _read(self) -> bytes:
         """The key, made if there is none."""
         try:
-            if not os.path.exists(self._path):
+            if not os.path.lexists(self._path):
                 self._make()
-            with open(self._path, "rb") as file:
+            with open(open_file(self._path), "rb") as file:
                 self._key = file.read(_KEY_BYTES)
         except OSError as error:
             raise StoreError(
@@ -73,7 +80,7 @@ class Secrets:
     def _make(self) -> None:
         """Whole or not at all, and the first one counts."""
         temporary = b"%b.%d" % (self._path, os.getpid())
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        fd = open_private_file(temporary, os.O_WRONLY | os.O_TRUNC)
         with open(fd, "wb") as file:
             file.write(os.urandom(_KEY_BYTES))
         try:

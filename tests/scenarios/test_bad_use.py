@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -226,6 +226,52 @@ def test_full_store(full_disk: Bench) -> None:
     assert done.ended == PRINTED
     assert done.own.count("\n") <= 4
     assert replay(full_disk).ended == PRINTED
+
+
+def fill(bench: Bench) -> None:
+    """Leaves no byte free."""
+    with suppress(OSError), (bench.store / "filler").open("wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+
+
+def test_what_a_full_disk_holds_is_used(full_disk: Bench) -> None:
+    trace(full_disk)
+    fill(full_disk)
+    hit = replay(full_disk, "-v")
+    assert hit.ended == PRINTED
+    assert ROOT_HIT.faults(hit) == []
+    (full_disk.directory / "out").unlink()
+    hit = full_disk.launcher.run(COMMAND, full_disk.directory, full_disk.env, Stdio(), ("-v",))
+    assert hit.ended == PRINTED
+    assert ROOT_HIT.faults(hit) == []
+
+
+@pytest.mark.parametrize("verb", [("gc", "--max-size", "0"), ("clear", "--yes")])
+def test_room_is_made_on_a_full_disk(full_disk: Bench, verb: tuple[str, ...]) -> None:
+    trace(full_disk)
+    assert objects(full_disk)
+    time.sleep(2.1)  # what was put just now is spared
+    fill(full_disk)
+    command = (full_disk.launcher.pcache, *verb)
+    done = full_disk.launcher.plain(command, full_disk.directory, full_disk.env, Stdio())
+    assert (done.status, done.stderr) == (0, b"")
+    assert not objects(full_disk)
+    missed = replay(full_disk)
+    assert (missed.ended, missed.counters["hits"]) == (PRINTED, 0)
+    assert missed.counters["miss: damaged"] == 0
+
+
+def test_what_a_read_only_disk_holds_is_used(full_disk: Bench) -> None:
+    trace(full_disk)
+    subprocess.run([*SUDO, "mount", "-o", "remount,ro", str(full_disk.store)], check=True)
+    hit = replay(full_disk, "-v")
+    assert hit.ended == PRINTED
+    assert ROOT_HIT.faults(hit) == []
+    command = (full_disk.launcher.pcache, "gc", "--max-size", "0")
+    done = full_disk.launcher.plain(command, full_disk.directory, full_disk.env, Stdio())
+    assert done.status == 125
+    assert done.stderr.startswith(b"pcache: the store cannot be tidied up: ")
 
 
 def test_store_fills_up_while_recording(full_disk: Bench) -> None:

@@ -159,6 +159,27 @@ def test_secrets_of_the_environment_are_not_kept(pcache: str, as_user: Run, user
 
 
 @pytest.mark.root
+def test_which_variables_are_secrets_is_a_setting(
+    pcache: str, as_user: Run, user_dir: Path
+) -> None:
+    env = {
+        "XDG_CACHE_HOME": str(user_dir),
+        "XDG_CONFIG_HOME": str(user_dir / "config"),
+        "OUR_PIN": "hunter2-one",
+        "TOKENIZERS": "harmless",
+    }
+    setting = ["config", "set", "secret_env", '["*_PIN", "!TOKENIZER*"]']
+    assert as_user([pcache, *setting], env=env).returncode == 0
+    done = as_user(["sudo", pcache, "run", "echo", "ran"], env=env)
+    assert b"recorded as a whole" in done.stderr
+    kept = [path.read_bytes() for path in (user_dir / "pcache").rglob("*") if path.is_file()]
+    assert not any(b"hunter2" in data for data in kept)
+    assert any(b"OUR_PIN=" in data and b"TOKENIZERS=harmless" in data for data in kept)
+    why = as_user([pcache, "explain", "echo", "ran"], env={**env, "OUR_PIN": "hunter3"})
+    assert b"environment OUR_PIN: a secret -> a secret" in why.stdout
+
+
+@pytest.mark.root
 def test_doctor_reads_nothing_for_a_user_that_he_may_not(
     pcache: str, as_user: Run, user_dir: Path
 ) -> None:

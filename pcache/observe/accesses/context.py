@@ -7,10 +7,10 @@ import os
 import posixpath
 import time
 from collections.abc import Callable
-from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
+from stat import S_IFLNK, S_IFMT, S_IFREG
 
 from pcache.linux.permissions import Permission
-from pcache.memo.questions import mounted
+from pcache.memo.questions import marked
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses import jvm
@@ -19,6 +19,7 @@ from pcache.observe.accesses.descriptors import depend_on_absent
 from pcache.observe.accesses.event import Event, Process
 from pcache.observe.accesses.hard_links import HardLinks
 from pcache.observe.accesses.interfaces import depend_on_interfaces
+from pcache.observe.accesses.made_up import MadeUpNames
 from pcache.observe.accesses.present import is_socket, status_of
 from pcache.observe.accesses.refusals import crosses_mounts, explains
 from pcache.observe.captured import CapturedFiles
@@ -26,7 +27,6 @@ from pcache.observe.changes import ATTRIBUTES, CREATED, DT_DIR, DT_REG, REMOVED,
 from pcache.observe.connections import Connections
 from pcache.observe.errnos import CALL, CONTENT, LOOK, PERMISSION, TRANSIENT, cause
 from pcache.observe.events import FAULT, TRUNCATED, Stamp
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.grown import GrownDirectories
 from pcache.observe.history import History
@@ -34,6 +34,7 @@ from pcache.observe.names import Names
 from pcache.observe.observations import Look, Observation, times_may_matter
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import OK, content_value, error_value, link_value
+from pcache.wording import text
 
 _PATH_MAX = 4096
 _SMALL = 4096  # bpf/calls.bpf.h
@@ -66,6 +67,7 @@ class Context:
         self.grown = GrownDirectories()
         self.temporaries: set[bytes] = set()
         """Random names, never twice the same: of mkstemp(3), and of links to be renamed."""
+        self.made_up_names = MadeUpNames()
         self.hard_links = HardLinks(self.history)
         self.with_acl: set[bytes] = set()
         """Names whose access control list was set; usually it only repeats the mode."""
@@ -176,9 +178,7 @@ class Context:
         elif form == S_IFLNK:
             self.observe(event, Kind.LINK, path, name, value=link_value(stamp), stamp=stamp)
         else:
-            value = content_value(stamp, b"")
-            if form == S_IFDIR:
-                value = mounted(value, name)
+            value = marked(content_value(stamp, b""), name)
             self.observe(event, kind, path, name, value=value, stamp=stamp)
 
     def read_whole(self, name: bytes, stamp: Stamp, data: bytes) -> None:

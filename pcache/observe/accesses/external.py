@@ -42,7 +42,9 @@ _IPC_USING = "shmat shmctl semop semtimedop semctl msgsnd msgrcv msgctl"
 _IPC_PRIVATE = 0
 
 _PID_MAX_LIMIT = 1 << 22  # linux/threads.h
-_UNAME = tuple(b"/proc/sys/kernel/" + name for name in (b"hostname", b"osrelease", b"version"))
+_UNAME = tuple(
+    b"/proc/sys/kernel/" + name for name in (b"hostname", b"domainname", b"osrelease", b"version")
+)
 """Where the answer of uname(2) can be seen again."""
 
 

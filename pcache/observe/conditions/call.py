@@ -40,4 +40,5 @@ def call_of(execution: Execution) -> Call:
         execution.gid,
         tuple(kinds),
         execution.signals_ignored,
+        execution.told_filename,
     )

@@ -73,6 +73,7 @@ class Command:
             os.getegid() if user is None else user.gid,
             self.fds.kinds(),
             ignored_by_caller(),
+            self.path if self.script is None else self.script[0],
         )
 
     def to_execute(self) -> spawn.Command:

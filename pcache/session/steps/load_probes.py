@@ -11,13 +11,12 @@ import os
 from _signal import SIG_BLOCK, pthread_sigmask, valid_signals
 
 from pcache.errors import EnvironmentProblem, PrivilegeError
+from pcache.recorder import SERVICE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.linux.user import User
     from pcache.recorder.area import Area
-
-SERVICE = "/run/pcache/recorder.sock"
 
 
 def nothing_recorded(verb: str, why: str = "") -> str:

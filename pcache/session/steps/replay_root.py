@@ -55,7 +55,7 @@ def _replay(
     if plan is None:
         notes.root_missed(decider, call)
         if explain:  # the reason costs a look into the store
-            _tell("miss", call, decider.last_miss)
+            _tell("miss", call, decider.explained_miss)
         return None
     written: dict[int, tuple[int, int]] = {}
     committed = False

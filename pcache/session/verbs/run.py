@@ -65,7 +65,7 @@ class Run(RecordingVerb):
                 decider = self._decider(store)
         except Exception as error:
             say_trouble(error)
-            return self._plainly("the command runs without pcache")
+            return self._unrecorded("the command runs without pcache")
         if status is None:
             status = self._run_recorded(store, policy, decider)
         else:
@@ -143,7 +143,7 @@ class Run(RecordingVerb):
             if recording.begun and not isinstance(error, PcacheError):
                 raise
             say_trouble(error)
-            return self._plainly("the command runs without pcache")
+            return self._unrecorded("the command runs without pcache")
         afterwards(
             lambda: self._notes.find_cause(store),
             lambda: self._finish(recording, decider),
@@ -153,14 +153,6 @@ class Run(RecordingVerb):
         if not self._options.quiet:
             say_denied(denied)
         return status
-
-    def _plainly(self, consequence: str) -> int:
-        self._probes.close()
-        say_held()
-        if consequence:
-            say(f"pcache: {consequence}")
-        write_json(self._options.json, None, self._counters)
-        return self._become_command(self._command.to_execute())
 
     # ---- what the user sees ----
 
@@ -187,8 +179,8 @@ class _Decider(Decider):
             meet(self._digests, argv, b"")
         return unknown
 
-    def decide(self, call: Call, fds: FdView) -> Plan | None:
-        plan = super().decide(call, fds)
+    def decide(self, call: Call, fds: FdView, wait: bool = False) -> Plan | None:
+        plan = super().decide(call, fds, wait)
         if plan is None:
             meet(self._digests, call.argv, call.cwd)
         elif not self.alone:

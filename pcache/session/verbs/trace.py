@@ -9,6 +9,7 @@ import select
 from pcache.enforce import signals, syscalls
 from pcache.enforce.sentinel import Sentinel
 from pcache.errors import Nested, PcacheError
+from pcache.linux.user import is_root
 from pcache.session.steps.live import Live
 from pcache.session.steps.load_probes import nothing_recorded
 from pcache.session.steps.recording import Recording
@@ -45,9 +46,9 @@ class Trace(RecordingVerb):
         try:
             if syscalls.handshake():
                 raise Nested(NESTED)
-            if not self._probes.there and os.geteuid() != 0:
+            if not self._probes.there and not is_root():
                 say(nothing_recorded("trace", self._probes.failure))
-                return self._plainly()
+                return self._unrecorded("")
             store, policy = self._open_store()
             self._notes.open(store)
             recording = Recording(self._user, self._options, store, self._counters, self._probes)
@@ -55,15 +56,12 @@ class Trace(RecordingVerb):
             with Live(self._options.progress, lambda: (*recording.seen, 0, 0)):
                 status = self._follow(recording, policy)
         except Nested:
-            if not self._options.quiet:
-                say(f"pcache: {NESTED}")
-            return self._plainly()
+            return self._plainly("" if self._options.quiet else NESTED)
         except Exception as error:
             if recording is not None and recording.begun:
                 raise
             say_trouble(error)
-            say("pcache: the command runs without being recorded")
-            return self._plainly()
+            return self._unrecorded("the command runs without being recorded")
         afterwards(
             lambda: self._finish(recording),
             lambda: self._note(recording, status),
@@ -81,11 +79,6 @@ class Trace(RecordingVerb):
         except PcacheError as error:
             say(error.report())
             return error.status
-
-    def _plainly(self) -> int:
-        self._probes.close()
-        write_json(self._options.json, None, self._counters)
-        return self._execute(self._command.to_execute())
 
     def _follow(self, recording: Recording, policy: Policy) -> int:
         """Records the command from its start to its end; its wait status."""
