@@ -36,7 +36,9 @@ def run(args: list[str]) -> int:
         raise UsageError(f"clear takes no argument: {rest[0]!r}")
     if not options.get("yes"):
         if sys.stdin is None or not sys.stdin.isatty():
-            raise UsageError("everything is removed", "say that you mean it: pcache clear --yes")
+            raise UsageError(
+                "everything would be removed", "say that you mean it: pcache clear --yes"
+            )
         sys.stderr.write("pcache: remove everything that is recorded? [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):

@@ -148,11 +148,8 @@ class Job:
         if self.stopped:
             raise OSError(errno.EBUSY, "it does not wait for our answer")
         fds = self.task.fds
-        numbers = [fd for fd in fds.numbers() if fds.status(fd).st_ino == pipe]
-        ours = fds.get(numbers[0])
-        pieces = [pipes.content(ours), *map(bytes, rest)]
-        pipes.Tree.ignore(refill(self._listener, self.id, numbers, ours, pieces))
-        fds.refilled = pipe
+        ours = next(fds.get(fd) for fd in fds.numbers() if fds.status(fd).st_ino == pipe)
+        refill(self._listener, self.id, fds, pipe, [pipes.content(ours), *map(bytes, rest)])
 
     def finish(self) -> int | None:
         """End the task with the plan's status; see `tracee.finish`.

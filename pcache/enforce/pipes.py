@@ -3,7 +3,8 @@
 Only pipes that the tree has made itself: what happens at the ends of others nobody here can know.
 Once the last writer is gone all that will ever come is there; and where no other process can read
 it, it comes to the task.  So nothing is changed by looking, and whatever is decided then, the
-program finds its input as it was.
+program finds its input as it was.  Where others can, a hit takes it out of the pipe, as its program
+would have, and puts it into one that is the task's alone.
 
 More than a pipe holds can be known if who writes is a hit: what it has left to write is at hand.
 """
@@ -157,16 +158,17 @@ def _has_ended(pid: int) -> bool:
     return text[text.rindex(b")") + 2 :][:1] in (b"Z", b"X")
 
 
-def value(pipe: int, tgid: int, fd: int, fed: dict[int, Feeder]) -> bytes:
+def value(pipe: int, tgid: int, fd: int, fed: dict[int, Feeder], shared: dict[int, bytes]) -> bytes:
     """Value of PIPE for the pipe behind descriptor `fd` of a task, of which `pipe` is our copy.
 
-    `fed` is told the hit that has still to write what is in the value, by the pipe's inode.
-    Raises StillOpen or OSError."""
+    By the pipe's inode, `fed` is told the hit that has still to write what is in the value, and
+    `shared` the value if others can read from the pipe.  Raises StillOpen or OSError."""
     status = os.fstat(pipe)
     inode = status.st_ino
     if not S_ISFIFO(status.st_mode) or not Tree.has_made(status):
         return error_value(errno.ESPIPE)
     fed.pop(inode, None)
+    shared.pop(inode, None)
     rest: Iterable[memoryview] = ()
     if not _is_complete(pipe):
         feeder = feeders.get(inode)
@@ -177,9 +179,12 @@ def value(pipe: int, tgid: int, fd: int, fed: dict[int, Feeder]) -> bytes:
             raise StillOpen(fd)
         rest = left
         fed[inode] = feeder
+    found = pipe_value((content(pipe), *rest))
     if Tree.others_have(inode, tgid, writing=False):
-        return error_value(errno.EBUSY)
-    return pipe_value((content(pipe), *rest))
+        if fed:
+            return error_value(errno.EBUSY)
+        shared[inode] = found
+    return found
 
 
 def is_full(pipe: int) -> bool:

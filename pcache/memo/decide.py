@@ -66,14 +66,14 @@ class Decider:
         self._given = given_names()
         self._why = ""
         self._seen: Seen | None = None
-        self.alone = False
-        """Whether nothing that is decided becomes part of another record."""
         self._unknown: Digest | None = None
         self.awaited = -1
         """After a miss that may yet be a hit: a descriptor of the task, a pipe that others write
         to.  When they are done, or it takes too long, `decide` is asked again."""
         self._in_vain: dict[Digest, int] = {}
         """Calls for which that took too long, and how often since their last hit."""
+        self.alone = False
+        """Whether nothing that is decided becomes part of another record."""
         self.damaged_index = False
         """Whether the index was found damaged: it should be mended before anything is recorded."""
 
@@ -191,7 +191,9 @@ class Decider:
             latest = latest or paths
             keys = paths.keys if hidden is None else tuple(map(hidden.show_key, paths.keys))
             try:
-                found = self._evaluate(call, fds, facts, weak, paths, keys, known, hidden)
+                strong, outcome, values = self._evaluate(
+                    call, fds, facts, weak, paths, keys, known, hidden
+                )
             except StillOpen as pipe:
                 in_vain = self._in_vain.get(weak, 0)
                 if not wait:
@@ -207,7 +209,6 @@ class Decider:
                 continue
             finally:
                 since = timing.now()
-            strong, outcome, values = found
             if outcome is not None and (own := _own_stream(call, fds, facts, keys)):
                 self._why = f"its output is its input: {own}"
                 return None, "input changed"
@@ -216,6 +217,7 @@ class Decider:
                 plan = Plan(outcome, store, fds, self._counters)
                 plan.strong, plan.decided_ns = strong, decided_ns
                 plan.keys, plan.values = keys, values
+                fds.depended_on([int(path) for kind, path in keys if kind == Kind.PIPE])
                 plan.prepare()
                 store.touch(strong)
                 self._in_vain.pop(weak, None)
@@ -253,21 +255,20 @@ class Decider:
         hidden: StandIns | None,
     ) -> tuple[Digest, Outcome | None, list[bytes]]:
         """The strong fingerprint now, its outcome, and the values that it is of: none if they were
-        not needed.  `keys`: those of the path set, as they are here.  Raises OSError, DamagedRow.
-        """
+        not needed.  Raises OSError, DamagedRow."""
         store, timing = self._store, self._counters.timing
         since = timing.now()
         shortcut = None
         try:
-            if self.alone and hidden is None and len(keys) >= _MANY:
+            if self.alone and hidden is None and len(paths.keys) >= _MANY:
                 from pcache.memo.shortcuts import Shortcut
 
                 shortcut = Shortcut(store.digests, facts, weak, paths, known)
-                short = shortcut.strong()
-                if short is not None and not shortcut.may_be(_written(call, fds)):
-                    outcome = store.outcome(short)
+                found = shortcut.strong()
+                if found is not None and not shortcut.may_be(_written(call, fds)):
+                    outcome = store.outcome(found)
                     if outcome is not None:
-                        return short, outcome, []
+                        return found, outcome, []
             values = facts.values(keys, known)
         finally:
             since = timing.spent("facts", since)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 
 import pytest
@@ -160,3 +161,19 @@ def test_the_other_sources_of_a_compiler(bench: Bench) -> None:
     assert not any("b.c" in hit for hit in compiled)
     assert len([hit for hit in hits(edit) if hit.startswith("as ")]) == 3
     assert run(bench, "sh", "-c", "./program; echo $?").stdout == b"4\n"
+
+
+def test_a_name_that_is_always_the_same_proves_nothing(bench: Bench) -> None:
+    """It looks made up, and is not."""
+    place = f"/tmp/pcache{os.getpid():07}"
+    for number, name in enumerate([place + "1", place + "1", place + "2"]):
+        script = (
+            f"import os, subprocess, time\nos.mkdir({name!r}, 0o700)\n"
+            "program = 'import sys; print(int(sys.argv[1][-1]) % 2)'\n"
+            f"subprocess.run(['/usr/bin/python3', '-ISc', program, {name!r}])\n"
+            f"time.sleep(0.3)\nos.rmdir({name!r})\n# {number}\n"
+        )
+        write(bench, "run.py", script)
+        result = run(bench, "/usr/bin/python3", "-I", "run.py")
+        assert result.stdout.decode() == f"{int(name[-1]) % 2}\n"
+        assert not [hit for hit in hits(result) if "-ISc" in hit]

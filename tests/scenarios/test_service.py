@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -102,6 +102,28 @@ def test_who_is_no_member_is_refused(
     done = subprocess.run([*words, pcache, "trace", "true"], capture_output=True, check=False)
     assert done.returncode == 0
     assert b"nothing is recorded (the recorder's service cannot be used: Perm" in done.stderr
+    assert b"`sudo usermod -aG users " in done.stderr and b"service install" not in done.stderr
+
+
+@pytest.mark.parametrize("kept", [8, 0])
+@pytest.mark.parametrize("verb", ["run", "trace"])
+def test_a_service_that_does_not_answer(
+    pcache: str, as_user: Run, user_dir: Path, verb: str, kept: int
+) -> None:
+    """It takes whoever connects, or as many as may wait, and says nothing."""
+    path = user_dir / "silent"
+    with ExitStack() as stack:
+        silent = stack.enter_context(closing(_socket.socket(1, _socket.SOCK_SEQPACKET)))
+        silent.bind(str(path))
+        path.chmod(0o777)
+        silent.listen(kept)
+        for _ in range(0 if kept else 1):
+            waiting = stack.enter_context(closing(_socket.socket(1, _socket.SOCK_SEQPACKET)))
+            waiting.connect(str(path))
+        done = as_user([pcache, verb, "echo", "ran"], env={"PCACHE_SOCKET": str(path)}, timeout=20)
+    assert (done.returncode, done.stdout) == (0, b"ran\n")
+    why = b"service does not answer within 5 s" if kept else b"service cannot be used: "
+    assert done.stderr.splitlines()[0].count(why) == 1, done.stderr
 
 
 @pytest.mark.parametrize("verb", ["run", "trace"])

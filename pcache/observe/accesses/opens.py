@@ -8,7 +8,8 @@ import struct
 from stat import S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 
 from pcache.linux import loader_cache
-from pcache.linux.descriptors import NO_TERMINAL, TERMINAL, OwnFds
+from pcache.linux.descriptors import OwnFds
+from pcache.linux.traits import NO_TERMINAL, TERMINAL
 from pcache.memo.questions import marked
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo

@@ -31,7 +31,7 @@ from pcache.wording import text
 
 _CONTENTS = (Kind.CONTENT, Kind.LCONTENT)
 _REGULAR = b"f"
-_UNNAMED = (Kind.INPUT, Kind.ORDER, Kind.NOT_NEWER, Kind.BASE)
+_UNNAMED = (Kind.PIPE, Kind.INPUT, Kind.ORDER, Kind.NOT_NEWER, Kind.BASE)
 """Kinds of facts in which a name may be that is not found there."""
 _SOURCES = (b".c", b".cc", b".cpp", b".cxx", b".C", b".m", b".f", b".f90", b".s", b".S")
 _SEVERAL = 2
