@@ -18,8 +18,8 @@
 #define SEEN 131072     /* digests of accesses that were told, a power of two */
 #define INHERITED 32    /* open file descriptions whose identity is kept per image */
 #define SCAN_FDS 256    /* descriptors reported at exec, 16 per program */
-#define PIPED 65536     /* bytes read from pipes that are told, for each image: what a pipe holds */
-#define PIPINGS 2048    /* reads from them that are told */
+#define PIPED (1 << 24) /* bytes read from pipes that are told, for each image; pcache/values.py */
+#define PIPINGS 4096    /* reads from them that are told */
 #define FMODE_WRITE 0x2
 #define FMODE_PATH 0x4000
 #define FMODE_CREATED 0x100000

@@ -119,6 +119,14 @@ int tail_data(struct bpf_raw_tracepoint_args *ctx) {
   return 0;
 }
 
+/* Whether so many bytes more would fill half of the ring: what is lost costs all that is recorded. */
+static __always_inline int is_busy(u64 more) {
+  void *ring = get_ring();
+  if (!ring) return 1;
+  u64 used = bpf_ringbuf_query(ring, 0), size = bpf_ringbuf_query(ring, 1); /* BPF_RB_AVAIL_DATA, RING_SIZE */
+  return used + more > size / 2;
+}
+
 /* Reads from inherited descriptors: of regular files each one (the offset they leave matters), of
  * pipes each one with its bytes, as long as they are few, of others the first. */
 int handle_read(struct bpf_raw_tracepoint_args *ctx) {
@@ -175,7 +183,7 @@ int handle_read(struct bpf_raw_tracepoint_args *ctx) {
       p->pipings++;
       if (ret > 0) p->piped += ret;
     }
-    if (!pipe || p->piped > PIPED || p->pipings > PIPINGS) {
+    if (!pipe || p->piped > PIPED || p->pipings > PIPINGS || (ret > 0 && is_busy(ret))) {
       p->seen_reads |= bit;
     } else if (ret > 0) {
       s->next = TAIL_DATA;

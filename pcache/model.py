@@ -168,8 +168,8 @@ class Kind:
     """`N:PATH`: b"ok" if the path leads to the file that descriptor N is open for, as where the
     output of `md5sum *` is written to one of the files; else b"!0"."""
     TRAIT: Final = b"P"
-    """The path is `affinity`, `groups`, `policy` or `priority`: what the process was handed down
-    (`pcache.linux.descriptors.FdView.trait`), where it has asked."""
+    """The path is `affinity`, `groups`, `signal 1` and the like (`pcache.linux.traits`): what the
+    process was handed down (`pcache.linux.descriptors.FdView.trait`), where it went by that."""
     XATTRS: Final = b"X"
     """The names of the extended attributes, following links."""
     LXATTRS: Final = b"Y"
@@ -240,6 +240,8 @@ class PathSet(_Record):
         self.keys = keys
 
 
+APPENDING = -1
+"""In place of an offset: the descriptor is left writing at the end (O_APPEND)."""
 FRESH, NOW = -1, -2
 """In place of a modification time in ns: one of the moment in which the output is put in place."""
 _SHARED = -3
@@ -319,7 +321,8 @@ class Outcome(_Record):
         self.data = data
         """Blob with the bytes of all chunks, one after another; b"" when there are none."""
         self.offsets = offsets
-        """(descriptor, file offset) at which inherited, read regular files are left."""
+        """(descriptor, file offset) at which inherited, read regular files are left, or
+        APPENDING."""
         self.wall_ns = wall_ns
         self.cpu_ns = cpu_ns
 

@@ -15,8 +15,9 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `dm...` | both | directory that is a mount point |
 | `lTARGET` | nofollow kinds | symbolic link |
 | `lLENGTH` | LINK | symbolic link with a target of that many bytes |
-| `pMODE`, `sMODE` | content, existence | fifo, socket |
-| `cMODE:MAJ:MIN`, `bMODE:MAJ:MIN` | content, existence | device |
+| `pMODE:UID:GID`, `sMODE:UID:GID` | content, existence | fifo, socket |
+| `cMODE:UID:GID:MAJ:MIN`, `bMODE:...` | content, existence | device |
+| `cn...`, `bn...` | both | device that may not be opened where it is (a mount with nodev) |
 | `LDIGEST` | LISTING, OTHERS | names and types in a directory (SHA-256) |
 | `LDIGEST` | NAMES | names in a directory (SHA-256) |
 | `ok` | those that `model.Kind` says it of | |
@@ -47,7 +48,7 @@ import os
 from _bisect import bisect_left
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID
 
-from xxhash import xxh3_128_digest
+from xxhash import xxh3_128, xxh3_128_digest
 
 from pcache.codec import join
 from pcache.model import Kind
@@ -60,8 +61,8 @@ if TYPE_CHECKING:
 
     from pcache.model import Digest
 
-    File = tuple[int, int]
-    """Device and inode."""
+    File = tuple[int, int] | bytes
+    """Device and inode, in one way or another."""
 
     class Stat(Protocol):
         """What values are made of: an os.stat_result, or the same numbers from elsewhere."""
@@ -82,6 +83,8 @@ if TYPE_CHECKING:
         def st_mtime_ns(self) -> int: ...
 
 
+PIPED = 1 << 24
+"""How many bytes from a pipe are an input, at most: bpf/state.bpf.h."""
 ABSENT = b"-"
 OK = b"ok"
 EMPTY = xxh3_128_digest(b"")
@@ -191,11 +194,10 @@ def link_value(st: Stat) -> bytes:
 
 def _special_value(st: Stat) -> bytes:
     kind = S_IFMT(st.st_mode)
-    letter = _LETTERS[kind]
+    value = b"%b%o:%d:%d" % (_LETTERS[kind], st.st_mode & 0o7777, st.st_uid, st.st_gid)
     if kind in (S_IFCHR, S_IFBLK):
-        device = st.st_rdev
-        return b"%b%o:%d:%d" % (letter, st.st_mode & 0o7777, os.major(device), os.minor(device))
-    return b"%b%o" % (letter, st.st_mode & 0o7777)
+        value += b":%d:%d" % (os.major(st.st_rdev), os.minor(st.st_rdev))
+    return value
 
 
 def times_value(st: Stat) -> bytes:
@@ -292,9 +294,14 @@ def input_value(offset: int, digest: Digest) -> bytes:
     return b"i%d:%b" % (offset, digest)
 
 
-def pipe_value(data: bytes) -> bytes:
-    """Value of PIPE: all that comes."""
-    return b"q%d:%b" % (len(data), xxh3_128_digest(data))
+def pipe_value(pieces: Iterable[bytes | memoryview]) -> bytes:
+    """Value of PIPE: all that comes, piece by piece."""
+    size = 0
+    digest = xxh3_128()
+    for piece in pieces:
+        size += len(piece)
+        digest.update(piece)
+    return b"q%d:%b" % (size, digest.digest())
 
 
 def replaceable_path(mode: int, path: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from pcache.errors import NoStore, UsageError
+from pcache.errors import NoStore, StoreError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +33,19 @@ def open_store(here: bool = False) -> Store:
     except NoStore as error:
         raise NoStore(
             f"nothing was recorded yet: {error}", "record something: sudo pcache run COMMAND"
+        ) from error
+
+
+def trim_history(store: Store, horizon_ns: int) -> None:
+    """Removes the notes on sessions that began before a time.  Raises StoreError."""
+    from pcache.history.log import trim
+
+    try:
+        trim(store.directory, horizon_ns)
+    except OSError as error:
+        raise StoreError(
+            f"the notes on sessions stay: {os.fsdecode(error.filename)}: {error.strerror}",
+            "remove it: what was recorded does not depend on it",
         ) from error
 
 

@@ -23,7 +23,8 @@ options:
   -q, --quiet            no summary on stderr
   -v, --explain          one line on stderr for each decision and each record, with the reason
       --verbose          the same
-      --as-root          run the command as root, in sudo's environment, with root's store
+      --as-root          run the command as root, in sudo's environment, with root's store;
+                         where this user is not root, it does not run
       --ring-size MIB    size of the kernel's event buffer, a power of two (default 128)
       --progress WHEN    a live line in the last row of the terminal, for commands that take
                          more than two seconds:
@@ -62,18 +63,18 @@ def run(args: list[str]) -> int:
     size = ring_bytes(options)
     try:
         user, probes = split(wanted.as_root, size)
-    except EnvironmentProblem as error:
-        if os.geteuid() == 0 or wanted.must_record:
-            raise  # as root: whose command it is cannot be told
+    except (EnvironmentProblem, OSError) as error:
+        if wanted.must_record:
+            raise
         from pcache.session.steps.plainly import plainly
 
-        return plainly(words, wanted.sandbox, error)
+        return plainly(words, wanted, error)
     if not probes.there and not is_root():
         from pcache.session.steps.load_probes import nothing_recorded
         from pcache.session.steps.reporting import NOT_RUN, say
         from pcache.session.verbs.replay import Replay
 
-        say(nothing_recorded("run", probes.failure))
+        say(nothing_recorded("run", probes))
         if wanted.must_record:
             say(NOT_RUN)
             return EnvironmentProblem.status

@@ -14,6 +14,9 @@ _FIRST = {"user": 0xEFFFFFFD, "pid": 0xEFFFFFFC, "uts": 0xEFFFFFFE, "ipc": 0xEFF
 _MARKS = {"/.dockerenv": "docker", "/run/.containerenv": "podman", "/run/systemd/container": ""}
 """Files by which those who make containers mark them; empty: it says so itself."""
 
+_PATIENCE_S = 5.0
+"""For a service that takes nobody any more."""
+
 SERVICE_FROM_OUTSIDE = (
     "on the host `sudo pcache service install`, and mount its socket into the container:"
     " -v /run/pcache:/run/pcache"
@@ -67,6 +70,7 @@ def service(path: str = "") -> Result:
     """Whether the service is there that records without sudo."""
     path = path or os.environ.get("PCACHE_SOCKET") or SERVICE
     socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    socket.settimeout(_PATIENCE_S)
     try:
         socket.connect(path)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from time import monotonic_ns
 
 from pcache.enforce.holds import Hold
@@ -158,9 +159,21 @@ class Decisions:
             return None
         try:
             task.check_inherited()
+            if task.fds.shared or task.fds.fed:
+                self._take_over(id, task)
         except Exception as error:
             plan.abandon()
             self.unused(plan)
             self._reporter.came_to_nothing(task, plan, began_ns, str(error))
             raise
         return Job(self._listener, id, task, plan, self._killable, began_ns)
+
+    def _take_over(self, id: int, task: Task) -> None:
+        """Raises OSError if what others can read as well cannot be made the task's own, or would
+        not be if it had to be."""
+        from pcache.enforce.refill import take_over
+
+        if not self._killable or task.before_exec or not self._listener.valid(id):
+            raise OSError(errno.EBUSY, "it cannot be given another pipe")
+        if not take_over(self._listener, id, task.fds):
+            raise OSError(errno.EBUSY, "others have read from its pipe")

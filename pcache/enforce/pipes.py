@@ -3,7 +3,10 @@
 Only pipes that the tree has made itself: what happens at the ends of others nobody here can know.
 Once the last writer is gone all that will ever come is there; and where no other process can read
 it, it comes to the task.  So nothing is changed by looking, and whatever is decided then, the
-program finds its input as it was.
+program finds its input as it was.  Where others can, a hit takes it out of the pipe, as its program
+would have, and puts it into one that is the task's alone.
+
+More than a pipe holds can be known if who writes is a hit: what it has left to write is at hand.
 """
 
 from __future__ import annotations
@@ -17,7 +20,21 @@ from stat import S_ISFIFO
 from pcache.enforce import syscalls
 from pcache.enforce.task_memory import status_field
 from pcache.linux.descriptors import StillOpen
-from pcache.values import error_value, pipe_value
+from pcache.values import PIPED, error_value, pipe_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Protocol
+
+    class Feeder(Protocol):
+        """`pcache.enforce.job.Job` as far as it is used here."""
+
+        @property
+        def tgid(self) -> int: ...
+
+        def rest(self, pipe: int) -> list[memoryview] | None: ...
+
 
 _FIONREAD = 0x541B
 _PIPE_BUF = 4096
@@ -44,6 +61,11 @@ class Tree:
             cls._given = None
 
     @classmethod
+    def ignore(cls, pid: int) -> None:
+        """A process of ours has been started."""
+        cls._helpers |= {pid}
+
+    @classmethod
     def has_made(cls, pipe: os.stat_result) -> bool:
         """Whether a fifo of this status is a pipe that the command was not handed."""
         return (
@@ -53,13 +75,13 @@ class Tree:
         )
 
     @classmethod
-    def others_read(cls, inode: int, tgid: int) -> bool:
-        """Whether any process but one has the end of a pipe that is read from; also if that cannot
-        be told."""
+    def others_have(cls, inode: int, tgid: int, *, writing: bool) -> bool:
+        """Whether any process but one has the end of a pipe that is written to, or read from; also
+        if that cannot be told."""
         name = _name(inode)
         for _ in range(_LOOKS):
             try:
-                return cls._others_read(name, tgid)
+                return cls._others_have(name, tgid, os.O_RDONLY if writing else os.O_WRONLY)
             except (FileNotFoundError, ProcessLookupError):
                 continue  # whose children are somebody else's now
             except OSError:
@@ -67,17 +89,19 @@ class Tree:
         return True
 
     @classmethod
-    def _others_read(cls, name: str, tgid: int) -> bool:
+    def _others_have(cls, name: str, tgid: int, other: int) -> bool:
         # Of each its descriptors first: what it starts after that does not have more than it has.
         left = [pid for pid in _children(os.getpid()) if pid not in cls._helpers]
         while left:
             pid = left.pop()
-            if pid != tgid and _reads(pid, name):
+            if pid != tgid and _has(pid, name, other):
                 return True
             left += _children(pid)
         return False
 
 
+feeders: dict[int, Feeder] = {}
+"""Hits that wait until a pipe takes more of what they write, by the pipe's inode."""
 _devices: list[int] = []
 
 
@@ -103,7 +127,8 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _reads(pid: int, name: str) -> bool:
+def _has(pid: int, name: str, other: int) -> bool:
+    """Whether a process has a descriptor of that name, but for those of the `other` mode."""
     place = f"/proc/{pid}/fd"
     try:
         numbers = os.listdir(place)
@@ -121,7 +146,7 @@ def _reads(pid: int, name: str) -> bool:
             if not os.path.exists(place):
                 raise
             continue  # closed meanwhile
-        if flags & os.O_ACCMODE != os.O_WRONLY:
+        if flags & os.O_ACCMODE != other:
             return True
     return False
 
@@ -133,18 +158,33 @@ def _has_ended(pid: int) -> bool:
     return text[text.rindex(b")") + 2 :][:1] in (b"Z", b"X")
 
 
-def value(pipe: int, tgid: int, fd: int) -> bytes:
+def value(pipe: int, tgid: int, fd: int, fed: dict[int, Feeder], shared: dict[int, bytes]) -> bytes:
     """Value of PIPE for the pipe behind descriptor `fd` of a task, of which `pipe` is our copy.
 
-    Raises StillOpen or OSError."""
+    By the pipe's inode, `fed` is told the hit that has still to write what is in the value, and
+    `shared` the value if others can read from the pipe.  Raises StillOpen or OSError."""
     status = os.fstat(pipe)
+    inode = status.st_ino
     if not S_ISFIFO(status.st_mode) or not Tree.has_made(status):
         return error_value(errno.ESPIPE)
+    fed.pop(inode, None)
+    shared.pop(inode, None)
+    rest: Iterable[memoryview] = ()
     if not _is_complete(pipe):
-        raise StillOpen(fd)
-    if Tree.others_read(status.st_ino, tgid):
-        return error_value(errno.EBUSY)
-    return pipe_value(_content(pipe))
+        feeder = feeders.get(inode)
+        if feeder is None or Tree.others_have(inode, feeder.tgid, writing=True):
+            raise StillOpen(fd)
+        left = feeder.rest(inode)
+        if left is None or sum(map(len, left)) > PIPED:
+            raise StillOpen(fd)
+        rest = left
+        fed[inode] = feeder
+    found = pipe_value((content(pipe), *rest))
+    if Tree.others_have(inode, tgid, writing=False):
+        if fed:
+            return error_value(errno.EBUSY)
+        shared[inode] = found
+    return found
 
 
 def is_full(pipe: int) -> bool:
@@ -165,8 +205,8 @@ def _waiting(pipe: int) -> int:
     return int.from_bytes(count, "little")
 
 
-def _content(pipe: int) -> bytes:
-    """Raises OSError."""
+def content(pipe: int) -> bytes:
+    """What is in it, and stays there.  Raises OSError."""
     size = _waiting(pipe)
     if not size:
         return b""

@@ -159,10 +159,10 @@ class Supervisor:
                 self._wake(hold, died=fd == hold.task.fds.pidfd())
             elif not self._hits.ready(fd):
                 self._children.reap()
+        self._hits.advance()
         for hold in self._holds.all():
             if hold.is_over():
                 self._decide_again(hold, wait=False)
-        self._hits.advance()
 
     def _receive(self) -> None:
         notification = self._listener.receive()

@@ -132,6 +132,18 @@ def set_name(name: bytes) -> None:
     _call(SYS_PRCTL, _PR_SET_NAME, ctypes.addressof(text))
 
 
+def take_name(name: bytes) -> None:
+    """The same for what is to be recorded, by the name the recorder gave; empty: by none.
+
+    Where that is refused the command runs all the same, and nobody records it.
+    """
+    if name:
+        try:
+            set_name(name)
+        except OSError:
+            return
+
+
 def ptrace(request: int, tid: int, address: int = 0, data: int = 0) -> None:
     """ptrace(2), for the requests that return nothing but success."""
     if _ptrace(request, tid, address, data) == -1:

@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pcache.values import Stat
+
 _NULL = os.makedev(1, 3)
 
 # linux/fcntl.h: F_LINUX_SPECIFIC_BASE + 3, Linux 6.10 and later; EINVAL before.
@@ -34,7 +36,9 @@ FLAGS = (
 
 # asm-generic/ioctls.h and the bytes of struct winsize, termios, termios2.
 _TERMINAL = {b"winsize": (0x5413, 8), b"modes": (0x5401, 36), b"modes2": (0x802C542A, 44)}
-_OF_DESCRIPTORS = frozenset({b"flags", b"flags-append", b"name", b"offset", *_TERMINAL})
+_OF_DESCRIPTORS = frozenset(
+    {b"flags", b"flags-append", b"name", b"offset", b"end", b"status", *_TERMINAL}
+)
 
 
 OLDPWD = b"env OLDPWD"
@@ -49,7 +53,9 @@ def environment_trait(env: Iterable[bytes], name: bytes) -> bytes:
 
 def trait_name(what: bytes, fd: int) -> bytes:
     """Path of a fact of kind TRAIT: `flags N`, `flags-append N` (all but O_APPEND), `name N`,
-    `offset N`, `winsize N`, `modes N` or `modes2 N`."""
+    `offset N`, `end N` (whether a file's offset is its end), `status N` (`status_trait`),
+    `winsize N`, `modes N` or `modes2 N`.
+    """
     return b"%b %d" % (what, fd)
 
 
@@ -60,6 +66,11 @@ def descriptor_trait_of(name: bytes) -> tuple[bytes, int] | None:
     if what == b"open":
         return what, -1
     return (what, int(number)) if what in _OF_DESCRIPTORS else None
+
+
+def status_trait(st: Stat) -> bytes:
+    """What stat(2) tells of a file to write to, but for its times."""
+    return b"%o:%d:%d+%d %d" % (st.st_mode, st.st_uid, st.st_gid, st.st_nlink, st.st_size)
 
 
 def same_as(kind: bytes, numbers: Iterable[int]) -> bytes:
@@ -237,9 +248,12 @@ class FdView:
         """Value of a fact of kind PIPE.  Raises StillOpen while somebody can write to it."""
         return b"!%d" % errno.ESPIPE
 
+    def depended_on(self, pipes: Iterable[int]) -> None:
+        """Of the descriptors whose `pipe` was asked for, these decided."""
+
     def trait(self, name: bytes) -> bytes:
-        """Value of a fact of kind TRAIT: processors it may run on, scheduling policy with its
-        priority, groups, nice value, a limit, or what `trait_name` names of a descriptor."""
+        """Value of a fact of kind TRAIT: OLDPWD, what `trait_name` names of a descriptor, or what
+        `pcache.linux.traits` knows."""
         if name == OLDPWD:
             return environment_trait(self.environment(), name)
         about = descriptor_trait_of(name)
@@ -247,7 +261,7 @@ class FdView:
             return self.task_trait(name)
         what, fd = about
         if what == b"open":
-            return numbers(self.numbers())
+            return b" ".join([b"%d" % number for number in sorted(self.numbers())])
         try:
             return _descriptor_trait(self.get(fd), what)
         except OSError as error:
@@ -294,7 +308,9 @@ class OwnFds(FdView):
         return [fd for fd in found if _is_inheritable(fd)]
 
     def task_trait(self, name: bytes) -> bytes:
-        return numbers(os.getgroups()) if name == b"groups" else task_trait(name, 0)
+        from pcache.linux import traits
+
+        return traits.value_here(name)
 
 
 def _is_inheritable(fd: int) -> bool:
@@ -315,28 +331,11 @@ def _descriptor_trait(fd: int, what: bytes) -> bytes:
         if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_APPEND:
             value += b" %d" % os.fstat(fd).st_size
         return value
+    if what == b"status":
+        return status_trait(os.fstat(fd))
+    if what == b"end":
+        return b"%d" % (os.lseek(fd, 0, os.SEEK_CUR) == os.fstat(fd).st_size)
     if what == b"name":
         return os.readlink(b"/proc/self/fd/%d" % fd)
     request, size = _TERMINAL[what]
     return fcntl.ioctl(fd, request, bytes(size))
-
-
-def task_trait(name: bytes, tid: int) -> bytes:
-    """Value of the trait `affinity`, `policy`, `priority` or of a limit of a task; 0 is this one.
-
-    Raises OSError.
-    """
-    if name == b"affinity":
-        return numbers(os.sched_getaffinity(tid))
-    if name == b"policy":
-        return b"%d %d" % (os.sched_getscheduler(tid), os.sched_getparam(tid).sched_priority)
-    if name == b"priority":
-        return b"%d" % os.getpriority(os.PRIO_PROCESS, tid)
-    from pcache.linux.limits import trait_value
-
-    return trait_value(name, tid)
-
-
-def numbers(found: Iterable[int]) -> bytes:
-    """As they stand in the value of a trait."""
-    return b" ".join([b"%d" % number for number in sorted(found)])

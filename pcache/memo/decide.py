@@ -13,6 +13,7 @@ from pcache.memo.facts import Facts
 from pcache.memo.restore import Plan
 from pcache.model import Kind
 from pcache.settings.rules import NO
+from pcache.settings.stand_ins import given_names, stand_ins
 from pcache.store.aside import sweep
 from pcache.store.database import DamagedIndex
 from pcache.store.fingerprint import arguments_digest, weak_fingerprint
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
     from pcache.counters import Counters
     from pcache.linux.descriptors import FdView
-    from pcache.model import Call, Digest, Key, PathSet
+    from pcache.model import Call, Digest, Key, Outcome, PathSet
+    from pcache.settings.stand_ins import StandIns
     from pcache.store.index import Store
 
     Seen = tuple[Digest, PathSet, dict[Key, bytes]]
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 
 _ASKED_ELSEWHERE = ("unknown call", "input changed", "damaged")
 _IN_VAIN = 2
+_MANY = 200
+"""Keys from which on a shortcut pays."""
 _OF_FILES = (Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS)
 
 
@@ -59,6 +63,7 @@ class Decider:
         self._store = store
         self._counters = counters
         self._elsewhere = elsewhere
+        self._given = given_names()
         self._why = ""
         self._seen: Seen | None = None
         self._unknown: Digest | None = None
@@ -67,6 +72,8 @@ class Decider:
         to.  When they are done, or it takes too long, `decide` is asked again."""
         self._in_vain: dict[Digest, int] = {}
         """Calls for which that took too long, and how often since their last hit."""
+        self.alone = False
+        """Whether nothing that is decided becomes part of another record."""
         self.damaged_index = False
         """Whether the index was found damaged: it should be mended before anything is recorded."""
 
@@ -75,8 +82,14 @@ class Decider:
         if self._elsewhere is not None and self._elsewhere.usable:
             return False
         try:
-            if self._store.knows(arguments_digest(argv, self._store.policy.base)):
+            base = self._store.policy.base
+            if self._store.knows(arguments_digest(argv, base)):
                 return False
+            hidden = stand_ins(argv, b"", self._given)
+            if hidden is not None:
+                names = hidden.hide_texts(argv)
+                if self._store.knows(arguments_digest(names, base)):
+                    return False
         except StoreError:
             return False  # `decide` says what is wrong
         self._seen, self._why = None, "unknown call"
@@ -92,6 +105,10 @@ class Decider:
         self.awaited = -1
         try:
             plan, kind = self._look_up(call, fds, wait)
+            if plan is None and kind == "unknown call":
+                hidden = stand_ins(call.argv, call.cwd, self._given)
+                if hidden is not None:
+                    plan, kind = self._look_up(call, fds, wait, hidden)
             if plan is None and kind in _ASKED_ELSEWHERE and self._brought(call, fds):
                 plan, kind = self._look_up(call, fds, wait)
         except DamagedBlob as error:
@@ -149,7 +166,10 @@ class Decider:
         self._counters.inc("misses")
         self._counters.inc(f"miss: {kind}")
 
-    def _look_up(self, call: Call, fds: FdView, wait: bool) -> tuple[Plan | None, str]:
+    def _look_up(
+        self, call: Call, fds: FdView, wait: bool, hidden: StandIns | None = None
+    ) -> tuple[Plan | None, str]:
+        """`hidden`: what stands for names in the call that are others each time."""
         store = self._store
         if store.policy.settings(call.executable, call.argv).never(call.argv) != NO:
             self._why = "never cached"
@@ -157,7 +177,8 @@ class Decider:
         timing = self._counters.timing
         decided_ns = time_ns()
         since = timing.now()
-        weak = weak_fingerprint(call, store.policy)
+        known_as = call if hidden is None else hidden.hide_call(call)
+        weak = weak_fingerprint(known_as, store.policy)
         since = timing.spent("call", since)
         facts = Facts(store.digests, fds, self._counters, call.uid, store.policy.base_dir)
         known: dict[Key, bytes] = {}
@@ -168,8 +189,11 @@ class Decider:
         for paths in store.each_path_set(weak):
             since = timing.spent("path sets", since)
             latest = latest or paths
+            keys = paths.keys if hidden is None else tuple(map(hidden.show_key, paths.keys))
             try:
-                values = facts.values(paths.keys, known)
+                strong, outcome, values = self._evaluate(
+                    call, fds, facts, weak, paths, keys, known, hidden
+                )
             except StillOpen as pipe:
                 in_vain = self._in_vain.get(weak, 0)
                 if not wait:
@@ -180,23 +204,20 @@ class Decider:
             except OSError as error:
                 unknowable = _error_text(error)
                 continue
-            finally:
-                since = timing.spent("facts", since)
-            strong = store.strong_fingerprint(weak, paths, values)
-            try:
-                outcome = store.outcome(strong)
             except DamagedRow as error:
                 damaged = str(error)
                 continue
             finally:
-                since = timing.spent("outcome", since)
-            if outcome is not None and (own := _own_stream(call, fds, facts, paths.keys)):
+                since = timing.now()
+            if outcome is not None and (own := _own_stream(call, fds, facts, keys)):
                 self._why = f"its output is its input: {own}"
                 return None, "input changed"
             if outcome is not None:
+                outcome = outcome if hidden is None else hidden.show_outcome(outcome)
                 plan = Plan(outcome, store, fds, self._counters)
                 plan.strong, plan.decided_ns = strong, decided_ns
-                plan.keys, plan.values = paths.keys, values
+                plan.keys, plan.values = keys, values
+                fds.depended_on([int(path) for kind, path in keys if kind == Kind.PIPE])
                 plan.prepare()
                 store.touch(strong)
                 self._in_vain.pop(weak, None)
@@ -219,15 +240,59 @@ class Decider:
         if unknowable:
             self._why = f"cannot read an input: {unknowable}"
         else:
-            self._seen = (weak, latest, known)
+            self._seen = (weak, latest, known if hidden is None else hidden.hide_known(known))
         return None, "input changed"
+
+    def _evaluate(
+        self,
+        call: Call,
+        fds: FdView,
+        facts: Facts,
+        weak: Digest,
+        paths: PathSet,
+        keys: tuple[Key, ...],
+        known: dict[Key, bytes],
+        hidden: StandIns | None,
+    ) -> tuple[Digest, Outcome | None, list[bytes]]:
+        """The strong fingerprint now, its outcome, and the values that it is of: none if they were
+        not needed.  Raises OSError, DamagedRow."""
+        store, timing = self._store, self._counters.timing
+        since = timing.now()
+        shortcut = None
+        try:
+            if self.alone and hidden is None and len(paths.keys) >= _MANY:
+                from pcache.memo.shortcuts import Shortcut
+
+                shortcut = Shortcut(store.digests, facts, weak, paths, known)
+                found = shortcut.strong()
+                if found is not None and not shortcut.may_be(_written(call, fds)):
+                    outcome = store.outcome(found)
+                    if outcome is not None:
+                        return found, outcome, []
+            values = facts.values(keys, known)
+        finally:
+            since = timing.spent("facts", since)
+        stored = values if hidden is None else hidden.hide_values(keys, values)
+        strong = store.strong_fingerprint(weak, paths, stored)
+        try:
+            outcome = store.outcome(strong)
+        finally:
+            timing.spent("outcome", since)
+        if outcome is not None and shortcut is not None:
+            shortcut.keep(facts, known, strong)
+        return strong, outcome, values
+
+
+def _written(call: Call, fds: FdView) -> list[os.stat_result]:
+    """The regular files that standard output and error are written to."""
+    return [fds.status(fd) for fd, kind in enumerate(call.fds) if fd and kind == b"file"]
 
 
 def _own_stream(call: Call, fds: FdView, facts: Facts, keys: Iterable[Key]) -> str:
     """The input that standard output or error is written to, if that was not so when the run was
     recorded."""
-    written = [fds.status(fd) for fd, kind in enumerate(call.fds) if fd and kind == b"file"]
-    if not any(map(facts.saw, written)):
+    written = _written(call, fds)
+    if not written or not facts.saw(written):
         return ""
     told = {path.partition(b":")[2] for kind, path in keys if kind == Kind.STREAM}
     for kind, path in keys:

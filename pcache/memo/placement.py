@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_ISLNK, S_ISREG
+from stat import S_IFDIR, S_IFMT, S_ISLNK, S_ISREG
 
+from pcache.linux.plain import is_plain
 from pcache.linux.sparse import Writer, may_have_holes
 from pcache.linux.stamps import RACY_NS, fresh_ns
 from pcache.memo import git_index
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pcache.store.aside import Aside
 
 _PIECE = 1 << 20
+_NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})  # rmdir(2): either may come
 
 
 class Placement:
@@ -196,8 +198,7 @@ class Placement:
         def make(path: bytes, replace: bool) -> None:
             self._make(path, replace, lambda name: os.symlink(output.content, name))
 
-        if _mode(output.path) != S_IFLNK or os.readlink(output.path) != output.content:
-            self._put(output.path, make)
+        self._put(output.path, make)
         _set_time(output.path, os.lstat(output.path), self._time(output.mtime_ns))
 
     def _put_fifo(self, output: Output) -> None:
@@ -208,8 +209,7 @@ class Placement:
         def make(path: bytes, replace: bool) -> None:
             self._make(path, replace, make_fifo)
 
-        if _mode(output.path, permissions=True) != S_IFIFO | output.mode:
-            self._put(output.path, make)
+        self._put(output.path, make)
 
     def _put_link(self, output: Output) -> None:
         def make(path: bytes, replace: bool) -> None:
@@ -218,16 +218,25 @@ class Placement:
         other = os.lstat(output.content)
         try:
             if os.path.samestat(os.lstat(output.path), other):
+                self._entered.add(os.path.dirname(output.path))
                 return
         except FileNotFoundError:
             pass
         self._put(output.path, make)
 
     def _make_directory(self, path: bytes) -> None:
-        mode = _mode(path)
-        if mode == S_IFDIR:
+        """One that is there makes room for the new one, unless there is something in it that the
+        execution has removed: then it must be one like a new one, and gets its times."""
+        try:
+            self._clear(path)
+        except OSError as error:
+            if error.errno not in _NOT_EMPTY:
+                raise
+            st = os.lstat(path)
+            if st.st_uid != os.geteuid() or not is_plain(path, st, os.getegid()):
+                raise
+            self._entered.update((path, os.path.dirname(path)))
             return
-        self._clear(path)
         os.mkdir(path, 0o700)
         self._undo.add(os.rmdir, path)
         given = os.lstat(path).st_mode & 0o7000

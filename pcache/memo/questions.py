@@ -164,19 +164,20 @@ def latest_time(path: bytes) -> bytes:
         return error_value(error.errno)
 
 
-def mounted(value: bytes, path: bytes, st: os.stat_result | None = None) -> bytes:
-    """The value of a directory, with a mark where something is mounted on it: stat(2) shows that by
-    a device that is not its parent's.  `st` is its state, if that is known."""
+def marked(value: bytes, path: bytes, st: os.stat_result | None = None) -> bytes:
+    """The value of a directory with a mark where something is mounted on it, which stat(2) shows by
+    a device that is not its parent's; that of a device with one where the mount lets none be
+    opened.  `st` is its state, if that is known."""
+    letter = value[:1]
     try:
-        if (st or os.stat(path)).st_dev != os.stat(path + b"/..").st_dev:
-            return b"dm" + value[1:]
+        if letter == b"d":
+            if (st or os.stat(path)).st_dev != os.stat(path + b"/..").st_dev:
+                return b"dm" + value[1:]
+        elif letter in (b"c", b"b") and os.statvfs(path).f_flag & os.ST_NODEV:
+            return letter + b"n" + value[1:]
     except OSError:
         pass  # it is gone, or nobody may look there
     return value
-
-
-def marked(value: bytes, path: bytes, st: os.stat_result) -> bytes:
-    return mounted(value, path, st) if value[:1] == b"d" else value
 
 
 def absence(path: bytes, error: OSError) -> bytes:

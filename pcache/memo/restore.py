@@ -11,6 +11,7 @@ until `conclude`, if the outcome's streams cannot be written.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from stat import S_IFDIR, S_IFREG
 
@@ -21,6 +22,7 @@ from pcache.linux.sparse import Writer, may_have_holes
 from pcache.memo.placement import Placement, mode_of
 from pcache.memo.staging import Staging
 from pcache.memo.undo import Undo
+from pcache.model import APPENDING
 from pcache.store.aside import Aside
 from pcache.store.digests import content_digest
 
@@ -125,8 +127,11 @@ class Plan:
                     self._prepare_file(output)
                 else:
                     self._check(output)
-            for fd, _ in self.outcome.offsets:
-                os.lseek(self._fds.get(fd), 0, os.SEEK_CUR)
+            for fd, offset in self.outcome.offsets:
+                if offset == APPENDING:
+                    fcntl.fcntl(self._fds.get(fd), fcntl.F_GETFL)
+                else:
+                    os.lseek(self._fds.get(fd), 0, os.SEEK_CUR)
         except BaseException:
             self.abandon()
             raise
@@ -336,6 +341,11 @@ class Plan:
     # Committing
 
     def _set_offset(self, fd: int, offset: int) -> None:
+        if offset == APPENDING:
+            flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+            fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_APPEND)
+            self._undo.add(fcntl.fcntl, fd, fcntl.F_SETFL, flags)
+            return
         before = os.lseek(fd, 0, os.SEEK_CUR)
         os.lseek(fd, offset, os.SEEK_SET)
         self._undo.add(os.lseek, fd, before, os.SEEK_SET)

@@ -6,19 +6,24 @@ observations before they are handed up.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Container
-from stat import S_IFDIR, S_IFMT, S_IFREG, S_ISREG
+from stat import S_IFDIR, S_IFMT, S_IFREG, S_ISDIR, S_ISREG
 
 from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
 from pcache.observe import git_times
+from pcache.observe.accesses.descriptors import depend_on_status
 from pcache.observe.changes import ATTRIBUTES, UNTOUCHED
+from pcache.observe.events import Stamp
 from pcache.observe.executions import Execution
-from pcache.observe.mentions import Mentions
-from pcache.observe.observations import OF_THE_SYSTEM, Observation
+from pcache.observe.mentions import ORDER, TIMES, Mentions, is_code
+from pcache.observe.observations import OF_THE_SYSTEM, TIMES_OF, Observation
 from pcache.settings.rules import CALLERS, NO, Policy, Settings, matches
 from pcache.values import order_path, order_value, times_value
 from pcache.wording import text
+
+_GO_VERBS = (b"build", b"install", b"list", b"run", b"vet")
 
 
 def apply(execution: Execution, policy: Policy, facts: Facts, mentions: Mentions) -> None:
@@ -30,8 +35,14 @@ def apply(execution: Execution, policy: Policy, facts: Facts, mentions: Mentions
             _depend_on_times(execution)
         if settings.mtime_order:
             _depend_on_order(execution)
-    elif not execution.replayed and mentions.times(execution):
-        _depend_on_all_order(execution)
+    elif not execution.replayed:
+        goes_by = mentions.times(execution)
+        if goes_by == ORDER:
+            _depend_on_all_order(execution)
+        elif goes_by == TIMES:
+            _depend_on_all_times(execution)
+    if execution.told and not execution.replayed and mentions.status(execution):
+        _depend_on_status(execution)
     if settings.ignore_paths:
         _ignore(execution, settings.ignore_paths)
     for path in settings.extra_inputs:
@@ -76,13 +87,24 @@ def _depend_on_times(execution: Execution) -> None:
     is_git = git_times.is_git(execution)
     if is_git and not git_times.compares(execution):
         return
+    files_alone = is_git or _goes_by_files_alone(execution)
     observed: list[tuple[Key, Observation]] = []
     for (kind, path), (ts, name, stamp) in execution.looks.items():
-        if is_git and S_IFMT(stamp.st_mode) == S_IFDIR:
+        if files_alone and S_IFMT(stamp.st_mode) == S_IFDIR:
             continue
         times = Kind.TIMES if kind == Kind.CONTENT else Kind.LTIMES
         observed.append(((times, path), Observation(ts, name, times_value(stamp))))
     execution.observe_times(observed)
+
+
+def _goes_by_files_alone(execution: Execution) -> bool:
+    """Whether times of directories mean nothing to a strict program: to `go` but for what tests
+    look at (cmd/go/internal/modindex and test.go, hashStat)."""
+    argv = execution.argv()
+    if execution.executable.rpartition(b"/")[2] != b"go":
+        return False
+    verb = next((word for word in argv[1:] if not word.startswith(b"-")), b"")
+    return verb in _GO_VERBS
 
 
 def _depend_on_order(execution: Execution) -> None:
@@ -117,15 +139,50 @@ def _depend_on_all_order(execution: Execution) -> None:
     """A script that compares times, nobody knows which: those of all that it and its children
     looked at or read."""
     times = {
-        observation.name: observation.stamp.st_mtime_ns
-        for observation in execution.inputs.values()
-        if observation.stamp is not None
-        and S_ISREG(observation.stamp.st_mode)
-        and not observation.name.startswith(OF_THE_SYSTEM)
-        and not execution.times_are_ours(observation.name, observation.ts)
+        observation.name: stamp.st_mtime_ns
+        for _, observation, stamp in _timed(execution)
+        if not execution.times_are_ours(observation.name, observation.ts)
     }
     if len(times) > 1:
         _note_order(execution, times, times.keys())
+
+
+def _depend_on_all_times(execution: Execution) -> None:
+    """The same of one that may compare them with any number."""
+    execution.observe_times(
+        [
+            (key, Observation(observation.ts, observation.name, times_value(stamp)))
+            for key, observation, stamp in _timed(execution)
+        ]
+    )
+
+
+def _depend_on_status(execution: Execution) -> None:
+    """It goes by the size of its output, and so do those that handed that on."""
+    for fd in execution.told:
+        file = execution.same(fd)[0].handle.file
+        for at in execution.chain():
+            for one in at.descriptors.get(file, [])[:1]:
+                depend_on_status(execution.image, at, one.fd)
+
+
+def _timed(execution: Execution) -> list[tuple[Key, Observation, Stamp]]:
+    """What a script may have the time of, by the key of that: files, and those directories that it
+    was not in and its code is not in, which interpreters look at."""
+    inputs = execution.inputs.items()
+    idle = {posixpath.dirname(one.name) for _, one in inputs if one.opened and is_code(one.name)}
+    idle.add(execution.cwd or b"")
+    return [
+        ((TIMES_OF[kind], path), observation, observation.stamp)
+        for (kind, path), observation in inputs
+        if observation.stamp is not None
+        and kind in TIMES_OF
+        and not observation.name.startswith(OF_THE_SYSTEM)
+        and (
+            S_ISREG(observation.stamp.st_mode)
+            or (S_ISDIR(observation.stamp.st_mode) and observation.name not in idle)
+        )
+    ]
 
 
 def _note_order(execution: Execution, times: dict[bytes, int], decisive: Container[bytes]) -> None:

@@ -52,8 +52,12 @@ class Execution:
         self.cwd: bytes | None = None
         self.umask = 0
         self.uid = self.gid = 0
-        self.signals_ignored = 0
-        """See `Call.ignored`."""
+        self.signals_ignored = self.signals_blocked = 0
+        """Signals that it was started with, as masks."""
+        self.leads = b""
+        """Value of the trait `pcache.linux.traits.LEADER`."""
+        self.has_children = False
+        """It was started in a process that had some already, ended or not."""
         self.arguments = bytearray()
         """argv, then the environment, each string ended by NUL."""
         self.argv_size = 0
@@ -66,7 +70,12 @@ class Execution:
         self.offsets_asked: dict[int, int] = {}
         """How often it has asked where 1 or 2 stands."""
         self.flags_changed: set[int] = set()
-        """Descriptors whose flags are other ones than when it was handed them."""
+        """Descriptors whose flags are other ones than when it was handed them, and no hit sets."""
+        self.appending: set[int] = set()
+        """Descriptors to which it left O_APPEND set."""
+        self.told: dict[int, bool] = {}
+        """Descriptors of files to write to whose status it was told, and whether nobody else had
+        written to them."""
         self.adopted: set[int] = set()
         """Those keys of `descriptors` that it was not handed: `descriptors.adopt`."""
         self.jobserver: frozenset[int] = frozenset()
@@ -95,6 +104,9 @@ class Execution:
         self.input_checks: list[tuple[bytes, int, int]] = []
         """What was read after the fact, to be judged when all events are known: the tree must not
         have changed the content of that name after the first and up to the second time."""
+        self.version_checks: list[tuple[bytes, int, int]] = []
+        """The same, where the version would be another if it had: to be opened for it is no
+        change."""
         self.append_checks: list[tuple[bytes, int, int]] = []
         """The same, where it must only have been appended to."""
         self.output_checks: list[tuple[bytes, int, int]] = []

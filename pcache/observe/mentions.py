@@ -1,40 +1,76 @@
 """Interpreted programs that say they go by modification times: `[ a -nt b ]`, `os.path.getmtime`.
 
-Which of the files that they look at are compared does not show, nor with which others; that they
-compare any does, in what they are told to do.
+Which of the files that they look at are concerned does not show, nor what with they are compared;
+that any are does, in what they are told to do.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Container
 from stat import S_ISREG
 
 from pcache.linux.unseen import open_unseen
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.observe.shells import SHELLS
+from pcache.settings.rules import programs_of
 
-_TOKENS = {
-    **dict.fromkeys(
-        (*SHELLS, b"fish", b"test", b"["), re.compile(rb"(?:^|[\s\0])-[no]t(?:[\s\0]|$)")
-    ),
-    **dict.fromkeys((b"python", b"pypy"), re.compile(rb"getmtime|st_mtime")),
-    b"perl": re.compile(rb"\bl?stat\b|mtime|(?:^|[\s({,!])-[MAC]\s"),
-    b"ruby": re.compile(rb"mtime"),
-    **dict.fromkeys((b"node", b"nodejs", b"deno", b"bun"), re.compile(rb"mtime")),
-    b"php": re.compile(rb"filemtime|getMTime"),
-    b"tclsh": re.compile(rb"\bmtime\b"),
-    b"lua": re.compile(rb"modification"),
+NOTHING, ORDER, TIMES = range(3)
+"""What an execution goes by: no times; which file is newer than which; the times themselves, which
+it may compare with a number."""
+
+_NEWER = re.compile(rb"(?:^|[\s\0])-[no]t(?:[\s\0]|$)")
+_COMPARING: dict[bytes, re.Pattern[bytes]] = {
+    **dict.fromkeys((*SHELLS, b"fish", b"test", b"[", b"[["), _NEWER),
+    b"cmake": re.compile(rb"IS_NEWER_THAN"),
 }
-"""By name of the interpreter without its version."""
+_TELLING: dict[bytes, re.Pattern[bytes]] = {
+    **dict.fromkeys(
+        (b"python", b"pypy"),
+        re.compile(
+            rb"getmtime|(?i:st_mtime)|\bl?stat\([^()]*\)\s*\[|\bfilecmp\b|\bnewer(?:_group|_pairwise)?\("
+        ),
+    ),
+    b"perl": re.compile(rb"\bl?stat\b|mtime|(?:^|[\s({,!])-[MAC]\s"),
+    b"ruby": re.compile(rb"mtime|\buptodate\?|\btest\s*\(?\s*\?[M<>=]"),
+    **dict.fromkeys((b"node", b"nodejs", b"deno", b"bun"), re.compile(rb"mtime")),
+    b"php": re.compile(rb"filemtime|getMTime|\bl?stat\s*\("),
+    b"tclsh": re.compile(rb"\bmtime\b|\bfile\s+l?stat\b"),
+    b"lua": re.compile(rb"modification"),
+    b"zsh": re.compile(rb"zsh/stat|\bzstat\b|\([^)\s]*(?:[oO]m|m[Mwhms]?[+-]?\d)"),
+    **dict.fromkeys((b"awk", b"gawk"), re.compile(rb"\bfilefuncs\b")),
+    **dict.fromkeys((b"R", b"Rscript"), re.compile(rb"\bfile\.(?:mtime|info)\b")),
+    b"julia": re.compile(rb"\bmtime\b"),
+    b"guile": re.compile(rb"stat:mtime"),
+    b"emacs": re.compile(rb"file-newer-than-file-p|file-attribute"),
+    b"java": re.compile(rb"[lL]astModified"),
+    **dict.fromkeys((b"pwsh", b"dotnet"), re.compile(rb"LastWriteTime")),
+    b"cmake": re.compile(rb"\bTIMESTAMP\b"),
+}
+"""By name of the interpreter without its version: what says that it compares times of files with
+each other, and what, that it may do anything with them."""
+_STATUS: dict[bytes, re.Pattern[bytes]] = {
+    **dict.fromkeys(
+        (*SHELLS, b"fish", b"zsh"), re.compile(rb"/dev/(?:std(?:out|err)|fd)|/self/fd")
+    ),
+    **dict.fromkeys((b"python", b"pypy"), re.compile(rb"\bf?stat\b|getsize|st_size")),
+    b"perl": re.compile(rb"\bstat\b|-[sz]\b"),
+    b"ruby": re.compile(rb"\bl?stat\b|\bsize\b|zero\?|empty\?"),
+    **dict.fromkeys((b"node", b"nodejs", b"deno", b"bun"), re.compile(rb"fstat|\.size\b")),
+    b"php": re.compile(rb"fstat|filesize"),
+}
+"""What says that they may go by the size of the file that they write to."""
 _CODE = frozenset(
     (
         *(b".sh", b".bash", b".py", b".pyc", b".pl", b".pm", b".rb", b".js", b".mjs"),
-        *(b".cjs", b".ts", b".php", b".tcl", b".lua"),
+        *(b".cjs", b".ts", b".php", b".tcl", b".lua", b".zsh", b".awk", b".R", b".r", b".jl"),
+        *(b".scm", b".el", b".java", b".class", b".ps1", b".cmake"),
     )
 )
 """Endings of what interpreters read as a program."""
+_BY_NAME = frozenset({b"CMakeLists.txt"})
 _LIBRARIES = (b"/usr/", b"/lib/", b"/lib64/", b"/etc/", b"/opt/")
 _PACKAGES = (b"/site-packages/", b"/dist-packages/", b"/node_modules/", b"/gems/")
 """Code for all purposes, of which most is not used."""
@@ -45,28 +81,44 @@ class Mentions:
     """Remembers of each script whether it goes by times."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[bytes, bytes, int, int], bool] = {}
+        self._known: dict[tuple[re.Pattern[bytes], bytes, int, int], bool] = {}
 
-    def times(self, execution: Execution) -> bool:
-        """Whether it may compare modification times."""
-        name = posixpath.basename(execution.executable).rstrip(b"0123456789.-")
-        tokens = _TOKENS.get(name)
-        if tokens is None:
-            return False
-        if tokens.search(bytes(execution.arguments[: execution.argv_size])):
+    def times(self, execution: Execution) -> int:
+        """What it may go by: NOTHING, ORDER or TIMES."""
+        argv = execution.argv()
+        for family in programs_of(execution.executable, argv):
+            name = posixpath.basename(family).rstrip(b"0123456789.-")
+            for tables, answer in ((_TELLING, TIMES), (_COMPARING, ORDER)):
+                tokens = tables.get(name)
+                if tokens is not None and self.any(execution, argv, tokens):
+                    return answer
+        return NOTHING
+
+    def status(self, execution: Execution) -> bool:
+        """Whether it may go by what fstat(2) tells of its output, which C libraries ask anyway."""
+        argv = execution.argv()
+        for family in programs_of(execution.executable, argv):
+            tokens = _STATUS.get(posixpath.basename(family).rstrip(b"0123456789.-"))
+            if tokens is not None and self.any(execution, argv, tokens):
+                return True
+        return False
+
+    def any(self, execution: Execution, argv: list[bytes], tokens: re.Pattern[bytes]) -> bool:
+        """Whether its arguments or its own code say something."""
+        if tokens.search(b"\0".join(argv)):
             return True
-        words = {posixpath.basename(word) for word in execution.argv()[1:]}
+        words = {posixpath.basename(word) for word in argv[1:]} | _BY_NAME
         return any(
-            self._in_file(name, tokens, observation)
+            self._in_file(tokens, observation)
             for observation in execution.inputs.values()
-            if observation.opened and _is_code(observation.name, words)
+            if observation.opened and is_code(observation.name, words)
         )
 
-    def _in_file(self, family: bytes, tokens: re.Pattern[bytes], observation: Observation) -> bool:
+    def _in_file(self, tokens: re.Pattern[bytes], observation: Observation) -> bool:
         stamp = observation.stamp
         if stamp is None or not S_ISREG(stamp.st_mode):
             return False
-        key = family, observation.name, stamp.st_mtime_ns, stamp.st_size
+        key = tokens, observation.name, stamp.st_mtime_ns, stamp.st_size
         found = self._known.get(key)
         if found is None:
             try:
@@ -79,8 +131,8 @@ class Mentions:
         return found
 
 
-def _is_code(name: bytes, words: set[bytes]) -> bool:
-    """Whether a file is a program by its name, or because it is among the arguments."""
+def is_code(name: bytes, words: Container[bytes] = ()) -> bool:
+    """Whether a file is a program by its name, or because it is among `words`."""
     return (
         (posixpath.splitext(name)[1] in _CODE or posixpath.basename(name) in words)
         and not name.startswith(_LIBRARIES)

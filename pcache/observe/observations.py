@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pcache.model import Key
+from pcache.model import Key, Kind
 from pcache.observe.events import Stamp
 from pcache.values import without_names
 
@@ -11,6 +11,18 @@ OF_THE_SYSTEM = (
     *(b"/usr/share/locale/", b"/usr/share/zoneinfo/"),
 )
 """What the C library opens for every program: its times matter only if a program asks for them."""
+
+
+TIMES_OF = {
+    Kind.CONTENT: Kind.TIMES,
+    Kind.EXISTS: Kind.TIMES,
+    Kind.RESOLVES: Kind.TIMES,
+    Kind.LCONTENT: Kind.LTIMES,
+    Kind.LEXISTS: Kind.LTIMES,
+    Kind.LINK: Kind.LTIMES,
+    Kind.INPUT: Kind.INPUT_TIMES,
+}
+"""Kinds of what was looked at -> kinds of its times."""
 
 
 class Observation:

@@ -7,17 +7,19 @@ in the record that was replayed: they enter the executions that contain it as if
 from __future__ import annotations
 
 from pcache.linux.descriptors import descriptor_trait_of
-from pcache.model import FRESH, PATHLESS, PREFIXED, Key, Kind, Outcome, Output, Reason
+from pcache.model import APPENDING, FRESH, PATHLESS, PREFIXED, Key, Kind, Outcome, Output, Reason
 from pcache.model import NOW as TOUCHED
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.descriptors import (
     depend_on_absent,
+    depend_on_end,
     depend_on_numbers,
     depend_on_open,
     depend_on_trait,
 )
 from pcache.observe.accesses.event import Process
+from pcache.observe.accesses.start import depend_on_start
 from pcache.observe.changes import (
     ATTRIBUTES,
     CREATED,
@@ -133,6 +135,9 @@ class Replayed:
                     change.times = GIVEN
                     change.origin, as_it_was = moved[output.path][at]
                     change.moved = self.ended if as_it_was else 0
+        for fd, offset in self.outcome.offsets:
+            if offset == APPENDING:
+                self._left_appending(execution, fd)
         at_byte = self.offset
         for fd, length in self.outcome.chunks:
             self._write(execution, fd, at_byte, length)
@@ -163,10 +168,10 @@ class Replayed:
             self._depend_on_times(execution, key, value, names)
         elif kind == Kind.TRAIT and (about := descriptor_trait_of(path)) is not None:
             self._depend_on_descriptor_trait(execution, value, *about)
-        elif kind == Kind.TRAIT:
+        elif kind == Kind.TRAIT and not depend_on_start(self.began, execution, path):
             setter, _ = process.set_by.get(path, (None, None))
             execution.observe_trait(self.began, path, value, setter)
-        else:
+        elif kind != Kind.TRAIT:
             name = self._name(key, names)
             if kind in _OF_THE_FILE:
                 prefix = path.partition(b":")[0] + b":" if kind in PREFIXED else b""
@@ -212,6 +217,14 @@ class Replayed:
                 # As in accesses/streams.py: not stdin, if there is another one.
                 number = numbers[1] if numbers[0] == 0 and len(numbers) > 1 else numbers[0]
                 at.chunks.append(Chunk(number, self.data, offset, length))
+
+    def _left_appending(self, execution: Execution, fd: int) -> None:
+        """A descriptor of a hit was left with O_APPEND, and so was that of all who handed it on."""
+        file = _description(execution, fd)
+        for at in execution.chain():
+            for one in at.descriptors.get(file, [])[:1]:
+                depend_on_end(self.began, at, one.fd)
+                at.appending.add(one.fd)
 
     def _depend_on_times(self, execution: Execution, key: Key, value: bytes, names: Names) -> None:
         kind, path = key

@@ -91,7 +91,10 @@ class Connection:
                     return
         except (Violation, Broken) as error:
             refuse(self._socket, str(error))
-        except (EOFError, OSError):
+        except OSError as error:
+            # Not let do what it has to, or the client has gone.
+            refuse(self._socket, error.strerror or str(error), error.errno or 0)
+        except EOFError:
             return
         finally:
             self._close()

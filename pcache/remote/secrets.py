@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pcache.store.secrets import is_hidden, looks_secret
+from pcache.store.secrets import is_hidden, looks_secret, passwords
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,16 +41,18 @@ def secret_names(environment: Iterable[bytes], names: Sequence[bytes]) -> Iterat
     """Names of those variables (`NAME=value`) that hold secrets; `names`: `Policy.secret_env`."""
     for entry in environment:
         name, _, value = entry.partition(b"=")
-        if value and (looks_secret(name, names) or is_hidden(value)):
+        if value and (looks_secret(name, value, names) or is_hidden(value)):
             yield name
 
 
 def secret_values(env: dict[bytes, bytes], names: Sequence[bytes]) -> frozenset[bytes]:
     """Values of the variables that hold secrets; `names`: `Policy.secret_env`."""
     return frozenset(
-        value
+        secret
         for name, value in env.items()
-        if looks_secret(name, names) and _SHORTEST <= len(value) <= LONGEST
+        if looks_secret(name, value, names)
+        for secret in (value, *passwords(value))
+        if _SHORTEST <= len(secret) <= LONGEST
     )
 
 

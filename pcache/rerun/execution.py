@@ -9,7 +9,7 @@ from pcache.counters import Counters
 from pcache.enforce import spawn, syscalls
 from pcache.linux.descriptors import OwnFds
 from pcache.memo.facts import Facts
-from pcache.model import Call, Fact, Kind, Outcome
+from pcache.model import APPENDING, Call, Fact, Kind, Outcome
 from pcache.rerun.comparison import files_difference, streams_difference
 from pcache.rerun.descriptors import CannotMake, Descriptors
 from pcache.rerun.scratch import Scratch
@@ -105,7 +105,7 @@ def _descriptor_kinds(call: Call, facts: list[Fact]) -> tuple[bytes, ...]:
 
 
 def _check_outcome(outcome: Outcome) -> None:
-    if outcome.offsets:
+    if any(offset != APPENDING for _, offset in outcome.offsets):
         raise CannotRerun(Why.READS)
     for number, _ in outcome.chunks:
         if number not in (1, 2):

@@ -10,7 +10,7 @@ import os
 import time
 
 from pcache.codec import DamagedRow, pack, unpack
-from pcache.linux.files import replace_private_file
+from pcache.linux.files import open_file, replace_private_file
 from pcache.linux.stamps import lasts
 from pcache.settings.locations import project_file, user_file
 from pcache.settings.rule_fields import FIELDS, pack_flag, pack_rule, unpack_rule
@@ -55,7 +55,7 @@ def _stamp(path: bytes) -> bytes:
 
 def _read(cache: bytes, stamps: list[bytes]) -> Policy | None:
     try:
-        with open(cache, "rb", buffering=0) as file:
+        with open(open_file(cache), "rb", buffering=0) as file:
             name, key, max_size, history, compress, *rest = unpack(file.readall())
         allow, deny, base, remote, secret, digest, *fields = rest
         if name != _FORMAT or key != pack(stamps):

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from pcache.codec import join
 from pcache.errors import ConfigError
+from pcache.linux.files import open_file
 from pcache.settings import units
 from pcache.settings.base_dir import Base
 from pcache.settings.locations import PROJECT_FILE
@@ -19,6 +20,10 @@ from pcache.settings.remote import TIMEOUT_MS, Remote
 from pcache.settings.rule_fields import pack_rule
 from pcache.settings.rules import CALLERS, ITSELF, NO, Policy, Rule
 from pcache.sha256 import sha256_digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 _OF_THE_STORE = ("max_size", "compress", "history", "remote")
 """Settings that no project may change."""
@@ -209,15 +214,17 @@ def settings(path: bytes) -> list[Setting]:
 def _parse(path: bytes) -> tuple[File, dict[tuple[str, str], int]]:
     name = os.fsdecode(path)
     try:
-        with open(path, "rb") as source:
+        with open(open_file(path, follow=True), "rb") as source:
             text = source.read().decode()
         file = File.model_validate(tomllib.loads(text))
     except OSError as error:
         raise ConfigError(f"cannot read {name}: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        what = first["msg"]
+        # Also the places in a list, and which of several forms was tried.
+        parts = [part for part in first["loc"] if isinstance(part, str)]
+        where = ".".join(part for part in parts if not part.startswith("literal["))
+        what = _words(first)
         if first["type"] == "extra_forbidden":
             known = TABLES.get(str(first["loc"][0]), File).model_fields
             near = get_close_matches(str(first["loc"][-1]), known, n=1)
@@ -233,6 +240,30 @@ def _parse(path: bytes) -> tuple[File, dict[tuple[str, str], int]]:
     if here and any(pattern.startswith("!") for pattern in file.secret_env or ()):
         raise ConfigError(f"{name}: secret_env: a project can only add names", _REMEDY)
     return file, _lines(text)
+
+
+_FORMS = {
+    "bool_type": "it is true or false",
+    "string_type": 'it is a text in quotation marks, such as "20G" or "30d"',
+    "list_type": 'it is a list of texts, such as ["network"]',
+    "float_type": "it is a number",
+    "model_type": "it is a table",
+    "dict_type": "it is a table",
+}
+
+
+def _words(error: ErrorDetails) -> str:
+    """What is wrong with a value, in words of ours."""
+    context = error.get("ctx", {})
+    if "error" in context:  # of a ValueError of ours
+        return str(context["error"])
+    if error["type"] == "literal_error":
+        return f"it is one of {context['expected']}"
+    if error["type"] in ("greater_than", "less_than_equal"):
+        return "it is more than 0, and at most 60"
+    if error["type"] == "missing":
+        return "it is missing"
+    return _FORMS.get(error["type"], error["msg"])
 
 
 def _is_project(path: bytes) -> bool:

@@ -86,15 +86,33 @@ NEVER_CACHED: tuple[tuple[bytes, str], ...] = (
 """(base name, reason) of programs that always run.  What starts them is cached all the same: time
 and chance are no inputs anywhere else either, and else no `configure` would ever be skipped."""
 
-IGNORED_PATHS: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = tuple(
+IGNORED_PATHS: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
+    *(
+        (
+            name,
+            (b"*/.npm/_logs", b"*/.npm/_logs/*"),
+            "a log of each run, named by the time; old ones go",
+        )
+        for name in (b"npm", b"npx", b"npm-cli.js", b"npx-cli.js")
+    ),
     (
-        name,
-        (b"*/.npm/_logs", b"*/.npm/_logs/*"),
-        "a log of each run, named by the time; old ones go",
-    )
-    for name in (b"npm", b"npx", b"npm-cli.js", b"npx-cli.js")
+        b"jest",
+        (b"*/jest_*/perf-cache-*",),
+        "how long each test took, by which the next run puts them in order",
+    ),
+    (
+        b"ccache",
+        tuple(
+            b"*/%bccache/%b" % (hidden, name)
+            for hidden in (b"", b".")
+            for name in (b"?/stats", b"?/?/stats", b"tmp/.cleaned")
+        ),
+        "counts what it was asked for, and when it last cleaned up",
+    ),
 )
 """(base name, globs, reason): files that are neither input nor output of these programs."""
+
+_AGES_OF_FD = (b"--changed-within", b"--changed-before", b"--newer", b"--older")
 
 AGES: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
     (
@@ -105,6 +123,7 @@ AGES: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
         ),
         "compares times with the present one",
     ),
+    *((name, _AGES_OF_FD, "compares times with the present one") for name in (b"fd", b"fdfind")),
     (b"touch", (b"-d", b"--date"), "may be given a time relative to the present one"),
     (b"tmpreaper", (), "removes what is old"),
     (b"tmpwatch", (), "removes what is old"),
@@ -113,24 +132,33 @@ AGES: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
 """(base name, options, reason): these programs always run when given one of the options (or in any
 case if there is none), unless its value is a date and nothing else."""
 
+_OF_LS = (
+    *(b"-l", b"-t", b"-g", b"-n", b"-o", b"-c", b"-u"),
+    *(b"--full-time", b"--sort", b"--format", b"--time", b"--time-style"),
+)
+
 STRICT: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
     (b"tar", (), "writes modification times into archives"),
     (b"zip", (), "writes modification times into archives"),
     (b"cpio", (), "writes modification times into archives"),
     (b"7z", (), "writes modification times into archives"),
     (b"bsdtar", (), "writes modification times into archives"),
+    *(
+        (name, (), "writes modification times into archives")
+        for name in (
+            *(b"bsdcpio", b"pax", b"star", b"7za", b"7zr", b"7zz", b"rar", b"lha", b"arj", b"dar"),
+            *(b"mksquashfs", b"mkfs.erofs", b"genisoimage", b"mkisofs", b"xorriso", b"xorrisofs"),
+        )
+    ),
     (b"gzip", (), "writes the modification time into its output"),
     (b"pigz", (), "writes the modification time into its output"),
     (b"rsync", (), "compares and copies modification times"),
     (b"stat", (), "prints modification times"),
-    (
-        b"ls",
-        (
-            *(b"-l", b"-t", b"-g", b"-n", b"-o", b"-c", b"-u"),
-            *(b"--full-time", b"--sort", b"--format", b"--time", b"--time-style"),
-        ),
-        "prints modification times or sorts by them",
-    ),
+    *((name, _OF_LS, "prints modification times or sorts by them") for name in (b"ls", b"dir")),
+    (b"vdir", (), "prints modification times"),
+    *((name, (), "may print modification times") for name in (b"exa", b"eza", b"lsd")),
+    (b"tree", (b"-D", b"-t", b"-c", b"--timefmt", b"--sort"), "prints modification times"),
+    (b"date", (b"-r", b"--reference"), "prints a modification time"),
     (
         b"find",
         (
@@ -154,6 +182,10 @@ STRICT: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
     (b"org.gradle.wrapper.GradleWrapperMain", (), "Gradle: remembers modification times"),
     (b"hg", (), "compares modification times with those in its dirstate"),
     (b"svn", (), "compares modification times with those of its database"),
+    (b"cvs", (), "compares modification times with those it has noted"),
+    *((name, (b"-l", *_AGES_OF_FD), "goes by times") for name in (b"fd", b"fdfind")),
+    (b"unzip", (b"-u", b"-f"), "compares modification times"),
+    *((name, (), "prints modification times") for name in (b"enscript", b"a2ps")),
 )
 """(base name, options, reason): for these programs, when given one of the options (or always if
 there is none), the modification times of what they look at are inputs too."""
@@ -161,6 +193,14 @@ there is none), the modification times of what they look at are inputs too."""
 MTIME_ORDER: tuple[tuple[bytes, str], ...] = (
     (b"make", "decides by which file is newer"),
     (b"gmake", "decides by which file is newer"),
+    (b"bmake", "decides by which file is newer"),
+    (b"pmake", "decides by which file is newer"),
+    (b"remake", "decides by which file is newer"),
+    (b"ckati", "decides by which file is newer"),
+    (b"n2", "decides by which file is newer"),
+    (b"jam", "decides by which file is newer"),
+    (b"bjam", "decides by which file is newer"),
+    (b"b2", "decides by which file is newer"),
     (b"ninja", "decides by which file is newer"),
     (b"samu", "decides by which file is newer"),
     (b"rake", "decides by which file is newer"),

@@ -82,7 +82,7 @@ class Rule:
 
 
 class Settings:
-    """What holds for one program, and the script that it interprets (empty: none)."""
+    """What holds for a program, under all the names that it has (`programs_of`)."""
 
     __slots__ = (
         "_ages",
@@ -96,8 +96,7 @@ class Settings:
         "never_cache",
     )
 
-    def __init__(self, executable: bytes, rules: tuple[Rule, ...], script: bytes = b"") -> None:
-        programs = (executable, script) if script else (executable,)
+    def __init__(self, programs: tuple[bytes, ...], rules: tuple[Rule, ...]) -> None:
         self.never_cache = NO
         self.mtime_order = False
         self.cache_failures = True
@@ -105,12 +104,15 @@ class Settings:
         self.ignore_paths: tuple[bytes, ...] = ()
         self._ages: tuple[bytes, ...] | None = None
         """Options that make it go by the age of files; None if nothing does."""
+        several = any(map(_is_several, programs))
         for program in programs:
             name = program.rpartition(b"/")[2]
             if name in _NEVER:
                 self.never_cache = ITSELF
             if name in _STRICT:
-                self._strict = _STRICT[name] or True
+                self._be_strict(_STRICT[name])
+            if several and name in _STARTERS:
+                self._be_strict(_STARTERS[name])
             self._ages = _AGES.get(name, self._ages)
             self.mtime_order |= name in _ORDERED
             self.ignore_paths += _IGNORED.get(name, ())
@@ -120,6 +122,15 @@ class Settings:
         for rule in rules:
             if any(map(rule.concerns, programs)):
                 self._add(rule)
+
+    def _be_strict(self, options: tuple[bytes, ...]) -> None:
+        """When given one of the options, or always if there is none."""
+        if not options:
+            self._strict = True
+        elif not isinstance(self._strict, bool):
+            self._strict += options
+        elif not self._strict:
+            self._strict = options
 
     def _add(self, rule: Rule) -> None:
         """The last word counts; lists add up."""
@@ -195,7 +206,7 @@ def _is_date(value: bytes) -> bool:
 
 _INTERPRETERS = frozenset(
     (
-        *(b"sh", b"bash", b"dash", b"zsh", b"ksh", b"python", b"pypy", b"perl", b"ruby"),
+        *(b"sh", b"ash", b"bash", b"dash", b"zsh", b"ksh", b"python", b"pypy", b"perl", b"ruby"),
         *(b"node", b"nodejs", b"php", b"lua", b"tclsh", b"java"),
     )
 )
@@ -226,6 +237,71 @@ def script_of(executable: bytes, argv: Sequence[bytes]) -> bytes:
         else:
             skip = word in _WITH_VALUE.get(name, ())
     return b""
+
+
+_SEVERAL = (b"busybox", b"toybox", b"coreutils", b"sbase-box", b"ubase-box")
+"""How the names of programs begin that are many in one (busybox.static)."""
+_STARTERS: dict[bytes, tuple[bytes, ...]] = dict.fromkeys(
+    (
+        *(b"sh", b"ash", b"hush", b"bash", b"lash", b"cttyhack", b"xargs", b"env", b"nice"),
+        *(b"nohup", b"time", b"timeout", b"setsid", b"flock", b"chroot", b"chrt", b"ionice"),
+        *(b"taskset", b"setarch", b"linux32", b"linux64", b"unshare", b"nsenter", b"script"),
+        *(b"run-parts", b"watch", b"setpriv", b"start-stop-daemon", b"envdir", b"envuidgid"),
+        *(b"setuidgid", b"softlimit", b"chpst", b"su"),
+    ),
+    (),
+)
+_STARTERS[b"find"] = (b"-exec", b"-ok")
+"""Of those, what starts others, if given one of the options, and without an execve: which ones
+does not show, so that they count as `strict`."""
+_OF_LOADER = (
+    *(b"--argv0", b"--audit", b"--glibc-hwcaps-mask", b"--glibc-hwcaps-prepend"),
+    *(b"--inhibit-rpath", b"--library-path", b"--preload"),
+)
+"""Options of the dynamic loaders of glibc and musl that a value may follow."""
+_MOST_NAMES = 6
+
+
+def programs_of(executable: bytes, argv: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Under which names rules may be meant for an execution: the path of its executable; what a
+    program that is many in one is asked to be, or a loader to run; what an interpreter interprets.
+    """
+    found = [executable]
+    while len(found) < _MOST_NAMES:
+        inner = _within(found[-1], argv)
+        if not inner:
+            break
+        argv = inner
+        found.append(argv[0])
+    script = script_of(found[-1], argv)
+    return (*found, script) if script else tuple(found)
+
+
+def _within(program: bytes, argv: Sequence[bytes]) -> Sequence[bytes]:
+    """The arguments, from its name on, of the program that another one is to be or to run; empty
+    for none."""
+    name = program.rpartition(b"/")[2]
+    if _is_several(name):
+        started_as = argv[0].rpartition(b"/")[2].lstrip(b"-") if argv else b""
+        if started_as and not _is_several(started_as):
+            return (started_as, *argv[1:])
+        word, _, value = argv[1].partition(b"=") if len(argv) > 1 else (b"", b"", b"")
+        return (value, *argv[2:]) if word == b"--coreutils-prog" else argv[1:]
+    if not (name.startswith(b"ld") and b".so" in name):
+        return ()
+    skip = False
+    for at, word in enumerate(argv[1:], 1):
+        if skip:
+            skip = False
+        elif word[:2] != b"--":
+            return argv[at:]
+        else:
+            skip = word in _OF_LOADER
+    return ()
+
+
+def _is_several(program: bytes) -> bool:
+    return program.rpartition(b"/")[2].startswith(_SEVERAL)
 
 
 def matches(pattern: bytes, text: bytes) -> bool:
@@ -286,7 +362,7 @@ class Policy:
         self.secret_env = secret_env
         """Globs for names of variables that are secrets, or with a `!` before them none, besides
         those that look like it (`pcache.store.secrets`); the last that matches counts."""
-        self._settings: dict[tuple[bytes, bytes], Settings] = {}
+        self._settings: dict[tuple[bytes, ...], Settings] = {}
 
     def within(self, tag: bytes) -> Policy:
         """The same rules for a session under a sandbox: `pcache.enforce.sandbox.Sandbox.tag`."""
@@ -307,11 +383,10 @@ class Policy:
 
     def settings(self, executable: bytes, argv: Sequence[bytes] = ()) -> Settings:
         """What holds for a program, by canonical path, and for its script."""
-        script = script_of(executable, argv)
-        found = self._settings.get((executable, script))
+        programs = programs_of(executable, argv)
+        found = self._settings.get(programs)
         if found is None:
-            found = Settings(executable, self.rules, script)
-            self._settings[executable, script] = found
+            found = self._settings[programs] = Settings(programs, self.rules)
         return found
 
 

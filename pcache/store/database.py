@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from pcache.errors import StoreError
-from pcache.linux.files import make_private_file
-from pcache.store.sqlite import DatabaseError, connect
+from pcache.linux.files import NoFile
+from pcache.store.sqlite import DatabaseError, connect, make_private_database
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ _NO_ROOM = (8, 10, 14)
 """SQLITE_READONLY, SQLITE_IOERR, SQLITE_CANTOPEN."""
 _NOTADB = 26
 
+_SET_ASIDE = "trace and run set it aside and begin a new one"
+
 
 class DamagedIndex(StoreError):
     """The index is not a database, or one with broken pages: `setup.set_damaged_aside`."""
@@ -67,7 +69,13 @@ class Database:
         self.rollbacks = 0
         """How often what was written did not come to stay."""
         try:
-            make_private_file(path)
+            make_private_database(path)
+        except NoFile as error:
+            raise DamagedIndex(
+                f"the index of the store is damaged ({os.fsdecode(error.filename)}:"
+                f" {error.strerror})",
+                _SET_ASIDE,
+            ) from error
         except OSError as error:
             raise StoreError(
                 f"cannot open the store {os.fsdecode(path)}: {error.strerror}",
@@ -194,7 +202,7 @@ class Database:
         if isinstance(error, UnicodeDecodeError) or code in (_CORRUPT, _NOTADB, _ERROR):
             return DamagedIndex(
                 f"the index of the store is damaged ({name}: {error})",
-                "trace and run set it aside and begin a new one",
+                _SET_ASIDE,
             )
         if code == _FULL:
             return NoRoom(f"no space left for the store ({name})", "free some disk space")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pcache.model import APPENDING
 from pcache.wording import text
 
 TYPE_CHECKING = False
@@ -32,8 +33,8 @@ def difference(one: Outcome, other: Outcome, blobs: Blobs) -> str:
         for fd in sorted(mine.keys() | theirs.keys()):
             if not same_stream(mine.get(fd, b""), theirs.get(fd, b"")):
                 return stream_name(fd)
-    for fd, _ in sorted(set(one.offsets) ^ set(other.offsets)):
-        return f"offset of {stream_name(fd)}"
+    for fd, offset in sorted(set(one.offsets) ^ set(other.offsets)):
+        return f"{'flags' if offset == APPENDING else 'offset'} of {stream_name(fd)}"
     return ""
 
 

@@ -101,7 +101,7 @@ class Store:
         except OSError as error:
             kind = NoStore if isinstance(error, FileNotFoundError) else StoreError
             raise kind(
-                f"cannot open the store {os.fsdecode(path)}: {error.strerror}",
+                f"cannot open the store {os.fsdecode(error.filename or path)}: {error.strerror}",
                 "make it writable, or choose another place with XDG_CACHE_HOME",
             ) from error
         return cls(path, database, Counters() if counters is None else counters, policy)

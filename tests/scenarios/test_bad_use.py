@@ -405,10 +405,70 @@ def run_shell(bench: Bench) -> Callable[[list[str]], Result]:
     return run
 
 
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["set", "base_dir", ".", "--project"], 0, b""),
+        (["set", "--project", "base_dir", "."], 0, b""),
+        (["--project", "unset", "base_dir"], 1, b""),
+        ([], 0, b""),
+        (["set", "max_size"], 2, b"pcache: config set needs a value\npcache: usage: pcache config"),
+        (["get"], 2, b"pcache: config get needs a name\n"),
+        (["put"], 2, b"pcache: config put: it is one of show, get, set, unset, edit\n"),
+        (["edit"], 125, b"pcache: cannot start the editor /nonexistent: No such file"),
+    ],
+)
+def test_config_says_what_it_lacks(
+    bench: Bench, words: list[str], status: int, said: bytes
+) -> None:
+    done = subprocess.run(
+        [bench.launcher.pcache, "config", *words],
+        env={**bench.env, "EDITOR": "/nonexistent"},
+        cwd=bench.directory,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr[: len(said)]) == (status, said)
+
+
+@pytest.mark.parametrize("words", [["log"], ["stats", "--json"], ["help"], ["show", "--json"]])
+def test_a_full_stdout(prepared: Bench, words: list[str]) -> None:
+    trace(prepared)
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >/dev/full', "-", prepared.launcher.pcache, *words],
+        env=prepared.env,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 125
+    assert done.stderr == b"pcache: cannot write to stdout: No space left on device\n"
+
+
 def test_trace_without_root_still_runs(bench: Bench, as_user: Run) -> None:
     done = as_user([bench.launcher.pcache, "trace", "sh", "-c", "echo out; exit 6"], cwd="/")
     assert (done.returncode, done.stdout) == (6, b"out\n")
     assert b"sudo pcache trace" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["trace", "run"])
+def test_as_root_without_root(bench: Bench, as_user: Run, verb: str) -> None:
+    """What is to run as root does not run as somebody else."""
+    done = as_user([bench.launcher.pcache, verb, "--as-root", "id"], cwd="/")
+    assert (done.returncode, done.stdout) == (125, b"")
+    assert b"pcache: --as-root needs root" in done.stderr
+
+
+def test_clear_asks(prepared: Bench) -> None:
+    trace(prepared)
+    done = subprocess.run(
+        [prepared.launcher.pcache, "clear"],
+        env=prepared.env,
+        input=b"n\n",
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2 and b"pcache: everything would be removed\n" in done.stderr
+    assert ROOT_HIT.faults(replay(prepared, "-v")) == []
 
 
 def test_directory_is_gone(bench: Bench) -> None:

@@ -142,6 +142,7 @@ def test_code_in_the_index_does_not_run(
 def test_secrets_of_the_environment_are_not_kept(pcache: str, as_user: Run, user_dir: Path) -> None:
     """They tell calls apart all the same."""
     env = {"XDG_CACHE_HOME": str(user_dir), "GITHUB_TOKEN": "hunter2-one", "db_password": "hunter2"}
+    env |= {"STRIPE_KEY": "hunter2-three", "DATABASE_URL": "postgres://me:hunter2@host/"}
     other = {**env, "GITHUB_TOKEN": "hunter2-two"}
     words = ["echo", "ran"]
     done = as_user(["sudo", pcache, "run", *words], env=env)

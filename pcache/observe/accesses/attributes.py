@@ -9,6 +9,7 @@ import struct
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
+from pcache.observe.accesses.descriptors import refuse_inherited, refuse_named
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.present import status_of
 from pcache.observe.changes import ATTRIBUTES, GIVEN, MODIFIED, NOW, UNTOUCHED
@@ -53,6 +54,8 @@ class Attributes:
             self.context.failed(event, path, follow=True)
             return
         name = self.context.names.canonical(path, follow=True)
+        if refuse_named(event, path, name):
+            return
         self.context.led_to(event, path, name)
         self.context.refuse_other_names(event, name, _links(name))
         for execution in event.execution.chain():
@@ -70,7 +73,9 @@ class Attributes:
             name = body.file
             if body.err:
                 self.context.failed_by_descriptor(event)
-            if body.err or body.deleted:
+                return
+            refuse_inherited(event)
+            if body.deleted:
                 return
             if name is None:
                 event.execution.problem_throughout(Reason.UNSUPPORTED, call)
@@ -85,6 +90,8 @@ class Attributes:
                 self.context.failed(event, path, follow=follow)
                 return
             name = self.context.names.canonical(path, follow=follow)
+            if refuse_named(event, path, name):
+                return
         if pseudo.ignored(name):
             return
         if path is not None:
@@ -129,9 +136,12 @@ class Attributes:
             where = body.file or body.path or b"?"
             event.execution.problem_throughout(Reason.UNSUPPORTED, f"chown of {text(where)}")
             return
+        refuse_inherited(event)
         name = body.file
         if body.path is not None:
             name = self.context.names.canonical(body.path, follow=True)
+            if refuse_named(event, body.path, name):
+                return
         for execution in event.execution.chain():
             origin = b"" if name is None else execution.origin(name, event.ts)[0]
             if origin and wanted[1] != 0xFFFFFFFF:
@@ -143,6 +153,11 @@ class Attributes:
 
     def _unsupported(self, event: Event) -> None:
         body = event.body
+        refuse_inherited(event)
+        if body.path is not None:
+            name = self.context.names.canonical(body.path, follow=True)
+            if refuse_named(event, body.path, name):
+                return
         if body.err and body.path is not None and body.err not in _NO_ATTRIBUTE:
             self.context.failed(event, body.path, follow=SYSCALL_NAMES[body.nr][0] != "l")
         where = body.file or body.path

@@ -7,10 +7,10 @@ import os
 import posixpath
 import time
 from collections.abc import Callable
-from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
+from stat import S_IFLNK, S_IFMT, S_IFREG
 
 from pcache.linux.permissions import Permission
-from pcache.memo.questions import mounted
+from pcache.memo.questions import marked
 from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses import jvm
@@ -19,6 +19,8 @@ from pcache.observe.accesses.descriptors import depend_on_absent
 from pcache.observe.accesses.event import Event, Process
 from pcache.observe.accesses.hard_links import HardLinks
 from pcache.observe.accesses.interfaces import depend_on_interfaces
+from pcache.observe.accesses.made_up import MadeUpNames
+from pcache.observe.accesses.own_obstacles import note_own_obstacle
 from pcache.observe.accesses.present import is_socket, status_of
 from pcache.observe.accesses.refusals import crosses_mounts, explains
 from pcache.observe.captured import CapturedFiles
@@ -37,6 +39,7 @@ from pcache.wording import text
 
 _PATH_MAX = 4096
 _SMALL = 4096  # bpf/calls.bpf.h
+_OF_PROCESSES = (b"/proc/", b"/dev/fd/")
 LOOKUP_FAILED = frozenset({errno.ENOENT, errno.ENOTDIR})
 NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})  # rmdir(2), rename(2): either may come
 
@@ -66,6 +69,7 @@ class Context:
         self.grown = GrownDirectories()
         self.temporaries: set[bytes] = set()
         """Random names, never twice the same: of mkstemp(3), and of links to be renamed."""
+        self.made_up_names = MadeUpNames()
         self.hard_links = HardLinks(self.history)
         self.with_acl: set[bytes] = set()
         """Names whose access control list was set; usually it only repeats the mode."""
@@ -176,9 +180,7 @@ class Context:
         elif form == S_IFLNK:
             self.observe(event, Kind.LINK, path, name, value=link_value(stamp), stamp=stamp)
         else:
-            value = content_value(stamp, b"")
-            if form == S_IFDIR:
-                value = mounted(value, name)
+            value = marked(content_value(stamp, b""), name)
             self.observe(event, kind, path, name, value=value, stamp=stamp)
 
     def read_whole(self, name: bytes, stamp: Stamp, data: bytes) -> None:
@@ -235,6 +237,8 @@ class Context:
         # Of a call with two paths either may be the missing one, and ENOTDIR may be about the last
         # component of the path as well as about one before it: the file system tells.
         unclear = not alone or number == errno.ENOTDIR
+        if number == errno.ENOTDIR:
+            note_own_obstacle(event, name)
         if number in LOOKUP_FAILED and not (unclear and os.path.lexists(path)):
             kind = Kind.CONTENT if follow else Kind.LCONTENT
             self.observe(event, kind, path, name, value=error_value(number))
@@ -310,6 +314,8 @@ class Context:
     def led_to(self, event: Event, path: bytes, name: bytes) -> None:
         """A change took effect at the canonical `name`: the links on the way to it must still
         lead there."""
+        if path.startswith(_OF_PROCESSES):
+            self._refuse_processes(event, path, name)
         parent, leaf = posixpath.split(path.rstrip(b"/") or b"/")
         directory = self.names.canonical(parent, follow=True)
         if directory != parent and directory != parent.replace(b"/./", b"/").removesuffix(b"/."):
@@ -333,7 +339,7 @@ class Context:
         It is a reason for those to which it says something all the same: about a process that is
         not theirs, or a file reached by way of /proc.
         """
-        if name.startswith(b"/proc/") or path.startswith(b"/proc/"):
+        if name.startswith(b"/proc/") or path.startswith(_OF_PROCESSES):
             self._refuse_processes(event, path, name)
             if pseudo.tells_interfaces(name):
                 self.not_only_looking()
@@ -341,7 +347,7 @@ class Context:
         return pseudo.ignored(name)
 
     def _refuse_processes(self, event: Event, path: bytes, name: bytes) -> None:
-        if name.startswith(b"/proc/") and pseudo.leads_on(path):
+        if pseudo.leads_on(path) and (name.startswith(b"/proc/") or b"/fd/" in path):
             event.execution.problem_throughout(Reason.UNSUPPORTED, text(path))
         for at in (path, name):
             pid = at.split(b"/", 3)[2] if at.startswith(b"/proc/") else b""

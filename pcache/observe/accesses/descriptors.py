@@ -13,7 +13,7 @@ import posixpath
 from collections.abc import Iterable
 from stat import S_ISREG
 
-from pcache.linux.descriptors import FLAGS, same_as, trait_name
+from pcache.linux.descriptors import FLAGS, same_as, status_trait, trait_name
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses import cpython
@@ -21,7 +21,9 @@ from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.events import Descriptor, Handle, Stamp
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
+from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.probes.syscall_table import NUMBERS
+from pcache.wording import text
 
 _NO_NUMBER = 0xFFFFFFFF
 _LARGEST = 0x7FFFFFFF
@@ -31,10 +33,9 @@ _MANY_ABSENT = 64
 
 # linux/fcntl.h
 _F_GETFL, _F_SETFL = 3, 4
-_F_SETPIPE_SZ, _F_GETPIPE_SZ, _F_DUPFD_CLOEXEC, _F_DUPFD_QUERY = 1031, 1032, 1030, 1027
+_F_DUPFD_CLOEXEC, _F_DUPFD_QUERY = 1030, 1027
 _ABOUT_THE_NUMBER = frozenset({0, 1, 2, _F_DUPFD_CLOEXEC, _F_DUPFD_QUERY})
 """F_DUPFD, F_GETFD, F_SETFD and their like."""
-_SPEED = frozenset({_F_SETPIPE_SZ, _F_GETPIPE_SZ})
 # asm-generic/ioctls.h
 _ANSWERS = {0x5401: b"modes", 0x802C542A: b"modes2", 0x5413: b"winsize"}
 """TCGETS, TCGETS2, TIOCGWINSZ -> trait."""
@@ -44,8 +45,6 @@ _SETTINGS = {
 }
 """TCSETS, TCSETSW, TIOCSWINSZ, TCSETS2, TCSETSW2 -> the same."""
 _O_APPEND = os.O_APPEND
-"""GNU make sets it on its stdout and leaves it there (output.c): who then writes in turn, as
-its callers do, does so at the end anyway."""
 _SELECTING = frozenset(NUMBERS[name] for name in ("select", "pselect6"))
 """What they were given lies in memory."""
 
@@ -160,6 +159,12 @@ def depend_on_trait(
         value = b"%d" % (stamp.f_flags & FLAGS)
     elif what == b"flags-append":
         value = b"%d" % (stamp.f_flags & FLAGS & ~_O_APPEND)
+    elif what == b"status":
+        value = status_trait(stamp)
+    elif what == b"end":
+        value = b"%d" % (descriptor.handle.pos == stamp.st_size)
+        if value == b"0":
+            execution.problem(Reason.UNSUPPORTED, f"flags of descriptor {number}, not at its end")
     elif what == b"offset":
         value = b"%d" % descriptor.handle.pos
         if stamp.f_flags & _O_APPEND:
@@ -199,7 +204,7 @@ class Descriptors:
                 _depend_on_flags(event, execution, fd)
             elif command == _F_SETFL:
                 Descriptors.set_flags(event, execution, fd)
-            elif command not in _ABOUT_THE_NUMBER | _SPEED:
+            elif command not in _ABOUT_THE_NUMBER:
                 execution.problem(Reason.UNSUPPORTED, f"fcntl {command} of descriptor {fd}")
 
     @staticmethod
@@ -210,8 +215,16 @@ class Descriptors:
         if stamp is None or _is_adopted(event, execution):
             return
         _depend_on_flags(event, execution, fd)
-        before = execution.inherited(fd)[0].stamp.f_flags
-        if (before | _O_APPEND) & FLAGS != (stamp.f_flags | _O_APPEND) & FLAGS:
+        before, left = execution.inherited(fd)[0].stamp.f_flags & FLAGS, stamp.f_flags & FLAGS
+        if left & _O_APPEND:
+            # As GNU make does with its stdout (output.c).  A hit sets it before it writes.
+            execution.appending.add(fd)
+            if not before & _O_APPEND:
+                depend_on_end(event.ts, execution, fd)
+                before |= _O_APPEND
+        else:
+            execution.appending.discard(fd)
+        if before != left:
             execution.flags_changed.add(fd)
         else:
             execution.flags_changed.discard(fd)
@@ -264,6 +277,59 @@ def _depend_on_flags(event: Event, execution: Execution, fd: int) -> None:
     # make asks for them to add O_APPEND, which the next make at this terminal finds there.
     what = b"flags-append" if is_make(event.execution) else b"flags"
     depend_on_trait(event.ts, execution, what, _number(event, execution, fd))
+
+
+def refuse_inherited(event: Event, use: str = "") -> None:
+    """Which file an inherited descriptor leads to is not part of a call: some uses of it make
+    uncacheable whoever inherited it.  `use`: what for, if it is not the call that tells."""
+    body = event.body
+    asked = inheritors(event, body.handle, body.stamp2 or body.stamp, writing=False)
+    for execution, fd in asked:
+        what = (
+            f"descriptor {fd} as {use}" if use else f"{SYSCALL_NAMES[body.nr]} of descriptor {fd}"
+        )
+        execution.problem(Reason.DESCRIPTOR_PASSING, what)
+
+
+def refuse_named(event: Event, path: bytes, name: bytes) -> bool:
+    """The same where a call does something to a file by a path, of the canonical `name`, that means
+    another one in each process.  Whether it is one."""
+    if not (pseudo.is_magic(path) or pseudo.is_magic(name)):
+        return False
+    what = f"{SYSCALL_NAMES[event.body.nr]} of {text(path)}"
+    event.execution.problem_throughout(Reason.DESCRIPTOR_PASSING, what)
+    return True
+
+
+def tell_status(execution: Execution, fd: int, seen: Stamp) -> None:
+    """stat(2) told of a file that is written to: how it was at the start, and what the execution
+    has written itself, if nobody else has."""
+    same = execution.same(fd)
+    numbers = {one.fd for one in same}
+    start, at = same[0].stamp.st_size, same[0].handle.pos
+    written: int = sum(chunk.length for chunk in execution.chunks if chunk.fd in numbers)
+    if same[0].stamp.f_flags & _O_APPEND or fd in execution.appending:
+        at = start
+    ours = seen.st_size == (max(start, at + written) if written else start)
+    execution.told[fd] = execution.told.get(fd, True) and ours
+
+
+def depend_on_status(ts: int, execution: Execution, fd: int) -> None:
+    """It went by what `tell_status` noted."""
+    depend_on_trait(ts, execution, b"status", fd)
+    if execution.looks is not None:
+        execution.problem(Reason.UNSUPPORTED, f"the time of descriptor {fd} is looked at")
+    if not execution.told.get(fd, True):
+        what = f"descriptor {fd}, written to by somebody else"
+        execution.problem(Reason.INPUT_CHANGED, what)
+
+
+def depend_on_end(ts: int, execution: Execution, fd: int) -> None:
+    """What it had written before to a file was written at its end, or not."""
+    same = execution.same(fd)
+    numbers = {one.fd for one in same}
+    if S_ISREG(same[0].stamp.st_mode) and any(chunk.fd in numbers for chunk in execution.chunks):
+        depend_on_trait(ts, execution, b"end", fd)
 
 
 def adopt(event: Event, execution: Execution, stamp: Stamp) -> bool:

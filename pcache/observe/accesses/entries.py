@@ -10,8 +10,10 @@ from stat import S_IFIFO, S_IFMT, S_IFREG
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import NOT_EMPTY, Context
+from pcache.observe.accesses.descriptors import refuse_inherited
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.obstacles import not_empty, not_made
+from pcache.observe.accesses.present import status_of
 from pcache.observe.changes import CREATED, DT_DIR, DT_LNK, DT_REG, REMOVED
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
@@ -20,6 +22,7 @@ from pcache.values import ABSENT, OK
 from pcache.wording import text
 
 _AT_REMOVEDIR, _AT_SYMLINK_FOLLOW = 0x200, 0x400
+_MKDTEMP_MODE = 0o700
 _RANDOM_LINK = re.compile(rb"Cu[0-9A-Za-z]{6}")  # lib/force-link.c of coreutils, as for ln -f
 
 
@@ -80,9 +83,13 @@ class Entries:
         self.context.observe(event, Kind.LEXISTS, path, name, value=ABSENT)
         self.context.parent_exists(event, path)
         origins: dict[Execution, bytes] = {}
-        if is_link and body.path is not None and not pseudo.is_magic(body.path):
-            follow = call == "linkat" and bool(body.args[0] & _AT_SYMLINK_FOLLOW)
+        follow = call == "linkat" and bool(body.args[0] & _AT_SYMLINK_FOLLOW)
+        source = b""
+        if is_link and body.path is not None:
             source = self.context.names.canonical(body.path, follow=follow)
+        if is_link and (body.path is None or pseudo.is_magic(source)):
+            _link_what_is_open(event, source, name)
+        elif is_link and body.path is not None:
             # Its content can from now on be found at the new name as well.
             kind = Kind.CONTENT if follow else Kind.LCONTENT
             self.context.observe(event, kind, body.path, source, opened=True)
@@ -94,6 +101,8 @@ class Entries:
         self.context.change(event, name, CREATED, directory=directory)
         if directory:
             self.context.grown.made(name)
+            if body.args[0] & 0o777 == _MKDTEMP_MODE:
+                self.context.made_up_names.private(name, event.ts)
         for at, origin in origins.items():
             at.changes[name].origin = origin
         if call.startswith("symlink"):
@@ -101,3 +110,16 @@ class Entries:
             self.context.names.link(name, body.raw_path2 or b"", event.ts)
         elif is_link:
             self.context.names.look_for_link(name, event.ts)
+
+
+def _link_what_is_open(event: Event, path: bytes, name: bytes) -> None:
+    """An open file was given a name, by its descriptor or what names that: one without a name, as
+    of O_TMPFILE, is new.  Of any other one it is another name, and of what was handed down too,
+    whichever file that is."""
+    refuse_inherited(event)
+    number = pseudo.descriptor(path)
+    status = status_of(name)
+    for execution in event.execution.chain():
+        handed = number is not None and execution.inherited(number)
+        if handed or status is None or status.st_nlink > 1:
+            execution.problem(Reason.DESCRIPTOR_PASSING, f"{text(name)}, linked to what was open")

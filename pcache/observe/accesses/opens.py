@@ -8,7 +8,9 @@ import struct
 from stat import S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 
 from pcache.linux import loader_cache
-from pcache.memo.questions import mounted
+from pcache.linux.descriptors import OwnFds
+from pcache.linux.traits import NO_TERMINAL, TERMINAL
+from pcache.memo.questions import marked
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses import jvm
@@ -21,7 +23,15 @@ from pcache.observe.changes import CREATED, DT_REG, MODIFIED, REPLACED
 from pcache.observe.events import LOADER, Body, Stamp
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
-from pcache.values import ABSENT, OK, exists_value, link_value, replaceable_path, resolves_value
+from pcache.values import (
+    ABSENT,
+    OK,
+    content_value,
+    exists_value,
+    link_value,
+    replaceable_path,
+    resolves_value,
+)
 from pcache.wording import text
 
 _FMODE_WRITE, _FMODE_CREATED = 2, 0x100000  # include/linux/fs.h
@@ -48,11 +58,11 @@ class Opens:
             return
         flags, mode = self._open_flags(body)
         self._refuse_resolve(event, path)
-        self._refuse_terminal(event, path, flags)
+        self._depend_on_terminal(event, path, flags)
         if body.err:
             follow = not flags & os.O_NOFOLLOW and not (flags & _O_CREAT and flags & _O_EXCL)
             directory = bool(flags & os.O_DIRECTORY)
-            if not (path == b"/dev/tty" and body.err == errno.ENXIO):  # see _refuse_terminal
+            if not (path == b"/dev/tty" and body.err == errno.ENXIO):  # see _depend_on_terminal
                 self.context.failed(
                     event, path, follow=follow, directory=directory, wanted=_rights(flags)
                 )
@@ -80,15 +90,13 @@ class Opens:
                         execution.problem(Reason.FOREIGN_INPUT, text(name))
         elif form == S_IFDIR and path != name:
             # Names relative to it will be told from where it is, not from how it was reached.
-            value = resolves_value(mounted(exists_value(stamp), name), name)
+            value = resolves_value(marked(exists_value(stamp), name), name)
             self.context.observe(event, Kind.RESOLVES, path, name, value=value, stamp=stamp)
         elif form == S_IFLNK:
             self.context.observe(event, Kind.LINK, path, name, value=link_value(stamp), stamp=stamp)
         elif form == S_IFDIR or flags & _O_PATH:
             kind = Kind.LEXISTS if flags & os.O_NOFOLLOW else Kind.EXISTS
-            value = exists_value(stamp)
-            if form == S_IFDIR:
-                value = mounted(value, name)
+            value = marked(exists_value(stamp), name)
             self.context.observe(event, kind, path, name, value=value, stamp=stamp)
         elif form == S_IFREG:
             self._open_regular(event, path, name, stamp, flags, mode)
@@ -98,6 +106,10 @@ class Opens:
                     execution.problem(Reason.FOREIGN_INPUT, text(name))
         elif not pseudo.harmless_device(stamp.st_rdev):
             event.execution.problem_throughout(Reason.FOREIGN_INPUT, text(name))
+        elif not pseudo.is_magic(path):
+            kind = Kind.LCONTENT if flags & os.O_NOFOLLOW else Kind.CONTENT
+            value = marked(content_value(stamp, b""), name)
+            self.context.observe(event, kind, path, name, value=value)
 
     @staticmethod
     def _refuse_resolve(event: Event, path: bytes) -> None:
@@ -109,9 +121,15 @@ class Opens:
             )
 
     @staticmethod
-    def _refuse_terminal(event: Event, path: bytes, flags: int) -> None:
-        """Whether there is a terminal is no part of a call, beside the kinds of descriptors."""
-        if path == b"/dev/tty" and event.body.err == errno.ENXIO and not _only_tries(flags):
+    def _depend_on_terminal(event: Event, path: bytes, flags: int) -> None:
+        """Whether there is a terminal is no part of a call, beside the kinds of descriptors: that
+        none was handed down is a fact, unless it was given up by the tree."""
+        if path != b"/dev/tty" or event.body.err != errno.ENXIO or _only_tries(flags):
+            return
+        value = OwnFds().trait(TERMINAL)
+        if value == NO_TERMINAL:
+            event.execution.observe_trait(event.ts, TERMINAL, value)
+        else:
             event.execution.problem_throughout(Reason.FOREIGN_INPUT, "/dev/tty: there is none")
 
     @staticmethod
@@ -185,11 +203,13 @@ class Opens:
             if not in_place:
                 if flags & _O_EXCL and stamp.st_mode & 0o7777 == _MKSTEMP_MODE:
                     self.context.temporaries.add(name)
+                    self.context.made_up_names.private(name, event.ts)
                 self.context.observe(event, Kind.LEXISTS, path, name, value=ABSENT)
                 self.context.parent_exists(event, path)
             else:
                 key = replaceable_path(stamp.st_mode & 0o7777, path)
                 self.context.observe(event, Kind.REPLACEABLE, key, name, value=OK)
+                self.context.made_up_names.unique(name, event.ts)
             self.context.writers.modified_by(event, name, stamp)
             self.context.change(event, name, CREATED, in_place=in_place)
             self.context.captured.made(name, stamp, event.ts)
@@ -208,6 +228,7 @@ class Opens:
             self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)
             self.context.writers.modified_by(event, name, stamp)
             self.context.change(event, name, MODIFIED)
+            self.context.history.opened(name, event.ts)
             if flags & os.O_APPEND:
                 self.context.history.appended(name, event.ts)
             for execution in event.execution.chain():

@@ -12,7 +12,7 @@ from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses import jvm
 from pcache.observe.accesses.context import LOOKUP_FAILED, Context
-from pcache.observe.accesses.descriptors import depend_on_open
+from pcache.observe.accesses.descriptors import depend_on_open, refuse_inherited, refuse_named
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.streams import Streams
 from pcache.observe.events import FAULT, TRUNCATED
@@ -83,7 +83,7 @@ class Queries:
             name_of != "lstat" and not (body.args[0] if body.args else 0) & _AT_SYMLINK_NOFOLLOW
         )
         if follow:
-            self._streams.look(event, path)
+            self._streams.look(event, path, by_stat=True)
         if body.err:
             self.context.failed(event, path, follow=follow)
             return
@@ -176,11 +176,13 @@ class Queries:
                 self.context.failed(event, body.path, follow=True, directory=True)
             return
         before = process.cwd
+        if body.raw_path and refuse_named(event, body.path or b"", b""):
+            return
         if body.raw_path and b"\0OLDPWD=%b\0" % body.raw_path in event.execution.arguments:
             depend_on_oldpwd(event.ts, event.execution)
         if body.raw_path is None:  # fchdir: the open was observed
             process.cwd = body.file
-            self._streams.refuse_inherited(event, "working directory")
+            refuse_inherited(event, "working directory")
             return
         if body.raw_path.startswith(b"/"):
             path = body.raw_path

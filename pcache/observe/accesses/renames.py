@@ -87,7 +87,9 @@ class Renames:
             for at in execution.chain():
                 at.prefix_checks.append((new + b"/", event.ts, now))
         self.context.change(event, old, REMOVED, directory=directory, was=DT_REG)
-        self.context.change(event, new, CREATED if free else REPLACED, directory=directory)
+        # Where a directory comes to there was nothing, or an empty one: it is all its own.
+        how = CREATED if free or directory else REPLACED
+        self.context.change(event, new, how, directory=directory)
         if kind:
             self.context.grown.put(new, kind)
         if not directory:

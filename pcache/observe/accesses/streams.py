@@ -17,9 +17,11 @@ from pcache.observe.accesses.descriptors import (
     Descriptors,
     depend_on_fd,
     depend_on_numbers,
+    depend_on_status,
     depend_on_trait,
     inheritors,
     is_make,
+    tell_status,
 )
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.interfaces import depend_on_interfaces
@@ -127,7 +129,7 @@ class Streams:
 
     def stat(self, event: Event) -> None:
         """fstat of an inherited descriptor: the size of a file to read from tells its content;
-        of one to write to only its kind matters."""
+        of one to write to only its kind matters, but to scripts that ask (`Mentions.status`)."""
         body = event.body
         for execution, fd in inheritors(event, body.handle, body.stamp2, writing=False):
             stamp = body.stamp2
@@ -137,20 +139,27 @@ class Streams:
                 self._depend_on_input(event, execution, fd, stamp)
             else:
                 depend_on_fd(event, execution, fd)
+                if S_IFMT(stamp.st_mode) == S_IFREG:
+                    tell_status(execution, fd, stamp)
 
-    def look(self, event: Event, path: bytes) -> None:
-        """/dev/stdin and its like were looked at by their paths: as fstat of the descriptor."""
-        for execution, descriptor in self._named(event, path):
+    def look(self, event: Event, path: bytes, *, by_stat: bool = False) -> None:
+        """/dev/stdin and its like were looked at by their paths, which C libraries never do:
+        whoever does that goes by what it is told, unless by access(2) alone."""
+        for execution, descriptor in self._named(event, path, follow=True):
             regular = S_IFMT(descriptor.stamp.st_mode) == S_IFREG
             if descriptor.fd not in (1, 2) and regular:
                 execution.problem(Reason.UNSUPPORTED, f"{text(path)}, a file, is looked at")
             else:
                 depend_on_numbers(event.ts, execution, descriptor.fd, descriptor.fd)
+                if regular and by_stat:
+                    if event.body.stamp is not None:
+                        tell_status(execution, descriptor.fd, event.body.stamp)
+                    depend_on_status(event.ts, execution, descriptor.fd)
 
     def name(self, event: Event, path: bytes) -> None:
         """readlink(2) of what names a descriptor, as ttyname(3) does: which terminal it is is a
         fact, but for make (`is_make`); which file or pipe, another one each time."""
-        for execution, descriptor in self._named(event, path):
+        for execution, descriptor in self._named(event, path, follow=False):
             kind = pseudo.kind_of(descriptor.stamp)
             if kind == b"tty" and not event.body.err:
                 if not is_make(event.execution):
@@ -158,24 +167,20 @@ class Streams:
             elif kind != b"null":
                 execution.problem(Reason.DESCRIPTOR_PASSING, f"name of descriptor {descriptor.fd}")
 
-    def _named(self, event: Event, path: bytes) -> Iterator[tuple[Execution, Descriptor]]:
-        """Who inherited the descriptor that a path such as /dev/stdin names, with it."""
+    def _named(
+        self, event: Event, path: bytes, *, follow: bool
+    ) -> Iterator[tuple[Execution, Descriptor]]:
+        """Who inherited the descriptor that a path such as /dev/stdin names, or one that leads
+        there, with it."""
         fd = pseudo.descriptor(path)
+        if fd is None:
+            fd = pseudo.descriptor(self.context.names.canonical(path, follow=follow))
         if fd is None:
             return
         self.context.not_only_looking()
         for execution in event.execution.chain():
             for descriptor in execution.inherited(fd):
                 yield execution, descriptor
-
-    def refuse_inherited(self, event: Event, use: str) -> None:
-        """Which file an inherited descriptor leads to is not part of a call: some uses of it make
-        uncacheable whoever inherited it."""
-        body = event.body
-        for execution, fd in inheritors(
-            event, body.handle, body.stamp2 or body.stamp, writing=False
-        ):
-            execution.problem(Reason.DESCRIPTOR_PASSING, f"descriptor {fd} as {use}")
 
     def _read(self, event: Event) -> None:
         body = event.body

@@ -12,7 +12,7 @@ from pcache.linux.plain import default_acl, has_attributes, new_gid
 from pcache.linux.sparse import extents, may_have_holes
 from pcache.linux.stamps import is_coarse
 from pcache.linux.unseen import open_unseen
-from pcache.model import FRESH, Fact, Key, Kind, Outcome, Output, Reason
+from pcache.model import APPENDING, FRESH, Fact, Key, Kind, Outcome, Output, Reason
 from pcache.model import NOW as TOUCHED
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
@@ -81,7 +81,7 @@ class Outputs:
             tuple(output for _, _, output in outputs),
             chunks,
             data,
-            tuple(execution.offsets.items()),
+            (*execution.offsets.items(), *((fd, APPENDING) for fd in sorted(execution.appending))),
             execution.end - execution.image,
             execution.cpu_ns,
         )
@@ -104,7 +104,8 @@ class Outputs:
                     key = (Kind.TIMES, change.origin)
                     facts[key] = Fact(*key, times)
             directory = posixpath.dirname(output.path)
-            if not execution.made_below(directory, change.last):
+            # Or moved with it, at the same time.
+            if not execution.made_below(directory, change.last + 1):
                 key = (Kind.DEFAULTS, directory)
                 if key not in facts:
                     facts[key] = Fact(*key, self._defaults(execution, directory))

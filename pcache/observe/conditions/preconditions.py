@@ -124,7 +124,7 @@ class Preconditions:
         if not made and not _leads_through(path, execution.changes):
             return None
         try:
-            way = self._context.names.way(path, observation.ts)
+            way = self._context.names.way(path, observation.ts, observation.name)
         except LookupError as error:
             evidence = f"{text(error.args[0])}, on the way to {text(observation.name)}, replaced"
             raise Unknowable(Reason.UNSUPPORTED, evidence) from error

@@ -38,6 +38,9 @@ class Settling:
         changed = self._history.first_changed(execution.input_checks)
         if changed is not None:
             return changed
+        changed = self._history.first_written(execution.version_checks)
+        if changed is not None:
+            return changed
         for name, after, until in execution.append_checks:
             if not self._history.only_appended(name, after, until):
                 return name

@@ -41,7 +41,7 @@ def depend_on_pipes(execution: Execution) -> None:
     for pipe in execution.pipes.values():
         if pipe.is_whole() and (pipe.ended or _stopped_by_content(execution)):
             try:
-                value = pipe.value or pipe_value(b"".join(map(_bytes_of, pipe.chunks)))
+                value = pipe.value or pipe_value(map(_bytes_of, pipe.chunks))
             except Unknowable as unknowable:
                 execution.problem(unknowable.uncacheable.reason, unknowable.uncacheable.evidence)
             else:

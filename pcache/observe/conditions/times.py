@@ -29,23 +29,13 @@ from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.embedded import LARGEST, EmbeddedTimes
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.executions import Execution
-from pcache.observe.observations import Observation
+from pcache.observe.observations import TIMES_OF, Observation
 from pcache.store.blobs import Blobs
 from pcache.values import ABSENT, not_newer_path, not_newer_value, times_value
 from pcache.wording import text
 
 _SECOND_NS = 1_000_000_000
 _MICROSECOND_NS = 1_000
-_OF_A_PATH = {
-    Kind.CONTENT: Kind.TIMES,
-    Kind.EXISTS: Kind.TIMES,
-    Kind.RESOLVES: Kind.TIMES,
-    Kind.LCONTENT: Kind.LTIMES,
-    Kind.LEXISTS: Kind.LTIMES,
-    Kind.LINK: Kind.LTIMES,
-    Kind.INPUT: Kind.INPUT_TIMES,
-}
-"""Kinds of what was looked at -> kinds of its times."""
 
 
 class _Found:
@@ -180,7 +170,7 @@ class KeptTimes:
             return
         observed: list[tuple[Key, Observation]] = []
         for (kind, path), observation in execution.inputs.items():
-            stamp, times = observation.stamp, _OF_A_PATH.get(kind)
+            stamp, times = observation.stamp, TIMES_OF.get(kind)
             if stamp is None or times is None:
                 continue
             ns = stamp.st_mtime_ns

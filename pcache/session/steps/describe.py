@@ -93,7 +93,17 @@ def value_text(kind: bytes, value: bytes) -> str:
         return f"{what}, mode {text(mode.removeprefix(b'm'))}{_owner(more)}"
     if first == b"f":
         return _file_text(mode, more)
-    return f"{_TYPES.get(first, 'unknown')}, mode {text(rest)}"
+    return _special_text(_TYPES.get(first, "unknown"), mode, more)
+
+
+def _special_text(what: str, mode: bytes, more: bytes) -> str:
+    """A fifo, socket or device; `more` is what follows after its mode."""
+    user, _, rest = more.partition(b":")
+    group, _, number = rest.partition(b":")
+    closed = ", which the mount lets nobody open" if mode[:1] == b"n" else ""
+    which = f" {text(number)}" if number else ""
+    shown = text(mode.removeprefix(b"n"))
+    return f"{what}{which}, mode {shown}{_owner(user + b':' + group)}{closed}"
 
 
 def _file_text(mode: bytes, more: bytes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pcache.errors import PcacheError
+from pcache.errors import PcacheError, refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ def say_trouble(error: Exception) -> None:
         from traceback import print_exception
 
         print_exception(error)
+    if isinstance(error, OSError):
+        say(f"pcache: {refused(error)}")
+        return
     say(f"pcache: internal error: {error!r}")
 
 

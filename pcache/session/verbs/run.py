@@ -55,6 +55,7 @@ class Run(RecordingVerb):
             self._notes.open(store)
             decider = self._decider(store)
             explain = self._options.explain and self.tells_root
+            decider.alone = True
             status = replay_root(self._command, decider, explain, self._timing, self._notes)
             if self.stores and decider.damaged_index:
                 store.close()
@@ -112,6 +113,7 @@ class Run(RecordingVerb):
 
     def _run_recorded(self, store: Store, policy: Policy, decider: Decider) -> int:
         """Runs the command under supervisor and recorder; its wait status."""
+        decider.alone = False
         self._probes.start(gate=True)  # loaded while Python imports the rest
         recording = self._new_recording(store)
         try:
@@ -181,7 +183,7 @@ class _Decider(Decider):
         plan = super().decide(call, fds, wait)
         if plan is None:
             meet(self._digests, call.argv, call.cwd)
-        else:
+        elif not self.alone:
             _note_before(plan)
         return plan
 

@@ -127,6 +127,8 @@ def test_secrets() -> None:
     assert values == {b"long-enough"}
     for name in (b"DB_PASS", b"SENTRY_DSN", b"AZURE_STORAGE_ACCOUNT_KEY", b"accesskey"):
         assert secret_values({name: b"long-enough"}, ()) == values
+    address = {b"DATABASE_URL": b"postgres://me:long-enough@host"}
+    assert secret_values(address, ()) == values | set(address.values())
     assert has_secret(b"..long-enough..", values)
     assert not has_secret(b"harmless AKIA text, npm_ too", values)
     for text in (

@@ -214,7 +214,13 @@ def test_uncacheable_and_non_deterministic(bench: Bench) -> None:
         (Kind.PERMISSION, b"p!2; !2; in !13", "!2; !2; in !13"),
         (Kind.NOT_DIRECTORY, b"ok", "no directory"),
         (Kind.CONTENT, b"!40", "looking fails with errno 40"),
-        (Kind.CONTENT, b"c666:1:3", "character device, mode 666:1:3"),
+        (Kind.CONTENT, b"c666:0:5:1:3", "character device 1:3, mode 666, owner 0, group 5"),
+        (
+            Kind.EXISTS,
+            b"bn660:0:6:8:0",
+            "block device 8:0, mode 660, owner 0, group 6, which the mount lets nobody open",
+        ),
+        (Kind.CONTENT, b"p600:7:8", "fifo, mode 600, owner 7, group 8"),
     ],
 )
 def test_values_in_words(kind: bytes, value: bytes, words: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pcache.settings.rules import ITSELF, NO, Policy, Rule, Settings, script_of
+from pcache.settings.rules import ITSELF, NO, Policy, Rule, Settings, programs_of, script_of
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,55 @@ from pcache.settings.rules import ITSELF, NO, Policy, Rule, Settings, script_of
 def test_script(argv: str, script: bytes) -> None:
     words = argv.encode().split()
     assert script_of(words[0], words) == script
+
+
+@pytest.mark.parametrize(
+    ("argv", "programs"),
+    [
+        ("/bin/busybox ls -l", "/bin/busybox ls"),
+        ("/bin/busybox", "/bin/busybox"),
+        ("/bin/busybox.static sh x.sh", "/bin/busybox.static sh x.sh"),
+        ("/usr/bin/coreutils --coreutils-prog=ls -l", "/usr/bin/coreutils ls"),
+        ("/lib64/ld-linux-x86-64.so.2 /bin/ls -l", "/lib64/ld-linux-x86-64.so.2 /bin/ls"),
+        ("/lib/ld-musl-x86_64.so.1 --library-path /l /bin/ls", "/lib/ld-musl-x86_64.so.1 /bin/ls"),
+        ("/lib/ld.so --inhibit-cache --argv0 x /bin/perl y.pl", "/lib/ld.so /bin/perl y.pl"),
+        ("/lib/ld.so --preload=/p /bin/busybox find", "/lib/ld.so /bin/busybox find"),
+        ("/lib/ld.so --help", "/lib/ld.so"),
+        ("/bin/cat ls", "/bin/cat"),
+    ],
+)
+def test_names(argv: str, programs: str) -> None:
+    words = argv.encode().split()
+    assert programs_of(words[0], words) == tuple(programs.encode().split())
+
+
+def test_names_by_which_a_program_that_is_many_was_started() -> None:
+    assert programs_of(b"/bin/busybox", (b"/usr/bin/find", b".")) == (b"/bin/busybox", b"find")
+    assert programs_of(b"/bin/busybox", (b"-sh",)) == (b"/bin/busybox", b"sh")
+
+
+@pytest.mark.parametrize(
+    ("argv", "strict"),
+    [
+        ("/bin/busybox ls", False),
+        ("/bin/busybox ls -l", True),
+        ("/bin/busybox cp a b", False),
+        ("/bin/busybox cp -u a b", True),
+        ("/bin/busybox sh -c x", True),
+        ("/bin/busybox find . -name x", False),
+        ("/bin/busybox find . -execdir x", True),
+        ("/bin/busybox xargs ls", True),
+        ("/lib/ld.so /bin/ls -l", True),
+        ("/bin/dir -l", True),
+        ("/bin/vdir", True),
+        ("/bin/date", False),
+        ("/bin/date -ur f", True),
+        ("/bin/date --ref=f", True),
+    ],
+)
+def test_times_that_are_inputs_by_any_name(argv: str, strict: bool) -> None:
+    words = argv.encode().split()
+    assert Policy().settings(words[0], words).strict(words) is strict
 
 
 def test_rules_for_scripts() -> None:
@@ -63,8 +112,8 @@ def test_rules_for_scripts() -> None:
 )
 def test_ages(command: str, never: bytes) -> None:
     words = command.encode().split(b"|")
-    assert Settings(b"/usr/bin/" + words[0], ()).never(words) == never
+    assert Settings((b"/usr/bin/" + words[0],), ()).never(words) == never
 
 
 def test_ages_are_switched_off() -> None:
-    assert Settings(b"/bin/tmpreaper", (Rule(b"tmpreaper", never_cache=NO),)).never(()) == NO
+    assert Settings((b"/bin/tmpreaper",), (Rule(b"tmpreaper", never_cache=NO),)).never(()) == NO
