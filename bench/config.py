@@ -22,11 +22,23 @@ from pydantic import (
 WORKLOADS = Path(__file__).with_name("workloads")
 
 PhaseName = Literal[
-    "unknown", "cold", "warm", "no-op", "edit", "edit10", "edit50", "edit90", "versions"
+    "unknown",
+    "cold",
+    "again",
+    "third",
+    "warm",
+    "no-op",
+    "edit",
+    "edit10",
+    "edit50",
+    "edit90",
+    "versions",
 ]
 PHASES: tuple[PhaseName, ...] = (
     "unknown",
     "cold",
+    "again",
+    "third",
     "warm",
     "no-op",
     "edit",
@@ -35,6 +47,8 @@ PHASES: tuple[PhaseName, ...] = (
     "edit90",
     "versions",
 )
+IN_PLACE: tuple[PhaseName, ...] = ("again", "third")
+"""They begin with what the phase before has left."""
 JOB_PHASES: dict[PhaseName, float] = {"edit10": 0.1, "edit50": 0.5, "edit90": 0.9}
 
 
@@ -135,9 +149,11 @@ class Workload(Table):
     """One folder below bench/workloads."""
 
     title: str
-    group: Literal["C builds", "bioinformatics", "scripts", "many files"]
+    group: Literal["C builds", "bioinformatics", "scripts", "many files", "everyday"]
     packages: list[str] = []
     """Packages that must be installed to run it."""
+    kits: list[str] = []
+    """Of `kits.toml`: their programs come first in PATH, and `KITS` is the directory of all."""
     compiles: bool = False
     """Whether compiler caches apply."""
     input: Input = Input()
@@ -162,7 +178,7 @@ class Workload(Table):
     @property
     def phases(self) -> tuple[PhaseName, ...]:
         """The phases that make sense here, in the order in which they are measured."""
-        wanted: list[PhaseName] = ["unknown", "cold", "warm", "no-op"]
+        wanted: list[PhaseName] = ["unknown", "cold", *IN_PLACE, "warm", "no-op"]
         if self.edit:
             wanted.append("edit")
         if self.jobs:

@@ -64,6 +64,23 @@ class Sample(_Stored):
     """What the tool reported, without zeros."""
     wrong: list[str] = []
     """How the result differs from that of the plain command."""
+    root: Literal["", "hit", "ran"] = ""
+    """Whether the command itself was brought back; empty where nobody asked."""
+    why: str = ""
+    """Why it was not."""
+    ran: int = 0
+    """Programs that were not brought back, after an edit."""
+    needed: int = 0
+    """How many of them an oracle would have run as well: see `bench.oracle`."""
+    programs: int = 0
+    """How many the plain command starts then."""
+
+    @property
+    def skipped(self) -> float | None:
+        """Which part was brought back, after an edit, of what an oracle would not have run; None if
+        there is nothing to skip."""
+        skippable = self.programs - self.needed
+        return (self.programs - self.ran) / skippable if skippable > 0 else None
 
 
 class Micro(_Stored):
@@ -87,6 +104,8 @@ class WorkloadInfo(_Stored):
     group: str
     packages: dict[str, str] = {}
     """Versions of the packages that it needs."""
+    unsteady: list[str] = []
+    """What differs when the plain command is run twice: it is not compared."""
 
 
 class Results(_Stored):
@@ -110,6 +129,12 @@ class Results(_Stored):
     def wrong(self) -> list[Sample]:
         """The runs that did not do what the plain command does."""
         return [sample for sample in self.samples if sample.wrong]
+
+
+def asked(results: Results) -> list[Sample]:
+    """Samples of which is known whether the command itself was brought back, the last of each."""
+    found = {(one.workload, one.tool, one.phase): one for one in results.samples if one.root}
+    return list(found.values())
 
 
 def read(path: Path) -> Results:

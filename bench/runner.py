@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import glob
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.config import JOB_PHASES, PhaseName, Workload
+from bench.config import IN_PLACE, JOB_PHASES, PhaseName, Workload
 from bench.inputs import Inputs
+from bench.kits import Kits
 from bench.measure import Measured, measure
+from bench.oracle import Told, needed
 from bench.results import Sample, baseline
 from bench.tools import Place, Tool
 from bench.tree import Tree
@@ -48,12 +51,21 @@ class Selection:
     phases: tuple[PhaseName, ...]
     reps: int
 
+    @property
+    def in_place(self) -> bool:
+        """Whether phases begin with what others leave: a tool has all of them in one go then."""
+        return any(phase in IN_PLACE for phase in self.phases)
+
     def runs(self, workload: Workload) -> Iterator[tuple[int, PhaseName, Tool]]:
         """Everything in the order in which it is to run: repetition, phase, tool."""
         tools = [tool for tool in self.tools if tool.suits(workload)]
         phases = [phase for phase in workload.phases if phase in self.phases]
         for rep in range(self.reps):
             present = [tool for tool in tools if rep == 0 or tool.name not in self.once]
+            if self.in_place:
+                for tool in _rotated(present, rep):
+                    yield from ((rep, phase, tool) for phase in phases if phase in tool.phases)
+                continue
             for phase in phases:
                 for tool in _rotated(present, rep):
                     if phase in tool.phases:
@@ -69,13 +81,18 @@ class Runner:
         self._work = work
         self._progress = progress
         self._env = base_env(home)
-        self._inputs = Inputs(work, self._env)
+        self.kits = Kits(work)
+        self.unsteady: dict[str, list[str]] = {}
+        """By workload, what differed between two plain runs."""
 
     def run(self, workload: Workload, selection: Selection) -> Iterator[Sample]:
         """Every sample of the workload, as it is taken.  Raises NoInput."""
-        tree = Tree(self._inputs.pristine(workload), self._work / "tree")
+        env = self.kits.env(workload.kits, self._env)
+        tree = Tree(Inputs(self._work, env).pristine(workload), self._work / "tree")
         tree.lay()
-        bench = _Bench(workload, tree, self._work, self._env)
+        bench = _Bench(workload, tree, self._work, env, selection.in_place)
+        if selection.in_place:
+            self.unsteady[workload.name] = bench.compare_plain()
         for rep, phase, tool in selection.runs(workload):
             self._progress(f"{workload.name}: {tool.name}, {phase} ({rep + 1})")
             yield from bench.samples(tool, phase, rep)
@@ -91,7 +108,10 @@ def _rotated(tools: list[Tool], rep: int) -> list[Tool]:
 class _Bench:
     """One workload while it is measured."""
 
-    def __init__(self, workload: Workload, tree: Tree, work: Path, env: dict[str, str]) -> None:
+    def __init__(
+        self, workload: Workload, tree: Tree, work: Path, env: dict[str, str], asks: bool
+    ) -> None:
+        """`asks`: whether to ask tools what became of the command itself, and why."""
         self._workload = workload
         self._tree = tree
         self._work = work
@@ -100,6 +120,18 @@ class _Bench:
         self._right: dict[PhaseName, Result] = {}
         self._patience = workload.run.timeout
         """Seconds that a run may take."""
+        self._asks = asks
+        self._first: dict[str, Told] = {}
+        """What a tool told of the first run."""
+
+    def compare_plain(self) -> list[str]:
+        """What differs when the command is run twice plainly: it is not compared from then on."""
+        tool, results = Tool(), []
+        for _ in range(2):
+            self._set_up(tool, "cold", self._place(tool))
+            run = self._run(tool, "cold", self._place(tool))
+            results.append(self._verifier.result(self._tree, run))
+        return self._verifier.leave_out(*results)
 
     def samples(self, tool: Tool, phase: PhaseName, rep: int) -> Iterator[Sample]:
         """Run one phase with one tool."""
@@ -108,7 +140,8 @@ class _Bench:
             tool.empty(place)
         if phase == "versions":
             self._record_versions(tool, place)
-        for _ in range(_WARM_RUNS if phase in ("warm", "versions") else 1):
+        several = phase in ("warm", "versions") and not self._asks
+        for _ in range(_WARM_RUNS if several else 1):
             self._set_up(tool, phase, place)
             verb: PhaseName = "warm" if phase == "versions" else phase
             yield self._sample(tool, phase, rep, self._run(tool, verb, place), place)
@@ -124,7 +157,8 @@ class _Bench:
 
     def _set_up(self, tool: Tool, phase: PhaseName, place: Place) -> None:
         """Bring the tree into the state in which the phase starts."""
-        self._tree.reset()
+        if phase not in IN_PLACE:
+            self._tree.reset()
         if phase == "no-op":
             self._run(tool, "warm", place)
         elif phase == "edit" and self._workload.edit:
@@ -173,7 +207,10 @@ class _Bench:
                 patience = max(_LEAST_PATIENCE, _SLOWEST * run.wall)
                 self._patience = min(self._workload.run.timeout, patience)
         right = self._right[baseline(phase)]
-        return Sample(
+        told = tool.told(tool.env(self._env, place)) if self._asks else None
+        if told is not None and phase == "cold":
+            self._first[tool.name] = told
+        sample = Sample(
             workload=self._workload.name,
             tool=tool.name,
             phase=phase,
@@ -185,6 +222,27 @@ class _Bench:
             counters=_counters(place.report),
             wrong=self._verifier.differences(right, result),
         )
+        if told is not None:
+            sample.root, sample.why = told.verdict(self._first[tool.name])
+        if told is not None and phase == "edit":
+            sample.ran = told.ran
+            sample.programs, sample.needed = self._oracle(tool, told)
+        return sample
+
+    def _oracle(self, tool: Tool, edit: Told) -> tuple[int, int]:
+        """How many programs the plain command starts, and an oracle would run, after an edit."""
+        place = self._place(tool)
+        # Where the store is belongs to what programs are called with.
+        kept = place.store.with_name("kept")
+        shutil.rmtree(kept, ignore_errors=True)
+        place.store.rename(kept)
+        tool.empty(place)
+        self._set_up(tool, "edit", place)
+        self._run(tool, "cold", place)
+        told = tool.told(tool.env(self._env, place))
+        shutil.rmtree(place.store)
+        kept.rename(place.store)
+        return (0, 0) if told is None else needed(told, self._first[tool.name], edit)
 
 
 def _text(template: str, number: int) -> str:

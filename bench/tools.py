@@ -10,11 +10,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.config import PhaseName, Workload
+from bench.config import IN_PLACE, PhaseName, Workload
+from bench.oracle import Told, last_session
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _CACHING: frozenset[PhaseName] = frozenset(
-    ("cold", "warm", "no-op", "edit", "edit10", "edit50", "edit90", "versions")
+    ("cold", *IN_PLACE, "warm", "no-op", "edit", "edit10", "edit50", "edit90", "versions")
 )
 _ONCE: frozenset[PhaseName] = frozenset(("cold",))
 _EMPTY: frozenset[PhaseName] = frozenset(("unknown",))
@@ -63,6 +64,10 @@ class Tool:
     def command(self, phase: PhaseName, argv: list[str], place: Place) -> list[str]:
         """What to start instead of `argv`; "versions" stands for recording one more version."""
         return argv
+
+    def told(self, env: dict[str, str]) -> Told | None:
+        """What the tool says of its last run, in the environment of that; None if it does not."""
+        return None
 
     def before(self, argv: list[str], place: Place) -> None:
         """Called before each run, unmeasured."""
@@ -128,6 +133,9 @@ class PcacheRun(Pcache):
 
     def command(self, phase: PhaseName, argv: list[str], place: Place) -> list[str]:
         return [*self.prefix("run"), "--quiet", f"--json={place.report}", *argv]
+
+    def told(self, env: dict[str, str]) -> Told | None:
+        return last_session(self.launcher, env)
 
 
 class Ccache(_Program):

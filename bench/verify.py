@@ -9,6 +9,7 @@ from bench.measure import Measured
 from bench.tree import Comparison, Snapshot, Tree
 
 _SHOWN = 5
+_STREAMS = ("stdout", "stderr")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Verifier:
     def __init__(self, rules: Verify) -> None:
         self._rules = rules
         self._comparison = Comparison.of(rules.ignore, rules.mask)
+        self._unsteady: frozenset[str] = frozenset()
 
     def result(self, tree: Tree, run: Measured) -> Result:
         """The result of the run that has just ended in `tree`."""
@@ -42,19 +44,30 @@ class Verifier:
         found = []
         if result.status != right.status:
             found.append(f"status {result.status} instead of {right.status}")
-        for name in ("stdout", "stderr"):
-            if getattr(result, name) != getattr(right, name):
+        for name in _STREAMS:
+            if name not in self._unsteady and getattr(result, name) != getattr(right, name):
                 found.append(_stream_difference(name, getattr(right, name), getattr(result, name)))
         paths = [
             path
             for path in sorted(right.tree.keys() | result.tree.keys())
-            if right.tree.get(path) != result.tree.get(path)
+            if right.tree.get(path) != result.tree.get(path) and path not in self._unsteady
         ]
         for path in paths[:_SHOWN]:
             found.append(_path_difference(path, right.tree.get(path), result.tree.get(path)))
         if len(paths) > _SHOWN:
             found.append(f"and {len(paths) - _SHOWN} more paths")
         return found
+
+    def leave_out(self, one: Result, other: Result) -> list[str]:
+        """What differs between two results that are both right, which is not compared any more."""
+        paths = {
+            path
+            for path in one.tree.keys() | other.tree.keys()
+            if one.tree.get(path) != other.tree.get(path)
+        }
+        streams = {name for name in _STREAMS if getattr(one, name) != getattr(other, name)}
+        self._unsteady = frozenset(paths | streams)
+        return sorted(self._unsteady)
 
     def _stream(self, data: bytes) -> bytes:
         data = self._comparison.masked(data)

@@ -197,6 +197,7 @@ int handle_args(struct bpf_raw_tracepoint_args *ctx) {
   }
   add_args(s, c->args);
   if (c->form == FORM_LIMIT && ARG(c->out)) add_user(s, ARG(c->out), 16);
+  if ((c->flags & CALL_READONLY) && repeated(s)) return 0;
   output(s);
   return 0;
 }

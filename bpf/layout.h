@@ -12,7 +12,7 @@
 enum event_type {
   EVENT_CALL = 1,     /* a system call that returned: aux = struct process.writes */
   EVENT_FORK = 2,     /* task_newtask: ret = new tid, aux = new tgid */
-  EVENT_EXEC = 3,     /* successful execve: aux = image replaced */
+  EVENT_EXEC = 3,     /* successful execve: aux = image replaced, ret = whether it has children already */
   EVENT_EXIT = 4,     /* last thread gone: ret = wait status, aux = CPU time in ns of that thread */
   EVENT_DATA = 5,     /* bytes of the preceding EVENT_CALL of this thread: aux = offset in them */
   EVENT_FDS = 6,      /* descriptors of a new image */

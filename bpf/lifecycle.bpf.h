@@ -148,7 +148,7 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx) {
   }
   begin(s, p, EVENT_EXEC, 0, 0);
   s->event.aux = p->image;
-  p->image = s->event.ts; p->seen_reads = 0; p->known = 0; p->handed = 0; p->flags &= FLAG_LOST | PROCESS_NETLINK | PROCESS_DATAGRAM;
+  p->image = s->event.ts; p->seen_reads = 0; p->piped = 0; p->pipings = 0; p->known = 0; p->handed = 0; p->flags &= FLAG_LOST | PROCESS_NETLINK | PROCESS_DATAGRAM;
   s->event.image = s->event.ts;
   RD(fs, task + O_TASK_FS);
   RD(w, fs + O_FS_UMASK); s->arg[0] = w;
@@ -159,6 +159,8 @@ int on_exec(struct bpf_raw_tracepoint_args *ctx) {
   s->arg[4] = ignored_signals(s, v, 0) | ignored_signals(s, v, 33); /* 32, 33: signalsets.py */
   RD(v, task + O_TASK_BLOCKED); s->arg[5] = v;
   add_args(s, 0x3f);
+  RD(v, task + O_TASK_CHILDREN); /* a list_head: of an empty list it is its own address */
+  s->event.ret = v != task + O_TASK_CHILDREN;
   RD(v, bprm + O_BPRM_FILENAME);
   add_string(s, v, SECTION_PATH, 1);
   RD(v, bprm + O_BPRM_INTERP);

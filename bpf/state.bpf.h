@@ -18,6 +18,8 @@
 #define SEEN 131072     /* digests of accesses that were told, a power of two */
 #define INHERITED 32    /* open file descriptions whose identity is kept per image */
 #define SCAN_FDS 256    /* descriptors reported at exec, 16 per program */
+#define PIPED (1 << 24) /* bytes read from pipes that are told, for each image; pcache/values.py */
+#define PIPINGS 4096    /* reads from them that are told */
 #define FMODE_WRITE 0x2
 #define FMODE_PATH 0x4000
 #define FMODE_CREATED 0x100000
@@ -38,6 +40,8 @@ struct process {
   u64 writes;     /* calls so far that may have changed the content of an open file */
   u64 seen_reads; /* bit n: a read of inherited[n] was told */
   u64 handed;     /* bit n: the image was handed descriptor n */
+  u64 piped;      /* bytes that it has read from pipes it was handed, */
+  u64 pipings;    /* and in how many calls */
   u64 capable;    /* capabilities that the root of the tree had (of its own user namespace, that is) */
   u32 known;      /* how many of `inherited` are in use */
   u32 uid;        /* of the session */

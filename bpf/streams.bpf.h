@@ -119,8 +119,16 @@ int tail_data(struct bpf_raw_tracepoint_args *ctx) {
   return 0;
 }
 
+/* Whether so many bytes more would fill half of the ring: what is lost costs all that is recorded. */
+static __always_inline int is_busy(u64 more) {
+  void *ring = get_ring();
+  if (!ring) return 1;
+  u64 used = bpf_ringbuf_query(ring, 0), size = bpf_ringbuf_query(ring, 1); /* BPF_RB_AVAIL_DATA, RING_SIZE */
+  return used + more > size / 2;
+}
+
 /* Reads from inherited descriptors: of regular files each one (the offset they leave matters), of
- * others the first. */
+ * pipes each one with its bytes, as long as they are few, of others the first. */
 int handle_read(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   struct process *p = get_process();
@@ -168,8 +176,19 @@ int handle_read(struct bpf_raw_tracepoint_args *ctx) {
   RD(inode, f + O_FILE_INODE);
   RD(mode, inode + O_INODE_MODE);
   if ((mode & 0170000) != 0100000) {
+    int pipe = (mode & 0170000) == 0010000 && s->event.nr == NR_READ;
     if (p->seen_reads & bit) return 0;
-    p->seen_reads |= bit;
+    if (pipe && !ret && !s->arg[2]) return 0; /* nothing was asked for: it does not tell the end */
+    if (pipe) {
+      p->pipings++;
+      if (ret > 0) p->piped += ret;
+    }
+    if (!pipe || p->piped > PIPED || p->pipings > PIPINGS || (ret > 0 && is_busy(ret))) {
+      p->seen_reads |= bit;
+    } else if (ret > 0) {
+      s->next = TAIL_DATA;
+      s->from = s->arg[1]; s->length = ret; s->done = 0;
+    }
   }
   add_file(s, f, SECTION_STAT2);
   FINISH(ctx, s);

@@ -180,7 +180,10 @@ def _run(
         report = None
         if counters.exists():
             report = schema.Counted.model_validate_json(counters.read_bytes())
-    if report is None and done.returncode in (2, 125, 126, 127):
+    # 1: sudo refused.  Pcache writes the report whatever becomes of the command.
+    if report is None and done.returncode in (
+        (1, 2, 125, 126, 127) if sudo else (2, 125, 126, 127)
+    ):
         raise Failed(_message(done))
     return Completed(done.returncode, done.stdout, done.stderr, report)
 
@@ -218,4 +221,5 @@ def _start(
 def _message(done: subprocess.CompletedProcess[bytes]) -> str:
     lines = (done.stderr or b"").decode(errors="replace").strip().splitlines()
     told = [line.removeprefix("pcache: ") for line in lines if line.startswith("pcache: ")]
+    told = told or [line for line in lines if line.startswith("sudo: ")]
     return "; ".join(told) or f"exit status {done.returncode}"

@@ -59,7 +59,10 @@ def join(fields: Sequence[bytes]) -> bytes:
         head += bytes(lengths)
     else:
         for length in lengths:
-            _varint(length, head)
+            if length <= 0x7F:
+                head.append(length)
+            else:
+                _varint(length, head)
     return b"".join((head, *fields))
 
 
@@ -92,7 +95,10 @@ def pack_ints(numbers: Iterable[int]) -> bytes:
     """Integers of any size and sign (zigzag: 0, -1, 1, -2, ... become 0, 1, 2, 3, ...)."""
     packed = bytearray()
     for number in numbers:
-        _varint(number << 1 if number >= 0 else (-number << 1) - 1, packed)
+        if 0 <= number <= 0x3F:
+            packed.append(number << 1)
+        else:
+            _varint(number << 1 if number >= 0 else (-number << 1) - 1, packed)
     return bytes(packed)
 
 

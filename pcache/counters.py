@@ -13,7 +13,7 @@ NAMES: dict[str, str] = {
     "executions": "executions that the recorder saw",
     "hits": "executions replayed from the store",
     "misses": "executions that had to run; the sum of all `miss: ...`",
-    "miss: configured off": "the program is configured never to be cached",
+    "miss: never cached": "the program always runs, by default or by a setting",
     "miss: unknown call": "nothing is stored for the call",
     "miss: input changed": "versions are stored, none for the present inputs",
     "miss: non-deterministic": "the inputs match a record that was withdrawn",

@@ -6,6 +6,8 @@ could not be executed, 127 the command was not found, 2 wrong usage; anything el
 
 from __future__ import annotations
 
+import os
+
 
 class PcacheError(Exception):
     """Base class.  `str()` gives the message; `remedy` says what the user can do about it."""
@@ -20,6 +22,14 @@ class PcacheError(Exception):
         """The text for stderr, one or two lines, each with the `pcache: ` prefix."""
         text = f"pcache: {self}"
         return f"{text}\npcache: {self.remedy}" if self.remedy else text
+
+
+def refused(error: OSError) -> str:
+    """What the system would not do, for people: one line without the prefix."""
+    what = "the system refuses what pcache needs"
+    if error.filename is not None:
+        what = os.fsdecode(error.filename)
+    return f"{what}: {error.strerror or error}"
 
 
 class UsageError(PcacheError):
@@ -62,6 +72,10 @@ class ConfigError(PcacheError):
 
 class StoreError(PcacheError):
     """The store cannot be opened, read or written."""
+
+
+class NoStore(StoreError):
+    """There is none: nothing was recorded."""
 
 
 class DamagedBlob(StoreError):

@@ -46,7 +46,18 @@ class Call(_Record):
     weak fingerprint but a fact of kind FD.
     """
 
-    __slots__ = ("executable", "argv", "env", "cwd", "umask", "uid", "gid", "fds", "ignored")
+    __slots__ = (
+        "executable",
+        "argv",
+        "env",
+        "cwd",
+        "umask",
+        "uid",
+        "gid",
+        "fds",
+        "ignored",
+        "filename",
+    )
 
     def __init__(
         self,
@@ -59,6 +70,7 @@ class Call(_Record):
         gid: int,
         fds: tuple[bytes, ...],
         ignored: int = 0,
+        filename: bytes = b"",
     ) -> None:
         self.executable = executable
         """Canonical absolute path of the running image: a script's interpreter, not the script."""
@@ -75,6 +87,8 @@ class Call(_Record):
         self.fds = fds
         self.ignored = ignored
         """Which of `pcache.linux.signal_sets.TOLD` are ignored, as a mask."""
+        self.filename = filename
+        """As execve(2) was given it, which the image is told: AT_EXECFN of getauxval(3)."""
 
 
 class Kind:
@@ -154,8 +168,8 @@ class Kind:
     """`N:PATH`: b"ok" if the path leads to the file that descriptor N is open for, as where the
     output of `md5sum *` is written to one of the files; else b"!0"."""
     TRAIT: Final = b"P"
-    """The path is `affinity`, `groups`, `policy` or `priority`: what the process was handed down
-    (`pcache.linux.descriptors.FdView.trait`), where it has asked."""
+    """The path is `affinity`, `groups`, `signal 1` and the like (`pcache.linux.traits`): what the
+    process was handed down (`pcache.linux.descriptors.FdView.trait`), where it went by that."""
     XATTRS: Final = b"X"
     """The names of the extended attributes, following links."""
     LXATTRS: Final = b"Y"
@@ -190,6 +204,10 @@ class Kind:
     INPUT: Final = b"i"
     """The path is a decimal descriptor number, inherited and read: offset and content of the
     regular file behind it."""
+
+    PIPE: Final = b"&"
+    """The path is a decimal descriptor number, inherited: all that comes from the pipe behind it,
+    one that other programs of the tree write to."""
 
 
 PATHLESS: Final = (Kind.BASE, Kind.SOCKET, Kind.INTERFACES, Kind.CGROUPS)
@@ -353,7 +371,7 @@ class Reason:
     KILLED_OUTSIDE: Final = "killed by an outside signal"
     CONFLICT: Final = "conflicting concurrent access"
     NON_DETERMINISTIC: Final = "non-deterministic"
-    CONFIGURED: Final = "configured off"
+    CONFIGURED: Final = "never cached"
     PRIVATE_TEMPORARY: Final = "works on a temporary file of its caller"
     SHORTAGE: Final = "ran out of disk space or another resource"
     TRANSIENT: Final = "failed for a reason that may pass"

@@ -35,6 +35,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `GDIGEST` | CGROUPS | where they are mounted |
 | `NDIGEST` | INTERFACES | what the kernel says, without what it counts |
 | as in `Call.fds`; `KIND=N` | FD | kind of the descriptor; above 2 also which lower one it is |
+| `qN:DIGEST` | PIPE | how many bytes come, and their digest |
 | `iOFFSET:DIGEST` | INPUT | offset and whole content of the regular file |
 
 `pcache.memo.facts` makes them of what is there now, the recorder of what its probes saw.
@@ -47,7 +48,7 @@ import os
 from _bisect import bisect_left
 from stat import S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK, S_ISGID
 
-from xxhash import xxh3_128_digest
+from xxhash import xxh3_128, xxh3_128_digest
 
 from pcache.codec import join
 from pcache.model import Kind
@@ -60,8 +61,8 @@ if TYPE_CHECKING:
 
     from pcache.model import Digest
 
-    File = tuple[int, int]
-    """Device and inode."""
+    File = tuple[int, int] | bytes
+    """Device and inode, in one way or another."""
 
     class Stat(Protocol):
         """What values are made of: an os.stat_result, or the same numbers from elsewhere."""
@@ -82,6 +83,8 @@ if TYPE_CHECKING:
         def st_mtime_ns(self) -> int: ...
 
 
+PIPED = 1 << 24
+"""How many bytes from a pipe are an input, at most: bpf/state.bpf.h."""
 ABSENT = b"-"
 OK = b"ok"
 EMPTY = xxh3_128_digest(b"")
@@ -289,6 +292,16 @@ def resolves_value(exists: bytes, name: bytes) -> bytes:
 def input_value(offset: int, digest: Digest) -> bytes:
     """Value of INPUT: an inherited regular file read from `offset` on."""
     return b"i%d:%b" % (offset, digest)
+
+
+def pipe_value(pieces: Iterable[bytes | memoryview]) -> bytes:
+    """Value of PIPE: all that comes, piece by piece."""
+    size = 0
+    digest = xxh3_128()
+    for piece in pieces:
+        size += len(piece)
+        digest.update(piece)
+    return b"q%d:%b" % (size, digest.digest())
 
 
 def replaceable_path(mode: int, path: bytes) -> bytes:

@@ -10,17 +10,40 @@
  * Until Python can be told, its answer to SIGINT would be a traceback: so it waits (-X held), and
  * pcache.cli.main takes it in, and with the kernel's default action, before it does anything else.
  *
+ * A directory in the place of stdin, stdout or stderr keeps Python from starting: such a descriptor
+ * is handed over by another number (-X fdN=NUMBER), from which pcache.cli.main takes it back.
+ *
  * -I -S: neither the caller's PYTHON* variables nor his site-packages reach a program that root
  * runs, and neither does the time that processing site-packages takes.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#define STANDARD 3 /* descriptors of which Python makes streams */
+
+/* Puts /dev/null in the place of a descriptor that is a directory; the option that tells where it is
+ * now, or NULL if it is none. */
+static const char *set_aside(int fd) {
+    static char options[STANDARD][sizeof "fd0=" + 11];
+    struct stat status;
+    int aside, null;
+    if (fstat(fd, &status) || !S_ISDIR(status.st_mode)) return NULL;
+    aside = fcntl(fd, F_DUPFD, STANDARD);
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (aside < 0 || null < 0) return NULL;
+    dup2(null, fd);
+    close(null);
+    snprintf(options[fd], sizeof *options, "fd%d=%d", fd, aside);
+    return options[fd];
+}
 
 int main(int argc, char **argv) {
     static char ignored[] = "ignored=0000000000000000";
-    char *words[argc + 8];
+    const char *words[argc + 8 + 2 * STANDARD];
     int count = 0;
     sigset_t before, interrupt;
     unsigned long long mask = 0;
@@ -43,9 +66,15 @@ int main(int argc, char **argv) {
         words[count++] = "-X";
         words[count++] = "held";
     }
+    for (int fd = 0; fd < STANDARD; fd++) {
+        const char *option = set_aside(fd);
+        if (!option) continue;
+        words[count++] = "-X";
+        words[count++] = option;
+    }
     words[count++] = MAIN;
     memcpy(words + count, argv + 1, argc * sizeof *argv);
-    execv(PYTHON, words);
+    execv(PYTHON, (char **)words);
     perror("pcache: " PYTHON);
     return 125;
 }

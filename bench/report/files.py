@@ -8,7 +8,7 @@ from bench.report import html, markdown
 from bench.report.plots import plots
 from bench.results import Results
 
-_IN_MARKDOWN = "goals"
+_IN_MARKDOWN = ("goals", "heat")
 """Plots whose names begin so are files of their own, for the Markdown report to show."""
 
 

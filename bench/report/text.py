@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.results import Micro, Results, Row, Spread, rows
+from bench.results import Micro, Results, Row, Sample, Spread, asked, rows
 from bench.verdicts import Verdict, micro_goal, micro_missed, verdicts
 
 Mark = Literal["", "missed", "wrong"]
@@ -38,6 +38,24 @@ HEADINGS = (
     "lost",
     "notes",
 )
+_EVERYDAY_PHASES = ("again", "third", "warm", "edit")
+EVERYDAY_HEADINGS = (
+    "workload",
+    "again in place",
+    "third time",
+    "cleaned, again",
+    "edit",
+    "skipped of oracle's",
+    "why the command itself ran",
+    "differs plainly as well",
+)
+EVERYDAY_NOTES = (
+    "hit: the command itself was brought back; ran: it was not, as it must be after an edit",
+    "skipped of oracle's: programs that were skipped after an edit, of those that an oracle would"
+    " skip, and how many the plain command starts; it may be more than the oracle's, where programs"
+    " without a record come back with their caller",
+)
+_SHOWN_UNSTEADY = 3
 MICRO_HEADINGS = ("micro benchmark", "what", "value", "lowest-highest", "ratio", "to", "goal")
 WORKLOAD_HEADINGS = ("workload", "what it is", "group", "packages")
 TOOL_HEADINGS = ("tool", "what it is here", "version")
@@ -67,12 +85,77 @@ class Section:
 def sections(results: Results) -> list[Section]:
     """The tables below the goals; none is empty."""
     found = (
+        Section(
+            "Everyday commands", EVERYDAY_HEADINGS, everyday_lines(results), everyday_notes(results)
+        ),
         Section("All numbers", HEADINGS, lines(results), HOW_TO_READ),
         Section("Micro benchmarks", MICRO_HEADINGS, micro_lines(results)),
         Section("Workloads", WORKLOAD_HEADINGS, workload_lines(results)),
         Section("Tools", TOOL_HEADINGS, tool_lines(results)),
     )
     return [section for section in found if section.lines]
+
+
+def everyday_lines(results: Results) -> list[Line]:
+    """Every workload of which tools were asked, under EVERYDAY_HEADINGS."""
+    found: dict[tuple[str, str], dict[str, Sample]] = {}
+    for one in asked(results):
+        found.setdefault((one.workload, one.tool), {})[one.phase] = one
+    return [
+        Line(
+            (
+                workload,
+                *(phases[phase].root if phase in phases else "" for phase in _EVERYDAY_PHASES),
+                _of_oracle(phases.get("edit")),
+                "; ".join(
+                    f"{phase}: {one.why}" for phase, one in phases.items() if _is_to_be_told(one)
+                ),
+                ", ".join(_shown_unsteady(results.workloads[workload].unsteady)),
+            ),
+            "wrong"
+            if any(one.wrong for one in phases.values())
+            else "missed"
+            if "warm" in phases and phases["warm"].root != "hit"
+            else "",
+        )
+        for (workload, _), phases in found.items()
+    ]
+
+
+def _is_to_be_told(one: Sample) -> bool:
+    """Whether it is of interest that the command itself ran: not the first time, nor after an
+    edit."""
+    return one.root == "ran" and one.phase in ("again", "third", "warm")
+
+
+def _of_oracle(edit: Sample | None) -> str:
+    if edit is None or not edit.programs:
+        return ""
+    return f"{edit.programs - edit.ran} of {edit.programs - edit.needed} ({edit.programs})"
+
+
+def _shown_unsteady(unsteady: list[str]) -> list[str]:
+    more = len(unsteady) - _SHOWN_UNSTEADY
+    return unsteady[:_SHOWN_UNSTEADY] + ([f"and {more} more"] if more > 0 else [])
+
+
+def everyday_notes(results: Results) -> tuple[str, ...]:
+    """What the workloads of which tools were asked come to, all together."""
+    found = asked(results)
+    cleaned = [one for one in found if one.phase == "warm"]
+    edits = [one for one in found if one.phase == "edit"]
+    if not cleaned:
+        return ()
+    hits = sum(one.root == "hit" for one in cleaned)
+    skippable = sum(one.programs - one.needed for one in edits)
+    skipped = sum(one.programs - one.ran for one in edits)
+    notes = [f"cleaned and run again, {hits} of {len(cleaned)} commands came back as a whole"]
+    if skippable:
+        notes.append(
+            f"after an edit {skipped} programs were skipped; an oracle would have skipped"
+            f" {skippable} ({100 * skipped / skippable:.0f} %)"
+        )
+    return (*notes, *EVERYDAY_NOTES)
 
 
 def ratio(value: float) -> str:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bench import config, goals, plans, results, tools
 from bench.inputs import NoInput, install, missing_packages, package_versions
+from bench.kits import Kits
 from bench.machine import machine
 from bench.micro import suite
 from bench.runner import Runner, Selection
@@ -61,7 +62,7 @@ def call(args: argparse.Namespace, console: Console) -> int:
     chosen = plan.selected(config.load_all())
     asked = _asked(known, plan)
     if args.install:
-        _install([workload for workload, _ in chosen], console)
+        _install([workload for workload, _ in chosen], Kits(args.work), console)
     collected = results.Results(
         date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         plan=args.plan,
@@ -126,14 +127,20 @@ def _selection(part: plans.Part, present: list[tools.Tool]) -> Selection:
     )
 
 
-def _install(chosen: list[config.Workload], console: Console) -> None:
+def _install(chosen: list[config.Workload], kits: Kits, console: Console) -> None:
     missing = sorted({package for workload in chosen for package in missing_packages(workload)})
+    # The workloads that need what cannot be installed will be reported as not measured.
     if missing:
         console.print(f"installing packages: {' '.join(missing)}", highlight=False)
         try:
             install(missing)
         except NoInput as error:
-            # The workloads that need them will be reported as not measured.
+            console.print(str(error), style="red", markup=False)
+    for kit in kits.missing(sorted({kit for workload in chosen for kit in workload.kits})):
+        console.print(f"installing the kit {kit}", highlight=False)
+        try:
+            kits.install(kit)
+        except NoInput as error:
             console.print(str(error), style="red", markup=False)
 
 
@@ -161,13 +168,17 @@ def _measure(
     collected.workloads[workload.name] = results.WorkloadInfo(
         title=workload.title, group=workload.group, packages=package_versions(workload)
     )
+    if missing := runner.kits.missing(workload.kits):
+        collected.skipped[workload.name] = f"needs the kits {' '.join(missing)}"
+        return
     steps = sum(1 for _ in selection.runs(workload))
     progress.add_task(f"{workload.name}: preparing", total=steps)
     try:
         for sample in runner.run(workload, selection):
             collected.samples.append(sample)
-    except NoInput as error:
+    except (NoInput, OSError) as error:
         collected.skipped[workload.name] = str(error)
+    collected.workloads[workload.name].unsteady = runner.unsteady.get(workload.name, [])
 
 
 def _measure_micro(

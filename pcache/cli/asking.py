@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from pcache.errors import StoreError, UsageError
+from pcache.errors import NoStore, StoreError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def open_store(here: bool = False) -> Store:
     """The user's store; `here`: by the settings in this directory, which say where `base_dir` is.
 
-    Raises StoreError if there is none, and ConfigError.
+    Raises NoStore if there is none, StoreError and ConfigError.
     """
     from pcache.linux.user import User
     from pcache.settings import config
@@ -30,9 +30,22 @@ def open_store(here: bool = False) -> Store:
     policy = config.load(user, os.getcwdb()) if here else DEFAULT
     try:
         return Store.open(user.store_dir, create=False, policy=policy)
-    except StoreError as error:
-        raise StoreError(
+    except NoStore as error:
+        raise NoStore(
             f"nothing was recorded yet: {error}", "record something: sudo pcache run COMMAND"
+        ) from error
+
+
+def trim_history(store: Store, horizon_ns: int) -> None:
+    """Removes the notes on sessions that began before a time.  Raises StoreError."""
+    from pcache.history.log import trim
+
+    try:
+        trim(store.directory, horizon_ns)
+    except OSError as error:
+        raise StoreError(
+            f"the notes on sessions stay: {os.fsdecode(error.filename)}: {error.strerror}",
+            "remove it: what was recorded does not depend on it",
         ) from error
 
 

@@ -36,22 +36,23 @@ def run(args: list[str]) -> int:
         raise UsageError(f"clear takes no argument: {rest[0]!r}")
     if not options.get("yes"):
         if sys.stdin is None or not sys.stdin.isatty():
-            raise UsageError("everything is removed", "say that you mean it: pcache clear --yes")
+            raise UsageError(
+                "everything would be removed", "say that you mean it: pcache clear --yes"
+            )
         sys.stderr.write("pcache: remove everything that is recorded? [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             return 1
     import time
 
-    from pcache.cli.asking import open_store
-    from pcache.history.log import trim
+    from pcache.cli.asking import open_store, trim_history
     from pcache.store.gc import Collector
     from pcache.store.removal import forget_refusals
 
     with open_store() as store:
         report = Collector(store, max_size=0).run()
         forget_refusals(store)
-        trim(store.directory, time.time_ns())
+        trim_history(store, time.time_ns())
     if not options.get("quiet"):
         sys.stdout.write(f"{report.records} records and {report.blobs} contents removed\n")
     return 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from pcache.cli.options import parse
-from pcache.errors import ConfigError, UsageError
+from pcache.cli.options import parse_anywhere as parse
+from pcache.errors import ConfigError, EnvironmentProblem, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 SUMMARY = "show or change settings, each with where it comes from"
 
 HELP = """\
-usage: pcache config [OPTION...] show|get|set|edit [NAME [VALUE]]
+usage: pcache config [OPTION...] show|get|set|unset|edit [NAME [VALUE]]
 
   show            every setting in force in the working directory, one a line: the programs it is
-                  about, the setting, and its origin (`default` with the reason, or file and line)
+                  about, the setting, and its origin (`default` with the reason, or file and line);
+                  also what `pcache config` alone does
   get NAME        what your file, or with --project the project's, says of a setting: max_size,
                   sandbox.deny, program.make.strict
   set NAME VALUE  changes it there; all else in the file stays as it is
+  unset NAME      takes it out of there
   edit            opens the file in $VISUAL, $EDITOR or vi, and checks it afterwards
 
 The user's file is $XDG_CONFIG_HOME/pcache/config.toml (default ~/.config/pcache/config.toml).  A
@@ -31,6 +33,8 @@ the last word.  Paths in it are relative to its directory.
   max_size = "20G"             # limit of the store; only in the user's file
   compress = false             # contents are not compressed; only in the user's file
   history = "90d"              # how long sessions are kept; only in the user's file
+  secret_env = ["DB_*",        # variables whose values are secrets: digests of them are stored;
+                "!TOKENIZER*"] # with a ! those that are none (not in a project's file)
 
   base_dir = "."               # only in a project's file: what is below is stored relative to it,
                                # so that another checkout hits, unless the path shows somewhere
@@ -70,7 +74,8 @@ options:
       --project  the project's file: the nearest .pcache.toml, else one in this directory
   -h, --help     this text
 
-exit status: 0, 1 `get`: the file says nothing of it, 2 wrong usage, 125 a file makes no sense
+exit status: 0, 1 `get`, `unset`: the file says nothing of it, 2 wrong usage or value, 125 a file
+makes no sense
 
 examples:
   pcache config show
@@ -79,15 +84,27 @@ examples:
 """
 
 OPTIONS: dict[str, str] = {"--project": "project"}
+_TAKES: dict[str, tuple[str, ...]] = {
+    "show": (),
+    "get": ("name",),
+    "set": ("name", "value"),
+    "unset": ("name",),
+    "edit": (),
+}
 
 
 def run(args: list[str]) -> int:
     """Run the verb; the exit status."""
     options, rest = parse(args, OPTIONS)
-    wanted = {"show": 0, "get": 1, "set": 2, "edit": 0}
-    if not rest or wanted.get(rest[0]) != len(rest) - 1:
-        raise UsageError("config does not do this", "usage: pcache config show|get|set|edit ...")
-    if rest[0] == "show":
+    what, *words = rest or ["show"]
+    if what not in _TAKES:
+        raise UsageError(f"config {what}: it is one of {', '.join(_TAKES)}")
+    names = _TAKES[what]
+    if len(words) < len(names):
+        raise UsageError(f"config {what} needs a {names[len(words)]}", _usage(what))
+    if len(words) > len(names):
+        raise UsageError(f"config {what} does not take {words[len(names)]!r}", _usage(what))
+    if what == "show":
         return _show()
     from pcache.linux.user import User
     from pcache.settings.locations import PROJECT_FILE, project_file, user_file
@@ -96,15 +113,20 @@ def run(args: list[str]) -> int:
     path = user_file(user)
     if options.get("project"):
         path = project_file(user, cwd) or os.path.join(cwd, PROJECT_FILE)
-    return {"get": _get, "set": _set, "edit": _edit}[rest[0]](path, rest[1:])
+    return {"get": _get, "set": _set, "unset": _unset, "edit": _edit}[what](path, words)
+
+
+def _usage(what: str) -> str:
+    return " ".join(["usage: pcache config", what, *(name.upper() for name in _TAKES[what])])
 
 
 def _get(path: bytes, words: list[str]) -> int:
+    from pcache.linux.files import open_file
     from pcache.settings import editing
 
     name = editing.Name(words[0])
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(open_file(path, follow=True), encoding="utf-8") as file:
             value = editing.get(file.read(), name)
     except FileNotFoundError:
         return 1
@@ -125,6 +147,12 @@ def _set(path: bytes, words: list[str]) -> int:
     return 0
 
 
+def _unset(path: bytes, words: list[str]) -> int:
+    from pcache.settings import editing
+
+    return 0 if editing.set_in(path, editing.Name(words[0]), None) else 1
+
+
 def _edit(path: bytes, words: list[str]) -> int:
     import shlex
     import subprocess
@@ -133,7 +161,13 @@ def _edit(path: bytes, words: list[str]) -> int:
 
     _make_directory(path)
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    done = subprocess.run([*shlex.split(editor), os.fsdecode(path)], check=False)
+    try:
+        done = subprocess.run([*shlex.split(editor), os.fsdecode(path)], check=False)
+    except (OSError, ValueError) as error:
+        raise EnvironmentProblem(
+            f"cannot start the editor {editor}: {getattr(error, 'strerror', error)}",
+            "the variables VISUAL and EDITOR name one",
+        ) from error
     if done.returncode == 0:
         compile_files([path])
     return done.returncode
@@ -173,6 +207,7 @@ def _defaults() -> Iterator[str]:
     yield f'max_size = "{size_text(DEFAULT_MAX_SIZE)}"   default'
     yield "compress = true   default: contents take less than half of the room"
     yield 'history = "30d"   default: long enough to be asked about'
+    yield "secret_env = those of docs/security.md   default: what names of secrets have in them"
     yield "base_dir = none   default: what is recorded in one directory is of no use in another"
     yield "remote = none   default: what is recorded stays on this machine"
     yield 'sandbox: deny = ["io_uring"]   default: what it does to files cannot be observed'

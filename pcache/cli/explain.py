@@ -12,6 +12,7 @@ SUMMARY = "say whether a command would be replayed now, and if not, why"
 
 HELP = """\
 usage: pcache explain COMMAND [ARG...]
+       pcache explain --last [--json] [SESSION]
 
 Looks COMMAND up as `pcache replay` would, runs nothing and changes nothing, and prints what was
 found: a hit with what it would restore; or, for each set of paths that earlier runs depended on,
@@ -21,9 +22,12 @@ itself is unknown, the recorded calls of the same program that are nearest, and 
 environment, directory, umask, user and standard descriptors is different about them.
 
 Standard output and standard error are part of a call: pipe the explanation somewhere, and it
-explains the command with that pipe.  `pcache replay -v` explains every program that COMMAND starts.
+explains the command with that pipe; if that was recorded with others only, it is explained with
+those as well.  `pcache replay -v` explains every program that COMMAND starts.
 
 options:
+      --last   what ran in the last session, or another one, and why: as `pcache why`
+      --json   with --last: as JSON, see docs/json.md
   -h, --help   this text
 
 exit status: 0 a hit, 1 a miss, 2 wrong usage, 125 nothing was recorded yet or pcache failed, 126
@@ -32,14 +36,21 @@ COMMAND cannot be executed, 127 COMMAND was not found
 examples:
   pcache explain make -j4
   pcache explain sh build.sh
+  pcache explain --last
 """
 
-OPTIONS: dict[str, str] = {}
+OPTIONS = {"--last": "last", "--json": "json"}
 
 
 def run(args: list[str]) -> int:
     """Run the verb; the exit status."""
-    _, words = parse(args, OPTIONS)
+    options, words = parse(args, OPTIONS)
+    if options.get("last"):
+        from pcache.cli import why
+
+        return why.run([*(["--json"] if options.get("json") else []), *words])
+    if options.get("json"):
+        raise UsageError("--json is for --last", "usage: pcache explain --last --json [SESSION]")
     if not words:
         raise UsageError("no command to explain", "usage: pcache explain COMMAND [ARG...]")
     from pcache.linux.user import User

@@ -7,7 +7,7 @@ import sys
 import time
 
 from pcache.cli.options import parse
-from pcache.errors import StoreError, UsageError
+from pcache.errors import NoStore, UsageError
 
 SUMMARY = "make room in the store: what was not used for longest goes first"
 
@@ -50,7 +50,8 @@ def run(args: list[str]) -> int:
     options, rest = parse(args, OPTIONS)
     if rest:
         raise UsageError(f"gc takes no argument: {rest[0]!r}")
-    from pcache.history.log import KEPT_NS, trim
+    from pcache.cli.asking import trim_history
+    from pcache.history.log import KEPT_NS
     from pcache.linux.user import User
     from pcache.settings import config, units
     from pcache.store.gc import DEFAULT_MAX_SIZE, Collector
@@ -70,13 +71,13 @@ def run(args: list[str]) -> int:
         raise UsageError(str(error)) from error
     try:
         store = Store.open(user.store_dir, create=False, policy=policy)
-    except StoreError as error:
-        raise StoreError(f"there is nothing to remove: {error}") from error
+    except NoStore as error:
+        raise NoStore(f"there is nothing to remove: {error}") from error
     with store:
         report = Collector(store, max_size, older_than, bool(options.get("dry-run"))).run()
         if not options.get("dry-run"):
             keep_ns = KEPT_NS if policy.history is None else policy.history * 10**9
-            trim(store.directory, time.time_ns() - keep_ns)
+            trim_history(store, time.time_ns() - keep_ns)
     if not options.get("quiet"):
         compressed = f", {report.compressed} contents compressed" if report.compressed else ""
         would = "would be " if options.get("dry-run") else ""

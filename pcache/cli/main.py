@@ -9,7 +9,7 @@ import os
 import sys
 
 from pcache.cli.options import HELP_NAMES, HelpWanted
-from pcache.errors import PcacheError, UsageError
+from pcache.errors import PcacheError, UsageError, refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,6 +87,13 @@ def main(argv: list[str] | None = None) -> int:
         return _SIGPIPE_STATUS
     except KeyboardInterrupt:
         return _die_of_interrupt()
+    except OSError as error:
+        if os.environ.get("PCACHE_DEBUG"):
+            from traceback import print_exc
+
+            print_exc()
+        _say(f"pcache: {_lost_output() or refused(error)}")
+        return _FAILED
     except Exception as error:
         if os.environ.get("PCACHE_DEBUG"):
             from traceback import print_exc
@@ -95,6 +102,18 @@ def main(argv: list[str] | None = None) -> int:
         _say(f"pcache: internal error: {type(error).__name__}: {error}")
         _say("pcache: PCACHE_DEBUG=1 shows where it happened")
         return _FAILED
+
+
+def _lost_output() -> str:
+    """Why what was to go to stdout could not; empty if it is not that."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        # Python would try, and complain, once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return f"cannot write to stdout: {error.strerror}"
+    return ""
 
 
 def _occupy_standard_descriptors() -> None:
@@ -114,6 +133,7 @@ def launch() -> None:
     verb has closed its files and ended its threads when it returns; atexit handlers do not run.
     """
     _die_of_interrupts()
+    _take_directories_back()
     os._exit(main())
 
 
@@ -129,7 +149,19 @@ def _die_of_interrupts() -> None:
     if runs_command and _signal.getsignal(_SIGINT) is _signal.default_int_handler:
         _signal.signal(_SIGINT, _signal.SIG_DFL)
     if "held" in sys._xoptions:  # by the launcher
-        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_SIGINT,))
+        try:
+            _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_SIGINT,))
+        except OSError:
+            return
+
+
+def _take_directories_back() -> None:
+    """Descriptors 0-2 that are directories, which the launcher kept from Python."""
+    for fd in range(_FIRST_OTHER):
+        aside = sys._xoptions.get(f"fd{fd}")
+        if aside is not None:
+            os.dup2(int(aside), fd)
+            os.close(int(aside))
 
 
 def _dispatch(args: list[str]) -> int:

@@ -77,9 +77,10 @@ def run(args: list[str]) -> int:
     if quiet:
         return 0
     if verbose:
+        from pcache.wording import text
+
         for label, why in report.kept:
-            text = label.decode(errors="backslashreplace").replace("\n", "\\n")
-            sys.stdout.write(f"stays here: {text}   {why}\n")
+            sys.stdout.write(f"stays here: {text(label)}   {why}\n")
     took = "" if dry_run else f" in {seconds:.1f} s"
     sys.stdout.write(f"{summary(report, dry_run)}{took}\n")
     return 0

@@ -20,6 +20,7 @@ OPTIONS = {
     "--explain": "explain",
     "--verbose": "explain",
     "--as-root": "as-root",
+    "--must-record": "must-record",
     "--ring-size": "ring-size=",
     "--timing": "timing",
     "--json": "json=",
@@ -42,6 +43,7 @@ def recording_options(options: Mapping[str, str | bool]) -> Options:
         sandbox=sandbox_of(options),
         timing=bool(options.get("timing")),
         progress=progress_of(options),
+        must_record=bool(options.get("must-record")),
     )
 
 

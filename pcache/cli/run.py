@@ -23,7 +23,8 @@ options:
   -q, --quiet            no summary on stderr
   -v, --explain          one line on stderr for each decision and each record, with the reason
       --verbose          the same
-      --as-root          run the command as root, in sudo's environment, with root's store
+      --as-root          run the command as root, in sudo's environment, with root's store;
+                         where this user is not root, it does not run
       --ring-size MIB    size of the kernel's event buffer, a power of two (default 128)
       --progress WHEN    a live line in the last row of the terminal, for commands that take
                          more than two seconds:
@@ -31,6 +32,7 @@ options:
                          always  if stderr is a terminal
                          never
       --no-progress      --progress never
+      --must-record      if recording cannot start, do not run COMMAND either (125): for CI
       --timing           how long each phase took, on stderr
       --json FILE        write the counters to FILE
   -h, --help             this text
@@ -55,23 +57,27 @@ def run(args: list[str]) -> int:
         raise UsageError("no command to run", "usage: sudo pcache run [OPTION...] COMMAND [ARG...]")
     words = [os.fsencode(word) for word in command]
     wanted = recording_options(options)
+    from pcache.linux.user import is_root
     from pcache.session.steps.privilege import split
 
     size = ring_bytes(options)
     try:
         user, probes = split(wanted.as_root, size)
-    except EnvironmentProblem as error:
-        if os.geteuid() == 0:
-            raise  # whose command it is cannot be told
+    except (EnvironmentProblem, OSError) as error:
+        if wanted.must_record:
+            raise
         from pcache.session.steps.plainly import plainly
 
-        return plainly(words, wanted.sandbox, error)
-    if not probes.there and os.geteuid() != 0:
+        return plainly(words, wanted, error)
+    if not probes.there and not is_root():
         from pcache.session.steps.load_probes import nothing_recorded
-        from pcache.session.steps.reporting import say
+        from pcache.session.steps.reporting import NOT_RUN, say
         from pcache.session.verbs.replay import Replay
 
-        say(nothing_recorded("run", probes.failure))
+        say(nothing_recorded("run", probes))
+        if wanted.must_record:
+            say(NOT_RUN)
+            return EnvironmentProblem.status
         return Replay(
             words,
             quiet=wanted.quiet,

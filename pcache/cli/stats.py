@@ -30,6 +30,9 @@ example:
 
 OPTIONS = {"--json": "json"}
 
+_LABELS = {"milliseconds skipped": "time saved"}
+"""What people read, where that is not the name of the number in JSON."""
+
 
 def run(args: list[str]) -> int:
     """Run the verb; the exit status."""
@@ -51,7 +54,7 @@ def run(args: list[str]) -> int:
         return 0
     width = max(map(len, numbers))
     for name, number in numbers.items():
-        sys.stdout.write(f"{name:<{width}}  {_shown(name, number)}\n")
+        sys.stdout.write(f"{_LABELS.get(name, name):<{width}}  {_shown(name, number)}\n")
     if reasons:
         sys.stdout.write("\ncalls not cacheable, by reason\n")
     for reason, count in reasons.items():
@@ -68,5 +71,5 @@ def _shown(name: str, number: int) -> str:
     if name.startswith("bytes"):
         return size_text(number)
     if name.startswith("milliseconds"):
-        return f"{number:,} ({seconds(number * 1_000_000)})"
+        return seconds(number * 1_000_000)
     return f"{number:,}"

@@ -23,7 +23,8 @@ options:
   -q, --quiet            no summary on stderr
   -v, --explain          one line on stderr for each execution: stored, or why it cannot be
       --verbose          the same
-      --as-root          run the command as root, in sudo's environment, with root's store
+      --as-root          run the command as root, in sudo's environment, with root's store;
+                         where this user is not root, it does not run
       --ring-size MIB    size of the kernel's event buffer, a power of two (default 128)
       --progress WHEN    a live line in the last row of the terminal, for commands that take
                          more than two seconds:
@@ -31,6 +32,7 @@ options:
                          always  if stderr is a terminal
                          never
       --no-progress      --progress never
+      --must-record      if recording cannot start, do not run COMMAND either (125): for CI
       --timing           how long each phase took, on stderr
       --json FILE        write the counters to FILE
   -h, --help             this text
@@ -62,12 +64,12 @@ def run(args: list[str]) -> int:
     words = [os.fsencode(word) for word in command]
     try:
         user, probes = split(wanted.as_root, size)
-    except EnvironmentProblem as error:
-        if os.geteuid() == 0:
-            raise  # whose command it is cannot be told
+    except (EnvironmentProblem, OSError) as error:
+        if wanted.must_record:
+            raise
         from pcache.session.steps.plainly import plainly
 
-        return plainly(words, wanted.sandbox, error)
+        return plainly(words, wanted, error)
     probes.start(gate=True)  # loaded while Python imports the rest
     from pcache.session.verbs.trace import Trace
 

@@ -7,7 +7,7 @@ rather than for a version, wherever trying is harmless.
 
 from __future__ import annotations
 
-from pcache.doctor import kernel, packages, remote, store, supervision
+from pcache.doctor import kernel, packages, place, remote, store, supervision
 from pcache.doctor.result import FAIL, REPLAY, SHARE, TRACE, Check
 from pcache.errors import EnvironmentProblem
 
@@ -16,9 +16,11 @@ def all_checks() -> list[Check]:
     """Every check, in the order in which a person would mend them."""
     both = (TRACE, REPLAY)
     return [
+        Check("place", both, place.place),
         Check("kernel", both, kernel.kernel),
         Check("kernel type information (BTF)", (TRACE,), kernel.btf),
         Check("BPF privilege", (TRACE,), kernel.bpf_privilege),
+        Check("recorder's service", (TRACE,), place.service),
         Check("BCC", (TRACE,), packages.bcc_module),
         Check("libseccomp", (REPLAY,), packages.libseccomp),
         Check("pyseccomp", (REPLAY,), lambda: packages.python_package("pyseccomp")),

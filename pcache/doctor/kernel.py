@@ -11,6 +11,7 @@ import os
 import struct
 
 from pcache.doctor.attempt import NR_BPF, first_line, libc
+from pcache.doctor.place import SERVICE_FROM_OUTSIDE, is_first
 from pcache.doctor.result import FAIL, KERNEL_PACKAGE, OK, REPLAY, TRACE, WARN, Result
 
 BTF = "/sys/kernel/btf/vmlinux"
@@ -49,7 +50,10 @@ def btf(path: str = BTF) -> Result:
             magic = file.read(2)
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
-        return Result(FAIL, f"{path}: {error.strerror}: kernel without BTF", KERNEL_PACKAGE)
+        text = f"{path}: {error.strerror}"
+        if path == BTF and not os.path.isdir("/sys/kernel"):
+            return Result(FAIL, f"{text}: /sys is not mounted", "mount -t sysfs sysfs /sys")
+        return Result(FAIL, f"{text}: kernel without BTF", KERNEL_PACKAGE)
     if magic != b"\x9f\xeb":
         return Result(FAIL, f"{path} is no BTF of this machine's byte order", KERNEL_PACKAGE)
     return Result(OK, f"{path}, {size >> 10} KiB")
@@ -93,8 +97,12 @@ def bpf_privilege() -> Result:
         return Result(
             FAIL, f"{text}: kernel lockdown {lockdown}", "boot without lockdown=confidentiality"
         )
+    remedy = "run pcache on the host, or start the container with --privileged"
+    if not is_first("user"):
+        # No right that is given to root in there counts for BPF.
+        remedy = SERVICE_FROM_OUTSIDE
     return Result(
         FAIL,
         f"{text}: even root may not (a container or its seccomp profile forbids it)",
-        "run pcache on the host, or start the container with --privileged",
+        remedy,
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from time import monotonic_ns
 
+from pcache.enforce.holds import Hold
 from pcache.enforce.inherited import Inherited
 from pcache.enforce.job import Job
+from pcache.enforce.pipes import Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +31,10 @@ if TYPE_CHECKING:
         @property
         def last_miss(self) -> str: ...
 
-        def decide(self, call: Call, fds: FdView) -> Plan | None: ...
+        @property
+        def awaited(self) -> int: ...
+
+        def decide(self, call: Call, fds: FdView, wait: bool = False) -> Plan | None: ...
 
         def unknown(self, argv: tuple[bytes, ...]) -> bool: ...
 
@@ -77,8 +83,8 @@ class Decisions:
         if self._decider is not None:
             self._decider.unused(plan.wall_ns)
 
-    def decide(self, notification: Notification) -> Job | None:
-        """The job for a hit; None to let the program run."""
+    def decide(self, notification: Notification) -> Job | Hold | None:
+        """The job for a hit, None to let the program run; or that it has to be decided again."""
         tid = self._tid = notification.tid
         if not self.active:
             return None
@@ -88,6 +94,7 @@ class Decisions:
         if not self._learned:
             # The command itself comes first; nothing of it has run by then.
             Inherited.learn(self._root)
+            Tree.learn(self._root)
             self._learned = True
         if self._tick is not None and self.decided:
             # What programs looked at so far is seen to before this one can change it.
@@ -97,14 +104,26 @@ class Decisions:
         self._timing.spent("call", since)
         if task is None:
             return None
-        job = None
-        try:
-            # Whether all this was read from one task is confirmed by the job, before any effect.
-            job = self._look_up(notification.id, task)
-        finally:
-            if job is None:
+        self.decided += 1
+        if task.tid == self._root and self._missed is not None:
+            known, self._missed = self._missed == task.call, None
+            if known:
                 task.fds.close()
-        return job
+                return None
+        # Without WAIT_KILLABLE_RECV, any signal would end the wait.
+        return self._look_up(notification.id, task, self._killable and not task.before_exec)
+
+    def again(self, hold: Hold, wait: bool) -> Job | Hold | None:
+        """The same for what was held, with the pipe as it is now; `wait`: whether to wait on."""
+        if not self.active:
+            hold.task.fds.close()
+            return None
+        if self._tick is not None:
+            self._tick()
+        found = self._look_up(hold.id, hold.task, wait)
+        if isinstance(found, Hold):
+            found.until_ns = hold.until_ns
+        return found
 
     def _unknown(self, argv: tuple[bytes, ...]) -> bool:
         """Whether an execution with these arguments misses, and nobody wants to know more."""
@@ -118,24 +137,43 @@ class Decisions:
             self._reporter.unknown(self._tid, argv)
         return unknown
 
-    def _look_up(self, id: int, task: Task) -> Job | None:
+    def _look_up(self, id: int, task: Task, wait: bool) -> Job | Hold | None:
+        """Whether all this was read from one task is confirmed by the job, before any effect."""
+        found: Job | Hold | None = None
+        try:
+            found = self._found(id, task, wait)
+        finally:
+            if found is None:
+                task.fds.close()
+        return found
+
+    def _found(self, id: int, task: Task, wait: bool) -> Job | Hold | None:
         began_ns = monotonic_ns()
-        self.decided += 1
-        if task.tid == self._root and self._missed is not None:
-            known, self._missed = self._missed == task.call, None
-            if known:
-                return None
         if self._decider is None:
             return None
-        plan = self._decider.decide(task.call, task.fds)
+        plan = self._decider.decide(task.call, task.fds, wait)
         if plan is None:
+            if self._decider.awaited >= 0:
+                return Hold(id, task, self._decider.awaited)
             self._reporter.missed(task)
             return None
         try:
             task.check_inherited()
+            if task.fds.shared or task.fds.fed:
+                self._take_over(id, task)
         except Exception as error:
             plan.abandon()
             self.unused(plan)
             self._reporter.came_to_nothing(task, plan, began_ns, str(error))
             raise
         return Job(self._listener, id, task, plan, self._killable, began_ns)
+
+    def _take_over(self, id: int, task: Task) -> None:
+        """Raises OSError if what others can read as well cannot be made the task's own, or would
+        not be if it had to be."""
+        from pcache.enforce.refill import take_over
+
+        if not self._killable or task.before_exec or not self._listener.valid(id):
+            raise OSError(errno.EBUSY, "it cannot be given another pipe")
+        if not take_over(self._listener, id, task.fds):
+            raise OSError(errno.EBUSY, "others have read from its pipe")

@@ -19,6 +19,7 @@ import xxhash
 from pcache.enforce.sandbox import DENIED, FOREIGN
 from pcache.enforce.syscalls import HANDSHAKE
 from pcache.errors import EnvironmentProblem
+from pcache.linux.files import open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def recall(directory: bytes, name: bytes) -> bytes:
 def _content(path: bytes, of_root: bool = False) -> bytes:
     """Of a small file; empty without one, or one that others than root could have written."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = open_file(path)
         with open(fd, "rb", buffering=0) as file:
             status = os.fstat(fd)
             if of_root and (status.st_uid != 0 or status.st_mode & _WRITABLE_BY_OTHERS):

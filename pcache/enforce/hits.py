@@ -5,9 +5,11 @@ A hit with much to restore is given a thread of its own for that.
 
 from __future__ import annotations
 
+import errno
 import select
 from time import monotonic_ns
 
+from pcache.enforce import pipes
 from pcache.enforce.tracee import Gone
 from pcache.errors import PcacheError
 
@@ -132,16 +134,22 @@ class Hits:
     def _advance(self, job: Job) -> None:
         since = self._timing.now()
         try:
+            self._check_feeders(job)
             done = job.write(_SLICE)
             since = self._timing.spent("streams", since)
             if done:
                 job.ended_ns = monotonic_ns()
                 self._children.collected(job.task.tid, job.finish())
+                self._relieve_feeders(job)
                 self._timing.spent("ending", since)
         except BlockingIOError:
             # Until the stream takes more, or the task dies.
             events = (job.blocked_on(), select.POLLOUT), (job.task.fds.pidfd(), select.POLLIN)
             self._park(job, events)
+            if job.waits_for():
+                pipes.feeders[job.waits_for()] = job
+            if len(job.task.fds.fed) == 1:
+                self._do_without_feeder(job)
         except Exception as error:
             self._end(job, error)
         else:
@@ -149,6 +157,32 @@ class Hits:
                 self._end(job, None)
             else:
                 self._busy.append(job)
+
+    @staticmethod
+    def _check_feeders(job: Job) -> None:
+        """Who was to write what a job's program would have read must still be about to."""
+        for pipe, feeder in job.task.fds.fed.items():
+            if pipes.feeders.get(pipe) is not feeder:
+                raise OSError(errno.ESTALE, "who wrote its input does so no more")
+
+    def _do_without_feeder(self, job: Job) -> None:
+        """A job has to wait for who reads what it prints, who may wait for the feeder to end."""
+        [(pipe, feeder)] = job.task.fds.fed.items()
+        try:
+            job.refill(pipe, feeder.rest(pipe) or [])
+        except OSError:
+            return
+        self._relieve_feeders(job)
+        job.task.fds.fed.clear()
+
+    def _relieve_feeders(self, job: Job) -> None:
+        """What they had left to write to a job's program has been read."""
+        for feeder in job.task.fds.fed.values():
+            for parked in set(self._jobs.values()):
+                if parked is feeder:
+                    parked.drop()
+                    self._unpark(parked)
+                    self._busy.append(parked)
 
     def _end(self, job: Job, error: Exception | None) -> None:
         """The job is over; with an error, the program has to run if it still can."""
@@ -193,6 +227,8 @@ class Hits:
         for fd in job.parked:
             self._poll.unregister(fd)
             del self._jobs[fd]
+        for pipe in [pipe for pipe, feeder in pipes.feeders.items() if feeder is job]:
+            del pipes.feeders[pipe]
         job.parked = ()
         self._guardian.unpark(job.slot)
 

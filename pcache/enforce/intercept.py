@@ -90,13 +90,13 @@ class Entry:
                 self._note(tid, (b"%d" % start.stack,))
                 return None
             try:
-                env, random = start.rest()
+                env, filename, random = start.rest()
             except ValueError:
                 pass  # more than is read in advance
             else:
                 image: tuple[bytes, ...] = (b"%d" % start.stack, random)
                 new = self._note(tid, image) != image
-                return process.image(start.argv, env, ip) if new else None
+                return process.image(start.argv, env, filename, ip) if new else None
         stat = process.stat()
         if int(stat[tasks.STAT_FLAGS]) & _PF_FORKNOEXEC:
             return None

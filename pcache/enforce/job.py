@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from pcache.enforce import overwrite, tracee
+from pcache.enforce import overwrite, pipes, tracee
 from pcache.enforce.notify import Listener
 from pcache.enforce.streams import Stream
 from pcache.enforce.task import Task
@@ -120,6 +120,36 @@ class Job:
     def blocked_on(self) -> int:
         """The descriptor that the next bytes go to."""
         return self._streams[self._writes[-1][0]].fd
+
+    @property
+    def tgid(self) -> int:
+        return self.task.tgid
+
+    def rest(self, pipe: int) -> list[memoryview] | None:
+        """What is still to be written, if all of it goes to the pipe of that inode."""
+        if any(self._streams[number].pipe != pipe for number, _ in self._writes):
+            return None
+        return [data for _, data in reversed(self._writes)]
+
+    def drop(self) -> None:
+        """That has been read already."""
+        self._writes.clear()
+
+    def waits_for(self) -> int:
+        """The pipe that the next bytes go to, 0 for anything else."""
+        return self._streams[self._writes[-1][0]].pipe
+
+    def refill(self, pipe: int, rest: list[memoryview]) -> None:
+        """Give the task what is in the pipe of that inode, and `rest`, by another pipe.
+
+        Raises OSError, with the task as it was."""
+        from pcache.enforce.refill import refill
+
+        if self.stopped:
+            raise OSError(errno.EBUSY, "it does not wait for our answer")
+        fds = self.task.fds
+        ours = next(fds.get(fd) for fd in fds.numbers() if fds.status(fd).st_ino == pipe)
+        refill(self._listener, self.id, fds, pipe, [pipes.content(ours), *map(bytes, rest)])
 
     def finish(self) -> int | None:
         """End the task with the plan's status; see `tracee.finish`.

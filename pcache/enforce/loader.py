@@ -14,6 +14,7 @@ from struct import Struct
 from struct import error as struct_error
 
 from pcache.enforce.syscalls import read_memory
+from pcache.enforce.task_memory import LONGEST_FILENAME
 
 _PAGE_MASK = 0xFFF
 _WORD = Struct("=Q")
@@ -39,8 +40,9 @@ class Start:
         """Where the stack began, as in /proc/PID/stat."""
         self.argv = argv
 
-    def rest(self) -> tuple[tuple[bytes, ...], bytes]:
-        """The environment, and 16 random bytes that the image was given and no other.
+    def rest(self) -> tuple[tuple[bytes, ...], bytes, bytes]:
+        """The environment, the file name, and 16 random bytes that the image was given and no
+        other.
 
         Raises OSError; ValueError if this does not look like the start of an image.
         """
@@ -63,10 +65,15 @@ class Start:
             or not 0 < random <= len(vectors) - _RANDOM_BYTES
         ):
             raise ValueError("no start of an image")
-        block = _strings(self._tid, self.stack, vectors, start, start + length)
-        if len(block) != length:
+        if len(vectors) < _AHEAD and self.stack <= start:
+            block = vectors[start - self.stack :]
+        else:
+            block = read_memory(self._tid, start, length + LONGEST_FILENAME)
+        filename, zero, _ = block[length:].partition(b"\0")
+        if not zero:
             raise ValueError("no environment")
-        return tuple(block.split(b"\0")[:-1]), vectors[random : random + _RANDOM_BYTES]
+        env = tuple(block[:length].split(b"\0")[:-1])
+        return env, filename, vectors[random : random + _RANDOM_BYTES]
 
 
 class Loader:

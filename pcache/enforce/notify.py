@@ -10,14 +10,17 @@ from struct import Struct
 _RECV = 0xC0502100
 _SEND = 0xC0182101
 _ID_VALID = 0x40082102
+_ADD_FD = 0x40182103
 _SET_FLAGS = 0x40082104
 _SYNC_WAKE_UP = 1
 _CONTINUE = 1
 _ERESTARTSYS = 512
+_SETFD = 1
 
 _NOTIFICATION = Struct("=QIIiIQ6Q")
 _RESPONSE = Struct("=QqiI")
 _ID = Struct("=Q")
+_DESCRIPTOR = Struct("=QIIII")
 _ZEROS = bytes(_NOTIFICATION.size)
 
 
@@ -78,6 +81,12 @@ class Listener:
     def answer(self, id: int, value: int) -> bool:
         """End the system call without running it: a result, or an error as its negative."""
         return self._send(id, min(value, 0), 0, max(value, 0))
+
+    def replace(self, id: int, fd: int, ours: int) -> None:
+        """Make descriptor `fd` of a task that waits one of the same open file as `ours`.
+
+        Raises OSError."""
+        ioctl(self.fd, _ADD_FD, _DESCRIPTOR.pack(id, _SETFD, ours, fd, 0))
 
     def valid(self, id: int) -> bool:
         """Whether the task still waits: its tid has not been reused for another one."""

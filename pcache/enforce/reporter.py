@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from time import monotonic_ns
 
+from pcache.errors import refused
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +50,8 @@ class Reporter:
         self.failures += 1
         if self.failures == 1:
             text = f"pcache: internal error, executions run uncached: {error!r}\n"
+            if isinstance(error, OSError):
+                text = f"pcache: {refused(error)}; executions run uncached\n"
             os.write(2, text.encode(errors="replace"))
 
     def _tell(self, report: Callable[..., None], *what: object) -> None:

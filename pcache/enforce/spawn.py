@@ -155,10 +155,13 @@ def spawn(
             raise _refusal("a signal came first")
         _send_command(ours, command, sandbox, name)
     except BaseException as error:
+        ours.close()
         _withdraw(pid, guardian)
         signals.set_mask(mask)
-        if isinstance(error, (Forbidden, Gone)):
+        if isinstance(error, Forbidden):
             raise _refusal(str(error)) from error
+        if isinstance(error, Gone):
+            raise _refusal("its system calls are refused before they come to us") from error
         raise
     finally:
         ours.close()
@@ -187,8 +190,11 @@ def _withdraw(pid: int, guardian: Guardian | None) -> None:
     """The child is not to become the command."""
     try:
         os.kill(pid, signals.KILL)
+    except (ProcessLookupError, PermissionError):
+        pass  # root's still, it ends as its socket is closed
+    try:
         os.waitpid(pid, 0)
-    except (ProcessLookupError, ChildProcessError):
+    except ChildProcessError:
         pass  # it died by itself, and its end has been collected
     if guardian is not None:
         guardian.close()
@@ -260,7 +266,8 @@ def _send_command(socket: _socket.socket, command: Command, sandbox: Sandbox, na
 def await_command(socket: _socket.socket) -> int:
     """Under the filter, whose listener was sent over `socket`: become the command that comes from
     there; an exit status if that fails."""
-    syscalls.handshake()
+    if not syscalls.handshake():
+        return 125  # another filter keeps our calls from our parent, who sees that we have gone
     try:
         data = b""
         while len(data) < _LENGTH.size or len(data) < _LENGTH.size + _LENGTH.unpack_from(data)[0]:
@@ -270,8 +277,7 @@ def await_command(socket: _socket.socket) -> int:
             data += more
         socket.close()
         path, argv, env, script, deterministic, name = marshal.loads(data[_LENGTH.size :])
-        if name:
-            syscalls.set_name(name)
+        syscalls.take_name(name)
         Sandbox(deterministic=deterministic).enter()
         return execute_or_tell(Command(path, argv, env, script))
     except EnvironmentProblem as error:

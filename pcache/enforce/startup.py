@@ -138,7 +138,7 @@ def _loader(notification: Notification) -> Loader | None:
         )
         stack = int(process.stat()[STAT_START_STACK])
         found = loader.start(tid, ip)
-        known = found is not None and (found.argv, found.stack, found.rest()[0])
+        known = found is not None and (found.argv, found.stack, *found.rest()[:2])
     except (OSError, ValueError, Unreadable):
         return None
-    return loader if known == (_PROBE.argv, stack, _PROBE.env) else None
+    return loader if known == (_PROBE.argv, stack, _PROBE.env, _PROBE.path) else None

@@ -24,9 +24,12 @@ class Stream:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        mode = os.fstat(fd).st_mode
+        status = os.fstat(fd)
+        mode = status.st_mode
         self._plain = S_ISREG(mode)
         self._pipe = S_ISFIFO(mode)
+        self.pipe = status.st_ino if self._pipe else 0
+        """The inode of a pipe; 0 for anything else."""
         self._start: tuple[int, int] | None = None
         """Of a regular file: its offset and size before anything was written."""
         self._private = -1

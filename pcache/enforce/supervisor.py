@@ -14,6 +14,8 @@ from pcache.enforce import signals, syscalls
 from pcache.enforce.children import Children
 from pcache.enforce.decisions import Decisions
 from pcache.enforce.hits import Hits
+from pcache.enforce.holds import LOOK_MS, Hold, Holds
+from pcache.enforce.job import Job
 from pcache.enforce.notify import Notification
 from pcache.enforce.randomness import Randomness
 from pcache.enforce.reporter import Reporter
@@ -82,6 +84,7 @@ class Supervisor:
         self._hits = Hits(
             self._poll, self._guardian, self._children, self._decisions, self._reporter, timing
         )
+        self._holds = Holds(self._poll, self._guardian)
 
     @property
     def decided(self) -> int:
@@ -108,6 +111,7 @@ class Supervisor:
         except Exception as error:
             self._reporter.failed(error)
             self._hits.abandon(error)
+            self._release_all()
         if self._children.status is None:
             self._children.status = self._spawned.leave()
         return self._children.status
@@ -141,6 +145,8 @@ class Supervisor:
 
     def _turn(self) -> None:
         patience = None if self._tick is None else self._tick_ms
+        if self._holds:
+            patience = min(LOOK_MS, patience or LOOK_MS)
         for fd, events in self._poll.poll(0 if self._hits.busy else patience):
             if fd == self._listener.fd:
                 if events & select.POLLIN:
@@ -149,16 +155,21 @@ class Supervisor:
                     self._poll.unregister(fd)  # no task uses the filter any more
             elif fd == self._signals_fd:
                 self._children.take_signals()
+            elif (hold := self._holds.told_by(fd)) is not None:
+                self._wake(hold, died=fd == hold.task.fds.pidfd())
             elif not self._hits.ready(fd):
                 self._children.reap()
         self._hits.advance()
+        for hold in self._holds.all():
+            if hold.is_over():
+                self._decide_again(hold, wait=False)
 
     def _receive(self) -> None:
         notification = self._listener.receive()
         if notification is None:
             return
         self.notifications += 1
-        job = None
+        found: Job | Hold | None = None
         try:
             self._guardian.handling(notification.id)
             if notification.nr in self._errors:
@@ -175,16 +186,51 @@ class Supervisor:
                 self._decisions.active = False
                 self._listener.proceed(notification.id)
                 return
-            job = self._decisions.decide(notification)
+            found = self._decisions.decide(notification)
         except (OSError, PcacheError, Unreadable):
             pass
         except Exception as error:
             # Whatever is wrong with us, the task must not wait for ever.
             self._reporter.failed(error)
-        if job is None:
-            self._listener.proceed(notification.id)
-        else:
-            self._hits.start(job)
+        self._go_on(notification.id, found)
+
+    def _go_on(self, id: int, found: Job | Hold | None) -> None:
+        """What was decided of a task takes its course."""
+        if isinstance(found, Hold) and not self._holds.add(found):
+            found = None
+        if found is None:
+            self._listener.proceed(id)
+        elif isinstance(found, Job):
+            self._hits.start(found)
+
+    def _wake(self, hold: Hold, died: bool) -> None:
+        """The pipe that a task waits for has ended, or the task."""
+        if died and not self._listener.valid(hold.id):
+            self._holds.remove(hold)
+            self._holds.answered(hold)
+            hold.task.fds.close()
+            self._children.reap()
+        elif not died:
+            self._decide_again(hold, wait=True)
+
+    def _decide_again(self, hold: Hold, wait: bool) -> None:
+        self._holds.remove(hold)
+        found: Job | Hold | None = None
+        try:
+            found = self._decisions.again(hold, wait)
+        except (OSError, PcacheError, Unreadable):
+            pass
+        except Exception as error:
+            self._reporter.failed(error)
+        self._go_on(hold.id, found)
+        self._holds.answered(hold)
+
+    def _release_all(self) -> None:
+        for hold in self._holds.all():
+            self._holds.remove(hold)
+            hold.task.fds.close()
+            self._listener.proceed(hold.id)
+            self._holds.answered(hold)
 
     def _deny(self, notification: Notification) -> None:
         error, feature = self._errors[notification.nr]
@@ -203,6 +249,7 @@ class Supervisor:
         self._poll.unregister(self._signals_fd)
         self._signals_fd = -1
         self._children.close()
+        self._release_all()
         self._hits.end_background()
         signals.set_mask(self._spawned.mask)
         if self._hits.unfinished and self._spawned.killable and os.fork() == 0:

@@ -30,6 +30,7 @@ SYS_ARCH_PRCTL = 158
 SYS_EXECVEAT = 322
 SYS_LANDLOCK_RESTRICT_SELF = 446
 _SYS_TKILL = 200
+_SYS_TEE = 276
 _SYS_SIGNALFD4 = 289
 _SYS_PROCESS_VM_READV = 310
 _SYS_PROCESS_VM_WRITEV = 311
@@ -57,6 +58,7 @@ _RLIMIT_NOFILE = 7
 _KCMP_FILE = 0
 _ADDR_NO_RANDOMIZE = 0x0040000
 _QUERY = 0xFFFFFFFF
+_SPLICE_F_NONBLOCK = 2
 _PIDFD_THREAD = os.O_EXCL
 _SIGCHLD = 17
 _SA_NOCLDSTOP = 1
@@ -130,6 +132,18 @@ def set_name(name: bytes) -> None:
     _call(SYS_PRCTL, _PR_SET_NAME, ctypes.addressof(text))
 
 
+def take_name(name: bytes) -> None:
+    """The same for what is to be recorded, by the name the recorder gave; empty: by none.
+
+    Where that is refused the command runs all the same, and nobody records it.
+    """
+    if name:
+        try:
+            set_name(name)
+        except OSError:
+            return
+
+
 def ptrace(request: int, tid: int, address: int = 0, data: int = 0) -> None:
     """ptrace(2), for the requests that return nothing but success."""
     if _ptrace(request, tid, address, data) == -1:
@@ -155,6 +169,13 @@ def pidfd_getfd(pidfd: int, fd: int) -> int:
 def same_file(tid: int, fd1: int, fd2: int) -> bool:
     """Whether two descriptors of a task share one open file description (kcmp(2))."""
     return _call(_SYS_KCMP, tid, tid, _KCMP_FILE, fd1, fd2) == 0
+
+
+def tee(pipe: int, into: int, length: int) -> int:
+    """Copy up to `length` bytes from one pipe to another and leave them there (tee(2)); how many.
+
+    Never waits."""
+    return _call(_SYS_TEE, pipe, into, length, _SPLICE_F_NONBLOCK)
 
 
 def read_memory(tid: int, address: int, length: int) -> bytes:

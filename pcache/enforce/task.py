@@ -12,7 +12,7 @@ import os
 from pcache.enforce import syscalls
 from pcache.enforce.inherited import Inherited
 from pcache.enforce.task_descriptors import TaskFds
-from pcache.enforce.task_memory import PAGE, Memory, Unreadable, status_field
+from pcache.enforce.task_memory import LONGEST_FILENAME, PAGE, Memory, Unreadable, status_field
 from pcache.linux import image
 from pcache.linux.signal_sets import TOLD
 from pcache.model import Call
@@ -88,20 +88,26 @@ class Process:
         """What the kernel told the loader (getauxval(3))."""
         return self._read(b"auxv")
 
-    def strings(self, stat: list[bytes]) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-        """Arguments and environment that the image was given."""
+    def strings(self, stat: list[bytes]) -> tuple[tuple[bytes, ...], tuple[bytes, ...], bytes]:
+        """Arguments, environment and file name that the image was given."""
         start, argv_end = int(stat[_STAT_ARG_START]), int(stat[_STAT_ARG_END])
         env_start, end = int(stat[_STAT_ENV_START]), int(stat[_STAT_ENV_END])
         if not 0 < start < argv_end <= env_start <= end:
             raise Unreadable("not ours to look into")  # zeros: ptrace access denied
-        strings = self._memory(start, end - start)
-        argv = tuple(strings[: argv_end - start].split(b"\0")[:-1])
-        env = tuple(strings[env_start - start :].split(b"\0")[:-1])
-        return argv, env
+        # The file name comes next, then the stack ends (fs/exec.c: bprm->exec).
+        data = syscalls.read_memory(self._tid, start, end - start + LONGEST_FILENAME)
+        filename, zero, _ = data[end - start :].partition(b"\0")
+        if not zero:
+            raise Unreadable("memory")
+        argv = tuple(data[: argv_end - start].split(b"\0")[:-1])
+        env = tuple(data[env_start - start : end - start].split(b"\0")[:-1])
+        return argv, env, filename
 
-    def image(self, argv: tuple[bytes, ...], env: tuple[bytes, ...], ip: int) -> Task:
+    def image(
+        self, argv: tuple[bytes, ...], env: tuple[bytes, ...], filename: bytes, ip: int
+    ) -> Task:
         """The execution whose image is at its first system call, which returns to `ip`."""
-        return self._task(self._link(b"exe"), argv, env, self._link(b"cwd"), ip)
+        return self._task(self._link(b"exe"), argv, env, self._link(b"cwd"), filename, ip)
 
     def request(self, dirfd: int, path_at: int, argv_at: int, env_at: int, flags: int) -> Task:
         """The execution that a blocked execveat(dirfd, path, argv, env, flags) asks for."""
@@ -113,16 +119,19 @@ class Process:
         argv = memory.strings(argv_at)
         if not argv:
             raise Unreadable("no argv[0]")
+        filename = path
         if dirfd in (AT_FDCWD, _AT_FDCWD_32) or path.startswith(b"/"):
             executable, image_argv = image.resolve_image(path, argv, cwd)
         else:
+            # fs/exec.c: alloc_bprm
+            filename = b"/dev/fd/%d" % (dirfd & 0xFFFFFFFF) + (b"/" + path if path else b"")
             base = self._link(b"fd/%d" % (dirfd & 0xFFFFFFFF))
             executable, image_argv = image.resolve_image(
                 base + b"/" + path if path else base, argv, cwd
             )
             if image_argv is not argv:
                 raise Unreadable("script named by a descriptor")
-        return self._task(executable, image_argv, memory.strings(env_at), cwd, None)
+        return self._task(executable, image_argv, memory.strings(env_at), cwd, filename, None)
 
     def _task(
         self,
@@ -130,6 +139,7 @@ class Process:
         argv: tuple[bytes, ...],
         env: tuple[bytes, ...],
         cwd: bytes,
+        filename: bytes,
         ip: int | None,
     ) -> Task:
         status = self._read(b"status")
@@ -144,7 +154,8 @@ class Process:
         tgid = int(status_field(status, b"\nTgid:\t"))
         fds = TaskFds(self._tid, tgid, ip is None, env)
         try:
-            call = Call(executable, argv, env, cwd, umask, uid, gid, fds.kinds(), ignored)
+            kinds = fds.kinds()
+            call = Call(executable, argv, env, cwd, umask, uid, gid, kinds, ignored, filename)
         except OSError:
             fds.close()
             raise
@@ -162,9 +173,3 @@ class Process:
         if not target.startswith(b"/") or target.endswith(_DELETED):
             raise Unreadable("deleted or unreachable")
         return target
-
-    def _memory(self, start: int, length: int) -> bytes:
-        data = syscalls.read_memory(self._tid, start, length)
-        if len(data) != length:
-            raise Unreadable("memory")
-        return data

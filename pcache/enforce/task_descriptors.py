@@ -6,17 +6,21 @@ import errno
 import os
 from stat import S_ISFIFO, S_ISREG, S_ISSOCK
 
-from pcache.enforce import syscalls
+from pcache.enforce import pipes, syscalls
 from pcache.enforce.task_memory import status_field
 from pcache.linux.descriptors import (
     FdView,
+    StillOpen,
     has_ended,
     is_make_job,
     jobserver,
     kind_of,
-    numbers,
-    task_trait,
 )
+from pcache.values import error_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _NULL_DEVICE = os.makedev(1, 3)
 _CLOSE_ON_EXEC = 0o2000000
@@ -38,6 +42,12 @@ class TaskFds(FdView):
     ) -> None:
         """`env`: the task's environment, which may make it one of make's jobs.  `pending`: the
         execve is still to come, and will close some descriptors."""
+        self.fed: dict[int, pipes.Feeder] = {}
+        """Hits that have still to write what has been said to come from pipes, by their inodes."""
+        self.shared: dict[int, bytes] = {}
+        """Values of pipes that others can read from too, by their inodes."""
+        self.refilled = 0
+        """The inode of a pipe in whose place the task was given another one."""
         self._tid = tid
         self._tgid = tgid
         self._env = env
@@ -95,14 +105,29 @@ class TaskFds(FdView):
             and syscalls.same_file(self._tid, one, other)
         )
 
+    def pipe(self, fd: int) -> bytes:
+        try:
+            return pipes.value(self.get(fd), self._tgid, fd, self.fed, self.shared)
+        except OSError as error:
+            if isinstance(error, StillOpen) and not self._pending:
+                raise
+            return error_value(error.errno or 0)
+
+    def depended_on(self, pipes: Iterable[int]) -> None:
+        if self.fed or self.shared:
+            inodes = {self.status(fd).st_ino for fd in pipes}
+            for others in (self.fed.keys() - inodes, self.shared.keys() - inodes):
+                for inode in others:
+                    self.fed.pop(inode, None)
+                    self.shared.pop(inode, None)
+
     def environment(self) -> tuple[bytes, ...]:
         return self._env
 
     def task_trait(self, name: bytes) -> bytes:
-        if name != b"groups":
-            return task_trait(name, self._tid)
-        with open(b"/proc/%d/status" % self._tid, "rb") as file:
-            return numbers(map(int, status_field(file.read(), b"\nGroups:\t").split()))
+        from pcache.linux import traits
+
+        return traits.value(name, self._tid, self._tgid)
 
     def kinds(self) -> tuple[bytes, bytes, bytes]:
         kinds = [self.kind(0), self._kind(1, self._stat(1)), self._kind(2, self._stat(2))]

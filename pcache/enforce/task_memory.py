@@ -5,6 +5,8 @@ from __future__ import annotations
 from pcache.enforce import syscalls
 
 PAGE = 4096
+LONGEST_FILENAME = PAGE
+"""PATH_MAX of linux/limits.h, in bytes."""
 _READ_AHEAD = 4 * PAGE
 _LONGEST_STRING = 32 * PAGE
 """MAX_ARG_STRLEN: longer ones make execve fail with E2BIG."""

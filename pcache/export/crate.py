@@ -17,7 +17,7 @@ from pcache.export.provenance import stamp
 from pcache.history.entries import HIT
 from pcache.history.log import UNKNOWN
 from pcache.report import words
-from pcache.session.steps.describe import text
+from pcache.wording import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

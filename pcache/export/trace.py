@@ -11,7 +11,7 @@ from pcache.history.entries import HIT
 from pcache.history.sessions import Session
 from pcache.report import words
 from pcache.report.shape import Shape
-from pcache.session.steps.describe import text
+from pcache.wording import text
 
 _SLOTS = 0
 """In place of a process: the rows of what went on at the same time."""

@@ -7,7 +7,7 @@ import os
 from pcache.codec import DamagedRow, pack, pack_ints, unpack, unpack_ints
 from pcache.errors import Malformed, Unavailable
 from pcache.history.log import DIRECTORY, UNKNOWN
-from pcache.linux.files import make_private_directory
+from pcache.linux.files import make_private_directory, open_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _packed(entry: Entry, strings: dict[bytes, int]) -> Iterator[bytes]:
 def read(directory: bytes, name: bytes) -> list[Entry]:
     """The executions of a session; none if they are not kept, or damaged."""
     try:
-        with open(path_of(directory, name), "rb") as file:
+        with open(open_file(path_of(directory, name)), "rb") as file:
             data = file.read()
         if data.startswith(_FRAME):
             from pcache.store.compression import unsqueezed

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from pcache.codec import DamagedRow, pack, pack_ints, unpack, unpack_ints
+from pcache.linux.files import open_file
 
 DIRECTORY = b"/history"
 _LOG = DIRECTORY + b"/log"
@@ -119,14 +120,14 @@ def _append(path: bytes, summary: Summary) -> int:
 
 
 def _write(path: bytes, packed: bytes) -> int:
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     try:
-        fd = os.open(path, flags, 0o600)
+        fd = open_file(path, flags)
     except FileNotFoundError:
         from pcache.linux.files import make_private_directory
 
         make_private_directory(os.path.dirname(path))
-        fd = os.open(path, flags, 0o600)
+        fd = open_file(path, flags)
     try:
         os.write(fd, _MAGIC + len(packed).to_bytes(4, "little") + packed)
         return os.lseek(fd, 0, os.SEEK_END)
@@ -137,7 +138,7 @@ def _write(path: bytes, packed: bytes) -> int:
 def read(directory: bytes) -> list[Summary]:
     """All sessions that are kept, the oldest first.  What is damaged is left out."""
     try:
-        with open(directory + _LOG, "rb") as file:
+        with open(open_file(directory + _LOG), "rb") as file:
             data = file.read()
     except OSError:
         return []
@@ -201,7 +202,7 @@ def trim(directory: bytes, horizon_ns: int) -> int:
     """
     path = directory + _LOG
     try:
-        with open(path, "rb") as file:
+        with open(open_file(path), "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size <= LONG and _first_began(file.read(_FIRST)) >= horizon_ns:
                 return 0  # nearly always

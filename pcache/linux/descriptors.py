@@ -190,6 +190,14 @@ def has_ended(pipe: int) -> bool:
     return [events for _, events in poll.poll(0)] == [select.POLLHUP]
 
 
+class StillOpen(OSError):
+    """More may come from the pipe behind a descriptor of the task."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(errno.EAGAIN, "a pipe that others write to")
+        self.fd = fd
+
+
 class FdView:
     """The descriptors of a task, and what else it was handed down, seen from this process."""
 
@@ -236,9 +244,16 @@ class FdView:
             return kind
         return same_as(kind, [n for n in self.numbers() if n < fd and self.same(n, fd)])
 
+    def pipe(self, fd: int) -> bytes:
+        """Value of a fact of kind PIPE.  Raises StillOpen while somebody can write to it."""
+        return b"!%d" % errno.ESPIPE
+
+    def depended_on(self, pipes: Iterable[int]) -> None:
+        """Of the descriptors whose `pipe` was asked for, these decided."""
+
     def trait(self, name: bytes) -> bytes:
-        """Value of a fact of kind TRAIT: processors it may run on, scheduling policy with its
-        priority, groups, nice value, a limit, or what `trait_name` names of a descriptor."""
+        """Value of a fact of kind TRAIT: OLDPWD, what `trait_name` names of a descriptor, or what
+        `pcache.linux.traits` knows."""
         if name == OLDPWD:
             return environment_trait(self.environment(), name)
         about = descriptor_trait_of(name)
@@ -246,7 +261,7 @@ class FdView:
             return self.task_trait(name)
         what, fd = about
         if what == b"open":
-            return numbers(self.numbers())
+            return b" ".join([b"%d" % number for number in sorted(self.numbers())])
         try:
             return _descriptor_trait(self.get(fd), what)
         except OSError as error:
@@ -293,7 +308,9 @@ class OwnFds(FdView):
         return [fd for fd in found if _is_inheritable(fd)]
 
     def task_trait(self, name: bytes) -> bytes:
-        return numbers(os.getgroups()) if name == b"groups" else task_trait(name, 0)
+        from pcache.linux import traits
+
+        return traits.value_here(name)
 
 
 def _is_inheritable(fd: int) -> bool:
@@ -322,24 +339,3 @@ def _descriptor_trait(fd: int, what: bytes) -> bytes:
         return os.readlink(b"/proc/self/fd/%d" % fd)
     request, size = _TERMINAL[what]
     return fcntl.ioctl(fd, request, bytes(size))
-
-
-def task_trait(name: bytes, tid: int) -> bytes:
-    """Value of the trait `affinity`, `policy`, `priority` or of a limit of a task; 0 is this one.
-
-    Raises OSError.
-    """
-    if name == b"affinity":
-        return numbers(os.sched_getaffinity(tid))
-    if name == b"policy":
-        return b"%d %d" % (os.sched_getscheduler(tid), os.sched_getparam(tid).sched_priority)
-    if name == b"priority":
-        return b"%d" % os.getpriority(os.PRIO_PROCESS, tid)
-    from pcache.linux.limits import trait_value
-
-    return trait_value(name, tid)
-
-
-def numbers(found: Iterable[int]) -> bytes:
-    """As they stand in the value of a trait."""
-    return b" ".join([b"%d" % number for number in sorted(found)])

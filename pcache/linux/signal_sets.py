@@ -33,7 +33,7 @@ HARMLESS_TO_IGNORE = sum(
 )
 """Signals that shells, nohup and Python have programs ignore as a matter of course.  They come from
 terminals and outsiders, which makes uncacheable whatever they reach, or of a failed write, which is
-not kept either."""
+not kept either; or from within, and then it is a fact whether they were ignored or blocked."""
 
 _OF_THE_LIBRARY = 0b11 << 31
 """32 and 33, which glibc keeps for itself: its posix_spawn(3) has programs ignore them."""
@@ -49,6 +49,36 @@ of ending there.  Services have them ignored."""
 HIDDEN_BY_PYTHON = (SIGPIPE, SIGXFSZ)
 """Signals that Python ignores from its start on, whatever it was given (pylifecycle.c,
 `init_signals`)."""
+
+
+_TRAIT = b"signal "
+
+
+def trait(number: int) -> bytes | None:
+    """Path of a fact of kind TRAIT: what a program was handed down for a signal that was sent to it
+    or below it.  None of those that are UNUSUAL, whose being handed down is a reason."""
+    return _TRAIT + b"%d" % number if HARMLESS_TO_IGNORE >> (number - 1) & 1 else None
+
+
+def trait_number(name: bytes) -> int | None:
+    """The number that was given to `trait`; None of the names of other traits."""
+    return int(name.removeprefix(_TRAIT)) if name.startswith(_TRAIT) else None
+
+
+def trait_value(number: int, ignored: int, blocked: int) -> bytes:
+    """Its value, from the masks that a program begins with."""
+    bit = number - 1
+    return b"%d%d" % (ignored >> bit & 1, blocked >> bit & 1)
+
+
+def trait_here(number: int) -> bytes:
+    """Its value for the command that this process starts."""
+    told = sys._xoptions.get("ignored")
+    ignored = 1 << (number - 1) if told is None and getsignal(number) == SIG_IGN else 0
+    if told is not None:  # by the launcher, before Python and pcache had a say
+        ignored = int(str(told), 16)
+    blocked = 1 << (number - 1) if number in pthread_sigmask(SIG_BLOCK, ()) else 0
+    return trait_value(number, ignored, blocked)
 
 
 def ignored_by_caller() -> int:

@@ -24,6 +24,16 @@ _SUDO_WITH_VALUE = b"CDghpRrTtUu"
 """Letters of sudo's options that take the next argument as their value, see sudo(8)."""
 
 
+def is_root() -> bool:
+    """Whether this process is root's, outside of the user namespace that it may be in as well."""
+    if os.geteuid() != 0:
+        return False
+    from pcache.linux.user_namespace import owner_maps
+
+    maps = owner_maps()
+    return maps is None or any(here == outside == 0 for here, outside, _ in maps[0])
+
+
 class User:
     """An account as far as running a command as it goes."""
 

@@ -7,11 +7,13 @@ from time import time_ns
 
 from pcache.codec import DamagedRow
 from pcache.errors import DamagedBlob, StoreError
+from pcache.linux.descriptors import StillOpen
 from pcache.linux.stamps import let_time_pass
 from pcache.memo.facts import Facts
 from pcache.memo.restore import Plan
-from pcache.model import PREFIXED, Kind
+from pcache.model import Kind
 from pcache.settings.rules import NO
+from pcache.settings.stand_ins import given_names, stand_ins
 from pcache.store.aside import sweep
 from pcache.store.database import DamagedIndex
 from pcache.store.fingerprint import arguments_digest, weak_fingerprint
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
     from pcache.counters import Counters
     from pcache.linux.descriptors import FdView
-    from pcache.model import Call, Digest, Key, PathSet
+    from pcache.model import Call, Digest, Key, Outcome, PathSet
+    from pcache.settings.stand_ins import StandIns
     from pcache.store.index import Store
 
     Seen = tuple[Digest, PathSet, dict[Key, bytes]]
@@ -44,6 +47,9 @@ if TYPE_CHECKING:
 
 
 _ASKED_ELSEWHERE = ("unknown call", "input changed", "damaged")
+_IN_VAIN = 2
+_MANY = 200
+"""Keys from which on a shortcut pays."""
 _OF_FILES = (Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS)
 
 
@@ -57,8 +63,17 @@ class Decider:
         self._store = store
         self._counters = counters
         self._elsewhere = elsewhere
+        self._given = given_names()
         self._why = ""
         self._seen: Seen | None = None
+        self._unknown: Digest | None = None
+        self.awaited = -1
+        """After a miss that may yet be a hit: a descriptor of the task, a pipe that others write
+        to.  When they are done, or it takes too long, `decide` is asked again."""
+        self._in_vain: dict[Digest, int] = {}
+        """Calls for which that took too long, and how often since their last hit."""
+        self.alone = False
+        """Whether nothing that is decided becomes part of another record."""
         self.damaged_index = False
         """Whether the index was found damaged: it should be mended before anything is recorded."""
 
@@ -67,31 +82,45 @@ class Decider:
         if self._elsewhere is not None and self._elsewhere.usable:
             return False
         try:
-            if self._store.knows(arguments_digest(argv, self._store.policy.base)):
+            base = self._store.policy.base
+            if self._store.knows(arguments_digest(argv, base)):
                 return False
+            hidden = stand_ins(argv, b"", self._given)
+            if hidden is not None:
+                names = hidden.hide_texts(argv)
+                if self._store.knows(arguments_digest(names, base)):
+                    return False
         except StoreError:
             return False  # `decide` says what is wrong
         self._seen, self._why = None, "unknown call"
         self._missed("unknown call")
         return True
 
-    def decide(self, call: Call, fds: FdView) -> Plan | None:
-        """A prepared plan on a hit; None on a miss, `last_miss` says why."""
+    def decide(self, call: Call, fds: FdView, wait: bool = False) -> Plan | None:
+        """A prepared plan on a hit; None on a miss, `last_miss` says why.
+
+        `wait`: whether the task may be kept waiting, see `awaited`."""
         self._why = ""
-        self._seen = None
+        self._seen = self._unknown = None
+        self.awaited = -1
         try:
-            plan, kind = self._look_up(call, fds)
+            plan, kind = self._look_up(call, fds, wait)
+            if plan is None and kind == "unknown call":
+                hidden = stand_ins(call.argv, call.cwd, self._given)
+                if hidden is not None:
+                    plan, kind = self._look_up(call, fds, wait, hidden)
             if plan is None and kind in _ASKED_ELSEWHERE and self._brought(call, fds):
-                plan, kind = self._look_up(call, fds)
+                plan, kind = self._look_up(call, fds, wait)
         except DamagedBlob as error:
             plan, kind, self._why = None, "damaged", str(error)
         except StoreError as error:
             plan, kind, self._why = None, "store error", str(error)
             self.damaged_index |= isinstance(error, DamagedIndex)
         except OSError as error:
-            plan, kind, self._why = None, "cannot restore", _text(error)
+            plan, kind, self._why = None, "cannot restore", _error_text(error)
         if plan is None:
-            self._missed(kind)
+            if self.awaited < 0:
+                self._missed(kind)
         else:
             self._counters.inc("hits")
             self._counters.inc("milliseconds skipped", plan.wall_ns // 1_000_000)
@@ -122,6 +151,12 @@ class Decider:
         return self._why
 
     @property
+    def explained_miss(self) -> str:
+        """The same; of an unknown call also why it was refused when it last ran, if it was."""
+        refused = "" if self._unknown is None else refused_text(self._store, self._unknown)
+        return refused or self.last_miss
+
+    @property
     def seen(self) -> Seen | None:
         """What the last miss went by, if it is that inputs have changed: for `changed_inputs`."""
         return self._seen
@@ -131,54 +166,70 @@ class Decider:
         self._counters.inc("misses")
         self._counters.inc(f"miss: {kind}")
 
-    def _look_up(self, call: Call, fds: FdView) -> tuple[Plan | None, str]:
+    def _look_up(
+        self, call: Call, fds: FdView, wait: bool, hidden: StandIns | None = None
+    ) -> tuple[Plan | None, str]:
+        """`hidden`: what stands for names in the call that are others each time."""
         store = self._store
         if store.policy.settings(call.executable, call.argv).never(call.argv) != NO:
-            self._why = "configured off"
-            return None, "configured off"
+            self._why = "never cached"
+            return None, "never cached"
         timing = self._counters.timing
         decided_ns = time_ns()
         since = timing.now()
-        weak = weak_fingerprint(call, store.policy)
+        known_as = call if hidden is None else hidden.hide_call(call)
+        weak = weak_fingerprint(known_as, store.policy)
         since = timing.spent("call", since)
         facts = Facts(store.digests, fds, self._counters, call.uid, store.policy.base_dir)
         known: dict[Key, bytes] = {}
         withdrawn = None
         damaged = unknowable = ""
         latest = None
+        awaited = -1
         for paths in store.each_path_set(weak):
             since = timing.spent("path sets", since)
             latest = latest or paths
+            keys = paths.keys if hidden is None else tuple(map(hidden.show_key, paths.keys))
             try:
-                values = facts.values(paths.keys, known)
-            except OSError as error:
-                unknowable = _text(error)
+                strong, outcome, values = self._evaluate(
+                    call, fds, facts, weak, paths, keys, known, hidden
+                )
+            except StillOpen as pipe:
+                in_vain = self._in_vain.get(weak, 0)
+                if not wait:
+                    self._in_vain[weak] = in_vain + 1
+                elif in_vain < _IN_VAIN:
+                    awaited = pipe.fd
                 continue
-            finally:
-                since = timing.spent("facts", since)
-            strong = store.strong_fingerprint(weak, paths, values)
-            try:
-                outcome = store.outcome(strong)
+            except OSError as error:
+                unknowable = _error_text(error)
+                continue
             except DamagedRow as error:
                 damaged = str(error)
                 continue
             finally:
-                since = timing.spent("outcome", since)
-            if outcome is not None and (own := _own_stream(call, fds, facts, paths.keys)):
+                since = timing.now()
+            if outcome is not None and (own := _own_stream(call, fds, facts, keys)):
                 self._why = f"its output is its input: {own}"
                 return None, "input changed"
             if outcome is not None:
+                outcome = outcome if hidden is None else hidden.show_outcome(outcome)
                 plan = Plan(outcome, store, fds, self._counters)
                 plan.strong, plan.decided_ns = strong, decided_ns
-                plan.keys, plan.values = paths.keys, values
+                plan.keys, plan.values = keys, values
+                fds.depended_on([int(path) for kind, path in keys if kind == Kind.PIPE])
                 plan.prepare()
                 store.touch(strong)
+                self._in_vain.pop(weak, None)
                 timing.spent("staging", since)
                 return plan, ""
             withdrawn = withdrawn or store.withdrawn(strong)
         timing.spent("path sets", since)
+        if awaited >= 0:
+            self.awaited = awaited
+            return None, "waiting"
         if latest is None:
-            self._why = "unknown call"
+            self._why, self._unknown = "unknown call", weak
             return None, "unknown call"
         if withdrawn is not None:
             self._why = f"non-deterministic: {withdrawn} differed"
@@ -189,15 +240,59 @@ class Decider:
         if unknowable:
             self._why = f"cannot read an input: {unknowable}"
         else:
-            self._seen = (weak, latest, known)
+            self._seen = (weak, latest, known if hidden is None else hidden.hide_known(known))
         return None, "input changed"
+
+    def _evaluate(
+        self,
+        call: Call,
+        fds: FdView,
+        facts: Facts,
+        weak: Digest,
+        paths: PathSet,
+        keys: tuple[Key, ...],
+        known: dict[Key, bytes],
+        hidden: StandIns | None,
+    ) -> tuple[Digest, Outcome | None, list[bytes]]:
+        """The strong fingerprint now, its outcome, and the values that it is of: none if they were
+        not needed.  Raises OSError, DamagedRow."""
+        store, timing = self._store, self._counters.timing
+        since = timing.now()
+        shortcut = None
+        try:
+            if self.alone and hidden is None and len(paths.keys) >= _MANY:
+                from pcache.memo.shortcuts import Shortcut
+
+                shortcut = Shortcut(store.digests, facts, weak, paths, known)
+                found = shortcut.strong()
+                if found is not None and not shortcut.may_be(_written(call, fds)):
+                    outcome = store.outcome(found)
+                    if outcome is not None:
+                        return found, outcome, []
+            values = facts.values(keys, known)
+        finally:
+            since = timing.spent("facts", since)
+        stored = values if hidden is None else hidden.hide_values(keys, values)
+        strong = store.strong_fingerprint(weak, paths, stored)
+        try:
+            outcome = store.outcome(strong)
+        finally:
+            timing.spent("outcome", since)
+        if outcome is not None and shortcut is not None:
+            shortcut.keep(facts, known, strong)
+        return strong, outcome, values
+
+
+def _written(call: Call, fds: FdView) -> list[os.stat_result]:
+    """The regular files that standard output and error are written to."""
+    return [fds.status(fd) for fd, kind in enumerate(call.fds) if fd and kind == b"file"]
 
 
 def _own_stream(call: Call, fds: FdView, facts: Facts, keys: Iterable[Key]) -> str:
     """The input that standard output or error is written to, if that was not so when the run was
     recorded."""
-    written = [fds.status(fd) for fd, kind in enumerate(call.fds) if fd and kind == b"file"]
-    if not any(map(facts.saw, written)):
+    written = _written(call, fds)
+    if not written or not facts.saw(written):
         return ""
     told = {path.partition(b":")[2] for kind, path in keys if kind == Kind.STREAM}
     for kind, path in keys:
@@ -207,39 +302,29 @@ def _own_stream(call: Call, fds: FdView, facts: Facts, keys: Iterable[Key]) -> s
             except OSError:
                 continue
             if any(os.path.samestat(status, one) for one in written):
-                return path.decode(errors="backslashreplace").replace("\n", "\\n")
+                from pcache.wording import text
+
+                return text(path)
     return ""
 
 
-def _text(error: OSError) -> str:
+def _error_text(error: OSError) -> str:
     if error.filename is None:
         return str(error.strerror or error)
+    from pcache.wording import text
+
     name = error.filename
-    path = name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name)
+    path = text(name) if isinstance(name, bytes) else str(name)
     return f"{path}: {error.strerror}"
 
 
-def _name(kind: bytes, path: bytes) -> str:
-    if kind in (Kind.ORDER, Kind.NOT_NEWER):
-        return "which files are newer than which"
-    if kind == Kind.ONE:
-        return "which names lead to one file"
-    if kind in PREFIXED:
-        path = path.partition(b":")[2]
-    text = path.decode(errors="backslashreplace").replace("\n", "\\n")
-    if kind == Kind.LOADER:
-        return f"libraries in {text}"
-    if kind == Kind.BASE:
-        return "where base_dir is"
-    if kind == Kind.SOCKET:
-        return f"whether there can be a socket {text}"
-    if kind == Kind.CGROUPS:
-        return "where control groups are mounted"
-    if kind == Kind.INTERFACES:
-        return "network interfaces or their addresses"
-    if kind == Kind.TRAIT:
-        return f"the process's {text}"
-    return f"descriptor {text}" if kind in (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES) else text
+def refused_text(store: Store, weak: Digest) -> str:
+    """Why a call could not be recorded when it last ran; empty if it could, or never ran."""
+    try:
+        reasons = sorted({reason.reason for reason in store.uncacheable(weak)})
+    except StoreError:
+        return ""
+    return f"not cacheable when it last ran: {', '.join(reasons)}" if reasons else ""
 
 
 def changed_inputs(store: Store, weak: Digest, paths: PathSet, now: dict[Key, bytes]) -> list[Key]:
@@ -248,21 +333,17 @@ def changed_inputs(store: Store, weak: Digest, paths: PathSet, now: dict[Key, by
         facts = store.latest_facts(weak, paths)
     except (StoreError, ValueError):
         return []
-    keys = (
-        (fact.kind, fact.path) for fact in facts if now.get((fact.kind, fact.path)) != fact.value
-    )
-    return list(keys)
+    # What comes from a pipe that somebody can still write to is not known, nor is what follows.
+    keys = ((fact.kind, fact.path, fact.value) for fact in facts)
+    return [
+        (kind, path)
+        for kind, path, value in keys
+        if now.get((kind, path), b"" if kind == Kind.PIPE else value) != value
+    ]
 
 
 def _changes(store: Store, weak: Digest, paths: PathSet, now: dict[Key, bytes]) -> str:
     """The first inputs that are not as in the version last used."""
+    from pcache.wording import changed_text
+
     return changed_text(changed_inputs(store, weak, paths, now))
-
-
-def changed_text(keys: Iterable[Key]) -> str:
-    """Inputs that have changed, in words."""
-    changed = list(dict.fromkeys(_name(kind, path) for kind, path in keys))
-    if not changed:
-        return "input changed"
-    more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-    return f"input changed: {changed[0]}{more}"

@@ -8,6 +8,7 @@ from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 from time import time_ns
 
 from pcache.linux import locks
+from pcache.linux.looks import file_of, identity, look
 from pcache.memo.questions import (
     absence,
     cgroups_value,
@@ -29,7 +30,6 @@ from pcache.memo.questions import (
     xattrs_value,
 )
 from pcache.model import Kind
-from pcache.store.digests import identity
 from pcache.values import (
     ABSENT,
     FOLLOWING,
@@ -53,13 +53,12 @@ from pcache.values import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pcache.counters import Counters
     from pcache.linux.descriptors import FdView
     from pcache.model import Key
     from pcache.store.digests import DigestCache
-    from pcache.values import File
 
 _BY_PATH = frozenset((Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS))
 """Kinds that are ABSENT of all that is below an absent directory."""
@@ -77,7 +76,7 @@ class Facts:
 
     __slots__ = (
         "_base_dir", "_counters", "_digests", "_fds", "_followed", "_itself", "_locks",
-        "_remembered", "_seen", "_uid",
+        "_remembered", "_uid",
     )  # fmt: skip
 
     def __init__(
@@ -93,18 +92,27 @@ class Facts:
         self._counters = counters
         self._uid = os.geteuid() if uid is None else uid
         self._base_dir = base_dir
-        self._seen: list[tuple[int, ...]] = []
-        """The `identity` of what was looked at."""
-        self._followed: dict[bytes, File] = {}
-        self._itself: dict[bytes, File] = {}
-        """Which files were found at paths, following a final link or not."""
+        self._followed: dict[bytes, bytes] = {}
+        self._itself: dict[bytes, bytes] = {}
+        """The `identity` of what was found at paths, following a final link or not."""
         self._remembered = 0
         self._locks: dict[int, bytes] | None = None
         """Those that are held, once somebody had to know."""
 
-    def saw(self, st: os.stat_result) -> bool:
-        """Whether one of the paths that were looked at may be this regular file."""
-        return any((st.st_dev, st.st_ino) == one[1:3] for one in self._seen)
+    def saw(self, files: Iterable[os.stat_result]) -> bool:
+        """Whether one of the paths that were looked at may be one of these regular files."""
+        return not {file_of(identity(st)) for st in files}.isdisjoint(self._files())
+
+    def _files(self) -> list[bytes]:
+        return list(map(file_of, (*self._followed.values(), *self._itself.values())))
+
+    def file(self, path: bytes) -> bytes:
+        """Which files were found at a path, following a final link and not."""
+        return b"".join(file_of(found.get(path, b"")) for found in (self._followed, self._itself))
+
+    def identity(self, kind: bytes, path: bytes) -> bytes | None:
+        """That of what was found by a look at CONTENT or LCONTENT; None for nothing."""
+        return (self._followed if kind == Kind.CONTENT else self._itself).get(path)
 
     def evaluate(self, kind: bytes, path: bytes) -> bytes:
         """The value now.  Raises OSError if the content cannot be known (it keeps changing, the
@@ -116,13 +124,21 @@ class Facts:
         for that of ONE, which is about all the others."""
         known = {} if known is None else known
         self._digests.check_mounts()
+        had, remembered = len(known), self._digests.values
+        self._remembered = look(
+            keys, Kind.CONTENT, True, remembered, ABSENT, known, self._followed
+        ) + look(keys, Kind.LCONTENT, False, remembered, ABSENT, known, self._itself)
+        checked = len(known) - had
         values: list[bytes] = []
-        checked = 0
         missed = nowhere = b"\0"  # directory of what was absent last; one that is absent itself
         for key in keys:
             value = known.get(key)
             if key[0] == Kind.ONE:
-                value = known[key] = self.one(keys, values, key[1])
+                files = self._files()
+                if len(set(files)) == len(files):  # as nearly always
+                    value = known[key] = one_value(())
+                else:
+                    value = known[key] = self.one(keys, values, key[1])
             elif value is None:
                 kind, path = key
                 if path.startswith(nowhere) and kind in _BY_PATH:
@@ -141,21 +157,19 @@ class Facts:
             values.append(value)
         self._counters.inc("facts checked", checked)
         self._counters.inc("digests remembered", self._remembered)
-        self._remembered = 0
         return values
 
     def one(self, keys: Sequence[Key], values: list[bytes], path: bytes) -> bytes:
         """Value of ONE for the keys that have these values."""
         unknown = {file for file, _ in order_files(path)}
-        files: list[tuple[bytes, File]] = []
+        files: list[tuple[bytes, bytes]] = []
         for (kind, at), value in zip(keys, values, strict=False):
             if at not in unknown and may_be_one(kind, at, value):
                 follow = kind in FOLLOWING
-                file = (self._followed if follow else self._itself).get(at)
-                if file is None:
-                    st = os.stat(at, follow_symlinks=follow)
-                    file = st.st_dev, st.st_ino
-                files.append((at, file))
+                one = (self._followed if follow else self._itself).get(at)
+                if one is None:
+                    one = identity(os.stat(at, follow_symlinks=follow))
+                files.append((at, file_of(one)))
         return one_value(files)
 
     def _content(self, path: bytes) -> bytes:
@@ -163,8 +177,8 @@ class Facts:
             st = os.stat(path)
         except OSError as error:
             return error_value(error.errno)
-        self._followed[path] = st.st_dev, st.st_ino
-        return self._value(path, st)
+        found = self._followed[path] = identity(st)
+        return self._value(path, st, found)
 
     def _lcontent(self, path: bytes) -> bytes:
         try:
@@ -173,13 +187,11 @@ class Facts:
                 return b"l" + os.readlink(path)
         except OSError as error:
             return error_value(error.errno)
-        self._itself[path] = st.st_dev, st.st_ino
-        return self._value(path, st)
+        found = self._itself[path] = identity(st)
+        return self._value(path, st, found)
 
-    def _value(self, path: bytes, st: os.stat_result) -> bytes:
-        """Value of CONTENT; most paths are looked at by many executions, so that this is short."""
-        found = identity(st)
-        self._seen.append(found)
+    def _value(self, path: bytes, st: os.stat_result, found: bytes) -> bytes:
+        """Value of CONTENT of what has the identity `found`."""
         value = self._digests.values.get(found)
         if value is None:
             value = self._find_value(path, st)
@@ -204,7 +216,7 @@ class Facts:
                     raise
             # Replaced or written meanwhile; whatever it is now, its content decides.
             st = os.stat(path)
-            self._seen.append(identity(st))
+            self._followed[path] = identity(st)
         raise OSError(errno.ESTALE, "keeps changing", path)
 
     def _exists(self, path: bytes) -> bytes:
@@ -212,15 +224,13 @@ class Facts:
             st = os.stat(path)
         except OSError as error:
             return error_value(error.errno)
-        self._seen.append(identity(st))
-        self._followed[path] = st.st_dev, st.st_ino
+        self._followed[path] = identity(st)
         return marked(exists_value(st), path, st)
 
     def _lexists(self, path: bytes) -> bytes:
         try:
             st = os.lstat(path)
-            self._seen.append(identity(st))
-            self._itself[path] = st.st_dev, st.st_ino
+            self._itself[path] = identity(st)
             target = os.readlink(path) if st.st_mode & 0o170000 == S_IFLNK else b""
         except OSError as error:
             return error_value(error.errno)
@@ -235,7 +245,7 @@ class Facts:
     def _directory_value(self, kind: bytes, path: bytes) -> bytes:
         digests = self._digests
         try:
-            value = digests.values.get((kind, *identity(os.stat(path))))
+            value = digests.values.get(kind + identity(os.stat(path)))
             if value is None:
                 # By descriptor: what the path leads to may be replaced, and come back.
                 directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -249,7 +259,7 @@ class Facts:
                 else:
                     value = names_value(name for name, _ in entries)
                 if digests.settled_directory(st, now):
-                    digests.values[kind, *identity(st)] = value
+                    digests.values[kind + identity(st)] = value
         except OSError as error:
             return error_value(error.errno)
         return value
@@ -307,15 +317,6 @@ class Facts:
         except OSError as error:
             return absence(path, error)
         return exists_value(st) if S_IFMT(st.st_mode) == S_IFDIR else OK
-
-    def _xattrs(self, path: bytes) -> bytes:
-        return xattrs_value(path, follow=True)
-
-    def _lxattrs(self, path: bytes) -> bytes:
-        return xattrs_value(path, follow=False)
-
-    def _trait(self, path: bytes) -> bytes:
-        return self._view().trait(path)
 
     def _loader(self, path: bytes) -> bytes:
         names, path = path.split(b":", 1)
@@ -376,19 +377,20 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.ORDER: lambda _, path: relative_times(path),
     Kind.NOT_NEWER: lambda _, path: latest_time(path),
     Kind.INPUT_TIMES: Facts._input_times,
-    Kind.XATTRS: Facts._xattrs,
-    Kind.LXATTRS: Facts._lxattrs,
+    Kind.XATTRS: lambda _, path: xattrs_value(path, follow=True),
+    Kind.LXATTRS: lambda _, path: xattrs_value(path, follow=False),
     Kind.READABLE: lambda _, path: granted(path, os.R_OK),
     Kind.WRITABLE: lambda _, path: granted(path, os.W_OK),
     Kind.EXECUTABLE: lambda _, path: granted(path, os.X_OK),
     Kind.PERMISSION: lambda _, path: permission_value(path),
-    Kind.TRAIT: Facts._trait,
+    Kind.TRAIT: lambda facts, path: facts._view().trait(path),
     Kind.LOADER: Facts._loader,
     Kind.SOCKET: lambda _, path: socket_value(path),
     Kind.CGROUPS: lambda *_: cgroups_value(),
     Kind.INTERFACES: lambda *_: interfaces_value(),
     Kind.FD: Facts._fd,
     Kind.INPUT: Facts._input,
+    Kind.PIPE: lambda facts, path: facts._view().pipe(int(path)),
     Kind.STREAM: lambda facts, path: stream_value(path, facts._view()),
     Kind.BASE: lambda facts, _: facts._base_dir,
 }

@@ -16,12 +16,14 @@ from pcache.observe import git_times
 from pcache.observe.accesses.descriptors import depend_on_status
 from pcache.observe.changes import ATTRIBUTES, UNTOUCHED
 from pcache.observe.events import Stamp
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.mentions import ORDER, TIMES, Mentions, is_code
 from pcache.observe.observations import OF_THE_SYSTEM, TIMES_OF, Observation
-from pcache.settings.rules import CALLERS, ITSELF, Policy, Settings, matches
+from pcache.settings.rules import CALLERS, NO, Policy, Settings, matches
 from pcache.values import order_path, order_value, times_value
+from pcache.wording import text
+
+_GO_VERBS = (b"build", b"install", b"list", b"run", b"vet")
 
 
 def apply(execution: Execution, policy: Policy, facts: Facts, mentions: Mentions) -> None:
@@ -50,15 +52,21 @@ def apply(execution: Execution, policy: Policy, facts: Facts, mentions: Mentions
             execution.problem(Reason.INPUT_CHANGED, f"extra input {path!r}: {error.strerror}")
             continue
         execution.observe((Kind.CONTENT, path), Observation(execution.image, path, value))
-    _refuse(execution, settings, settings.never(argv))
+    _refuse(execution, settings, policy)
 
 
-def _refuse(execution: Execution, settings: Settings, never: bytes) -> None:
-    evidence = f"never_cache of {text(execution.executable)}"
-    if never == ITSELF:
-        execution.problem(Reason.CONFIGURED, evidence)
-    elif never == CALLERS:
-        execution.problem_throughout(Reason.CONFIGURED, evidence)
+def _refuse(execution: Execution, settings: Settings, policy: Policy) -> None:
+    argv = execution.argv()
+    never = settings.never(argv)
+    if never != NO:
+        from pcache.settings.never import never_because
+
+        because = never_because(policy, execution.executable, argv)
+        evidence = f"{text(execution.executable)}, {because}"
+        if never == CALLERS:
+            execution.problem_throughout(Reason.CONFIGURED, evidence)
+        else:
+            execution.problem(Reason.CONFIGURED, evidence)
     elif execution.status and not settings.cache_failures:
         execution.problem(Reason.CONFIGURED, f"it failed with wait status {execution.status:#x}")
 
@@ -79,13 +87,24 @@ def _depend_on_times(execution: Execution) -> None:
     is_git = git_times.is_git(execution)
     if is_git and not git_times.compares(execution):
         return
+    files_alone = is_git or _goes_by_files_alone(execution)
     observed: list[tuple[Key, Observation]] = []
     for (kind, path), (ts, name, stamp) in execution.looks.items():
-        if is_git and S_IFMT(stamp.st_mode) == S_IFDIR:
+        if files_alone and S_IFMT(stamp.st_mode) == S_IFDIR:
             continue
         times = Kind.TIMES if kind == Kind.CONTENT else Kind.LTIMES
         observed.append(((times, path), Observation(ts, name, times_value(stamp))))
     execution.observe_times(observed)
+
+
+def _goes_by_files_alone(execution: Execution) -> bool:
+    """Whether times of directories mean nothing to a strict program: to `go` but for what tests
+    look at (cmd/go/internal/modindex and test.go, hashStat)."""
+    argv = execution.argv()
+    if execution.executable.rpartition(b"/")[2] != b"go":
+        return False
+    verb = next((word for word in argv[1:] if not word.startswith(b"-")), b"")
+    return verb in _GO_VERBS
 
 
 def _depend_on_order(execution: Execution) -> None:

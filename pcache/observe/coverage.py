@@ -35,7 +35,9 @@ OBSERVED: dict[str, str] = {
     "sockets that are inherited": "listen shutdown getsockname getpeername",
     "signals: inside the tree only": """
         kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal""",
-    "process groups: who a signal to one is for": "setpgid setsid",
+    "process groups: who a signal to one is for, and who leads it": """
+        setpgid setsid getpgrp getpgid getsid""",
+    "waiting for processes: whether there were some at the start": "wait4 waitid",
     "identity: unless it stays what it is": """
         setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid""",
     "handed down: programs started afterwards are not cacheable": """
@@ -86,13 +88,13 @@ IRRELEVANT: dict[str, str] = {
         sigaltstack signalfd signalfd4 pause""",
     "waiting: what became ready is then read, written or accepted": """
         poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait
-        epoll_pwait2 epoll_ctl_old epoll_wait_old wait4 waitid""",
+        epoll_pwait2 epoll_ctl_old epoll_wait_old""",
     "time is not an input (DESIGN.md, rule 7)": """
         gettimeofday time clock_gettime clock_getres clock_nanosleep nanosleep times getitimer
         setitimer alarm timer_create timer_settime timer_gettime timer_getoverrun timer_delete
         timerfd_create timerfd_settime timerfd_gettime""",
     "numbers that differ in every run": """
-        getpid gettid getppid getpgid getpgrp getsid getrandom pidfd_open""",
+        getpid gettid getppid getrandom pidfd_open""",
     "part of the call": "getuid geteuid getgid getegid getresuid getresgid getcwd",
     "measurements of the machine, which differ at every look": "sysinfo getrusage ustat fstatfs",
     "capabilities come with the user": "capget",

@@ -183,8 +183,10 @@ _ROWS: tuple[tuple[str, dict[str, str]], ...] = (
         "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal",
         {CALL: "EINVAL EBADF", REASON: "ESRCH EPERM", TRANSIENT: "EAGAIN"},
     ),
-    # Who leads which group is the caller's affair.
-    ("setpgid setsid", {CALL: "EINVAL EACCES EPERM ESRCH"}),
+    # Who leads which group is a fact once it was asked for.
+    ("setpgid setsid getpgrp getpgid getsid", {CALL: "EINVAL EACCES EPERM ESRCH"}),
+    # Which children it had from the start is a fact, signals that come from outside are a reason.
+    ("wait4 waitid", {CALL: "ECHILD EFAULT EINVAL ESRCH EBADF EINTR EAGAIN"}),
     (
         "getrlimit setrlimit prlimit64",
         {CALL: "EFAULT EINVAL", REASON: "EPERM ESRCH"},

@@ -44,6 +44,14 @@ _UNREADABLE = 0xFFFF
 _OWNER_MAPS = owner_maps()
 
 
+def owner(uid: int, gid: int) -> tuple[int, int]:
+    """User and group as the kernel keeps them, as this process sees them."""
+    if _OWNER_MAPS is None:
+        return uid, gid
+    users, groups = _OWNER_MAPS
+    return seen(uid, users), seen(gid, groups)
+
+
 class Stamp:
     """The version of a file as the kernel saw it (struct stamp).
 
@@ -77,8 +85,7 @@ class Stamp:
             state,
         ) = _STAMP.unpack_from(data, at)
         if _OWNER_MAPS is not None and self.f_mode:  # of an open file, not what stat(2) said
-            self.st_uid = seen(self.st_uid, _OWNER_MAPS[0])
-            self.st_gid = seen(self.st_gid, _OWNER_MAPS[1])
+            self.st_uid, self.st_gid = owner(self.st_uid, self.st_gid)
         self.queried = state & _QUERIED
         self.writers = state & _WRITERS
         self.st_mtime_ns = mtime_s * 1_000_000_000 + mtime_n

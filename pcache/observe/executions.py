@@ -15,28 +15,17 @@ from functools import partial
 from pcache.model import Key, Kind, Reason, Uncacheable
 from pcache.observe.captured import Snapshot
 from pcache.observe.changes import ATTRIBUTES, CREATED, MODIFIED, REMOVED, UNTOUCHED, Change
+from pcache.observe.chunks import Chunk, PipeInput
 from pcache.observe.events import Descriptor, Stamp
-from pcache.observe.evidence import text
 from pcache.observe.observations import Look, Observation
 from pcache.values import narrowed_order, not_newer_files, not_newer_path
+from pcache.wording import text
 
 TIMED = (Kind.TIMES, Kind.LTIMES, Kind.ORDER, Kind.NOT_NEWER)
-_OF_ITSELF = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES, Kind.STREAM, Kind.TRAIT)
+_OF_ITSELF = (Kind.FD, Kind.PIPE, Kind.INPUT, Kind.INPUT_TIMES, Kind.STREAM, Kind.TRAIT)
 
 PartOfListing = tuple[int, bytes]
 """Open file description and name of a directory."""
-
-
-class Chunk:
-    """A piece of a stream: `length` bytes at `offset` of the file open at `source`."""
-
-    __slots__ = ("fd", "length", "offset", "source")
-
-    def __init__(self, fd: int, source: int, offset: int, length: int) -> None:
-        self.fd = fd
-        self.source = source
-        self.offset = offset
-        self.length = length
 
 
 class Execution:
@@ -58,11 +47,17 @@ class Execution:
         self.executable = b""
         self.filename = b""
         """What execve was given, absolute."""
+        self.told_filename = b""
+        """The same as it was given."""
         self.cwd: bytes | None = None
         self.umask = 0
         self.uid = self.gid = 0
-        self.signals_ignored = 0
-        """See `Call.ignored`."""
+        self.signals_ignored = self.signals_blocked = 0
+        """Signals that it was started with, as masks."""
+        self.leads = b""
+        """Value of the trait `pcache.linux.traits.LEADER`."""
+        self.has_children = False
+        """It was started in a process that had some already, ended or not."""
         self.arguments = bytearray()
         """argv, then the environment, each string ended by NUL."""
         self.argv_size = 0
@@ -79,8 +74,7 @@ class Execution:
         self.appending: set[int] = set()
         """Descriptors to which it left O_APPEND set."""
         self.told: dict[int, bool] = {}
-        """Descriptors of files to write to whose status it was told, and whether nobody else had
-        written to them."""
+        """See `descriptors.tell_status`: descriptor -> whether nobody else had written to it."""
         self.adopted: set[int] = set()
         """Those keys of `descriptors` that it was not handed: `descriptors.adopt`."""
         self.jobserver: frozenset[int] = frozenset()
@@ -103,10 +97,15 @@ class Execution:
         self.directories: set[bytes] = set()
         """Those of `changes` that are or were directories."""
         self.chunks: list[Chunk] = []
+        self.pipes: dict[int, PipeInput] = {}
+        """Those it was handed and has read, by address of the open file description."""
         self.offsets: dict[int, int] = {}
         self.input_checks: list[tuple[bytes, int, int]] = []
         """What was read after the fact, to be judged when all events are known: the tree must not
         have changed the content of that name after the first and up to the second time."""
+        self.version_checks: list[tuple[bytes, int, int]] = []
+        """The same, where the version would be another if it had: to be opened for it is no
+        change."""
         self.append_checks: list[tuple[bytes, int, int]] = []
         """The same, where it must only have been appended to."""
         self.output_checks: list[tuple[bytes, int, int]] = []
@@ -321,8 +320,9 @@ class Execution:
         return change is not None and (change.first_how, change.last_how) == (CREATED, REMOVED)
 
     def made_below(self, directory: bytes, ts: int) -> bool:
-        """Whether it had made or removed this directory, or one above it, before `ts`."""
-        return self.determined(posixpath.join(directory, b"."), ts)
+        """Whether it had made or removed this directory, or one above it, by `ts`: what a hit makes
+        it makes at one time."""
+        return self.determined(posixpath.join(directory, b"."), ts + 1)
 
     def origin(self, name: bytes, ts: int) -> tuple[bytes, bool]:
         """Where the file of this name was before the execution, empty if it is a new one, and
@@ -378,7 +378,7 @@ class Execution:
         self.inputs, self.changes, self.children = {}, {}, []
         self.covering = []
         self.listed_again = []
-        self.directories, self.chunks = set(), []
+        self.directories, self.chunks, self.pipes = set(), [], {}
 
     # ---- changes ----
 

@@ -24,6 +24,8 @@ class History:
         """When what was at a name left it, and to where: another name, or empty if it is gone."""
         self._appends: dict[bytes, set[int]] = {}
         """Those of the changes to content by which what was there stays at the beginning."""
+        self._opens: dict[bytes, set[int]] = {}
+        """Those of the changes to content that are none if the file's times are what they were."""
         self._links: dict[bytes, list[int]] = {}
         """When what was at a name was given another one as well."""
         self._names: dict[bytes, list[tuple[int, int]]] = {}
@@ -127,6 +129,22 @@ class History:
     def appended(self, name: bytes, ts: int) -> None:
         """By the change at that time nothing comes to be written but at the end of the file."""
         self._appends.setdefault(name, set()).add(ts)
+
+    def opened(self, name: bytes, ts: int) -> None:
+        """The change at that time is that a file was opened to be modified, and may not have
+        been."""
+        self._opens.setdefault(name, set()).add(ts)
+
+    def first_written(self, checks: list[tuple[bytes, int, int]]) -> bytes | None:
+        """The first name, of (name, after, until), that `changed`, by more than having been opened;
+        None if there is none."""
+        if self.first_changed(checks) is None:
+            return None
+        for name, after, until in checks:
+            opens = self._opens.get(name, set())
+            if any(after < ts <= until and ts not in opens for ts in self._content.get(name, ())):
+                return name
+        return None
 
     def only_appended(self, name: bytes, since: int, until: int) -> bool:
         """Whether the content at a name was appended to, and not changed in another way, from

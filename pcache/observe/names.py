@@ -82,11 +82,13 @@ class Names:
             self.generation += 1
         self._links[name] = None
 
-    def way(self, path: bytes, ts: int) -> list[tuple[bytes, bytes | None]]:
+    def way(self, path: bytes, ts: int, end: bytes) -> list[tuple[bytes, bytes | None]]:
         """Canonical names of all that lay on the way along a path at the time `ts`, links and what
-        they led to, with the links' targets.  Raises LookupError if that is not known."""
+        they led to, with the links' targets.  Raises LookupError if that is not known.
+
+        `end`: the canonical name that it led to, in which, thus, no link is."""
         passed: list[tuple[bytes, bytes | None]] = []
-        self._resolve(path, passed, ts)
+        self._resolve(path, passed, ts, end)
         return passed
 
     def _target_at(self, name: bytes, ts: int) -> bytes | None:
@@ -108,7 +110,11 @@ class Names:
         return self._links[name]
 
     def _resolve(
-        self, path: bytes, passed: list[tuple[bytes, bytes | None]] | None = None, ts: int = 0
+        self,
+        path: bytes,
+        passed: list[tuple[bytes, bytes | None]] | None = None,
+        ts: int = 0,
+        end: bytes = b"",
     ) -> bytes:
         todo = path.split(b"/")
         todo.reverse()
@@ -124,7 +130,8 @@ class Names:
             if passed is None:
                 target = self._target(name)
             else:
-                target = self._target_at(name, ts)
+                canonical = name == end or end.startswith(name + b"/")
+                target = None if canonical else self._target_at(name, ts)
                 passed.append((name, target))
             if target is None or links >= _MAX_LINKS:
                 at = name

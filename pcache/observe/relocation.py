@@ -35,7 +35,7 @@ class BaseDirSearch:
         return any(map(self._in_fact, facts)) or self._in_outcome(outcome)
 
     def _in_fact(self, fact: Fact) -> bool:
-        if fact.kind in (Kind.BASE, Kind.INPUT):
+        if fact.kind in (Kind.BASE, Kind.PIPE, Kind.INPUT):
             return True
         base, key = self._base, (fact.kind, fact.path)
         if base.path in base.hide_key(key)[1]:

@@ -19,6 +19,7 @@ from pcache.observe.accesses.descriptors import (
     depend_on_trait,
 )
 from pcache.observe.accesses.event import Process
+from pcache.observe.accesses.start import depend_on_start
 from pcache.observe.changes import (
     ATTRIBUTES,
     CREATED,
@@ -31,14 +32,15 @@ from pcache.observe.changes import (
     REPLACED,
     UNTOUCHED,
 )
-from pcache.observe.evidence import text
-from pcache.observe.executions import TIMED, Chunk, Execution
+from pcache.observe.chunks import Chunk, PipeInput
+from pcache.observe.executions import TIMED, Execution
 from pcache.observe.names import Names
 from pcache.observe.observations import Observation
+from pcache.wording import text
 
 _HOW = {b"-": REMOVED, b"m": ATTRIBUTES}
 _TIMES = {FRESH: UNTOUCHED, TOUCHED: NOW}
-_OF_DESCRIPTORS = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES)
+_OF_DESCRIPTORS = (Kind.FD, Kind.PIPE, Kind.INPUT, Kind.INPUT_TIMES)
 _FOLLOWING = frozenset(
     (
         *(Kind.CONTENT, Kind.EXISTS, Kind.NOT_DIRECTORY, Kind.XATTRS, Kind.LOADER),
@@ -166,10 +168,10 @@ class Replayed:
             self._depend_on_times(execution, key, value, names)
         elif kind == Kind.TRAIT and (about := descriptor_trait_of(path)) is not None:
             self._depend_on_descriptor_trait(execution, value, *about)
-        elif kind == Kind.TRAIT:
+        elif kind == Kind.TRAIT and not depend_on_start(self.began, execution, path):
             setter, _ = process.set_by.get(path, (None, None))
             execution.observe_trait(self.began, path, value, setter)
-        else:
+        elif kind != Kind.TRAIT:
             name = self._name(key, names)
             if kind in _OF_THE_FILE:
                 prefix = path.partition(b":")[0] + b":" if kind in PREFIXED else b""
@@ -244,6 +246,11 @@ class Replayed:
                 continue
             if kind in (Kind.INPUT, Kind.INPUT_TIMES):
                 at.problem(Reason.FOREIGN_INPUT, f"descriptor {fd}, read by a replayed execution")
+            elif kind == Kind.PIPE and at is not execution:
+                pipe = at.pipes.get(file)
+                if pipe is None:
+                    pipe = at.pipes[file] = PipeInput(same[0].fd, self.began, 0)
+                pipe.brought_back(value)
             else:
                 depend_on_numbers(self.began, at, same[0].fd, fd)
 

@@ -12,14 +12,14 @@ from collections.abc import Callable
 from stat import S_ISREG
 
 from pcache.linux.descriptors import is_make_job, jobserver
-from pcache.linux.signal_sets import TOLD, UNUSUAL
+from pcache.linux.signal_sets import UNUSUAL
 from pcache.model import Key, Kind, Reason
 from pcache.observe import events, pseudo
 from pcache.observe.accesses import Accesses
 from pcache.observe.accesses.event import Event, Process
+from pcache.observe.accesses.start import leader_value
 from pcache.observe.captured import RENAME_BYTES, RENAMES
 from pcache.observe.events import Stamp
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.interpreters import Interpreters
 from pcache.observe.observations import Observation
@@ -27,10 +27,12 @@ from pcache.observe.replayed import Replayed
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.settings.rules import DEFAULT, Policy
 from pcache.values import OK
+from pcache.wording import text
 
 # Limits of bpf/recorder.bpf.c: INHERITED and SCAN_FDS.
 _INHERITED, _SCANNED = 32, 256
 _TIF_ADDR32 = 1 << 29
+_RET = 3  # events.HEADER
 _DUMPED = 0x80  # WCOREFLAG
 # linux/sched.h
 _CLONE_NAMESPACES = 0x7E020080
@@ -70,6 +72,7 @@ class Tree:
         self._policy = policy
         self._interpreters = Interpreters()
         self._replayed: dict[int, Replayed] = {}
+        self._refilled: dict[int, int] = {}
 
     def root(self, pid: int) -> None:
         """The process that is recorded from its first execve on."""
@@ -79,6 +82,11 @@ class Tree:
     def replay(self, pid: int, hit: Replayed) -> None:
         """The running program of process `pid` was a hit; to be told before it ends."""
         self._replayed[pid] = hit
+
+    def refill(self, pid: int, pipe: int) -> None:
+        """The running program of process `pid` was given another pipe in place of that inode; to be
+        told before it ends."""
+        self._refilled[pid] = pipe
 
     @property
     def running(self) -> int:
@@ -201,7 +209,8 @@ class Tree:
         execution = Execution(started, process.tgid, parent)
         execution.is_tail = parent is not None and parent.tgid == process.tgid
         execution.alive = 1
-        execution.umask, execution.uid, execution.gid = (n & 0xFFFFFFFF for n in body.args[:3])
+        execution.umask, uid, gid = (n & 0xFFFFFFFF for n in body.args[:3])
+        execution.uid, execution.gid = events.owner(uid, gid)
         process.umask = execution.umask
         process.cwd = body.base
         process.execution = execution
@@ -210,6 +219,7 @@ class Tree:
         # A relative path is meant from the directory at the time of the call: SECTION_BASE is both
         # that and the new image's working directory.
         execution.filename = body.path or b""
+        execution.told_filename = body.raw_path or b""
         execution.cwd = body.base
         if body.file is None or body.base is None or body.path is None or body.deleted:
             if body.flags & (events.FAULT | events.TRUNCATED):
@@ -221,8 +231,10 @@ class Tree:
             return
         if body.homeless:
             execution.problem_throughout(Reason.UNSUPPORTED, "its working directory was removed")
-        execution.signals_ignored = body.args[4] & TOLD
-        self._refuse_signals(execution, *body.args[4:6])
+        execution.signals_ignored, execution.signals_blocked = body.args[4:6]
+        self._refuse_signals(execution)
+        execution.has_children = bool(events.HEADER.unpack_from(record)[_RET])
+        execution.leads = leader_value(process)
         if body.args[3] & _TIF_ADDR32:
             execution.problem_throughout(Reason.FOREIGN_ABI, text(body.file))
         if parent is None:
@@ -280,9 +292,9 @@ class Tree:
             return []
 
     @staticmethod
-    def _refuse_signals(execution: Execution, ignored: int, blocked: int) -> None:
+    def _refuse_signals(execution: Execution) -> None:
         """Ignored and blocked signals outlast an execve; no call tells of them."""
-        unusual = (ignored | blocked) & UNUSUAL
+        unusual = (execution.signals_ignored | execution.signals_blocked) & UNUSUAL
         if unusual:
             execution.problem(
                 Reason.UNSUPPORTED, f"signals ignored or blocked by its caller: {unusual:#x}"
@@ -316,6 +328,11 @@ class Tree:
         for at in execution.chain():
             at.alive -= 1
         execution.cpu_ns += cpu
+        pipe = self._refilled.pop(process.tgid, None)
+        for at in execution.chain() if pipe is not None else ():
+            if any(same[0].stamp.st_ino == pipe for same in at.descriptors.values()):
+                # What it has read from there nobody was told.
+                at.problem(Reason.FOREIGN_INPUT, "a pipe that was looked into")
         hit = self._replayed.pop(process.tgid, None)
         if hit is not None and execution.tgid == process.tgid:
             hit.enter(execution, process, self.accesses.context)

@@ -163,6 +163,10 @@ def _table() -> dict[str, bytes]:
     calls["name_to_handle_at"] = _call(PATH, path=2, dir=1, args=(5,), flags=READONLY)
     calls["inotify_add_watch"] = _call(PATH, path=2, args=(3,), flags=READONLY)
     calls["uname"] = _call(ARGS)
+    for name in ("wait4", "waitid", "getpgrp"):
+        calls[name] = _call(ARGS, flags=READONLY)
+    for name in ("getpgid", "getsid"):
+        calls[name] = _call(ARGS, args=(1,), flags=READONLY)
     calls["setrlimit"] = _call(ARGS, args=(1,), out=2, form=LIMIT)
     calls["getrlimit"] = _call(ARGS, args=(1,))
     calls["prlimit64"] = _call(ARGS, args=(1, 2), out=3, form=LIMIT)

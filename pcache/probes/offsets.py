@@ -29,6 +29,7 @@ _WANTED: dict[str, tuple[str, ...]] = {
     "CRED_PERMITTED": ("cred", "cap_permitted"),
     "TASK_SIGHAND": ("task_struct", "sighand"),
     "TASK_BLOCKED": ("task_struct", "blocked"),
+    "TASK_CHILDREN": ("task_struct", "children"),
     "SIGHAND_ACTION": ("sighand_struct", "action"),
     "SIGNAL_LIVE": ("signal_struct", "live.counter"),
     "SIGNAL_GROUP_EXIT_CODE": ("signal_struct", "group_exit_code"),

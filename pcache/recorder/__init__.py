@@ -4,3 +4,6 @@ It opens no file that a user can write, reads no configuration and parses no eve
 command recorded talks to it over a socket (docs/recorder-protocol.md).  It imports the standard
 library and this package alone.
 """
+
+SERVICE = "/run/pcache/recorder.sock"
+"""Where the service listens."""

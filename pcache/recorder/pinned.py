@@ -3,8 +3,9 @@
 The kernel's verifier takes 0.1 s for them each time they are loaded, more than all else that
 starting to record needs.  So the first session pins them in the BPF file system, and later ones
 open them by name.  Pinned programs are attached to nothing: while nobody records they cost no
-time, only the memory of their maps (16 MB).  One session at a time has the pinned ones, by a lock
-that the kernel takes away when it dies; others that run meanwhile load their own.
+time, only the memory of their maps (16 MB).  One session at a time has them, by a lock that the
+kernel takes away when it dies; for others that run meanwhile more are pinned, up to `_MOST`; who
+comes after those loads its own.
 
 Where there is no BPF file system, and it cannot be mounted, each session loads its own.
 """
@@ -29,6 +30,8 @@ _NOSUID_NODEV_NOEXEC = 2 | 4 | 8  # linux/mount.h
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
+_MOST = 4
+"""How many are pinned for sessions that run at once."""
 _PROGRAMS = tuple(function for _, function in TRACEPOINTS)
 
 
@@ -38,10 +41,13 @@ def obtain(key: str, load: Callable[[], Loaded], directory: str = BPFFS) -> Load
 
     Raises what `load` raises.
     """
-    lock = _lock(directory, key)
-    if lock is None:
+    for name in _names(key):
+        lock = _lock(directory, name)
+        if lock is not None:
+            break
+    else:
         return load()
-    path = os.path.join(directory, _PREFIX + key)
+    path = os.path.join(directory, _PREFIX + name)
     loaded = _open(path)
     if loaded is None:
         try:
@@ -55,9 +61,14 @@ def obtain(key: str, load: Callable[[], Loaded], directory: str = BPFFS) -> Load
     return loaded
 
 
-def _lock(directory: str, key: str) -> int | None:
-    """The lock on what is pinned under a key; None if somebody has it or nothing can be pinned."""
-    path = os.path.join(directory, _PREFIX + key)
+def _names(key: str) -> list[str]:
+    """Under which it may be pinned."""
+    return [key, *(f"{key}-{number}" for number in range(2, _MOST + 1))]
+
+
+def _lock(directory: str, name: str) -> int | None:
+    """The lock on what is pinned under a name; None if somebody has it or nothing can be pinned."""
+    path = os.path.join(directory, _PREFIX + name)
     fd = -1
     try:
         if not _is_bpffs(directory):
@@ -123,7 +134,7 @@ def _remove_others(directory: str, key: str) -> None:
     """What other versions of pcache left behind, as far as nobody uses it."""
     for name in os.listdir(directory):
         other = name.removeprefix(_PREFIX)
-        if other in (name, key):
+        if other in (name, *_names(key)):
             continue
         lock = _lock(directory, other)
         if lock is None:

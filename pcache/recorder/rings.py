@@ -2,8 +2,8 @@
 
 Making 128 MiB takes the kernel 25 ms, and telling the programs of another ring 10 to 30 ms more
 (measured: the call returns when no program uses the old one any more, kernel/bpf/syscall.c,
-maybe_wait_bpf_programs).  So a session starts with a ring that is there already, while the large
-one is made; it is in use within 30 ms.
+maybe_wait_bpf_programs).  So a session starts with a ring that is there already; the large one is
+in use 30 ms after it was seen that it is needed (`pcache.recorder.session`).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import os
 import select
 from time import monotonic
 
-from pcache.recorder import image, pinned, protocol
+from pcache.recorder import bpf, image, pinned, protocol
 from pcache.recorder.area import Broken
 from pcache.recorder.loaded import Loaded, load
 from pcache.recorder.protocol import Violation, receive, refuse, send
@@ -41,6 +41,8 @@ def obtain(make: Callable[[bytes], None] | None = None) -> Loaded:
     def loaded() -> Loaded:
         found = image.kept(key)
         if found is None and make is not None:
+            # Where that is not permitted the compiler would say so, in its way.
+            os.close(bpf.map_create(bpf.MAP_TYPE_RINGBUF, 0, 0, LEAST_RING))
             make(b"recorder")
             found = image.kept(key)
         if found is None:
@@ -89,7 +91,10 @@ class Connection:
                     return
         except (Violation, Broken) as error:
             refuse(self._socket, str(error))
-        except (EOFError, OSError):
+        except OSError as error:
+            # Not let do what it has to, or the client has gone.
+            refuse(self._socket, error.strerror or str(error), error.errno or 0)
+        except EOFError:
             return
         finally:
             self._close()

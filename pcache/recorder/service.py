@@ -9,6 +9,7 @@ from __future__ import annotations
 import _socket
 import os
 import select
+from stat import S_ISSOCK
 from struct import Struct
 from time import monotonic
 
@@ -26,20 +27,14 @@ _EAGAIN = 11
 
 
 def listen(path: str, gid: int) -> _socket.socket:
-    """A socket that root and members of that group can connect to.  Raises OSError."""
-    socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    """A socket that root and members of that group can connect to.
+
+    What is at the path goes only if it is a socket at which nobody listens any more.
+    Raises OSError.
+    """
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    try:
-        socket.connect(path)
-    except OSError:
-        pass
-    else:
-        socket.close()
-        raise FileExistsError(17, "there is a service already", path)
-    try:
+    if _is_abandoned(path):
         os.unlink(path)
-    except FileNotFoundError:
-        pass
     socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     before = os.umask(0o177)
     try:
@@ -52,20 +47,71 @@ def listen(path: str, gid: int) -> _socket.socket:
     return socket
 
 
+def _is_abandoned(path: str) -> bool:
+    """Whether a service that has ended left its socket; False if nothing is there.
+
+    Raises OSError: what is there is in use, or something else.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return False
+    if not S_ISSOCK(mode):
+        raise FileExistsError(17, "something else than a socket is there", path)
+    socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    socket.setblocking(False)
+    try:
+        socket.connect(path)
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        pass  # it takes no more at the moment, or is of another kind
+    finally:
+        socket.close()
+    raise FileExistsError(17, "there is a service already", path)
+
+
+def remove_afterwards(path: str) -> int:
+    """Has the socket at a path removed when this process has ended, whatever ends it: it may not
+    do so itself then.  By a process that stays root's, and reads nothing but this one's end.
+
+    The descriptor that has to be open till then.  Raises OSError.
+    """
+    made = os.lstat(path)
+    path = os.path.abspath(path)
+    reading, writing = os.pipe()
+    if os.fork():
+        os.close(reading)
+        return writing
+    try:
+        privilege.set_name(b"pcache-socket")
+        privilege.let_go([reading])
+        os.read(reading, 1)
+        now = os.lstat(path)
+        if (now.st_dev, now.st_ino) == (made.st_dev, made.st_ino):
+            os.unlink(path)
+    finally:
+        os._exit(0)
+
+
 class Service:
     """Serves all that connect, until it is killed or idle."""
 
-    def __init__(self, listening: _socket.socket, idle_s: float | None = None) -> None:
+    def __init__(
+        self, listening: _socket.socket, idle_s: float | None = None, kept: tuple[int, ...] = ()
+    ) -> None:
         """Gives up all rights but those that probes need.  `idle_s`: how long to wait for a
-        session when there is none; None for ever.  Raises OSError."""
+        session when there is none; None for ever.  `kept`: descriptors that this process alone
+        keeps open.  Raises OSError."""
         found = image.kept(image.image_key())
         if found is None:
             raise FileNotFoundError(2, "the probes are not compiled: sudo pcache doctor --prepare")
         privilege.set_name(b"pcache-recorder")
-        privilege.let_go([1, 2, listening.fileno()])
+        privilege.let_go([1, 2, listening.fileno(), *kept])
         privilege.shed()
         self._image = found
         self._listening = listening
+        self._kept = kept
         self._idle_s = idle_s
         self._free: list[Loaded] = [load(found)]
         self._sessions: dict[int, tuple[int, int, Loaded]] = {}
@@ -112,6 +158,8 @@ class Service:
         if pid == 0:
             try:
                 self._listening.close()
+                for fd in self._kept:
+                    os.close(fd)
                 for other in (*self._free, *(held for _, _, held in self._sessions.values())):
                     other.close()
                 Connection(socket, uid, lambda: loaded, MOST_RING).serve()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from base64 import urlsafe_b64encode
+from time import monotonic
 
 from pcache.recorder import bpf, image
 from pcache.recorder.area import Area
@@ -19,6 +20,10 @@ _PAUSE_MS = 5
 """Between two looks into the ring.  Each wakes us up, which takes 50 us of what the command could
 use (measured); what was read and is changed later than that can still be hashed as it was."""
 _BUSY = 1 << 20
+_GROW_AFTER_S = 0.04
+_GROW_AT = 128 << 10
+"""A large ring is made for what runs so long, or writes as much between two looks: most commands
+need none, and it takes the kernel longer than all else here."""
 _LOST = COUNTERS.index("lost")
 
 
@@ -43,6 +48,8 @@ class Recorder:
             bpf.map_delete(processes, pid)
         self._earlier = self._totals()
         self._ring_bytes = ring_bytes
+        self._small_until: float | None = None
+        """When a larger ring is due (time.monotonic); None before `attach`, and when it was."""
         self._rings: Rings | None = None
         """From `attach` on: what is forked off before has none mapped."""
 
@@ -54,13 +61,17 @@ class Recorder:
         bpf.map_update(maps["sessions"], _FIRST, entry)
         for tracepoint, name in image.TRACEPOINTS:
             self._links.append(bpf.raw_tracepoint_open(tracepoint, self._loaded.programs[name]))
-        self._rings.grow()
+        self._small_until = monotonic() + _GROW_AFTER_S
 
     def relay(self, *, last: bool = False) -> int:
         """Moves events to the area; milliseconds until there will be more to do."""
         if self._rings is None:
             return _PAUSE_MS
         taken = self._rings.drain(self.area, last=last)
+        due = self._small_until
+        if due is not None and not last and (taken >= _GROW_AT or monotonic() >= due):
+            self._small_until = None
+            self._rings.grow()
         if self._rings.half_full and not self.area.lost:
             self.area.tell_lost(TOTALS.unpack(self.counts())[_LOST])
         if taken >= _BUSY or (last and taken):

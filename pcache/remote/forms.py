@@ -10,6 +10,7 @@ from pcache.model import Outcome, Output
 from pcache.remote.errors import Untrusted
 from pcache.sha256 import SIZE
 from pcache.store.fingerprint import encode_keys
+from pcache.wording import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -212,8 +213,7 @@ def check_paths(outcome: Outcome, allowed: Callable[[bytes], bool]) -> None:
             paths.append(one.content)
         for path in paths:
             if not _is_canonical(path) or not allowed(path):
-                name = path.decode(errors="backslashreplace")
-                raise Untrusted(f"an outcome of the shared store would write to {name}")
+                raise Untrusted(f"an outcome of the shared store would write to {text(path)}")
             above = path
             while (above := above.rpartition(b"/")[0]) and above not in links:
                 pass

@@ -9,9 +9,8 @@ import os
 
 from xxhash import xxh3_64_digest
 
-from pcache.linux.files import make_private_file
 from pcache.sha256 import SIZE
-from pcache.store.sqlite import DatabaseError, connect
+from pcache.store.sqlite import DatabaseError, connect, make_private_database
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ def _seal(digest: Digest, name: Name) -> bytes:
 
 
 def _connect(path: bytes) -> Connection:
-    make_private_file(path)
+    make_private_database(path)
     connection = connect(path, timeout=2.0, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = WAL")

@@ -7,7 +7,7 @@ import sys
 import time
 from time import monotonic_ns
 
-from pcache.linux.files import make_private_file
+from pcache.linux.files import open_file, open_private_file
 from pcache.remote import frames
 from pcache.remote.errors import Unreachable, Untrusted
 
@@ -33,7 +33,7 @@ class Breaker:
         self._failures = 0
         until = 0.0
         try:
-            with open(self._path, "rb") as file:
+            with open(open_file(self._path), "rb") as file:
                 words = file.read(64).split()
             self._failures, until = int(words[0]), float(words[1])
         except (OSError, ValueError, IndexError):
@@ -46,8 +46,7 @@ class Breaker:
         pause = min(_PAUSE_S << min(self._failures, 8), _LONGEST_PAUSE_S)
         self._failures += 1
         try:
-            make_private_file(self._path)
-            with open(self._path, "wb") as file:
+            with open(open_private_file(self._path, os.O_WRONLY | os.O_TRUNC), "wb") as file:
                 file.write(b"%d %f" % (self._failures, time.time() + pause))
         except OSError:
             return

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Name = bytes
 """32 bytes."""
 
-_CALL = b"pcache shared call 1"
+_CALL = b"pcache shared call 2"
 _COMMAND = b"pcache shared command 1"
 _STATE = b"pcache shared state 1"
 """Change them whenever the meaning of what is shared changes."""
@@ -36,6 +36,7 @@ def call_name(
                 places.hide_circumstances(policy.digest),
                 machine.identity(portable, call.executable),
                 places.hide_text(call.executable),
+                places.hide_text(call.filename),
                 join([places.hide_text(word) for word in call.argv]),
                 join([places.hide_variable(one) for one in environment(call.env, ignored)]),
                 places.hide_text(call.cwd),

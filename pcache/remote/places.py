@@ -154,7 +154,7 @@ class Places:
 
 
 _OF_NO_PATH = (
-    *(Kind.FD, Kind.INPUT, Kind.INPUT_TIMES, Kind.TRAIT, Kind.BASE),
+    *(Kind.FD, Kind.PIPE, Kind.INPUT, Kind.INPUT_TIMES, Kind.TRAIT, Kind.BASE),
     *(Kind.SOCKET, Kind.INTERFACES),
 )
 _OWNED_KINDS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pcache.linux.files import make_private_directory, replace_private_file
+from pcache.linux.files import make_private_directory, open_file, replace_private_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def pulled(directory: bytes, command: Name) -> list[bytes]:
     """The signed manifest of a command in a store's directory, if one was pulled."""
     try:
-        with open(_path(directory, command), "rb") as file:
+        with open(open_file(_path(directory, command)), "rb") as file:
             return [file.read()]
     except OSError:
         return []

@@ -18,6 +18,7 @@ from pcache.remote.trust import MANIFEST, OUTCOME, PATH_SET, Signer
 from pcache.sha256 import sha256_digest
 from pcache.store.index import Store
 from pcache.store.inspect import Stored, record
+from pcache.wording import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ class Pusher:
             return
         places, machine = self._translator.places, self._translator.machine
         command = command_name(call, places)
-        ignored = self._store.policy.settings(call.executable, call.argv).ignore_env
-        data = encode_manifest(command, about(call, places, machine, ignored), entries)
+        parts = about(call, places, machine, self._store.policy)
+        data = encode_manifest(command, parts, entries)
         name = sha256_digest(data)
         if self._known.is_pushed(_SETS, name):
             return
@@ -145,7 +146,7 @@ class Pusher:
             self.report.contents += 1
             self.report.bytes += size
         self.report.records += 1
-        label = translated.label.decode(errors="backslashreplace").replace("\n", "\\n")
+        label = text(translated.label)
         self._tell(f"{label}   {len(new)} new contents, {sum(size for _, _, size in new)} bytes")
 
     def _content(self, digest: Digest, size: int) -> bytes | int:

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import re
 
-from pcache.store.secrets import is_hidden, looks_secret
+from pcache.store.secrets import is_hidden, looks_secret, passwords
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-_NAMES = re.compile(
-    rb"(?:^|_)(?:TOKEN|SECRETS?|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|APIKEY"
-    rb"|(?:API|ACCESS|PRIVATE|SECRET|SIGNING|ENCRYPTION|ACCOUNT)_?KEY)(?:_|$)",
-    re.IGNORECASE,
-)
-"""Of variables that keep a record here: `looks_secret` takes all of these for secrets, and more."""
+    from collections.abc import Iterable, Iterator, Sequence
 
 _CONTENTS = re.compile(
     rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----"
@@ -44,20 +37,22 @@ LONGEST = 4096
 """Bytes that a match, or a value looked for, may be long: what pieces have to overlap by."""
 
 
-def secret_names(environment: Iterable[bytes]) -> Iterator[bytes]:
-    """Names of those variables (`NAME=value`) that hold secrets."""
+def secret_names(environment: Iterable[bytes], names: Sequence[bytes]) -> Iterator[bytes]:
+    """Names of those variables (`NAME=value`) that hold secrets; `names`: `Policy.secret_env`."""
     for entry in environment:
         name, _, value = entry.partition(b"=")
-        if value and (_NAMES.search(name) or is_hidden(value)):
+        if value and (looks_secret(name, value, names) or is_hidden(value)):
             yield name
 
 
-def secret_values(env: dict[bytes, bytes]) -> frozenset[bytes]:
-    """Values of the variables that hold secrets."""
+def secret_values(env: dict[bytes, bytes], names: Sequence[bytes]) -> frozenset[bytes]:
+    """Values of the variables that hold secrets; `names`: `Policy.secret_env`."""
     return frozenset(
-        value
+        secret
         for name, value in env.items()
-        if looks_secret(name) and _SHORTEST <= len(value) <= LONGEST
+        if looks_secret(name, value, names)
+        for secret in (value, *passwords(value))
+        if _SHORTEST <= len(secret) <= LONGEST
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from pcache.codec import DamagedRow, pack, unpack
-from pcache.linux.files import make_private_directory, replace_private_file
+from pcache.linux.files import make_private_directory, open_file, replace_private_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def noted(directory: bytes) -> Iterator[tuple[Digest, list[Digest]]]:
         return
     for name in names:
         try:
-            with open(place + b"/" + name, "rb") as file:
+            with open(open_file(place + b"/" + name), "rb") as file:
                 weak, *records = unpack(file.read())
         except (OSError, DamagedRow):
             continue

@@ -19,16 +19,18 @@ from pcache.settings.remote import USER
 from pcache.store.fingerprint import environment, weak_fingerprint
 from pcache.store.records import contents
 from pcache.values import content_of
+from pcache.wording import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from pcache.linux.user import User
     from pcache.model import Call, Digest, Fact, Key, Outcome
     from pcache.remote.known import Known
     from pcache.remote.names import Name
     from pcache.settings.remote import Remote
+    from pcache.settings.rules import Policy
     from pcache.store.index import Store
     from pcache.store.inspect import Stored
 
@@ -80,7 +82,8 @@ class Translator:
         self.places = Places(store.policy, user, remote.map)
         self.machine = Machine()
         self._digests = strong_digests(store)
-        self._scanner = Scanner(store.blobs, self.places, secret_values(user.env))
+        secrets = secret_values(user.env, store.policy.secret_env)
+        self._scanner = Scanner(store.blobs, self.places, secrets)
         fds, base = OwnFds(), store.policy.base_dir
         self._local = Facts(store.digests, fds, Counters(), user.uid, base)
         self._strong = Facts(self._digests, fds, Counters(), user.uid, base)
@@ -109,11 +112,12 @@ class Translator:
             raise NotShared(f"something cannot be read: {error.strerror}") from error
 
     def _refuse_secrets(self, call: Call) -> None:
-        ignored = self._store.policy.settings(call.executable, call.argv).ignore_env
-        for name in secret_names(environment(call.env, ignored)):
+        policy = self._store.policy
+        ignored = policy.settings(call.executable, call.argv).ignore_env
+        for name in secret_names(environment(call.env, ignored), policy.secret_env):
             raise NotShared(
                 f"variable {name.decode(errors='replace')} looks like a secret"
-                " (ignore_env says that it makes no difference)"
+                " (ignore_env says that it makes no difference, secret_env that it is none)"
             )
 
     def _translate(self, call: Call, facts: list[Fact], outcome: Outcome) -> Translated:
@@ -144,6 +148,8 @@ class Translator:
 
     def _value(self, fact: Fact, shows: set[bytes]) -> bytes:
         """The value with SHA-256 in place of local digests; notes what shows in it."""
+        if fact.kind == Kind.PIPE:
+            raise NotShared("what it read from a pipe is not kept")
         path = self.places.hide_path(fact.path)
         shows |= self._scanner.text(path)
         if fact.path in _ACCOUNTS and self.places.name:
@@ -174,14 +180,14 @@ class Translator:
                 if fact.path != _HOST_NAME:
                     found = self._scanner.input(fact.path, name)
                     if found is None:
-                        raise NotShared(f"{_text(fact.path)} cannot be searched for names")
+                        raise NotShared(f"{text(fact.path)} cannot be searched for names")
                     shows |= found
                 return name
         if self._store.blobs.has(digest):
             scanned = self._scanner.blob(digest)
             shows |= scanned.shows
             return scanned.name
-        raise NotShared(f"{_text(fact.path)} is not what it was any more")
+        raise NotShared(f"{text(fact.path)} is not what it was any more")
 
     def _is_as_recorded(self, fact: Fact) -> bool:
         try:
@@ -214,28 +220,24 @@ class Translator:
         return Shared(hidden, {name: size for name, (_, size) in held.items()}), held
 
 
-def about(
-    call: Call, places: Places, machine: Machine, ignored: Iterable[bytes]
-) -> dict[bytes, bytes]:
+def about(call: Call, places: Places, machine: Machine, policy: Policy) -> dict[bytes, bytes]:
     """A call in parts, for people elsewhere to compare theirs with; of variables only digests."""
     from pcache.sha256 import sha256_digest
 
-    secret = set(secret_names(call.env))
+    ignored = policy.settings(call.executable, call.argv).ignore_env
+    secret = set(secret_names(call.env, policy.secret_env))
     parts = {
         b"arguments": b" ".join(map(places.hide_text, call.argv)),
+        b"executed as": places.hide_text(call.filename),
         b"directory": places.hide_text(call.cwd),
         b"umask": b"%03o" % call.umask,
         b"user and group": places.ids(call.uid, call.gid),
         b"standard output and error": b" ".join(call.fds[1:]),
         b"processor": machine.name,
     }
-    for entry in environment(call.env, tuple(ignored)):
+    for entry in environment(call.env, ignored):
         name = entry.partition(b"=")[0]
         if name not in secret:
             digest = sha256_digest(places.hide_variable(entry))
             parts[b"variable " + name] = digest.hex()[:8].encode()
     return parts
-
-
-def _text(path: bytes) -> str:
-    return path.decode(errors="backslashreplace")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pcache.history.entries import Entry
 from pcache.history.log import UNKNOWN
 from pcache.history.sessions import Session
-from pcache.memo.decide import changed_text
 from pcache.model import Kind
 from pcache.report import difference, schema
 from pcache.report.why import Why, path_text
-from pcache.session.steps.describe import fact_name, text, value_text
+from pcache.session.steps.describe import value_text
+from pcache.wording import changed_text, fact_name, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

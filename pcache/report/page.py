@@ -11,7 +11,7 @@ from pcache.history.log import UNKNOWN
 from pcache.report import words
 from pcache.report.shape import Shape, by_program
 from pcache.session.steps.closing import closing_line, seconds
-from pcache.session.steps.describe import text
+from pcache.wording import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from pcache.history.entries import HIT, KNOWN, NONDETERMINISTIC, REFUSED, STORED
 from pcache.history.log import UNKNOWN
 from pcache.report import words
 from pcache.session.steps.closing import closing_line, seconds
-from pcache.session.steps.describe import fact_name, text, value_text
+from pcache.session.steps.describe import value_text
+from pcache.wording import fact_name, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,12 +11,11 @@ import shlex
 
 from pcache.history.entries import HIT, NONDETERMINISTIC, REFUSED
 from pcache.history.sessions import Session
-from pcache.memo.decide import changed_text
 from pcache.model import PREFIXED, Kind, Reason
 from pcache.report import words
 from pcache.report.cures import CURES, PAGE
 from pcache.session.steps.closing import seconds
-from pcache.session.steps.describe import text
+from pcache.wording import changed_text, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 _BEFORE = 20
 """Sessions that are searched for who wrote an input."""
-_HANDED_DOWN = (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES, Kind.TRAIT)
+_HANDED_DOWN = (Kind.FD, Kind.PIPE, Kind.INPUT, Kind.INPUT_TIMES, Kind.TRAIT)
 _SHOWN = 10
 """How many of a kind are listed."""
 
@@ -227,7 +226,8 @@ def lines(why: Why, style: Style) -> Iterator[str]:
     if session.summary.verb == "trace":
         yield "trace runs everything; `pcache run` or `pcache replay` bring back what holds"
     for refusal in why.refusals:
-        cost = f"{len(refusal.programs)} programs, {seconds(refusal.wall_ns)}"
+        programs = "program" if len(refusal.programs) == 1 else "programs"
+        cost = f"{len(refusal.programs)} {programs}, {seconds(refusal.wall_ns)}"
         yield style("bold", f"not cacheable: {refusal.reason}   {cost}")
         for evidence in refusal.evidence[:_SHOWN]:
             yield f"  evidence: {evidence}"

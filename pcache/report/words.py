@@ -6,9 +6,8 @@ import time
 
 from pcache.history.entries import NONDETERMINISTIC
 from pcache.history.log import UNKNOWN
-from pcache.memo.decide import changed_text
 from pcache.model import Reason
-from pcache.session.steps.describe import text
+from pcache.wording import changed_text, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from pcache.model import Digest, Outcome, Output
 from pcache.rerun.scratch import Scratch, is_opaque
 from pcache.store.blobs import Blobs
 from pcache.store.difference import same_stream, stream_name, streams
+from pcache.wording import text
 
 _PIECE = 1 << 20
 _TYPES = {b"f": S_IFREG, b"w": S_IFREG, b"d": S_IFDIR, b"l": S_IFLNK, b"p": S_IFIFO}
@@ -23,10 +24,10 @@ def files_difference(outcome: Outcome, scratch: Scratch) -> str:
     for output in outcome.outputs:
         what = _output_difference(output, scratch)
         if what:
-            return f"output {_text(output.path)}: {what}"
+            return f"output {text(output.path)}: {what}"
     for path in scratch.changed():
         if path not in outputs and not _is_as_before(path, scratch):
-            return f"{_text(path)} was changed, which is not recorded"
+            return f"{text(path)} was changed, which is not recorded"
     return ""
 
 
@@ -92,7 +93,3 @@ def _digest(path: bytes) -> Digest:
         while data := file.read(_PIECE):
             state.update(data)
     return state.digest()
-
-
-def _text(path: bytes) -> str:
-    return path.decode(errors="backslashreplace")

@@ -16,6 +16,7 @@ from pcache.rerun.scratch import Scratch
 from pcache.store.blobs import Blobs
 from pcache.store.digests import DigestCache
 from pcache.values import ABSENT
+from pcache.wording import text
 
 _LEAST_SECONDS = 60.0
 _TIMES_AS_LONG = 20
@@ -29,7 +30,7 @@ class Why:
     SECRET = "a secret of its environment is not kept"
     USER = "it was recorded for another user or group"
     DESCRIPTOR = "it uses a descriptor that cannot be made again"
-    READS = "it reads a file from a descriptor, and what was in it is not kept"
+    READS = "it reads from a descriptor, and what came from it is not kept"
     PLACE = "it changes a place that cannot be copied"
     DIRECTORY = "it renames a directory, which an overlay cannot"
     SCRATCH = "no scratch copy can be made here"
@@ -60,7 +61,7 @@ def rerun(call: Call, facts: list[Fact], outcome: Outcome, folder: bytes, blobs:
     with scratch:
         for output in outcome.outputs:
             if not scratch.covers(output.path):
-                raise CannotRerun(Why.PLACE, output.path.decode(errors="backslashreplace"))
+                raise CannotRerun(Why.PLACE, text(output.path))
             scratch.prepare(output.path)
         try:
             descriptors = Descriptors(kinds)
@@ -79,7 +80,7 @@ def rerun(call: Call, facts: list[Fact], outcome: Outcome, folder: bytes, blobs:
 def in_copy(fact: Fact, outcome: Outcome) -> bool:
     """Whether a fact has to hold in the copy only: it is about descriptors, which are made for
     it, or about what its own outputs may have changed, which are not there."""
-    if fact.kind in (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES):
+    if fact.kind in (Kind.FD, Kind.PIPE, Kind.INPUT, Kind.INPUT_TIMES):
         return True
     if fact.kind in (Kind.LISTING, Kind.NAMES, Kind.OTHERS):
         path = fact.path.partition(b":")[2] if fact.kind == Kind.OTHERS else fact.path
@@ -91,7 +92,7 @@ def _descriptor_kinds(call: Call, facts: list[Fact]) -> tuple[bytes, ...]:
     """Kinds of descriptors 0-2: what stdin was is among the facts, if it made a difference."""
     stdin = b"null"
     for fact in facts:
-        if fact.kind == Kind.INPUT:
+        if fact.kind in (Kind.PIPE, Kind.INPUT):
             raise CannotRerun(Why.READS, f"descriptor {os.fsdecode(fact.path)}")
         if fact.kind == Kind.STREAM:
             raise CannotRerun(Why.DESCRIPTOR, os.fsdecode(fact.path.partition(b":")[0]))
@@ -173,7 +174,10 @@ class _Child:
             os.umask(self._call.umask)
             syscalls.forbid_core(0)
             call = self._call
-            spawn.execute(spawn.Command(call.executable, call.argv, call.env))
+            # What interprets a script learns its own arguments only.
+            is_script = call.filename in call.argv[1:]
+            program = call.executable if is_script else call.filename
+            spawn.execute(spawn.Command(program, call.argv, call.env))
         except CannotRerun as error:
             told = str(error).replace(": ", "\n", 1)
         except Exception as error:
@@ -194,4 +198,4 @@ class _Child:
         )
         for fact in self._facts:
             if in_copy(fact, self._outcome) and facts.evaluate(fact.kind, fact.path) != fact.value:
-                raise CannotRerun(Why.CHANGED, fact.path.decode(errors="backslashreplace"))
+                raise CannotRerun(Why.CHANGED, text(fact.path))

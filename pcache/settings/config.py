@@ -10,7 +10,7 @@ import os
 import time
 
 from pcache.codec import DamagedRow, pack, unpack
-from pcache.linux.files import replace_private_file
+from pcache.linux.files import open_file, replace_private_file
 from pcache.linux.stamps import lasts
 from pcache.settings.locations import project_file, user_file
 from pcache.settings.rule_fields import FIELDS, pack_flag, pack_rule, unpack_rule
@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.linux.user import User
 
-_FORMAT = b"pcache config 5"
+_FORMAT = b"pcache config 6"
 
 
 def load(user: User, cwd: bytes) -> Policy:
@@ -55,18 +55,19 @@ def _stamp(path: bytes) -> bytes:
 
 def _read(cache: bytes, stamps: list[bytes]) -> Policy | None:
     try:
-        with open(cache, "rb", buffering=0) as file:
-            name, key, max_size, history, compress, allow, deny, base, remote, digest, *fields = (
-                unpack(file.readall())
-            )
+        with open(open_file(cache), "rb", buffering=0) as file:
+            name, key, max_size, history, compress, *rest = unpack(file.readall())
+        allow, deny, base, remote, secret, digest, *fields = rest
         if name != _FORMAT or key != pack(stamps):
             return None
         rules = [unpack_rule(fields[at : at + FIELDS]) for at in range(0, len(fields), FIELDS)]
         sandbox = tuple(unpack(allow)), tuple(unpack(deny))
+        names = tuple(unpack(secret))
     except (OSError, DamagedRow, ValueError):
         return None
     limit, kept = (int(number) if number else None for number in (max_size, history))
-    return Policy(tuple(rules), limit, digest, compress == b"1", *sandbox, base, kept, remote)
+    shared = remote, names
+    return Policy(tuple(rules), limit, digest, compress == b"1", *sandbox, base, kept, *shared)
 
 
 def _write(cache: bytes, stamps: list[bytes], policy: Policy) -> None:
@@ -76,7 +77,8 @@ def _write(cache: bytes, stamps: list[bytes], policy: Policy) -> None:
     size, history = (b"" if number is None else b"%d" % number for number in numbers)
     sandbox = pack(policy.allow), pack(policy.deny)
     flag, base = pack_flag(policy.compress), policy.base_dir
-    head = (_FORMAT, pack(stamps), size, history, flag, *sandbox, base, policy.remote)
+    shared = policy.remote, pack(policy.secret_env)
+    head = (_FORMAT, pack(stamps), size, history, flag, *sandbox, base, *shared)
     try:
         replace_private_file(cache, pack((*head, policy.digest, *fields)))
     except OSError:

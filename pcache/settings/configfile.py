@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from pcache.codec import join
 from pcache.errors import ConfigError
+from pcache.linux.files import open_file
 from pcache.settings import units
 from pcache.settings.base_dir import Base
 from pcache.settings.locations import PROJECT_FILE
@@ -19,6 +20,10 @@ from pcache.settings.remote import TIMEOUT_MS, Remote
 from pcache.settings.rule_fields import pack_rule
 from pcache.settings.rules import CALLERS, ITSELF, NO, Policy, Rule
 from pcache.sha256 import sha256_digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 _OF_THE_STORE = ("max_size", "compress", "history", "remote")
 """Settings that no project may change."""
@@ -116,6 +121,7 @@ class File(BaseModel):
     compress: bool | None = None
     history: Annotated[str, AfterValidator(_checked_age)] | None = None
     base_dir: str | None = None
+    secret_env: list[str] | None = None
     sandbox: Sandbox = Field(default=Sandbox())
     remote: Shared | None = None
     program: dict[str, Program] = Field(default={})
@@ -141,6 +147,7 @@ def compile_files(paths: list[bytes]) -> Policy:
     allow: set[str] = set()
     deny: set[str] = set()
     base_dir = remote = b""
+    secret_env: tuple[bytes, ...] = ()
     for path in paths:
         if not os.path.lexists(path):
             continue
@@ -153,6 +160,7 @@ def compile_files(paths: list[bytes]) -> Policy:
             history = units.age(file.history)
         if file.remote is not None:
             remote = _remote(file.remote, path).packed()
+        secret_env += tuple(map(os.fsencode, file.secret_env or ()))
         allow = allow.difference(file.sandbox.deny).union(file.sandbox.allow)
         deny = deny.difference(file.sandbox.allow).union(file.sandbox.deny)
         base = os.path.dirname(path) if _is_project(path) else b""
@@ -170,6 +178,7 @@ def compile_files(paths: list[bytes]) -> Policy:
         base_dir,
         history,
         remote,
+        secret_env,
     )
 
 
@@ -187,7 +196,7 @@ def settings(path: bytes) -> list[Setting]:
     """Everything that a file says, in its order.  Raises ConfigError."""
     file, lines = _parse(path)
     found = []
-    for name in (*_OF_THE_STORE, *_OF_A_PROJECT):
+    for name in (*_OF_THE_STORE, *_OF_A_PROJECT, "secret_env"):
         value = getattr(file, name)
         if value is not None and name not in TABLES:
             found.append(Setting("", name, value, path, lines.get(("", name), 1)))
@@ -205,15 +214,17 @@ def settings(path: bytes) -> list[Setting]:
 def _parse(path: bytes) -> tuple[File, dict[tuple[str, str], int]]:
     name = os.fsdecode(path)
     try:
-        with open(path, "rb") as source:
+        with open(open_file(path, follow=True), "rb") as source:
             text = source.read().decode()
         file = File.model_validate(tomllib.loads(text))
     except OSError as error:
         raise ConfigError(f"cannot read {name}: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        what = first["msg"]
+        # Also the places in a list, and which of several forms was tried.
+        parts = [part for part in first["loc"] if isinstance(part, str)]
+        where = ".".join(part for part in parts if not part.startswith("literal["))
+        what = _words(first)
         if first["type"] == "extra_forbidden":
             known = TABLES.get(str(first["loc"][0]), File).model_fields
             near = get_close_matches(str(first["loc"][-1]), known, n=1)
@@ -226,7 +237,33 @@ def _parse(path: bytes) -> tuple[File, dict[tuple[str, str], int]]:
     for setting in _OF_THE_STORE if here else _OF_A_PROJECT:
         if getattr(file, setting) is not None:
             raise ConfigError(f"{name}: {setting} belongs into {place} file", _REMEDY)
+    if here and any(pattern.startswith("!") for pattern in file.secret_env or ()):
+        raise ConfigError(f"{name}: secret_env: a project can only add names", _REMEDY)
     return file, _lines(text)
+
+
+_FORMS = {
+    "bool_type": "it is true or false",
+    "string_type": 'it is a text in quotation marks, such as "20G" or "30d"',
+    "list_type": 'it is a list of texts, such as ["network"]',
+    "float_type": "it is a number",
+    "model_type": "it is a table",
+    "dict_type": "it is a table",
+}
+
+
+def _words(error: ErrorDetails) -> str:
+    """What is wrong with a value, in words of ours."""
+    context = error.get("ctx", {})
+    if "error" in context:  # of a ValueError of ours
+        return str(context["error"])
+    if error["type"] == "literal_error":
+        return f"it is one of {context['expected']}"
+    if error["type"] in ("greater_than", "less_than_equal"):
+        return "it is more than 0, and at most 60"
+    if error["type"] == "missing":
+        return "it is missing"
+    return _FORMS.get(error["type"], error["msg"])
 
 
 def _is_project(path: bytes) -> bool:

@@ -86,13 +86,29 @@ NEVER_CACHED: tuple[tuple[bytes, str], ...] = (
 """(base name, reason) of programs that always run.  What starts them is cached all the same: time
 and chance are no inputs anywhere else either, and else no `configure` would ever be skipped."""
 
-IGNORED_PATHS: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = tuple(
+IGNORED_PATHS: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
+    *(
+        (
+            name,
+            (b"*/.npm/_logs", b"*/.npm/_logs/*"),
+            "a log of each run, named by the time; old ones go",
+        )
+        for name in (b"npm", b"npx", b"npm-cli.js", b"npx-cli.js")
+    ),
     (
-        name,
-        (b"*/.npm/_logs", b"*/.npm/_logs/*"),
-        "a log of each run, named by the time; old ones go",
-    )
-    for name in (b"npm", b"npx", b"npm-cli.js", b"npx-cli.js")
+        b"jest",
+        (b"*/jest_*/perf-cache-*",),
+        "how long each test took, by which the next run puts them in order",
+    ),
+    (
+        b"ccache",
+        tuple(
+            b"*/%bccache/%b" % (hidden, name)
+            for hidden in (b"", b".")
+            for name in (b"?/stats", b"?/?/stats", b"tmp/.cleaned")
+        ),
+        "counts what it was asked for, and when it last cleaned up",
+    ),
 )
 """(base name, globs, reason): files that are neither input nor output of these programs."""
 

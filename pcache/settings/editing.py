@@ -8,6 +8,7 @@ import tomllib
 from difflib import get_close_matches
 
 from pcache.errors import ConfigError, UsageError
+from pcache.linux.files import open_file
 from pcache.settings.configfile import TABLES, File, compile_files
 
 
@@ -54,14 +55,16 @@ def literal(value: str) -> str:
     return value
 
 
-def changed(text: str, name: Name, value: str) -> str:
-    """The text of a file with another value of a setting, a TOML literal on one line.
+def changed(text: str, name: Name, value: str | None) -> str:
+    """The text of a file with another value of a setting, a TOML literal on one line, or without.
 
     Raises ConfigError where the present one takes several.
     """
     lines = text.splitlines()
     begin, end = _part(lines, name)
     line = f"{name.setting} = {value}"
+    if begin is None and value is None:
+        return text
     if begin is None:
         gap = [""] if lines and lines[-1].strip() else []
         return "\n".join([*lines, *gap, name.header(), line]) + "\n"
@@ -73,9 +76,14 @@ def changed(text: str, name: Name, value: str) -> str:
                 raise ConfigError(
                     f"{name.setting} takes several lines in the file", "pcache config edit"
                 ) from None
+            if value is None:
+                del lines[number]
+                return "".join(f"{line}\n" for line in lines)
             _, hash_, comment = lines[number].partition(" #")
             lines[number] = line + hash_ + comment
             return "\n".join(lines) + "\n"
+    if value is None:
+        return text
     while end > begin and not lines[end - 1].strip():
         end -= 1
     return "\n".join([*lines[:end], line, *lines[end:]]) + "\n"
@@ -101,18 +109,27 @@ def _part(lines: list[str], name: Name) -> tuple[int | None, int]:
     return begin, len(lines)
 
 
-def set_in(path: bytes, name: Name, value: str) -> None:
-    """Changes a setting in a file, which is made if need be.
+def set_in(path: bytes, name: Name, value: str | None) -> bool:
+    """Changes a setting in a file, which is made if need be; None takes it out.  Whether there was
+    something to do.
 
-    Raises ConfigError, and leaves the file as it is, if it would make no sense then.
+    Raises UsageError, and leaves the file as it is, if the value makes no sense, ConfigError if the
+    file does not.
     """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(open_file(path, follow=True), encoding="utf-8") as file:
             text = file.read()
     except FileNotFoundError:
         text = ""
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {os.fsdecode(path)}: {error}") from error
+    told = None if value is None else literal(value)
+    try:
+        new_text = changed(text, name, told)
+        if told is None and get(text, name) is None:
+            return False
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{os.fsdecode(path)}: {error}", "pcache config edit") from error
     # Beside it, under a name that ends alike: what a project's file may say is another thing.
     directory, base = os.path.split(path)
     new = os.path.join(directory, b".pcache-%d" % os.getpid(), base)
@@ -120,12 +137,14 @@ def set_in(path: bytes, name: Name, value: str) -> None:
         os.makedirs(os.path.dirname(new))
         try:
             with open(new, "w", encoding="utf-8") as file:
-                file.write(changed(text, name, literal(value)))
+                file.write(new_text)
             try:
                 compile_files([new])
             except ConfigError as error:
-                told = str(error).replace(os.fsdecode(new), os.fsdecode(path))
-                raise ConfigError(told, error.remedy) from None
+                if os.path.lexists(path):
+                    compile_files([path])  # what makes no sense may have stood there
+                what = str(error).partition(": ")[2]
+                raise UsageError(what, "`pcache help config` has the settings") from None
             os.replace(new, path)
         finally:
             if os.path.lexists(new):
@@ -133,3 +152,4 @@ def set_in(path: bytes, name: Name, value: str) -> None:
             os.rmdir(os.path.dirname(new))
     except OSError as error:
         raise ConfigError(f"cannot write {os.fsdecode(path)}: {error.strerror}") from error
+    return True

@@ -339,6 +339,7 @@ class Policy:
         base_dir: bytes = b"",
         history: int | None = None,
         remote: bytes = b"",
+        secret_env: tuple[bytes, ...] = (),
     ) -> None:
         self.rules = rules
         self.max_size = max_size
@@ -358,6 +359,9 @@ class Policy:
         """How long sessions are kept, in seconds, if the configuration says so."""
         self.remote = remote
         """Where records are shared (`pcache.settings.remote.Remote`, packed), or empty."""
+        self.secret_env = secret_env
+        """Globs for names of variables that are secrets, or with a `!` before them none, besides
+        those that look like it (`pcache.store.secrets`); the last that matches counts."""
         self._settings: dict[tuple[bytes, ...], Settings] = {}
 
     def within(self, tag: bytes) -> Policy:
@@ -374,6 +378,7 @@ class Policy:
             self.base_dir,
             self.history,
             self.remote,
+            self.secret_env,
         )
 
     def settings(self, executable: bytes, argv: Sequence[bytes] = ()) -> Settings:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from pcache.errors import StoreError
-from pcache.linux.files import make_private_file
-from pcache.store.sqlite import DatabaseError, connect
+from pcache.linux.files import NoFile
+from pcache.store.sqlite import DatabaseError, connect, make_private_database
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,19 +20,27 @@ if TYPE_CHECKING:
 _ERRORS = (DatabaseError, UnicodeDecodeError)
 """UnicodeDecodeError: SQLite has put the name of something damaged into its message."""
 
-SCHEMA = 5
+SCHEMA = 6
 """PRAGMA user_version of an index: raise it with every change of its tables or of what their rows
 mean."""
 
 BUSY_S = 10.0
 """How long to wait for another process's transaction, in seconds."""
+_BUSY_ALONE_S = 1.0
+"""The same where that has the database until it ends."""
+_ROOM = 4 << 20
+"""Bytes."""
 
 # https://www.sqlite.org/rescode.html; the low byte of an extended code is the primary one.
 _ERROR = 1
 _BUSY = 5
 _CORRUPT = 11
 _FULL = 13
+_NO_ROOM = (8, 10, 14)
+"""SQLITE_READONLY, SQLITE_IOERR, SQLITE_CANTOPEN."""
 _NOTADB = 26
+
+_SET_ASIDE = "trace and run set it aside and begin a new one"
 
 
 class DamagedIndex(StoreError):
@@ -43,28 +51,55 @@ class OutdatedIndex(StoreError):
     """The index is of an earlier version, whose records mean nothing: `setup.remove_outdated`."""
 
 
+class NoRoom(StoreError):
+    """The disk is full or read-only, perhaps for what lies beside the database alone."""
+
+
 class Database:
     """A connection in autocommit mode, with transactions that nest.
 
     Every method raises StoreError, DamagedIndex if SQLite finds the file damaged.
     """
 
-    def __init__(self, path: bytes) -> None:
+    def __init__(self, path: bytes, alone: bool = False) -> None:
+        """`alone`: without what processes share beside it (https://www.sqlite.org/wal.html), for
+        which a full or read-only disk has no room; then no two have it at once, or none writes."""
         self.path = path
         self._depth = 0
         self.rollbacks = 0
         """How often what was written did not come to stay."""
         try:
-            make_private_file(path)
+            make_private_database(path)
+        except NoFile as error:
+            raise DamagedIndex(
+                f"the index of the store is damaged ({os.fsdecode(error.filename)}:"
+                f" {error.strerror})",
+                _SET_ASIDE,
+            ) from error
         except OSError as error:
             raise StoreError(
                 f"cannot open the store {os.fsdecode(path)}: {error.strerror}",
                 "make its directory writable, or choose another with XDG_CACHE_HOME",
             ) from error
         try:
-            self._connection: Connection = connect(path, timeout=BUSY_S, isolation_level=None)
+            self._connection: Connection = (
+                self._connect_alone()
+                if alone
+                else connect(path, timeout=BUSY_S, isolation_level=None)
+            )
         except _ERRORS as error:
             raise self._translated(error) from error
+
+    def _connect_alone(self) -> Connection:
+        if os.statvfs(self.path).f_flag & os.ST_RDONLY and not _has_content(self.path + b"-wal"):
+            # What the log beside it says would not be seen.
+            from urllib.parse import quote_from_bytes
+
+            name = f"file:{quote_from_bytes(self.path)}?immutable=1"
+            return connect(name, uri=True, isolation_level=None)
+        connection = connect(self.path, timeout=_BUSY_ALONE_S, isolation_level=None)
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        return connection
 
     def rows(self, sql: str, values: Sequence[Value] = ()) -> list[tuple[bytes, ...]]:
         """Runs one statement; all its rows (whose columns have the types of the schema)."""
@@ -143,6 +178,23 @@ class Database:
         except _ERRORS as error:
             raise self._translated(error) from error
 
+    def write_in_place(self, wanted: bool) -> None:
+        """Whether to do without a log beside the database, which takes room that a full disk does
+        not have.  A process that is killed then may leave it damaged (never wrong, as rows have
+        checksums).  Nothing changes while other processes have it open."""
+        try:
+            if wanted:
+                self.change("PRAGMA locking_mode = EXCLUSIVE")
+            self.change(f"PRAGMA journal_mode = {'MEMORY' if wanted else 'WAL'}")
+        except StoreError:
+            return
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there is as much room on its disk as a transaction may need."""
+        status = os.statvfs(self.path)
+        return status.f_bavail * status.f_frsize > _ROOM
+
     def _translated(self, error: DatabaseError | UnicodeDecodeError) -> StoreError:
         name = os.fsdecode(self.path)
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -150,13 +202,22 @@ class Database:
         if isinstance(error, UnicodeDecodeError) or code in (_CORRUPT, _NOTADB, _ERROR):
             return DamagedIndex(
                 f"the index of the store is damaged ({name}: {error})",
-                "trace and run set it aside and begin a new one",
+                _SET_ASIDE,
             )
         if code == _FULL:
-            return StoreError(f"no space left for the store ({name})", "free some disk space")
+            return NoRoom(f"no space left for the store ({name})", "free some disk space")
+        if code in _NO_ROOM:
+            return NoRoom(f"the store cannot be used ({name}: {error})")
         if code == _BUSY:
             return StoreError(
                 f"another process keeps the store locked ({name})",
                 "let it go on, or end it: fuser -v tells which",
             )
         return StoreError(f"the store cannot be used ({name}: {error})")
+
+
+def _has_content(path: bytes) -> bool:
+    try:
+        return os.stat(path).st_size > 0
+    except FileNotFoundError:
+        return False

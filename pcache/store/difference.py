@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pcache.model import APPENDING
+from pcache.wording import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def difference(one: Outcome, other: Outcome, blobs: Blobs) -> str:
     others = {output.path: output for output in other.outputs}
     for path in sorted(ones.keys() | others.keys()):
         if _state(ones.get(path)) != _state(others.get(path)):
-            return f"output {path.decode(errors='backslashreplace')}"
+            return f"output {text(path)}"
     if (one.data, one.chunks) != (other.data, other.chunks):
         mine, theirs = streams(one, blobs), streams(other, blobs)
         for fd in sorted(mine.keys() | theirs.keys()):

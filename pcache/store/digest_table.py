@@ -12,9 +12,15 @@ from struct import error as struct_error
 
 from xxhash import xxh3_64_digest
 
-from pcache.linux.files import make_private_file
+from pcache.linux.files import NoFile
 from pcache.store.locks import Lock
-from pcache.store.sqlite import DatabaseError, OperationalError, connect
+from pcache.store.sqlite import (
+    BESIDE,
+    DatabaseError,
+    OperationalError,
+    connect,
+    make_private_database,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +32,7 @@ Version = tuple[int, int, int, int, int]
 """Of a file: (dev, ino, size, mtime_ns, ctime_ns)."""
 
 _PENDING_LIMIT = 4096
-_SCHEMA = 3
+_SCHEMA = 4
 _INODE = Struct(">QQ")
 """Sorted as the numbers are: files that are looked at together were mostly made together."""
 _SINGLY = 64
@@ -36,6 +42,9 @@ _BLOCK = 512
 _MOST_READ = 4
 """Rows that may be read for each one that was asked for: else it does not pay."""
 _STAMP = Struct("=Qqq")
+_CHECKSUM = 8
+_SHORTCUTS = 4096
+"""How many are kept: each version of a tree that many files of are looked at makes one."""
 
 
 class DigestTable:
@@ -46,6 +55,7 @@ class DigestTable:
         self._size = size
         self._connection: Connection | None = None
         self._pending: list[tuple[bytes, bytes, Digest]] = []
+        self._shortcuts: dict[Digest, bytes] = {}
         self._asked = self._read = 0
         self._blocks: set[tuple[int, int]] = set()
         """(device, number) of those that were read."""
@@ -113,17 +123,47 @@ class DigestTable:
         if len(self._pending) >= _PENDING_LIMIT:
             self.flush()
 
+    def shortcut(self, name: Digest) -> Digest | None:
+        """What was put for a name by `put_shortcut`, undamaged."""
+        sealed = self._shortcuts.get(name)
+        connection = self._open()
+        if sealed is None and connection is not None:
+            query = "SELECT strong FROM shortcuts WHERE name = ?"
+            try:
+                row = connection.execute(query, (name,)).fetchone()
+            except DatabaseError as error:
+                self._fail(connection, error)
+                return None
+            sealed = None if row is None else row[0]
+        if sealed is None:
+            return None
+        strong = sealed[:-_CHECKSUM]
+        return strong if sealed == strong + xxh3_64_digest(name + strong) else None
+
+    def put_shortcut(self, name: Digest, strong: Digest) -> None:
+        """Written by `flush`."""
+        self._shortcuts[name] = strong + xxh3_64_digest(name + strong)
+
     def flush(self) -> None:
         """Writes what was put.  Failing to is no error."""
-        if not self._pending:
+        if not self._pending and not self._shortcuts:
             return
         pending, self._pending = self._pending, []
+        shortcuts, self._shortcuts = self._shortcuts, {}
         connection = self._open()
         if connection is None:
             return
         try:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", pending)
+            if shortcuts:
+                connection.executemany(
+                    "INSERT OR REPLACE INTO shortcuts VALUES (?, ?)", shortcuts.items()
+                )
+                connection.execute(
+                    "DELETE FROM shortcuts WHERE rowid <="
+                    f" (SELECT max(rowid) FROM shortcuts) - {_SHORTCUTS}"
+                )
             connection.execute("COMMIT")
         except DatabaseError as error:
             self._fail(connection, error)
@@ -143,7 +183,7 @@ class DigestTable:
                 self._connection = _connect(path)
             except OperationalError:
                 self._path = None
-            except DatabaseError:
+            except (DatabaseError, NoFile):
                 self._mend(path)
             except OSError:
                 self._path = None
@@ -152,7 +192,7 @@ class DigestTable:
     def _mend(self, path: bytes) -> None:
         """Sets up an empty database in place of one that is damaged."""
         try:
-            for suffix in (b"", b"-wal", b"-shm"):
+            for suffix in (b"", *BESIDE):
                 try:
                     os.unlink(path + suffix)
                 except FileNotFoundError:
@@ -177,7 +217,7 @@ def _sealed(key: Version, digest: Digest) -> bytes:
 
 
 def _connect(path: bytes) -> Connection:
-    make_private_file(path)
+    make_private_database(path)
     connection = connect(path, timeout=2.0, isolation_level=None)
     try:
         if _version(connection) != _SCHEMA:
@@ -204,5 +244,7 @@ def _set_up(connection: Connection) -> None:
         "CREATE TABLE digests (inode BLOB PRIMARY KEY, stamp BLOB NOT NULL,"
         " digest BLOB NOT NULL) WITHOUT ROWID"
     )
+    connection.execute("DROP TABLE IF EXISTS shortcuts")
+    connection.execute("CREATE TABLE shortcuts (name BLOB PRIMARY KEY, strong BLOB NOT NULL)")
     connection.execute(f"PRAGMA user_version = {_SCHEMA}")
     connection.execute("COMMIT")

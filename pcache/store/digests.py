@@ -18,7 +18,6 @@ from __future__ import annotations
 import errno
 import os
 import time
-from _operator import attrgetter
 from stat import S_IFREG
 
 from xxhash import xxh3_64_digest, xxh3_128, xxh3_128_digest
@@ -35,6 +34,7 @@ from pcache.linux.filesystems import (
     mount_number,
     synchronise,
 )
+from pcache.linux.looks import ctime_ns_of
 from pcache.linux.sparse import extents, may_have_holes
 from pcache.linux.stamps import are_exact, is_coarse, lasts
 from pcache.linux.unseen import open_unseen
@@ -83,17 +83,6 @@ class Algorithm:
 XXH3 = Algorithm("xxh3-128", xxh3_128, xxh3_128_digest)
 
 
-identity = attrgetter("st_mode", "st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
-"""Of an os.stat_result: `stamp` with the type and permissions."""
-
-
-def _ctime_ns(key: tuple[object, ...]) -> int:
-    """Of a key of `DigestCache.values`."""
-    ctime_ns = key[-1]
-    assert isinstance(ctime_ns, int)
-    return ctime_ns
-
-
 def stamp(st: os.stat_result) -> Version:
     """What tells one state of a file from another: (dev, ino, size, mtime_ns, ctime_ns)."""
     return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns
@@ -140,11 +129,11 @@ class DigestCache:
 
     def __init__(self, path: bytes | None, counters: Counters, algorithm: Algorithm = XXH3) -> None:
         self._algorithm = algorithm
-        self._table = DigestTable(path, algorithm.size)
+        self.table = DigestTable(path, algorithm.size)
         self._counters = counters
-        self.values: dict[tuple[object, ...], bytes] = {}
-        """What `pcache.memo.facts` found out of files and directories that are settled, by
-        `identity` and what else it depends on."""
+        self.values: dict[bytes, bytes] = {}
+        """What `pcache.memo.facts` found out of files and directories that are settled: values of
+        CONTENT by `pcache.linux.looks.identity`, those of other kinds by kind and identity."""
         self._holes: dict[Version, bytes] = {}
         self._memory: dict[Version, Digest] = {}
         """By `stamp`; of times without fractions, in the form of `_of_mount`."""
@@ -165,7 +154,7 @@ class DigestCache:
         open(2) and read(2) give.
         """
         key = stamp(st)
-        if self._kind(st.st_dev) == LAGGING:
+        if self.kind(st.st_dev) == LAGGING:
             synchronise(file)
             if stamp(os.fstat(file) if isinstance(file, int) else os.stat(file)) != key:
                 raise OSError(errno.ESTALE, "its status had not been asked for of late")
@@ -222,7 +211,7 @@ class DigestCache:
 
     def remembered(self, st: os.stat_result) -> Digest | None:
         """The same without reading the file; None if that is not known."""
-        if self._kind(st.st_dev) == LAGGING or is_coarse(st.st_ctime_ns):
+        if self.kind(st.st_dev) == LAGGING or is_coarse(st.st_ctime_ns):
             return None
         return self._remembered(stamp(st))
 
@@ -231,13 +220,13 @@ class DigestCache:
         if self._mounts is not None and self._mounts.changed():
             self._numbers.clear()
             self.values = {
-                key: value for key, value in self.values.items() if not is_coarse(_ctime_ns(key))
+                key: value for key, value in self.values.items() if not is_coarse(ctime_ns_of(key))
             }
 
     def settled(self, st: os.stat_result) -> bool:
         """Whether a file has the content it was last found to have for as long as stat(2) says the
         same of it, and `check_mounts` was called."""
-        kind = self._kind(st.st_dev)
+        kind = self.kind(st.st_dev)
         if not st.st_size:
             return kind == EXACT
         key: Version | None = stamp(st)
@@ -248,7 +237,7 @@ class DigestCache:
 
     def settled_directory(self, st: os.stat_result, read_ns: int) -> bool:
         """The same for the entries of a directory that was read at `read_ns` (time.time_ns)."""
-        return lasts(st.st_ctime_ns, read_ns) and self._kind(st.st_dev) == EXACT
+        return lasts(st.st_ctime_ns, read_ns) and self.kind(st.st_dev) == EXACT
 
     def _remembered(self, key: Version) -> Digest | None:
         digest = self._known(key)
@@ -290,10 +279,10 @@ class DigestCache:
     def _known(self, version: Version) -> Digest | None:
         if not version[2]:
             # Elsewhere it may be made up by a file system that is not known to.
-            return self._algorithm.empty if self._kind(version[0]) == EXACT else None
+            return self._algorithm.empty if self.kind(version[0]) == EXACT else None
         digest = self._memory.get(version)
         if digest is None:
-            digest = self._table.find(version)
+            digest = self.table.find(version)
             if digest is not None:
                 self._memory[version] = digest
         return digest
@@ -307,7 +296,7 @@ class DigestCache:
         In between came, in that order, `has_writers`, the time `read_ns` (time.time_ns), and
         reading all of it.
         """
-        kind = self._kind(st.st_dev)
+        kind = self.kind(st.st_dev)
         if is_coarse(st.st_ctime_ns) or self._overlays or kind == MADE_UP:
             return
         if self._is_sure(st, read_ns, writers):
@@ -315,11 +304,11 @@ class DigestCache:
 
     def flush(self) -> None:
         """Writes what was learnt.  Failing to is no error."""
-        self._table.flush()
+        self.table.flush()
 
     def close(self) -> None:
         """Flushes, and closes the database."""
-        self._table.close()
+        self.table.close()
 
     def _hash(
         self,
@@ -333,7 +322,7 @@ class DigestCache:
         key = stamp(st)
         if st.st_mode & 0o170000 != S_IFREG:
             raise OSError(errno.EINVAL, "not a regular file")
-        if self._kind(st.st_dev) == MADE_UP:
+        if self.kind(st.st_dev) == MADE_UP:
             return self._hash_pseudo(fd, st)
         if stamp(os.fstat(fd)) != key:
             raise OSError(errno.ESTALE, "another file than expected")
@@ -346,7 +335,7 @@ class DigestCache:
             size, digest = self._hash_large(fd)
         self._counters.inc("files hashed")
         self._counters.inc("bytes hashed", size)
-        if self._kind(st.st_dev) == LAGGING:
+        if self.kind(st.st_dev) == LAGGING:
             synchronise(fd)
         if size != st.st_size or stamp(os.fstat(fd)) != key:
             raise OSError(errno.ESTALE, "changed while it was read")
@@ -361,7 +350,7 @@ class DigestCache:
             return False
         if lasts(st.st_ctime_ns, read_ns):
             return True
-        exact = self._kind(st.st_dev) == EXACT and not is_coarse(st.st_ctime_ns) and are_exact()
+        exact = self.kind(st.st_dev) == EXACT and not is_coarse(st.st_ctime_ns) and are_exact()
         return exact and writers is False
 
     def _hash_large(self, fd: int) -> tuple[int, Digest]:
@@ -385,7 +374,7 @@ class DigestCache:
         self._counters.inc("bytes hashed", size)
         return state.digest()
 
-    def _kind(self, device: int) -> int:
+    def kind(self, device: int) -> int:
         """Of the files of a device; something may have been mounted since another was met."""
         if device not in self._devices:
             self._devices = {device: ORDINARY, **devices()}
@@ -394,4 +383,4 @@ class DigestCache:
 
     def _keep(self, key: Version, digest: Digest) -> None:
         self._memory[key] = digest
-        self._table.put(key, digest)
+        self.table.put(key, digest)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pcache.settings.base_dir import Base
     from pcache.settings.rules import Policy
 
-_FORMAT = b"pcache call 8"
+_FORMAT = b"pcache call 12"
 """Part of every weak fingerprint: change it whenever the meaning of a stored fact changes."""
 
 _IGNORED = frozenset(name for name, _ in IGNORED_ENVIRONMENT if not name.endswith(b"*"))
@@ -48,25 +48,23 @@ def _is_count(word: bytes) -> bool:
 
 
 def environment(entries: Iterable[bytes], ignored: tuple[bytes, ...] = ()) -> tuple[bytes, ...]:
-    """The entries (`NAME=value`) that belong to a call: filtered, normalised, sorted by name.
+    """The entries (`NAME=value`) that belong to a call, filtered and normalised, in their order.
 
     `ignored` are further names to leave out; a final `*` stands for any ending.
-    Entries of the same name keep their order, as getenv(3) returns the first of them.
+    Which comes first is seen by who lists them, as env(1) does, and getenv(3) returns the first of
+    several of one name; shells, make, ninja and npm hand on the same in the same order.
     """
     prefixes = tuple([name[:-1] for name in ignored if name.endswith(b"*")])
-    named = []
+    kept = []
     for entry in entries:
         name, equals, value = entry.partition(b"=")
         if name in _IGNORED or name.startswith(_IGNORED_PREFIXES):
             continue
         if ignored and (name in ignored or name.startswith(prefixes)):
             continue
-        if name in _MAKE_FLAGS:
-            named.append((name, name + equals + _make_flags(value)))
-        else:
-            named.append((name, entry))
-    named.sort(key=_first)
-    return tuple(entry for _, entry in named)
+        is_flags = name in _MAKE_FLAGS
+        kept.append(name + equals + _make_flags(value) if is_flags else entry)
+    return tuple(kept)
 
 
 _fields: dict[tuple[tuple[bytes, ...], tuple[bytes, ...], bytes], bytes] = {}
@@ -85,10 +83,6 @@ def _environment_field(
         field = join(_hidden(environment(entries, ignored), base))
         _fields[key] = field
     return field
-
-
-def _first(pair: tuple[bytes, bytes]) -> bytes:
-    return pair[0]
 
 
 def _hidden(texts: tuple[bytes, ...], base: Base | None) -> tuple[bytes, ...]:
@@ -118,13 +112,14 @@ def weak_fingerprint(call: Call, policy: Policy = DEFAULT) -> Digest:
     """Digest of the call: the first phase of a lookup."""
     ignored = policy.settings(call.executable, call.argv).ignore_env
     base = policy.base
-    executable, cwd = _hidden((call.executable, call.cwd), base)
+    executable, filename, cwd = _hidden((call.executable, call.filename, call.cwd), base)
     return arguments_digest(call.argv, base) + xxh3_128_digest(
         join(
             (
                 _FORMAT,
                 policy.digest,
                 executable,
+                filename,
                 _arguments_field(call.argv, base),
                 _environment_field(call.env, ignored, base),
                 cwd,

@@ -94,8 +94,11 @@ class Collector:
 
     def run(self) -> Report:
         """Collects, and compresses what pays; waits for another collection to end first."""
-        with CollectorLock(self._store.directory, wait=True):
-            return self._run(compact=self._store.policy.compress)
+        try:
+            with CollectorLock(self._store.directory, wait=True):
+                return self._run(compact=self._store.policy.compress)
+        except OSError as error:
+            raise StoreError(f"the store cannot be tidied up: {error}") from error
 
     def run_unless_running(self) -> Report | None:
         """The same, but leaves it to another collection if there is one."""
@@ -104,34 +107,37 @@ class Collector:
                 return self._run(compact=False)
         except BlockingIOError:
             return None
+        except OSError as error:
+            raise StoreError(f"the store cannot be tidied up: {error}") from error
 
     def _run(self, compact: bool) -> Report:
         report = self._report
-        try:
-            began = time.time_ns()
-            # Before anything is read: what a session that has ended by then put is referred to.
-            lease = oldest_lease_ns(self._store.directory)
-            fresh = (began if lease is None else min(began, lease)) - _SLACK_NS
-            for digest, size in self._store.blobs.objects.all():
-                self._files[digest] = self._files.get(digest, 0) + _occupied(size)
-            records = self._read()
-            unused = self._unused(fresh)
-            report.size_before = sum(self._files.values()) + index_size(self._store)
-            report.size_after = report.size_before - sum(map(self._size, unused))
-            victims, horizon = self._choose(records)
-            if not self._dry_run:
-                self._evict(victims)
-                self._forget(max(horizon, self._older_than))
-            for victim in victims:
-                unused.update(digest for digest in victim.blobs if not self._references.get(digest))
-            self._remove_blobs(unused, fresh)
-            self._remove_leftovers(fresh)
-            if not self._dry_run:
-                if compact:
-                    self._compact()
-                self._shrink()
-        except OSError as error:
-            raise StoreError(f"the store cannot be tidied up: {error}") from error
+        full = False
+        began = time.time_ns()
+        # Before anything is read: what a session that has ended by then put is referred to.
+        lease = oldest_lease_ns(self._store.directory)
+        fresh = (began if lease is None else min(began, lease)) - _SLACK_NS
+        for digest, size in self._store.blobs.objects.all():
+            self._files[digest] = self._files.get(digest, 0) + _occupied(size)
+        records = self._read()
+        unused = self._unused(fresh)
+        report.size_before = sum(self._files.values()) + index_size(self._store)
+        report.size_after = report.size_before - sum(map(self._size, unused))
+        victims, horizon = self._choose(records)
+        if not self._dry_run:
+            full = not self._database.has_room
+            if full:
+                self._database.write_in_place(True)
+            self._evict(victims)
+            self._forget(max(horizon, self._older_than))
+        self._remove_blobs(unused | self._unreferenced(victims), fresh)
+        self._remove_leftovers(fresh)
+        if not self._dry_run:
+            if compact and self._database.has_room:
+                self._compact()
+            self._shrink()
+            if full:
+                self._database.write_in_place(False)
         return report
 
     # ---- reading
@@ -177,6 +183,11 @@ class Collector:
             if not self._references.get(digest) and self._old_files(digest, fresh):
                 found.add(digest)
         return found
+
+    def _unreferenced(self, victims: list[_Evictable]) -> set[Digest]:
+        """Of their contents, those that no other record refers to."""
+        blobs = (digest for victim in victims for digest in victim.blobs)
+        return {digest for digest in blobs if not self._references.get(digest)}
 
     def _size(self, digest: Digest) -> int:
         if digest in self._files:
@@ -235,16 +246,19 @@ class Collector:
 
     # ---- contents
 
+    def _remove_objects(self, unused: set[Digest], fresh: int) -> None:
+        """Those that are files."""
+        for digest in unused & self._files.keys():
+            old = self._old_files(digest, fresh)
+            removed = [self._dry_run or self._remove_file(path, fresh) for path in old]
+            self._report.blobs += any(removed)
+
     def _remove_blobs(self, unused: set[Digest], fresh: int) -> None:
-        rows = []
+        self._remove_objects(unused, fresh)
         put = self._put_times() if self._dry_run else {}
-        for digest in unused:
-            if digest in self._rows and put.get(digest, 0) < fresh // 10**9:
-                rows.append(digest)
-            if digest in self._files:
-                old = self._old_files(digest, fresh)
-                removed = [self._dry_run or self._remove_file(path, fresh) for path in old]
-                self._report.blobs += any(removed)
+        rows = [
+            digest for digest in unused & self._rows.keys() if put.get(digest, 0) < fresh // 10**9
+        ]
         if self._dry_run:
             self._report.blobs += len(rows)
             return

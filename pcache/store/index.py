@@ -12,12 +12,12 @@ import time
 
 from pcache.codec import DamagedRow
 from pcache.counters import Counters
-from pcache.errors import StoreError
+from pcache.errors import NoStore, StoreError
 from pcache.linux.files import make_private_directory
 from pcache.model import Call, Fact, PathSet, Uncacheable
 from pcache.settings.rules import DEFAULT
 from pcache.store.blobs import Blobs
-from pcache.store.database import SCHEMA, DamagedIndex, Database, OutdatedIndex
+from pcache.store.database import SCHEMA, DamagedIndex, Database, NoRoom, OutdatedIndex
 from pcache.store.digests import DigestCache
 from pcache.store.fingerprint import decode_keys, strong_fingerprint
 from pcache.store.records import (
@@ -99,8 +99,9 @@ class Store:
             _prepare_directory(path, create)
             database = _open_database(path)
         except OSError as error:
-            raise StoreError(
-                f"cannot open the store {os.fsdecode(path)}: {error.strerror}",
+            kind = NoStore if isinstance(error, FileNotFoundError) else StoreError
+            raise kind(
+                f"cannot open the store {os.fsdecode(error.filename or path)}: {error.strerror}",
                 "make it writable, or choose another place with XDG_CACHE_HOME",
             ) from error
         return cls(path, database, Counters() if counters is None else counters, policy)
@@ -296,7 +297,7 @@ class Store:
                 self._database,
                 self.counters,
                 self.policy,
-                Secrets(self.directory),
+                Secrets(self.directory, self.policy.secret_env),
                 self.met,
             )
         return self._writer
@@ -353,7 +354,16 @@ def _prepare_directory(path: bytes, create: bool) -> None:
 
 
 def _open_database(path: bytes) -> Database:
-    database = Database(path + b"/index.db")
+    index = path + b"/index.db"
+    try:
+        return _checked(path, Database(index))
+    except NoRoom:
+        return _checked(path, Database(index, alone=True))
+
+
+def _checked(path: bytes, database: Database) -> Database:
+    """The index of the store at `path`, made if there is none.  Closed if there is something wrong
+    with it."""
     try:
         # What others may have put into the schema has no effect on its own.
         database.change("PRAGMA trusted_schema = OFF")

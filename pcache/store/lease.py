@@ -11,7 +11,7 @@ import fcntl
 import os
 import time
 
-from pcache.linux.files import make_private_directory
+from pcache.linux.files import NoFile, make_private_directory, open_file
 
 _DIRECTORY = b"/sessions"
 
@@ -28,7 +28,7 @@ class Lease:
 
     def _take(self) -> int:
         while True:
-            fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = open_file(self._path, os.O_WRONLY | os.O_CREAT)
             os.fchmod(fd, 0o600)  # whatever the umask
             fcntl.flock(fd, fcntl.LOCK_EX)
             # A collector may have found it unlocked, thought its holder dead and removed it.
@@ -58,9 +58,9 @@ def oldest_lease_ns(directory: bytes) -> int | None:
     for name in names:
         path = b"%b%b/%b" % (directory, _DIRECTORY, name)
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        except (FileNotFoundError, PermissionError):
-            continue  # ended or begun at this moment
+            fd = open_file(path, os.O_WRONLY)
+        except (FileNotFoundError, PermissionError, NoFile):
+            continue  # ended or begun at this moment, or none of ours
         try:
             began = os.fstat(fd).st_mtime_ns
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

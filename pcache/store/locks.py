@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from pcache.linux.files import make_private_file
+from pcache.linux.files import open_private_file
 
 
 class Lock:
@@ -20,8 +20,7 @@ class Lock:
         self._fd = -1
 
     def __enter__(self) -> None:
-        make_private_file(self._path)
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        self._fd = open_private_file(self._path, os.O_RDWR)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
 
     def __exit__(self, *_: object) -> None:
@@ -37,8 +36,7 @@ class CollectorLock:
         self._fd = -1
 
     def __enter__(self) -> None:
-        make_private_file(self._path)
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        self._fd = open_private_file(self._path, os.O_RDWR)
         try:
             fcntl.flock(self._fd, self._how)
         except OSError:

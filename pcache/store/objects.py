@@ -8,7 +8,7 @@ import os
 from xxhash import xxh3_128
 
 from pcache.errors import DamagedBlob, Malformed, Unavailable
-from pcache.linux.files import reflink, write_all
+from pcache.linux.files import open_file, reflink, write_all
 from pcache.linux.sparse import Writer, may_have_holes
 
 TYPE_CHECKING = False
@@ -32,7 +32,7 @@ class Object:
 
     def __init__(self, path: bytes) -> None:
         self._path = path
-        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        self.fd = open_file(path)
         self._compressed: Compressed | None = None
         try:
             if path.endswith(COMPRESSED):

@@ -58,6 +58,7 @@ def pack_call(call: Call, environment: Digest) -> bytes:
     return pack(
         (
             call.executable,
+            call.filename,
             call.cwd,
             environment,
             pack_ints((call.umask, call.uid, call.gid, call.ignored, len(call.fds))),
@@ -69,12 +70,12 @@ def pack_call(call: Call, environment: Digest) -> bytes:
 
 def call_environment(data: bytes) -> Digest:
     """The blob with the environment of a packed call."""
-    return unpack(data)[2]
+    return unpack(data)[3]
 
 
 def unpack_call(data: bytes, environment: bytes) -> Call:
     """The call; `environment` is the content of the blob `call_environment` names."""
-    executable, cwd, _, numbers, *rest = unpack(data)
+    executable, filename, cwd, _, numbers, *rest = unpack(data)
     umask, uid, gid, ignored, fds = unpack_ints(numbers)
     return Call(
         executable,
@@ -86,6 +87,7 @@ def unpack_call(data: bytes, environment: bytes) -> Call:
         gid,
         tuple(rest[:fds]),
         ignored,
+        filename,
     )
 
 

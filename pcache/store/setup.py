@@ -7,6 +7,7 @@ import os
 from pcache.errors import StoreError
 from pcache.store.database import SCHEMA, DamagedIndex, Database
 from pcache.store.locks import Lock
+from pcache.store.sqlite import BESIDE
 
 _TABLES = """
 CREATE TABLE calls (
@@ -97,7 +98,7 @@ def remove_outdated(path: bytes) -> None:
 
 def _files(index: bytes) -> list[bytes]:
     """What SQLite keeps of a database, that itself last."""
-    return [index + suffix for suffix in (b"-wal", b"-shm", b"")]
+    return [index + suffix for suffix in (*BESIDE, b"")]
 
 
 def _set_aside(index: bytes) -> bytes:

@@ -8,8 +8,12 @@ whole hit takes.  So, unless it is loaded already, it finds what that function c
 
 from __future__ import annotations
 
+import os
 import sys
 from _functools import _lru_cache_wrapper
+from stat import S_ISREG
+
+from pcache.linux.files import NoFile, make_private_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,4 +35,22 @@ else:
     finally:
         del sys.modules["functools"]
 
-__all__ = ["DatabaseError", "OperationalError", "connect"]
+__all__ = ["DatabaseError", "OperationalError", "connect", "make_private_database"]
+
+BESIDE = (b"-wal", b"-shm")
+"""What SQLite keeps beside a database: suffixes of its name."""
+
+
+def make_private_database(path: bytes) -> None:
+    """An empty file for `connect`, unless there is one.
+
+    Raises OSError: NoFile if SQLite would open something else in its place or beside it.
+    """
+    make_private_file(path)
+    for suffix in BESIDE:
+        try:
+            mode = os.lstat(path + suffix).st_mode
+        except FileNotFoundError:
+            continue
+        if not S_ISREG(mode):
+            raise NoFile(path + suffix)

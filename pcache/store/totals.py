@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pcache.linux.files import make_private_file, replace_private_file
+from pcache.linux.files import open_file, open_private_file, replace_private_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ class Totals:
             return
         line = b" ".join([b"%d" % (b - a) for a, b in zip(before, after, strict=True)])
         try:
-            make_private_file(self._path)
-            fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            fd = open_private_file(self._path, os.O_WRONLY | os.O_APPEND)
             try:
                 os.write(fd, line + b"\n")
             finally:
@@ -47,7 +46,7 @@ class Totals:
         """All lines added up; None if there are none."""
         sums = [0] * len(COLUMNS)
         try:
-            with open(self._path, "rb", buffering=0) as file:
+            with open(open_file(self._path), "rb", buffering=0) as file:
                 lines = file.readall().splitlines()
         except OSError:
             return None

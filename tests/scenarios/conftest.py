@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,9 @@ PLAIN_ENV = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "TZ": "UTC",
 }
+DEBIAN_PACKAGES = "python3,python3-bpfcc,libseccomp2,make,gcc,libc6-dev"
+OF_KERNEL = ("/proc", "/sys", "/dev")
+"""File systems of the kernel's own."""
 
 
 @pytest.fixture
@@ -81,3 +86,22 @@ def service(running_service: tuple[str, int]) -> str:
 @pytest.fixture
 def service_pid(running_service: tuple[str, int]) -> int:
     return running_service[1]
+
+
+@pytest.fixture(scope="session")
+def debian() -> Iterator[Path]:
+    """The root of a Debian 12 with what pcache depends on."""
+    assert shutil.which("mmdebstrap"), "apt-get install mmdebstrap"
+    with open_directory() as directory, ExitStack() as mounts:
+        root = directory / "root"
+        subprocess.run(
+            [*SUDO, "mmdebstrap", "--quiet", "--variant=minbase", f"--include={DEBIAN_PACKAGES}",
+             "bookworm", root],
+            check=True, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        for place in OF_KERNEL:
+            subprocess.run([*SUDO, "mount", "--rbind", place, f"{root}{place}"], check=True)
+            # A slave: what is unmounted here stays mounted there.
+            subprocess.run([*SUDO, "mount", "--make-rslave", f"{root}{place}"], check=True)
+            mounts.callback(subprocess.run, [*SUDO, "umount", "-R", f"{root}{place}"], check=True)
+        yield root

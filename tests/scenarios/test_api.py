@@ -86,6 +86,17 @@ def test_failures(place: Path) -> None:
         done.session.execution(7)
 
 
+def test_a_sudo_that_refuses(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command has not run, and does not seem to have failed."""
+    refusing = place / "bin/sudo"
+    refusing.parent.mkdir()
+    refusing.write_text("#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n")
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{refusing.parent}:{os.environ['PATH']}")
+    with pytest.raises(pcache.Failed, match="sudo: a password is required"):
+        pcache.run(["true"], sudo=True)
+
+
 def test_trace_and_replay(place: Path) -> None:
     (place / "in").write_text("text\n")
     traced = pcache.trace(["cat", "in"], sudo=SUDO, arguments=["--no-network"])

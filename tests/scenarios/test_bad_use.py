@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -228,6 +228,52 @@ def test_full_store(full_disk: Bench) -> None:
     assert replay(full_disk).ended == PRINTED
 
 
+def fill(bench: Bench) -> None:
+    """Leaves no byte free."""
+    with suppress(OSError), (bench.store / "filler").open("wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+
+
+def test_what_a_full_disk_holds_is_used(full_disk: Bench) -> None:
+    trace(full_disk)
+    fill(full_disk)
+    hit = replay(full_disk, "-v")
+    assert hit.ended == PRINTED
+    assert ROOT_HIT.faults(hit) == []
+    (full_disk.directory / "out").unlink()
+    hit = full_disk.launcher.run(COMMAND, full_disk.directory, full_disk.env, Stdio(), ("-v",))
+    assert hit.ended == PRINTED
+    assert ROOT_HIT.faults(hit) == []
+
+
+@pytest.mark.parametrize("verb", [("gc", "--max-size", "0"), ("clear", "--yes")])
+def test_room_is_made_on_a_full_disk(full_disk: Bench, verb: tuple[str, ...]) -> None:
+    trace(full_disk)
+    assert objects(full_disk)
+    time.sleep(2.1)  # what was put just now is spared
+    fill(full_disk)
+    command = (full_disk.launcher.pcache, *verb)
+    done = full_disk.launcher.plain(command, full_disk.directory, full_disk.env, Stdio())
+    assert (done.status, done.stderr) == (0, b"")
+    assert not objects(full_disk)
+    missed = replay(full_disk)
+    assert (missed.ended, missed.counters["hits"]) == (PRINTED, 0)
+    assert missed.counters["miss: damaged"] == 0
+
+
+def test_what_a_read_only_disk_holds_is_used(full_disk: Bench) -> None:
+    trace(full_disk)
+    subprocess.run([*SUDO, "mount", "-o", "remount,ro", str(full_disk.store)], check=True)
+    hit = replay(full_disk, "-v")
+    assert hit.ended == PRINTED
+    assert ROOT_HIT.faults(hit) == []
+    command = (full_disk.launcher.pcache, "gc", "--max-size", "0")
+    done = full_disk.launcher.plain(command, full_disk.directory, full_disk.env, Stdio())
+    assert done.status == 125
+    assert done.stderr.startswith(b"pcache: the store cannot be tidied up: ")
+
+
 def test_store_fills_up_while_recording(full_disk: Bench) -> None:
     command = ("sh", "-c", "seq 400000 >out; echo done")
     words = (command, full_disk.directory, full_disk.env, Stdio())
@@ -359,10 +405,70 @@ def run_shell(bench: Bench) -> Callable[[list[str]], Result]:
     return run
 
 
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["set", "base_dir", ".", "--project"], 0, b""),
+        (["set", "--project", "base_dir", "."], 0, b""),
+        (["--project", "unset", "base_dir"], 1, b""),
+        ([], 0, b""),
+        (["set", "max_size"], 2, b"pcache: config set needs a value\npcache: usage: pcache config"),
+        (["get"], 2, b"pcache: config get needs a name\n"),
+        (["put"], 2, b"pcache: config put: it is one of show, get, set, unset, edit\n"),
+        (["edit"], 125, b"pcache: cannot start the editor /nonexistent: No such file"),
+    ],
+)
+def test_config_says_what_it_lacks(
+    bench: Bench, words: list[str], status: int, said: bytes
+) -> None:
+    done = subprocess.run(
+        [bench.launcher.pcache, "config", *words],
+        env={**bench.env, "EDITOR": "/nonexistent"},
+        cwd=bench.directory,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr[: len(said)]) == (status, said)
+
+
+@pytest.mark.parametrize("words", [["log"], ["stats", "--json"], ["help"], ["show", "--json"]])
+def test_a_full_stdout(prepared: Bench, words: list[str]) -> None:
+    trace(prepared)
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >/dev/full', "-", prepared.launcher.pcache, *words],
+        env=prepared.env,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 125
+    assert done.stderr == b"pcache: cannot write to stdout: No space left on device\n"
+
+
 def test_trace_without_root_still_runs(bench: Bench, as_user: Run) -> None:
     done = as_user([bench.launcher.pcache, "trace", "sh", "-c", "echo out; exit 6"], cwd="/")
     assert (done.returncode, done.stdout) == (6, b"out\n")
     assert b"sudo pcache trace" in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["trace", "run"])
+def test_as_root_without_root(bench: Bench, as_user: Run, verb: str) -> None:
+    """What is to run as root does not run as somebody else."""
+    done = as_user([bench.launcher.pcache, verb, "--as-root", "id"], cwd="/")
+    assert (done.returncode, done.stdout) == (125, b"")
+    assert b"pcache: --as-root needs root" in done.stderr
+
+
+def test_clear_asks(prepared: Bench) -> None:
+    trace(prepared)
+    done = subprocess.run(
+        [prepared.launcher.pcache, "clear"],
+        env=prepared.env,
+        input=b"n\n",
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2 and b"pcache: everything would be removed\n" in done.stderr
+    assert ROOT_HIT.faults(replay(prepared, "-v")) == []
 
 
 def test_directory_is_gone(bench: Bench) -> None:

@@ -54,6 +54,17 @@ def test_second_job_finds_what_the_first_recorded(
     assert (second.counters["hits"], second.counters["misses"]) == (1, 0)
 
 
+def test_a_job_goes_on_where_nothing_can_be_recorded(
+    as_user: Run, pcache: str, user_dir: Path
+) -> None:
+    """Every step of it, though there is nothing to report on."""
+    env = {"PATH": f"{Path(pcache).parent}:/usr/bin:/bin", "XDG_CACHE_HOME": "/proc/nowhere"}
+    text = steps().replace("sudo --preserve-env=XDG_CACHE_HOME ", "").replace("make", "touch made")
+    done = as_user(["sh", "-eux", "-c", text], cwd=user_dir, env=env)
+    assert done.returncode == 0, done.stderr
+    assert (user_dir / "made").exists()
+
+
 def test_recipes_use_what_there_is() -> None:
     """Every pcache command in the recipes is one of the steps that are executed, but for where its
     output goes."""

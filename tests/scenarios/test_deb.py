@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pcache import __version__
-from tests.conftest import CHECKOUT, SUDO, open_directory
+from tests.conftest import CHECKOUT, SUDO
 
 pytestmark = [pytest.mark.slow, pytest.mark.root]
-
-PACKAGES = "python3,python3-bpfcc,libseccomp2,make,gcc,libc6-dev"
-KERNEL = ("/proc", "/sys", "/dev")
 
 Shell = Callable[[str], "subprocess.CompletedProcess[str]"]
 
@@ -32,25 +27,6 @@ def package() -> Path:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return CHECKOUT / done.stdout.split()[-1]
-
-
-@pytest.fixture(scope="module")
-def debian() -> Iterator[Path]:
-    """The root of a Debian 12 with what the package depends on."""
-    assert shutil.which("mmdebstrap"), "apt-get install mmdebstrap"
-    with open_directory() as directory, ExitStack() as mounts:
-        root = directory / "root"
-        subprocess.run(
-            [*SUDO, "mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}",
-             "bookworm", root],
-            check=True, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        for place in KERNEL:
-            subprocess.run([*SUDO, "mount", "--rbind", place, f"{root}{place}"], check=True)
-            # A slave: what is unmounted here stays mounted there.
-            subprocess.run([*SUDO, "mount", "--make-rslave", f"{root}{place}"], check=True)
-            mounts.callback(subprocess.run, [*SUDO, "umount", "-R", f"{root}{place}"], check=True)
-        yield root
 
 
 @pytest.fixture(scope="module")

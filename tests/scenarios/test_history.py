@@ -147,6 +147,8 @@ def test_what_is_not_cacheable_has_evidence_and_cure(told: Told) -> None:
     plain = told.ask("why")
     assert "not cacheable: network" in plain and "cure: `--no-network`" in plain
     assert "docs/semantics.md#network" in plain
+    assert told.ask("explain", "--last") == plain
+    assert told.ask("explain", "--last", "--json", "1") == told.ask("why", "1", "--json")
     told.session()
     assert told.sessions()[-1].why == "not cacheable when it last ran: network"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Run
 from tests.lib.verbs import VERBS, aloud
 
 pytestmark = pytest.mark.root
@@ -62,6 +63,13 @@ def test_what_the_outer_one_replaced_is_not_recorded(nest: Nest, outer: str, inn
 def test_it_is_said_once(nest: Nest, outer: str, inner: str) -> None:
     assert nest.nested(VERBS[outer], aloud(inner)).stderr == NOTE
     assert nest.nested(VERBS[outer], VERBS[inner]).stderr == ""
+
+
+def test_below_sudo(pcache: str, as_user: Run) -> None:
+    """The inner one is a set-user-ID program's, whose gate is root's when it is withdrawn."""
+    inner = f"sudo {pcache} run echo done"
+    done = as_user(["sudo", pcache, "run", "-q", "sh", "-c", inner])
+    assert (done.returncode, done.stdout, done.stderr.decode()) == (0, b"done\n", NOTE)
 
 
 @pytest.mark.parametrize("inner", ["replay", "run"])

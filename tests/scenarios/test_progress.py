@@ -117,6 +117,29 @@ def test_it_moves_with_the_size_of_the_window(pcache: str, screen: Screen) -> No
     screen.wait_for("^done")
 
 
+@pytest.mark.parametrize("verb", ["run", "trace", "replay"])
+def test_the_shell_has_the_whole_screen_while_it_is_stopped(
+    pcache: str, screen: Screen, verb: str
+) -> None:
+    screen.enter(pcache, verb, "sh", "-c", "sleep 5; echo done")
+    screen.wait_for(LINE.pattern)
+    screen.type("C-z")
+    rows = screen.wait_for(r"^\$$")
+    assert not any(LINE.match(row) for row in rows)
+    screen.enter("seq", "100")
+    screen.wait_for("^100$")
+    end = time.monotonic() + 10
+    while screen.rows()[-3:] != ["99", "100", "$"]:
+        assert time.monotonic() < end, screen.rows()
+        time.sleep(0.05)
+    screen.enter("fg")
+    rows = screen.wait_for(LINE.pattern)
+    assert LINE.match(rows[-1])
+    screen.wait_for("^done")
+    screen.wait_for(r"^pcache: .*program")
+    assert not any(LINE.match(row) for row in screen.wait_for(r"^\$$"))
+
+
 def test_whole_screens_are_left_alone(pcache: str, screen: Screen, directory: Path) -> None:
     (directory / "text").write_text("".join(f"row {n}\n" for n in range(1000)))
     screen.enter(pcache, "replay", "less", str(directory / "text"))

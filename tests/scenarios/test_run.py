@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 
 import pytest
@@ -47,6 +48,21 @@ def test_hits_are_part_of_the_record(bench: Bench) -> None:
     assert root_hit(third)
     assert third.stdout == second.stdout
     assert (bench.directory / "sorted").read_text() == "1\n2\n"
+
+
+def test_a_directory_that_a_hit_makes_and_fills(bench: Bench) -> None:
+    """It is no more of an input than one that was seen to be made."""
+    write(bench, a="a\n", b="b\n")
+    script = "sh -c 'mkdir -p made && cp a made/a'\nsh -c 'mkdir -p made && cp b made/b'\n"
+    (bench.directory / "run.sh").write_text(script)
+    run(bench)
+    for text in ("c\n", "d\n"):
+        write(bench, b=text)
+        for hit in (False, True):
+            shutil.rmtree(bench.directory / "made")
+            assert root_hit(run(bench)) == hit
+            assert (bench.directory / "made/a").read_text() == "a\n"
+            assert (bench.directory / "made/b").read_text() == text
 
 
 @pytest.mark.parametrize("changed", ["a", "b", "d", "link"])

@@ -142,6 +142,7 @@ def test_code_in_the_index_does_not_run(
 def test_secrets_of_the_environment_are_not_kept(pcache: str, as_user: Run, user_dir: Path) -> None:
     """They tell calls apart all the same."""
     env = {"XDG_CACHE_HOME": str(user_dir), "GITHUB_TOKEN": "hunter2-one", "db_password": "hunter2"}
+    env |= {"STRIPE_KEY": "hunter2-three", "DATABASE_URL": "postgres://me:hunter2@host/"}
     other = {**env, "GITHUB_TOKEN": "hunter2-two"}
     words = ["echo", "ran"]
     done = as_user(["sudo", pcache, "run", *words], env=env)
@@ -156,6 +157,27 @@ def test_secrets_of_the_environment_are_not_kept(pcache: str, as_user: Run, user
     assert any(b"GITHUB_TOKEN=" in path.read_bytes() for path in kept)
     again = as_user([pcache, "verify", "--rerun", "100%"], env=env)
     assert b"a secret of its environment is not kept" in again.stdout + again.stderr
+
+
+@pytest.mark.root
+def test_which_variables_are_secrets_is_a_setting(
+    pcache: str, as_user: Run, user_dir: Path
+) -> None:
+    env = {
+        "XDG_CACHE_HOME": str(user_dir),
+        "XDG_CONFIG_HOME": str(user_dir / "config"),
+        "OUR_PIN": "hunter2-one",
+        "TOKENIZERS": "harmless",
+    }
+    setting = ["config", "set", "secret_env", '["*_PIN", "!TOKENIZER*"]']
+    assert as_user([pcache, *setting], env=env).returncode == 0
+    done = as_user(["sudo", pcache, "run", "echo", "ran"], env=env)
+    assert b"recorded as a whole" in done.stderr
+    kept = [path.read_bytes() for path in (user_dir / "pcache").rglob("*") if path.is_file()]
+    assert not any(b"hunter2" in data for data in kept)
+    assert any(b"OUR_PIN=" in data and b"TOKENIZERS=harmless" in data for data in kept)
+    why = as_user([pcache, "explain", "echo", "ran"], env={**env, "OUR_PIN": "hunter3"})
+    assert b"environment OUR_PIN: a secret -> a secret" in why.stdout
 
 
 @pytest.mark.root

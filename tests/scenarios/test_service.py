@@ -7,9 +7,11 @@ import grp
 import os
 import pwd
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,46 @@ def test_who_is_no_member_is_refused(
     done = subprocess.run([*words, pcache, "trace", "true"], capture_output=True, check=False)
     assert done.returncode == 0
     assert b"nothing is recorded (the recorder's service cannot be used: Perm" in done.stderr
+    assert b"`sudo usermod -aG users " in done.stderr and b"service install" not in done.stderr
+
+
+@pytest.mark.parametrize("kept", [8, 0])
+@pytest.mark.parametrize("verb", ["run", "trace"])
+def test_a_service_that_does_not_answer(
+    pcache: str, as_user: Run, user_dir: Path, verb: str, kept: int
+) -> None:
+    """It takes whoever connects, or as many as may wait, and says nothing."""
+    path = user_dir / "silent"
+    with ExitStack() as stack:
+        silent = stack.enter_context(closing(_socket.socket(1, _socket.SOCK_SEQPACKET)))
+        silent.bind(str(path))
+        path.chmod(0o777)
+        silent.listen(kept)
+        for _ in range(0 if kept else 1):
+            waiting = stack.enter_context(closing(_socket.socket(1, _socket.SOCK_SEQPACKET)))
+            waiting.connect(str(path))
+        done = as_user([pcache, verb, "echo", "ran"], env={"PCACHE_SOCKET": str(path)}, timeout=20)
+    assert (done.returncode, done.stdout) == (0, b"ran\n")
+    why = b"service does not answer within 5 s" if kept else b"service cannot be used: "
+    assert done.stderr.splitlines()[0].count(why) == 1, done.stderr
+
+
+@pytest.mark.parametrize("verb", ["run", "trace"])
+def test_what_must_be_recorded_does_not_run_without(
+    pcache: str, as_user: Run, service: str, user_dir: Path, verb: str
+) -> None:
+    """A job tells by the status that nothing can be recorded."""
+    words = [pcache, verb, "-q", "--must-record", "--json", f"{user_dir}/json", "touch", "ran"]
+    nowhere = {"PCACHE_SOCKET": "/nonexistent"}
+    done = as_user(words, env=nowhere, cwd=user_dir)
+    assert (done.returncode, done.stdout) == (125, b"")
+    nothing, so = done.stderr.splitlines()
+    assert nothing.startswith(b"pcache: nothing is recorded (")
+    assert so == b"pcache: so the command does not run: --must-record"
+    assert not (user_dir / "ran").exists()
+    del words[3]
+    assert as_user(words, env=nowhere, cwd=user_dir).returncode == 0
+    assert (user_dir / "ran").exists()
 
 
 def connect(path: str) -> _socket.socket:
@@ -170,3 +212,59 @@ def test_status_and_idle_end(pcache: str) -> None:
             found = subprocess.run(look, check=False, capture_output=True)
             assert (found.returncode, b"answers" in found.stdout) == (0, True), found
             assert process.wait(PATIENCE) == 0
+
+
+@contextmanager
+def started(pcache: str, path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    words = [pcache, "service", "start", "--socket", str(path), "--group", "users"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def gone(path: Path) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while path.is_socket() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not os.path.lexists(path)
+
+
+@pytest.mark.parametrize("what", ["file", "directory", "link", "stream"])
+def test_what_is_no_abandoned_socket_stays(pcache: str, what: str) -> None:
+    with open_directory() as directory, closing(_socket.socket(_socket.AF_UNIX)) as stream:
+        path = directory / "sock"
+        if what == "file":
+            path.write_text("precious")
+        elif what == "directory":
+            path.mkdir()
+        elif what == "link":
+            path.symlink_to("/etc/passwd")
+        else:
+            stream.bind(str(path))
+            stream.listen()
+        before = path.lstat()
+        with started(pcache, path) as process:
+            said = process.communicate(timeout=PATIENCE)[1]
+        assert process.returncode == 125
+        assert f"cannot listen at {path}: ".encode() in said and b"--socket" in said
+        assert path.lstat() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_its_socket_goes_with_it(pcache: str, number: int) -> None:
+    """And one that was left nevertheless is in nobody's way."""
+    with open_directory() as directory:
+        path = directory / "sock"
+        with closing(_socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)) as abandoned:
+            abandoned.bind(str(path))
+        with started(pcache, path) as process:
+            assert process.stdout and b"listens" in process.stdout.readline()
+            session = connect(str(path))
+            protocol.send(session, protocol.START, protocol.RING.pack(4096, 0))
+            assert protocol.receive(session, 1)[0] == protocol.READY
+            process.send_signal(number)
+            assert process.wait(PATIENCE) == -number
+        assert gone(path)
+        session.close()

@@ -101,15 +101,21 @@ def test_nobody_elses_process_is_recorded(
     assert b"very-secret-name" not in store.read_bytes()
 
 
+@pytest.mark.parametrize("mapped", ["--map-current-user", "--map-root-user"])
 def test_services_socket_in_a_container(
-    pcache: str, as_user: Run, user_dir: Path, ordinary_user: pwd.struct_passwd, service: str
+    pcache: str,
+    as_user: Run,
+    user_dir: Path,
+    ordinary_user: pwd.struct_passwd,
+    service: str,
+    mapped: str,
 ) -> None:
-    """Without any rights in there."""
+    """Without any rights in there; who is root in it is so as its programs see it."""
     (user_dir / "data").write_text("data")
     os.chown(user_dir / "data", ordinary_user.pw_uid, ordinary_user.pw_gid)
-    inner = "cat data >list; echo ran"
+    inner = "cat data >list; setpriv --reuid=$(id -u) true; echo ran"
     script = f"export PCACHE_SOCKET={service}; {shlex.quote(pcache)} run sh -c '{inner}'"
-    words = ["unshare", "--user", "--map-current-user", *NAMESPACES[1:4], "sh", "-c", script]
+    words = ["unshare", "--user", mapped, *NAMESPACES[1:4], "sh", "-c", script]
     env = {"XDG_CACHE_HOME": str(user_dir)}
     first = as_user(words, env=env, cwd=user_dir)
     assert first.stdout == b"ran\n" and b"recorded as a whole" in first.stderr, first.stderr

@@ -222,7 +222,7 @@ def test_what_is_passed_over_is_counted_by_reason(lab: Lab, tmp_path: Path) -> N
     status, text = lab.verify("--rerun=100%")
     assert status == 0
     assert "0 of 1 records rerun" in text
-    assert "1: it reads a file from a descriptor, and what was in it is not kept" in text
+    assert "1: it reads from a descriptor, and what came from it is not kept" in text
     write("in", "changed\n")(lab.directory)
     lab.trace(("sh", "-c", "cat kept >out; rm away"))
     (lab.directory / ".pcache.toml").write_text("[program.cat]\nignore_env = ['X']\n")

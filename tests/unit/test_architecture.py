@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 LONGEST = 400
 """Lines of a file."""
 
-VOCABULARY = {"model", "values", "codec", "errors", "counters", "timing", "sha256"}
+VOCABULARY = {"model", "values", "codec", "errors", "counters", "timing", "sha256", "wording"}
 BASE = VOCABULARY | {"settings", "linux"}
 DOMAIN = BASE | {"memo", "store"}
 PROBES = VOCABULARY | {"linux", "recorder"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.report.plots.goals import goal_plots
+from bench.report.plots.heat import heat_plot
 from bench.report.plots.micro import micro_plot
 from bench.report.plots.parts import parts_plot
 from bench.report.plots.phases import phase_plots
@@ -16,6 +17,7 @@ __all__ = ["Plot", "plots"]
 
 def plots(results: Results) -> Iterator[Plot]:
     """All for which there is something to show, the most important ones first."""
+    yield from heat_plot(results)
     yield from goal_plots(results)
     yield from parts_plot(results)
     yield from phase_plots(results)

@@ -26,6 +26,8 @@ from bench.results import Results, Row, rows
 _TITLES: dict[PhaseName, str] = {
     "unknown": "Unknown: replaying with nothing on record",
     "cold": "Cold: the first run, with an empty store",
+    "again": "Again: a second run, with what the first one left",
+    "third": "Third: once more, with all that is there",
     "warm": "Warm: outputs deleted, nothing changed",
     "no-op": "No-op: run again with all outputs in place",
     "edit": "Edit: one input changed, outputs deleted",

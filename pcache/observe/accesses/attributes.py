@@ -13,9 +13,9 @@ from pcache.observe.accesses.descriptors import refuse_inherited, refuse_named
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.present import status_of
 from pcache.observe.changes import ATTRIBUTES, GIVEN, MODIFIED, NOW, UNTOUCHED
-from pcache.observe.evidence import text
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import OK
+from pcache.wording import text
 
 _NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.ERANGE, errno.EPERM})
 _AT_SYMLINK_NOFOLLOW = 0x100

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pcache.model import Reason
 from pcache.observe.accesses.event import Event
 from pcache.observe.events import Stamp
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
+from pcache.wording import text
 
 
 class ConcurrentWriters:

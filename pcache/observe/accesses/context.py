@@ -19,6 +19,8 @@ from pcache.observe.accesses.descriptors import depend_on_absent
 from pcache.observe.accesses.event import Event, Process
 from pcache.observe.accesses.hard_links import HardLinks
 from pcache.observe.accesses.interfaces import depend_on_interfaces
+from pcache.observe.accesses.made_up import MadeUpNames
+from pcache.observe.accesses.own_obstacles import note_own_obstacle
 from pcache.observe.accesses.present import is_socket, status_of
 from pcache.observe.accesses.refusals import crosses_mounts, explains
 from pcache.observe.captured import CapturedFiles
@@ -26,7 +28,6 @@ from pcache.observe.changes import ATTRIBUTES, CREATED, DT_DIR, DT_REG, REMOVED,
 from pcache.observe.connections import Connections
 from pcache.observe.errnos import CALL, CONTENT, LOOK, PERMISSION, TRANSIENT, cause
 from pcache.observe.events import FAULT, TRUNCATED, Stamp
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.grown import GrownDirectories
 from pcache.observe.history import History
@@ -34,6 +35,7 @@ from pcache.observe.names import Names
 from pcache.observe.observations import Look, Observation, times_may_matter
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import OK, content_value, error_value, link_value
+from pcache.wording import text
 
 _PATH_MAX = 4096
 _SMALL = 4096  # bpf/calls.bpf.h
@@ -67,6 +69,7 @@ class Context:
         self.grown = GrownDirectories()
         self.temporaries: set[bytes] = set()
         """Random names, never twice the same: of mkstemp(3), and of links to be renamed."""
+        self.made_up_names = MadeUpNames()
         self.hard_links = HardLinks(self.history)
         self.with_acl: set[bytes] = set()
         """Names whose access control list was set; usually it only repeats the mode."""
@@ -234,6 +237,8 @@ class Context:
         # Of a call with two paths either may be the missing one, and ENOTDIR may be about the last
         # component of the path as well as about one before it: the file system tells.
         unclear = not alone or number == errno.ENOTDIR
+        if number == errno.ENOTDIR:
+            note_own_obstacle(event, name)
         if number in LOOKUP_FAILED and not (unclear and os.path.lexists(path)):
             kind = Kind.CONTENT if follow else Kind.LCONTENT
             self.observe(event, kind, path, name, value=error_value(number))

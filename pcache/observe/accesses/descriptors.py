@@ -19,11 +19,11 @@ from pcache.observe import pseudo
 from pcache.observe.accesses import cpython
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.events import Descriptor, Handle, Stamp
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.probes.syscall_table import NUMBERS
+from pcache.wording import text
 
 _NO_NUMBER = 0xFFFFFFFF
 _LARGEST = 0x7FFFFFFF

@@ -15,13 +15,14 @@ from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.obstacles import not_empty, not_made
 from pcache.observe.accesses.present import status_of
 from pcache.observe.changes import CREATED, DT_DIR, DT_LNK, DT_REG, REMOVED
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import ABSENT, OK
+from pcache.wording import text
 
 _AT_REMOVEDIR, _AT_SYMLINK_FOLLOW = 0x200, 0x400
+_MKDTEMP_MODE = 0o700
 _RANDOM_LINK = re.compile(rb"Cu[0-9A-Za-z]{6}")  # lib/force-link.c of coreutils, as for ln -f
 
 
@@ -100,6 +101,8 @@ class Entries:
         self.context.change(event, name, CREATED, directory=directory)
         if directory:
             self.context.grown.made(name)
+            if body.args[0] & 0o777 == _MKDTEMP_MODE:
+                self.context.made_up_names.private(name, event.ts)
         for at, origin in origins.items():
             at.changes[name].origin = origin
         if call.startswith("symlink"):

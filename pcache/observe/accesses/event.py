@@ -36,7 +36,10 @@ class Event:
 class Process:
     """A process of the tree while it runs: which program, and what of it changes without one."""
 
-    __slots__ = ("cwd", "execution", "group", "handed_down", "senders", "set_by", "tgid", "umask")
+    __slots__ = (
+        "cwd", "execution", "group", "handed_down", "parent", "senders", "session", "set_by",
+        "tgid", "umask",
+    )  # fmt: skip
 
     def __init__(
         self, tgid: int, execution: Execution | None, umask: int = 0, cwd: bytes | None = None
@@ -45,8 +48,10 @@ class Process:
         self.execution = execution
         self.umask = umask
         self.cwd = cwd
-        self.group = 0
-        """Its process group, where the tree has made it; 0 for that of its caller."""
+        self.parent = 0
+        """Number of the process that forked it, if that is one of the tree."""
+        self.group = self.session = 0
+        """Its process group and session, where the tree has made it; 0 for that of its caller."""
         self.senders: dict[int, list[Execution]] = {}
         """Signal number -> executions that sent it here."""
         self.handed_down: list[tuple[str, str]] = []
@@ -57,7 +62,8 @@ class Process:
 
     def child(self, tgid: int) -> Process:
         child = Process(tgid, self.execution, self.umask, self.cwd)
-        child.group = self.group
+        child.parent = self.tgid
+        child.group, child.session = self.group, self.session
         child.handed_down = self.handed_down.copy()
         child.set_by = self.set_by.copy()
         return child

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import struct
 
+from pcache.linux import signal_sets, traits
 from pcache.linux.pids import forks, may_come_again
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.accesses.start import depend_on_start
 from pcache.observe.errnos import REASON, cause
 from pcache.observe.executions import Execution
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
@@ -42,7 +44,9 @@ _IPC_USING = "shmat shmctl semop semtimedop semctl msgsnd msgrcv msgctl"
 _IPC_PRIVATE = 0
 
 _PID_MAX_LIMIT = 1 << 22  # linux/threads.h
-_UNAME = tuple(b"/proc/sys/kernel/" + name for name in (b"hostname", b"osrelease", b"version"))
+_UNAME = tuple(
+    b"/proc/sys/kernel/" + name for name in (b"hostname", b"domainname", b"osrelease", b"version")
+)
 """Where the answer of uname(2) can be seen again."""
 
 
@@ -62,6 +66,8 @@ class External:
                 "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_send_signal",
             ),
             (self._lead, "setsid setpgid"),
+            (self._ask_leader, "getpgrp getpgid getsid"),
+            (self._wait, "wait4 waitid"),
             (self._make_ipc, _IPC_MAKING),
             (self._use_ipc, _IPC_USING),
             (self._uname, "uname"),
@@ -104,13 +110,17 @@ class External:
                 return []
             targets = [one for one in context.processes.values() if one.group == group]
             owners = [self._groups[group], *(target.execution for target in targets)]
+        trait = signal_sets.trait(number) if number else None
         for target in targets:
             target.senders.setdefault(number, []).append(event.execution)
+            if trait is not None and target.execution is not None:
+                depend_on_start(event.ts, target.execution, trait)
         return owners
 
     def _lead(self, event: Event) -> None:
         """setsid and setpgid: who is in which process group."""
         body = event.body
+        depend_on_start(event.ts, event.execution, traits.LEADER)  # who leads may not do it again
         if body.err:
             return
         pid, group = body.args or (0, 0)
@@ -118,6 +128,23 @@ class External:
         if process is not None:
             process.group = group & 0xFFFFFFFF or process.tgid
             self._groups.setdefault(process.group, event.execution)
+            if SYSCALL_NAMES[body.nr] == "setsid":
+                process.session = process.tgid
+
+    def _ask_leader(self, event: Event) -> None:
+        """Which number leads it tells nothing, but whether it is its own or its parent's does."""
+        pid = event.body.args[0] & 0xFFFFFFFF if event.body.args else 0
+        process = self.context.processes.get(pid) if pid else event.process
+        for execution in event.execution.chain():
+            if pid and (process is None or not execution.contains(process.execution)):
+                call = SYSCALL_NAMES[event.body.nr]
+                execution.problem(Reason.FOREIGN_INPUT, f"{call} of process {pid}")
+        depend_on_start(event.ts, event.execution, traits.LEADER)
+
+    @staticmethod
+    def _wait(event: Event) -> None:
+        """What a program waits for may have been started by the one before it in its process."""
+        depend_on_start(event.ts, event.execution, traits.CHILDREN)
 
     def _make_ipc(self, event: Event) -> None:
         name, body = SYSCALL_NAMES[event.body.nr], event.body

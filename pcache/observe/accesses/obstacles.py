@@ -47,4 +47,5 @@ def not_empty(context: Context, event: Event, path: bytes) -> None:
     context.observe(event, Kind.NAMES, path, name)
     now = time.monotonic_ns()
     for execution in event.execution.chain():
-        execution.prefix_checks.append((name + b"/", event.ts, now))
+        if not execution.determined(name, event.ts):
+            execution.prefix_checks.append((name + b"/", event.ts, now))

@@ -8,6 +8,8 @@ import struct
 from stat import S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
 
 from pcache.linux import loader_cache
+from pcache.linux.descriptors import OwnFds
+from pcache.linux.traits import NO_TERMINAL, TERMINAL
 from pcache.memo.questions import marked
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
@@ -19,7 +21,6 @@ from pcache.observe.accesses.obstacles import not_made
 from pcache.observe.accesses.refusals import OWNER
 from pcache.observe.changes import CREATED, DT_REG, MODIFIED, REPLACED
 from pcache.observe.events import LOADER, Body, Stamp
-from pcache.observe.evidence import text
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import (
@@ -31,6 +32,7 @@ from pcache.values import (
     replaceable_path,
     resolves_value,
 )
+from pcache.wording import text
 
 _FMODE_WRITE, _FMODE_CREATED = 2, 0x100000  # include/linux/fs.h
 _O_ACCMODE, _O_CREAT, _O_EXCL, _O_TRUNC = 3, os.O_CREAT, os.O_EXCL, os.O_TRUNC
@@ -56,11 +58,11 @@ class Opens:
             return
         flags, mode = self._open_flags(body)
         self._refuse_resolve(event, path)
-        self._refuse_terminal(event, path, flags)
+        self._depend_on_terminal(event, path, flags)
         if body.err:
             follow = not flags & os.O_NOFOLLOW and not (flags & _O_CREAT and flags & _O_EXCL)
             directory = bool(flags & os.O_DIRECTORY)
-            if not (path == b"/dev/tty" and body.err == errno.ENXIO):  # see _refuse_terminal
+            if not (path == b"/dev/tty" and body.err == errno.ENXIO):  # see _depend_on_terminal
                 self.context.failed(
                     event, path, follow=follow, directory=directory, wanted=_rights(flags)
                 )
@@ -119,9 +121,15 @@ class Opens:
             )
 
     @staticmethod
-    def _refuse_terminal(event: Event, path: bytes, flags: int) -> None:
-        """Whether there is a terminal is no part of a call, beside the kinds of descriptors."""
-        if path == b"/dev/tty" and event.body.err == errno.ENXIO and not _only_tries(flags):
+    def _depend_on_terminal(event: Event, path: bytes, flags: int) -> None:
+        """Whether there is a terminal is no part of a call, beside the kinds of descriptors: that
+        none was handed down is a fact, unless it was given up by the tree."""
+        if path != b"/dev/tty" or event.body.err != errno.ENXIO or _only_tries(flags):
+            return
+        value = OwnFds().trait(TERMINAL)
+        if value == NO_TERMINAL:
+            event.execution.observe_trait(event.ts, TERMINAL, value)
+        else:
             event.execution.problem_throughout(Reason.FOREIGN_INPUT, "/dev/tty: there is none")
 
     @staticmethod
@@ -195,11 +203,13 @@ class Opens:
             if not in_place:
                 if flags & _O_EXCL and stamp.st_mode & 0o7777 == _MKSTEMP_MODE:
                     self.context.temporaries.add(name)
+                    self.context.made_up_names.private(name, event.ts)
                 self.context.observe(event, Kind.LEXISTS, path, name, value=ABSENT)
                 self.context.parent_exists(event, path)
             else:
                 key = replaceable_path(stamp.st_mode & 0o7777, path)
                 self.context.observe(event, Kind.REPLACEABLE, key, name, value=OK)
+                self.context.made_up_names.unique(name, event.ts)
             self.context.writers.modified_by(event, name, stamp)
             self.context.change(event, name, CREATED, in_place=in_place)
             self.context.captured.made(name, stamp, event.ts)
@@ -218,6 +228,7 @@ class Opens:
             self._observe_replaceable(event, path, name, stamp, stamp.st_mode & 0o7777)
             self.context.writers.modified_by(event, name, stamp)
             self.context.change(event, name, MODIFIED)
+            self.context.history.opened(name, event.ts)
             if flags & os.O_APPEND:
                 self.context.history.appended(name, event.ts)
             for execution in event.execution.chain():

@@ -14,11 +14,11 @@ from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.obstacles import not_empty, not_made
 from pcache.observe.accesses.present import status_of
 from pcache.observe.changes import CREATED, DT_DIR, DT_LNK, DT_REG, GIVEN, REMOVED, REPLACED
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.grown import Tree
 from pcache.observe.observations import Observation
 from pcache.values import ABSENT, OK, times_value
+from pcache.wording import text
 
 _RENAME_NOREPLACE = 1
 _MOVED_LIMIT = 20_000  # entries of a directory that is renamed
@@ -87,7 +87,9 @@ class Renames:
             for at in execution.chain():
                 at.prefix_checks.append((new + b"/", event.ts, now))
         self.context.change(event, old, REMOVED, directory=directory, was=DT_REG)
-        self.context.change(event, new, CREATED if free else REPLACED, directory=directory)
+        # Where a directory comes to there was nothing, or an empty one: it is all its own.
+        how = CREATED if free or directory else REPLACED
+        self.context.change(event, new, how, directory=directory)
         if kind:
             self.context.grown.put(new, kind)
         if not directory:

@@ -22,11 +22,11 @@ from pcache.observe.accesses.interfaces import depend_on_interfaces
 from pcache.observe.changes import CREATED
 from pcache.observe.errnos import CALL, LOOK, PERMISSION, cause
 from pcache.observe.events import Endpoint
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import ABSENT, OK, error_value
+from pcache.wording import text
 
 _UNSPEC = 0
 _STREAM, _DATAGRAM, _TYPE = 1, 2, 0xF

@@ -25,15 +25,17 @@ from pcache.observe.accesses.descriptors import (
 )
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.interfaces import depend_on_interfaces
+from pcache.observe.accesses.pipes import Pipes
 from pcache.observe.accesses.sockets import INTERFACE_IOCTLS, Sockets
 from pcache.observe.changes import MODIFIED
+from pcache.observe.chunks import Chunk
 from pcache.observe.errnos import DESCRIPTOR, REASON, cause
 from pcache.observe.events import FAULT, TRUNCATED, Body, Descriptor, Stamp
-from pcache.observe.evidence import text
-from pcache.observe.executions import Chunk, Execution
+from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import OK
+from pcache.wording import text
 
 _FMODE_READ, _FMODE_WRITE = 1, 2
 # asm-generic/ioctls.h: TCGETS, TIOCGPGRP, TIOCGWINSZ, FIONCLEX, FIOCLEX, TCGETS2.
@@ -57,6 +59,7 @@ class Streams:
         moved from file to stream without showing them."""
         self.context = context
         self._sockets = sockets
+        self._pipes = Pipes(spool)
         self._spool = spool
         self._copies = copies
         self._reading: dict[int, tuple[bytes, Stamp]] = {}
@@ -76,7 +79,9 @@ class Streams:
         ]
 
     def data(self, tid: int, flags: int, offset: int, size: int) -> None:
-        """Bytes of the last write of thread `tid`; `offset` is where they lie in the spool."""
+        """Bytes of the last write of thread `tid`, or of its last read from a pipe; `offset` is
+        where they lie in the spool."""
+        self._pipes.data(tid, flags, offset, size)
         for execution, fd in self._copying.get(tid, ()):
             execution.chunks.append(Chunk(fd, self._spool, offset, size))
             if flags & (FAULT | TRUNCATED):
@@ -92,6 +97,7 @@ class Streams:
         """The thread has made another call."""
         self._copying.pop(tid, None)
         self._reading.pop(tid, None)
+        self._pipes.forget(tid)
 
     def _write(self, event: Event) -> None:
         body = event.body
@@ -200,6 +206,8 @@ class Streams:
             if pseudo.is_null(stamp):
                 continue
             if S_IFMT(stamp.st_mode) != S_IFREG:
+                if self._pipes.read(event, execution, fd, stamp):
+                    continue
                 what = pseudo.kind_of(stamp).decode()
                 execution.problem(Reason.FOREIGN_INPUT, f"descriptor {fd}, a {what}")
                 continue

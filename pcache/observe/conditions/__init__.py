@@ -8,39 +8,36 @@ cannot be vouched for makes the execution uncacheable, with the reason.
 
 from __future__ import annotations
 
-import posixpath
-
 from pcache.memo.facts import Facts
 from pcache.model import Fact, Key, Reason, Record, Uncacheable
 from pcache.observe import configured, shells
 from pcache.observe.accesses.context import Context
-from pcache.observe.changes import CREATED
 from pcache.observe.conditions.call import call_of
 from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.conflicts import mark_conflicts
 from pcache.observe.conditions.listings import list_rest
 from pcache.observe.conditions.outputs import Outputs
 from pcache.observe.conditions.preconditions import Preconditions, in_order
+from pcache.observe.conditions.private import PrivateNames
 from pcache.observe.conditions.settling import Settling
+from pcache.observe.conditions.streams import depend_on_pipes
 from pcache.observe.conditions.times import KeptTimes
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.conditions.values import Values
 from pcache.observe.conditions.versions import Versions
 from pcache.observe.events import Stamp
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.mentions import Mentions
 from pcache.observe.observations import Observation
 from pcache.observe.relocation import BaseDirSearch
 from pcache.settings import base_dir
 from pcache.settings.rules import DEFAULT, Policy
+from pcache.settings.stand_ins import StandIns
 from pcache.store import fingerprint
 from pcache.store.blobs import Blobs
 from pcache.store.digests import DigestCache
 
 __all__ = ["Clock", "Conditions", "call_of"]
-
-_TEMPORARY_DIRECTORIES = (b"/tmp", b"/var/tmp")
 
 
 class Conditions:
@@ -67,8 +64,10 @@ class Conditions:
         self._outputs = Outputs(digests, blobs, context, clock)
         self._times = KeptTimes(blobs, context, clock)
         self._settling = Settling(self._versions, context, clock)
+        self._private = PrivateNames(context, blobs)
         self._results: dict[Execution, Record | Uncacheable] = {}
         """Of executions that have ended and are not settled yet."""
+        self._stand_ins: dict[Execution, StandIns] = {}
 
     def hash_early(self, name: bytes, stamp: Stamp) -> None:
         """As for Versions."""
@@ -87,11 +86,15 @@ class Conditions:
         configured.apply(execution, self._policy, self._facts, self._mentions)
         if not execution.replayed:
             shells.apply(execution)
+            depend_on_pipes(execution)
         list_rest(execution, self._clock)
-        self._refuse_private(execution)
+        stand_ins = self._private.judge(execution)
         if not execution.problems and not execution.replayed:
             try:
-                self._results[execution] = self._record(execution)
+                record = self._results[execution] = self._record(execution)
+                if stand_ins is not None:
+                    self._private.refuse_shown(record, stand_ins)
+                    self._stand_ins[execution] = stand_ins
             except Unknowable as unknowable:
                 self._results[execution] = unknowable.uncacheable
         elif not execution.replayed:
@@ -99,17 +102,6 @@ class Conditions:
         mark_conflicts(execution)
         for child in execution.children:
             child.release()
-
-    def _refuse_private(self, execution: Execution) -> None:
-        """What works on its caller's mkstemp file, as cc1 and as do for gcc, never comes again."""
-        if not self._context.temporaries:
-            return
-        names = {observation.name for observation in execution.inputs.values()}
-        for name in self._context.temporaries & (names | execution.changes.keys()):
-            change = execution.changes.get(name)
-            mine = change is not None and change.first_how == CREATED
-            if not mine and posixpath.dirname(name) in _TEMPORARY_DIRECTORIES:
-                execution.problem(Reason.PRIVATE_TEMPORARY, text(name))
 
     def _record(self, execution: Execution) -> Record:
         call = call_of(execution)
@@ -123,6 +115,10 @@ class Conditions:
             execution.observe(base_dir.KEY, Observation(execution.end, b"", bound.value))
             facts.append(bound)
         return Record(call, fingerprint.weak_fingerprint(call, self._policy), tuple(facts), outcome)
+
+    def stand_ins(self, execution: Execution) -> StandIns | None:
+        """What its record is to be stored with, in place of names in its call; None for nothing."""
+        return self._stand_ins.get(execution)
 
     def settle(self, execution: Execution) -> Record | list[Uncacheable]:
         """The record, or why there is none; when the tree has ended and all events are known."""

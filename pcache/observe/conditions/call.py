@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pcache.linux.signal_sets import TOLD
 from pcache.model import Call
 from pcache.observe import pseudo
 from pcache.observe.executions import Execution
@@ -39,5 +40,6 @@ def call_of(execution: Execution) -> Call:
         execution.uid,
         execution.gid,
         tuple(kinds),
-        execution.signals_ignored,
+        execution.signals_ignored & TOLD,
+        execution.told_filename,
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pcache.model import Reason
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
+from pcache.wording import text
 
 
 def mark_conflicts(execution: Execution) -> None:

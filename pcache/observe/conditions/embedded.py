@@ -25,7 +25,8 @@ _FILETIME = 11_644_473_600
 _DOS_YEARS = range(1980, 2108)
 _ALIKE = bytes.maketrans(b"123456789/.", b"000000000--")
 _MARK = b"\0" + b"\1" * 255
-_SHAPES = (b"00000000", b"00:00:00", b"0000-00-00")
+_DIGITS = b"00000000"
+_SHAPES = (_DIGITS, b"00:00:00", b"0000-00-00")
 _LENGTHS = tuple(range(8, 13))
 """Of texts."""
 _BEGINNING = 3
@@ -68,10 +69,18 @@ class _Numbers:
             groups[byte] |= bit
         return big
 
-    def find(self, data: bytes, exact: _Times, loose: _Times) -> None:
-        if not self._big:
-            return
-        size = len(data)
+    def mark_between(self, lowest: int, highest: int) -> None:
+        """Has `marks` tell of every number between these too, both included."""
+        while lowest <= highest:
+            size = (lowest.bit_length() + 7) // 8
+            last = min(highest, (1 << 8 * size) - 1)
+            shift = max(size - len(self._groups), 0) * 8
+            for top in range(lowest >> shift, (last >> shift) + 1):
+                self._mark(top)
+            lowest = last + 1
+
+    def marks(self, data: bytes) -> int:
+        """A byte for each of a content, not 0 where a number may begin or end."""
         first, *others = [
             int.from_bytes(data.translate(bytes(groups)), "little") for groups in self._groups
         ]
@@ -79,10 +88,15 @@ class _Numbers:
         for at, other in enumerate(others):
             little &= other << 8 * (at + 1)
             big &= other >> 8 * (at + 1)
-        marks = little | big
+        return little | big
+
+    def find(self, data: bytes, exact: _Times, loose: _Times) -> None:
+        if not self._big:
+            return
+        marks = self.marks(data)
         if not marks:
             return
-        marked = marks.to_bytes(size, "little").translate(_MARK)
+        marked = marks.to_bytes(len(data), "little").translate(_MARK)
         at = marked.find(b"\1")
         while at >= 0:
             for length, patterns in self._little.items():
@@ -101,6 +115,10 @@ class EmbeddedTimes:
         self._known: set[int] = set()
         self._waiting: set[int] = set()
         """Those of `_known` whose encodings are still to be made: when something is searched."""
+        self._later: set[int] = set()
+        """Those of which the encodings of their seconds alone have been made: of many files, hardly
+        ever is one in a content, and `_spans` tells."""
+        self._spans = _Numbers(4)
         self._zones: set[bytes] = set()
         self._short, self._long = _Numbers(3), _Numbers(4)
         self._seconds: _Patterns = {}
@@ -125,7 +143,8 @@ class EmbeddedTimes:
             self._waiting |= self._known
 
     def _make_encodings(self) -> None:
-        """Files that were made together have the second in common, and with it most of this."""
+        """Files that were made together have the second in common, and with it most of this; what
+        they have not in common is left for later."""
         in_second: dict[int, _Times] = {}
         for ns in self._waiting:
             if 0 <= ns < 1 << 62:
@@ -133,8 +152,27 @@ class EmbeddedTimes:
         self._waiting.clear()
         for seconds, times in in_second.items():
             self._add_second(seconds, times)
-            for ns in times:
+            if seconds < _EARLY:
+                for ns in times:
+                    self._add(ns)
+            else:
+                self._later |= times
+                self._add_spans(seconds)
+
+    def _make_rest(self, data: bytes) -> None:
+        """Makes the encodings that were left for later, if one of them may be in a piece of a
+        content."""
+        if self._later and (_DIGITS in data.translate(_ALIKE) or self._spans.marks(data)):
+            for ns in self._later:
                 self._add(ns)
+            self._later.clear()
+
+    def _add_spans(self, seconds: int) -> None:
+        """Marks what all `_numbers` of times within a second begin with, the next one included: to
+        which a double may be rounded."""
+        ends = (_numbers(ns * _SECOND_NS) for ns in (seconds, seconds + 1))
+        for lowest, highest in zip(*ends, strict=True):
+            self._spans.mark_between(lowest, highest)
 
     def _add_second(self, seconds: int, times: _Times) -> None:
         for text in (b"%d" % seconds, b"%o" % seconds):
@@ -155,9 +193,7 @@ class EmbeddedTimes:
         if fraction:
             self._add_text(self._fractions, b"%09d" % fraction, times)
         if ns >= _SECOND_NS:
-            (double,) = struct.unpack("<Q", struct.pack("<d", ns / _SECOND_NS))
-            filetime = _FILETIME * 10_000_000 + ns // 100
-            for number in (ns, ns // 1000, ns // 1_000_000, double, filetime):
+            for number in _numbers(ns):
                 self._long.add(number, times)
 
     def _add_text(self, texts: _Patterns, text: bytes, times: _Times) -> None:
@@ -195,6 +231,7 @@ class EmbeddedTimes:
         self._make_encodings()
         for start in range(0, max(len(data) - _OVERLAP, 1), _PIECE):
             piece = data[start : start + _PIECE + _OVERLAP]
+            self._make_rest(piece)
             self._short.find(piece, exact, loose)
             self._long.find(piece, exact, loose)
             self._find_texts(piece, exact, loose)
@@ -217,6 +254,13 @@ class EmbeddedTimes:
                             exact |= _with_fraction(times, data, at + length)
                         loose |= self._loose.get(text, _NONE)
                 at = alike.find(shape, at + 1)
+
+
+def _numbers(ns: int) -> tuple[int, ...]:
+    """In nanoseconds, micro- and milliseconds, as the bits of a double of seconds, as a FILETIME:
+    none is smaller for a later time."""
+    (double,) = struct.unpack("<Q", struct.pack("<d", ns / _SECOND_NS))
+    return ns, ns // 1000, ns // 1_000_000, double, _FILETIME * 10_000_000 + ns // 100
 
 
 def _with_fraction(times: _Times, data: bytes, end: int) -> _Times:

@@ -10,10 +10,10 @@ from pcache.linux.stamps import is_coarse
 from pcache.model import Key, Kind, Reason
 from pcache.observe.changes import CREATED, REPLACED
 from pcache.observe.conditions.clock import GRAIN_NS, Clock
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.values import ABSENT, others_names, others_path
+from pcache.wording import text
 
 _LOOKS = (
     *(Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.LINK, Kind.PRESENT),

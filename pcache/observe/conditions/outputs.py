@@ -22,13 +22,13 @@ from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.streams import stored_streams
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.events import Stamp
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.store.blobs import Blobs
 from pcache.store.digests import DigestCache
 from pcache.store.digests import stamp as version_of
 from pcache.store.writers import has_writers
 from pcache.values import OK, defaults_value
+from pcache.wording import text
 
 
 class _Taken(NamedTuple):
@@ -104,7 +104,8 @@ class Outputs:
                     key = (Kind.TIMES, change.origin)
                     facts[key] = Fact(*key, times)
             directory = posixpath.dirname(output.path)
-            if not execution.made_below(directory, change.last):
+            # Or moved with it, at the same time.
+            if not execution.made_below(directory, change.last + 1):
                 key = (Kind.DEFAULTS, directory)
                 if key not in facts:
                     facts[key] = Fact(*key, self._defaults(execution, directory))

@@ -13,7 +13,6 @@ from pcache.observe.conditions.listings import ListedNames
 from pcache.observe.conditions.loader import loader_fact
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.conditions.values import Values
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.values import (
@@ -26,6 +25,7 @@ from pcache.values import (
     one_path,
     one_value,
 )
+from pcache.wording import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Preconditions:
         if not made and not _leads_through(path, execution.changes):
             return None
         try:
-            way = self._context.names.way(path, observation.ts)
+            way = self._context.names.way(path, observation.ts, observation.name)
         except LookupError as error:
             evidence = f"{text(error.args[0])}, on the way to {text(observation.name)}, replaced"
             raise Unknowable(Reason.UNSUPPORTED, evidence) from error

@@ -8,8 +8,8 @@ from pcache.observe.accesses.context import Context
 from pcache.observe.captured import Snapshot
 from pcache.observe.conditions.clock import GRAIN_NS, Clock
 from pcache.observe.conditions.versions import Versions
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
+from pcache.wording import text
 
 
 class Settling:
@@ -36,6 +36,9 @@ class Settling:
             if magic in self._context.made_up_written:
                 return name
         changed = self._history.first_changed(execution.input_checks)
+        if changed is not None:
+            return changed
+        changed = self._history.first_written(execution.version_checks)
         if changed is not None:
             return changed
         for name, after, until in execution.append_checks:

@@ -24,14 +24,15 @@ from pcache.model import (
 )
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
+from pcache.observe.chunks import Chunk
 from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.embedded import LARGEST, EmbeddedTimes
 from pcache.observe.conditions.unknowable import Unknowable
-from pcache.observe.evidence import text
-from pcache.observe.executions import Chunk, Execution
+from pcache.observe.executions import Execution
 from pcache.observe.observations import TIMES_OF, Observation
 from pcache.store.blobs import Blobs
 from pcache.values import ABSENT, not_newer_path, not_newer_value, times_value
+from pcache.wording import text
 
 _SECOND_NS = 1_000_000_000
 _MICROSECOND_NS = 1_000

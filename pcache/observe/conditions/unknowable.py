@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pcache.model import Uncacheable
-from pcache.observe.evidence import text
+from pcache.wording import text
 
 
 class Unknowable(Exception):

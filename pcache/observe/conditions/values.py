@@ -18,7 +18,6 @@ from pcache.observe.conditions.listings import ListedNames
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.conditions.versions import Versions
 from pcache.observe.events import Stamp
-from pcache.observe.evidence import text
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.values import (
@@ -31,6 +30,7 @@ from pcache.values import (
     others_value,
     relinked,
 )
+from pcache.wording import text
 
 _TELL_NAMES = frozenset((Kind.CONTENT, Kind.LCONTENT, Kind.TIMES, Kind.LTIMES))
 """Kinds whose values hold the number of names."""
@@ -132,7 +132,7 @@ class Values:
         self, execution: Execution, key: Key, observation: Observation, stamp: Stamp
     ) -> bytes:
         """A regular file of a known version."""
-        self._versions.trust(observation, stamp)
+        told = self._versions.trust(observation, stamp)
         version = self._versions.of(observation.name, stamp)
         cached = version.digested
         if pseudo.is_pseudo(observation.name, stamp.magic):
@@ -146,7 +146,8 @@ class Values:
         if cached.appended:
             execution.append_checks.append((observation.name, observation.ts, cached.taken))
         elif cached.snapshot is None:
-            execution.input_checks.append((observation.name, observation.ts, cached.taken))
+            checks = execution.version_checks if told else execution.input_checks
+            checks.append((observation.name, observation.ts, cached.taken))
         else:
             execution.captured_inputs.append((cached.snapshot, observation.name, observation.ts))
         if observation.opened:

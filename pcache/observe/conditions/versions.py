@@ -12,6 +12,7 @@ from typing import NamedTuple
 from xxhash import xxh3_128_digest
 
 from pcache.linux import loader_cache
+from pcache.linux.looks import identity_of
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.captured import Snapshot
@@ -147,14 +148,15 @@ class Versions:
                 return self._digested(place, now)._replace(touched=True)
         raise Unknowable(Reason.INPUT_CHANGED, observation.name)
 
-    def trust(self, observation: Observation, stamp: Stamp) -> None:
-        """A version is told apart from its successor only if the clock has moved on in between."""
+    def trust(self, observation: Observation, stamp: Stamp) -> bool:
+        """A version is told apart from its successor only if the clock has moved on in between;
+        returns whether it has.  Else all changes must have been seen."""
         if self._clock.tells_changes(stamp, observation.ts):
-            return
+            return True
         name, ts = observation.name, observation.ts
         ours = self._history.touched(name, 0, ts) or self._history.was_linked(name, ts)
         if ours and not stamp.writers:
-            return  # by the recorded tree, whose later changes would be seen
+            return False  # by the recorded tree, whose later changes would be seen
         raise Unknowable(Reason.INPUT_CHANGED, observation.place)
 
     def is_still(self, name: bytes, stamp: Stamp) -> bool:
@@ -172,8 +174,8 @@ class Versions:
     def earlier_attributes(self, name: bytes, stamp: Stamp) -> bytes | None:
         """Value of XATTRS of a version that is gone, if it was taken while it was there."""
         with contextlib.suppress(OSError):
-            identity = (stamp.st_mode, _device(name), *stamp.version())
-            return self._digests.values.get((Kind.XATTRS, *identity))
+            identity = identity_of(stamp.st_mode, _device(name), *stamp.version())
+            return self._digests.values.get(Kind.XATTRS + identity)
         return None
 
     def _earlier_digest(self, name: bytes, stamp: Stamp) -> bytes | None:

@@ -10,13 +10,18 @@ from pcache.linux.descriptors import OwnFds
 from pcache.memo.facts import Facts
 from pcache.model import Digest, Key, Reason, Record, Uncacheable
 from pcache.observe.conditions import Clock, Conditions, call_of
+from pcache.observe.conditions.private import is_sure
 from pcache.observe.events import Stamp
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.observe.tree import Tree
+from pcache.settings.stand_ins import StandIns
 from pcache.store import fingerprint
 from pcache.store.index import Store
+from pcache.store.record_writer import KNOWN
 
+_COMPARED = b"?"
+"""Marks the stand-ins of records that nobody may use."""
 Explain = Callable[[str, Execution], None]
 Result = tuple[str, Digest, list[Uncacheable]]
 """What the store said of a record and its strong fingerprint, or why there is none."""
@@ -33,6 +38,8 @@ class Analysis:
         self._store = store
         self._counters = counters
         self.copies = copies
+        self._compared: dict[Digest, tuple[bytes, ...]] = {}
+        """Of calls with stand-ins that were stored for comparison, the names of the last."""
         self.results: dict[Execution, Result] = {}
         """Of each execution that ran, when `store` has been called."""
         self.clock = Clock()
@@ -71,9 +78,30 @@ class Analysis:
                     self._refuse(execution, result, explain)
                     self.results[execution] = ("", b"", result)
                 else:
-                    answer = self._store.add(result)
+                    answer = self._add(execution, result)
                     explain(answer, execution)
                     self.results[execution] = (answer, self._store.added, [])
+
+    def _add(self, execution: Execution, record: Record) -> str:
+        """Stores a record, with stand-ins for names that are others each time.  Where those may
+        make a difference to the program, only for comparison, until it has done the same twice."""
+        stand_ins = self._conditions.stand_ins(execution)
+        if stand_ins is None:
+            return self._store.add(record)
+        if is_sure(execution):
+            return self._store.add(self._hidden(record, stand_ins))
+        compared = self._hidden(record, stand_ins.marked(_COMPARED))
+        known = self._compared.get(compared.weak)
+        answer = self._store.add(compared)
+        if answer == KNOWN and known != stand_ins.stems:
+            return self._store.add(self._hidden(record, stand_ins))
+        self._compared[compared.weak] = stand_ins.stems
+        return answer
+
+    def _hidden(self, record: Record, stand_ins: StandIns) -> Record:
+        call = stand_ins.hide_call(record.call)
+        weak = fingerprint.weak_fingerprint(call, self._store.policy)
+        return stand_ins.hide_record(record, weak)
 
     def settled(
         self, failure: str, interrupted: Iterable[int]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pcache.errors import StoreError
 from pcache.history.entries import HIT, KNOWN, NONDETERMINISTIC, REFUSED, STORED, Entry
-from pcache.memo.decide import changed_inputs, changed_text
+from pcache.memo.decide import changed_inputs, refused_text
 from pcache.model import Call, Key, Kind
 from pcache.store.fingerprint import weak_fingerprint
 from pcache.store.index import Store
+from pcache.wording import changed_text, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def summarize(summary: Summary, entries: Sequence[Entry]) -> None:
 
 def why(miss: str, changed: Sequence[Key], cwd: bytes) -> str:
     """Why something had to run, with names relative to a directory."""
-    here = f": {cwd.decode(errors='backslashreplace')}/"
+    here = f": {text(cwd)}/"
     return changed_text(changed).replace(here, ": ", 1) if changed else miss
 
 
@@ -45,10 +46,7 @@ def cause_of(store: Store, call: Call, seen: Seen | None, miss: str) -> tuple[st
         if seen is not None:
             return miss, foremost(changed_inputs(store, *seen), call.cwd)
         if miss == "unknown call":
-            refused = store.uncacheable(weak_fingerprint(call, store.policy))
-            if refused:
-                reasons = ", ".join(sorted({reason.reason for reason in refused}))
-                return f"not cacheable when it last ran: {reasons}", []
+            return refused_text(store, weak_fingerprint(call, store.policy)) or miss, []
     except StoreError:
         pass
     return miss, []

@@ -47,7 +47,7 @@ def closing_line(summary: Summary, entries: Sequence[Entry]) -> str:
         told.append(f"{summary.ran} ran" + (f" ({summary.why})" if summary.why else ""))
     if summary.refused:
         told.append(f"{summary.refused} not cacheable ({', '.join(refusals(entries))})")
-    whole = _whole(entries[0])
+    whole = _whole(entries[0], summary.elapsed_ns)
     return "; ".join(part for part in (f"pcache: {head}", ", ".join(told), whole) if part)
 
 
@@ -64,10 +64,12 @@ def refusals(entries: Sequence[Entry]) -> list[str]:
     return ordered[:_REASONS] + ["..."] * (len(ordered) > _REASONS)
 
 
-def _whole(root: Entry) -> str:
-    """Whether the command itself will come back."""
+def _whole(root: Entry, elapsed_ns: int) -> str:
+    """Whether the command itself will come back; and what that took, where it is what took time."""
     if root.verdict in (STORED, KNOWN):
-        return "recorded as a whole"
+        more_ns = elapsed_ns - root.wall_ns
+        dear = root.verdict == STORED and 0 < root.wall_ns < more_ns
+        return "recorded as a whole" + (f", which took {seconds(more_ns)} more" if dear else "")
     if root.verdict in (REFUSED, NONDETERMINISTIC):
         return "it cannot come back as a whole"
     return ""

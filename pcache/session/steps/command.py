@@ -33,7 +33,7 @@ class Command:
         environment and umask it is given."""
         try:
             self.cwd = os.getcwdb()
-        except FileNotFoundError:
+        except OSError:
             self.cwd = b""  # it was removed; relative names still mean something to the kernel
         if user is None:
             # Not os.environ: Python drops duplicates, and adds LC_CTYPE in the C locale (PEP 538).
@@ -55,10 +55,13 @@ class Command:
             executable, argv = self._image()
         except OSError:
             return
-        if not self.cwd or unusual_here():
+        try:
+            if not self.cwd or unusual_here():
+                return
+            umask = os.umask(0o077)
+            os.umask(umask)
+        except OSError:
             return
-        umask = os.umask(0o077)
-        os.umask(umask)
         if user is not None and user.umask is not None:
             umask = user.umask
         if sandbox is not None:
@@ -73,6 +76,7 @@ class Command:
             os.getegid() if user is None else user.gid,
             self.fds.kinds(),
             ignored_by_caller(),
+            self.path if self.script is None else self.script[0],
         )
 
     def to_execute(self) -> spawn.Command:

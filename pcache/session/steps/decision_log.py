@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pcache.enforce.observer import Observer
 from pcache.session.steps.describe import call_text
-from pcache.session.steps.reporting import say_beside
+from pcache.session.steps.reporting import say_later
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def tell(verdict: str, call: Call, why: str) -> None:
     """`verdict`: hit, miss, or run for a hit that was not completed."""
     line = f"pcache: {verdict:<5} {call_text(call)}" + (f"   {why}" if why else "")
-    say_beside(line.replace("\n", "\\n"))
+    say_later(line.replace("\n", "\\n"))
 
 
 class DecisionLog(Observer):
@@ -30,7 +30,7 @@ class DecisionLog(Observer):
         tell("hit", task.call, "")
 
     def missed(self, task: Task, at_ns: int) -> None:
-        tell("miss", task.call, self._decider.last_miss)
+        tell("miss", task.call, self._decider.explained_miss)
 
     def ran(self, task: Task, plan: Plan, began_ns: int, ended_ns: int, why: str) -> None:
         tell("run", task.call, why)

@@ -1,23 +1,18 @@
-"""Facts and calls in words, for people."""
+"""Values of facts, and calls, in words, for people."""
 
 from __future__ import annotations
 
 from xxhash import xxh3_128_digest
 
-from pcache.model import PREFIXED, Call, Kind
-from pcache.values import groups_of, not_newer_files, order_files
+from pcache.model import Call, Kind
+from pcache.values import groups_of
+from pcache.wording import text
 
 _DIGEST = 16
 """Bytes of the shortest digest; an errno in place of one is shorter."""
 _SHORT = 8
 """Hexadecimal digits of a digest that are shown."""
 
-_BASES = {
-    b"base": "where base_dir is",
-    b"home": "where the home directory is",
-    b"user": "who the user is",
-    b"host": "the name of the host",
-}
 _OF_PERMISSION = (Kind.PERMISSION, Kind.READABLE, Kind.WRITABLE, Kind.EXECUTABLE)
 _TYPES = {b"p": "fifo", b"s": "socket", b"c": "character device", b"b": "block device"}
 _DESCRIPTORS = {
@@ -46,53 +41,9 @@ _OK = {
 """What b"ok" says of other kinds than those of what is replaced."""
 
 
-def text(data: bytes) -> str:
-    """Bytes of a path, variable or argument, on one line."""
-    return data.decode(errors="backslashreplace").replace("\n", "\\n")
-
-
 def call_text(call: Call) -> str:
     """The command line of a call."""
     return text(b" ".join(call.argv))
-
-
-def fact_name(kind: bytes, path: bytes) -> str:
-    """What a fact is about."""
-    if kind == Kind.ORDER:
-        return f"which of {len(order_files(path))} files are newer than which"
-    if kind == Kind.NOT_NEWER:
-        return f"how old {len(not_newer_files(path)[1])} files are"
-    if kind in PREFIXED:
-        path = path.partition(b":")[2]
-    if kind in (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES):
-        return f"descriptor {text(path)}"
-    if kind == Kind.BASE:
-        return _BASES[path]
-    if kind == Kind.ONE:
-        return "which of them are one file"
-    if kind == Kind.SOCKET:
-        return f"whether there can be a socket {text(path)}"
-    if kind == Kind.CGROUPS:
-        return "where control groups are mounted"
-    if kind == Kind.INTERFACES:
-        return "network interfaces and their addresses"
-    if kind == Kind.TRAIT:
-        return f"the process's {text(path)}"
-    what = {
-        Kind.LISTING: ", its entries",
-        Kind.OTHERS: ", its other entries",
-        Kind.NAMES: ", its names",
-        Kind.LOADER: ", what it says of the libraries that were loaded",
-        Kind.TIMES: ", its modification time",
-        Kind.LTIMES: ", its modification time",
-        Kind.XATTRS: ", its extended attributes",
-        Kind.LXATTRS: ", its extended attributes",
-        Kind.READABLE: ", whether it may be read",
-        Kind.WRITABLE: ", whether it may be written to",
-        Kind.EXECUTABLE: ", whether it may be executed",
-        Kind.PERMISSION: ", what is permitted there",
-    }.get(kind, "")
-    return text(path) + what
 
 
 def value_text(kind: bytes, value: bytes) -> str:
@@ -130,6 +81,9 @@ def value_text(kind: bytes, value: bytes) -> str:
         return f"link to a path of {text(rest)} bytes"
     if first == b"l":
         return f"link to {text(rest)}"
+    if first == b"q":
+        size, _, digest = rest.partition(b":")
+        return f"{text(size)} bytes, {digest.hex()[:_SHORT]}"
     if first == b"i":
         offset, _, digest = rest.partition(b":")
         return f"content {digest.hex()[:_SHORT]} from byte {text(offset)} on"

@@ -11,22 +11,36 @@ import os
 from _signal import SIG_BLOCK, pthread_sigmask, valid_signals
 
 from pcache.errors import EnvironmentProblem, PrivilegeError
+from pcache.recorder import SERVICE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.linux.user import User
     from pcache.recorder.area import Area
 
-SERVICE = "/run/pcache/recorder.sock"
+_PATIENCE_S = 5.0
+"""For an answer of the service, which takes tens of milliseconds.  A child of ours may have to
+compile first, and cannot be gone without our noticing."""
 
 
-def nothing_recorded(verb: str, why: str = "") -> str:
+def nothing_recorded(verb: str, probes: Probes) -> str:
     """In one line, with the two ways to what recording needs."""
-    why = why or "this user may not load probes"
+    why = probes.failure or "this user may not load probes"
     return (
-        f"pcache: nothing is recorded ({why}): `sudo pcache {verb}` records once,"
-        " `sudo pcache service install` lets members of a group"
+        f"pcache: nothing is recorded ({why}): `sudo pcache {verb}` records once, {probes.remedy}"
     )
+
+
+def _membership(path: str) -> str:
+    """How a user gets at a service that he may not connect to."""
+    import grp
+
+    try:
+        group = grp.getgrgid(os.stat(path).st_gid).gr_name
+    except (OSError, KeyError):
+        group = "pcache"
+    name = os.environ.get("USER") or os.environ.get("LOGNAME") or "$USER"
+    return f"`sudo usermod -aG {group} {name}` lets this user, from the next login on"
 
 
 class Probes:
@@ -39,6 +53,7 @@ class Probes:
         self._pid = 0
         self.failure = ""
         """Why there is none, if it is not that there is no service."""
+        self.remedy = "`sudo pcache service install` lets members of a group"
         self._started = False
         self._area: Area | None = None
         self.name = b""
@@ -46,8 +61,8 @@ class Probes:
 
     def fork(self, user: User) -> None:
         """As root: the recorder of the processes of `user`, for whom it can fork the command."""
-        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         try:
+            ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
             pid = os.fork()
         except OSError as error:
             self.failure = f"cannot fork the recorder: {error.strerror}"
@@ -63,11 +78,14 @@ class Probes:
 
     def connect(self, path: str = "") -> bool:
         """To the service at a path, or where it usually is, if it is there for us."""
-        socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        path = path or os.environ.get("PCACHE_SOCKET") or SERVICE
         try:
-            socket.connect(path or os.environ.get("PCACHE_SOCKET") or SERVICE)
+            socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+            socket.settimeout(_PATIENCE_S)
+            socket.connect(path)
         except OSError as error:
-            socket.close()
+            if isinstance(error, PermissionError):
+                self.remedy = _membership(path)
             if not isinstance(error, FileNotFoundError):
                 self.failure = f"the recorder's service cannot be used: {error.strerror}"
             return False
@@ -111,7 +129,9 @@ class Probes:
             from pcache.recorder.area import Area
 
             self.start()
-            self.name, descriptors = self._answer(protocol.READY, 1)
+            if self.failure:
+                raise EnvironmentProblem(self.failure, "`pcache doctor` tells what mends it")
+            self.name, descriptors = self._await(protocol.READY, 1)
             self._area = Area(descriptors[0])
 
     def attach(self) -> None:
@@ -187,7 +207,7 @@ class Probes:
         except TimeoutError:
             return None
         finally:
-            self._socket.settimeout(None)
+            self._socket.settimeout(None if self.is_ours else _PATIENCE_S)
         return dict(zip(protocol.COUNTERS, protocol.TOTALS.unpack(totals), strict=True))
 
     def leave(self) -> None:
@@ -205,8 +225,8 @@ class Probes:
         if self._socket is None:
             return
         socket, self._socket = self._socket, None
-        socket.shutdown(_socket.SHUT_WR)
         try:
+            socket.shutdown(_socket.SHUT_WR)
             while socket.recv(64):
                 pass
         except OSError:
@@ -235,7 +255,18 @@ class Probes:
             protocol.send(self._socket, kind, payload, descriptors)
         except OSError as error:
             raise EnvironmentProblem(f"the recorder has gone: {error.strerror}") from error
-        return self._answer(protocol.DONE)[0]
+        return self._await(protocol.DONE)[0]
+
+    def _await(self, wanted: int, descriptors: int = 0) -> tuple[bytes, list[int]]:
+        """As `_answer`; a service that gives none is not there any more."""
+        try:
+            return self._answer(wanted, descriptors)
+        except TimeoutError:
+            socket, self._socket = self._socket, None
+            if socket is not None:
+                socket.close()
+            self.failure = f"the recorder's service does not answer within {_PATIENCE_S:.0f} s"
+            raise EnvironmentProblem(self.failure) from None
 
     def _answer(self, wanted: int, descriptors: int = 0) -> tuple[bytes, list[int]]:
         """Raises TimeoutError if there is none in time."""
@@ -247,7 +278,9 @@ class Probes:
             kind, payload, found = protocol.receive(self._socket, descriptors)
         except TimeoutError:
             raise
-        except (OSError, EOFError, protocol.Violation) as error:
+        except EOFError:
+            raise EnvironmentProblem("the recorder has gone") from None
+        except (OSError, protocol.Violation) as error:
             raise EnvironmentProblem(f"the recorder has gone: {error}") from None
         if kind == protocol.REFUSED:
             raise _refusal(int.from_bytes(payload[:2], "little"), payload[2:].decode())

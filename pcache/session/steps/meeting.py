@@ -12,9 +12,9 @@ import os
 from itertools import islice
 from stat import S_ISDIR, S_ISREG
 
+from pcache.linux.looks import identity
 from pcache.memo.questions import xattrs_value
 from pcache.model import Kind
-from pcache.store.digests import identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,6 +86,6 @@ def _meet_file(digests: DigestCache, path: bytes, status: os.stat_result) -> Non
         try:
             if identity(os.fstat(file)) == identity(status):
                 attributes = xattrs_value(file, follow=True)
-                digests.values[Kind.XATTRS, *identity(status)] = attributes
+                digests.values[Kind.XATTRS + identity(status)] = attributes
         finally:
             os.close(file)

@@ -100,7 +100,8 @@ class Notes:
                 trim(self._directory, summary.began_ns - self._keep_ns)
         except OSError as error:
             if not self.failed:
-                say(f"pcache: this session cannot be noted: {error.strerror}")
+                what = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+                say(f"pcache: this session cannot be noted: {what}{error.strerror}")
 
     def reported(self) -> dict[str, object]:
         """For `--json`: by which name the session can be asked about."""

@@ -20,11 +20,14 @@ class Options:
         sandbox: Sandbox | None = None,
         timing: bool = False,
         progress: str = "auto",
+        must_record: bool = False,
     ) -> None:
         self.as_root = as_root
         self.quiet = quiet
         self.explain = explain
         self.json = json
+        self.must_record = must_record
+        """Whether the command is not to run where recording cannot start."""
         self.timing = timing
         self.progress = progress
         """`auto`, `always` or `never`."""

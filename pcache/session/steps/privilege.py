@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 
-from pcache.linux.user import User
+from pcache.errors import PrivilegeError
+from pcache.linux.user import User, is_root
 from pcache.session.steps.load_probes import Probes
 
 
@@ -15,8 +16,11 @@ def split(as_root: bool, ring_bytes: int) -> tuple[User, Probes]:
     Raises PrivilegeError, EnvironmentProblem.
     """
     probes = Probes(ring_bytes)
-    if os.geteuid() != 0:
-        probes.connect()
+    if not is_root():
+        if as_root:
+            raise PrivilegeError("--as-root needs root", "put sudo in front: sudo pcache ...")
+        if not probes.connect() and os.geteuid() == 0:
+            probes.failure = probes.failure or "root of a user namespace may not load probes"
         return User.current(), probes
 
     def settle(user: User) -> None:

@@ -4,6 +4,8 @@ It has the terminal's last row to itself: the rows above become the scrolling re
 that whatever the command prints scrolls there as ever, and never over or behind the line.  Each
 drawing is one write(2), which the kernel keeps together, and leaves the cursor where it was.
 Programs that use the whole screen are left alone: they take the terminal out of its line mode.
+Where the command is stopped (Ctrl-Z), the shell gets the whole screen: the row is given back before
+this process stops, and taken again when it continues in the foreground.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pcache.session.steps.closing import seconds
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
 AFTER = 2.0
 """Seconds that a command runs without a line."""
@@ -45,11 +48,19 @@ class Progress:
         self._began = time.monotonic_ns()
         self._size: os.terminal_size | None = None
         """Of the terminal, while the line has its last row."""
+        self._lock = threading.RLock()
+        """Held while the terminal is written to, and `_size` changes."""
+        self._pid = os.getpid()
+        self._stops = False
+        """Whether SIGTSTP is ours to handle."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pcache-progress", daemon=True)
 
     def start(self) -> None:
-        """Begins to wait for the time at which there is to be a line."""
+        """Begins to wait for the time at which there is to be a line; in the main thread."""
+        self._stops = signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL
+        if self._stops:
+            signal.signal(signal.SIGTSTP, self._suspend)
         # A thread inherits the mask: signals must go to the thread that heeds them.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
@@ -62,16 +73,28 @@ class Progress:
         self._stop.set()
         self._thread.join()
         self._release()
+        if self._stops:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+
+    def _suspend(self, number: int, frame: FrameType | None) -> None:
+        """Stops this process, as the signal would have.  Children that were forked meanwhile have
+        this handler too, until they execute something."""
+        if os.getpid() == self._pid:
+            self._release()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        signal.signal(number, self._suspend)  # it has been continued
 
     def _run(self) -> None:
         pause = self._after
         while not self._stop.wait(pause):
             pause = _EVERY
             try:
-                if self._is_free():
-                    self._draw()
-                else:
-                    self._release()
+                with self._lock:
+                    if self._is_free():
+                        self._draw()
+                    else:
+                        self._release()
             except (OSError, ValueError):
                 return
 
@@ -108,11 +131,12 @@ class Progress:
 
     def _release(self) -> None:
         """Gives the row back, as empty as it was."""
-        if self._size is None:
-            return
-        last = b"\x1b[%d;1H" % self._size.lines
-        self._size = None
-        try:
-            os.write(self._fd, _SAVE + b"\x1b[r" + last + _CLEAR + _RESTORE)
-        except OSError:
-            return
+        with self._lock:
+            if self._size is None:
+                return
+            last = b"\x1b[%d;1H" % self._size.lines
+            self._size = None
+            try:
+                os.write(self._fd, _SAVE + b"\x1b[r" + last + _CLEAR + _RESTORE)
+            except OSError:
+                return

@@ -51,4 +51,6 @@ class HitRecorder(Observer):
     def ran(  # type: ignore[override]
         self, task: Task, plan: Plan, began_ns: int, ended_ns: int, why: str
     ) -> None:
+        if task.fds.refilled:
+            self._recording.analysis.tree.refill(task.tgid, task.fds.refilled)
         self._teller.ran(task, plan, began_ns, ended_ns, why)

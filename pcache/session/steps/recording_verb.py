@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from pcache.counters import Counters
-from pcache.errors import StoreError
+from pcache.errors import PcacheError, StoreError
 from pcache.session.steps.command import Command
 from pcache.session.steps.notes import Notes
 from pcache.session.steps.policy import session_policy
-from pcache.session.steps.reporting import say
+from pcache.session.steps.reporting import NOT_RUN, say, say_held, write_json
 from pcache.store.database import DamagedIndex, OutdatedIndex
 from pcache.store.index import Store
 from pcache.timing import Timing
@@ -112,6 +112,25 @@ class RecordingVerb:
         if kept:
             name = os.fsdecode(kept)
             say(f"pcache: the index of the store was damaged: it is {name}, a new one begins")
+
+    def _unrecorded(self, consequence: str) -> int:
+        """The command where recording cannot start, if it is wanted then."""
+        if not self._options.must_record:
+            return self._plainly(consequence)
+        self._probes.close()
+        say_held()
+        say(NOT_RUN)
+        write_json(self._options.json, None, self._counters)
+        return PcacheError.status
+
+    def _plainly(self, consequence: str) -> int:
+        """Becomes the command; returns an exit status if that fails.  Raises PcacheError."""
+        self._probes.close()
+        say_held()
+        if consequence:
+            say(f"pcache: {consequence}")
+        write_json(self._options.json, None, self._counters)
+        return self._become_command(self._command.to_execute())
 
     def _become_command(self, command: spawn.Command) -> int:
         """Without a supervisor; an exit status if that fails.  Raises PcacheError."""

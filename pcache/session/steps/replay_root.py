@@ -8,7 +8,7 @@ import select
 from _signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
 from stat import S_ISREG
 
-from pcache.errors import PcacheError
+from pcache.errors import PcacheError, refused
 from pcache.linux.coredump import would_dump
 from pcache.linux.descriptors import offset_and_size, restore_end
 from pcache.session.steps.reporting import say
@@ -49,13 +49,16 @@ def _replay(
     try:
         decider.sweep()
         plan = decider.decide(call, command.fds)
+    except OSError as error:
+        say(f"pcache: {refused(error)}; the command itself is not looked up")
+        return None
     except Exception as error:
         say(f"pcache: internal error, the command itself is not looked up: {error!r}")
         return None
     if plan is None:
         notes.root_missed(decider, call)
         if explain:  # the reason costs a look into the store
-            _tell("miss", call, decider.last_miss)
+            _tell("miss", call, decider.explained_miss)
         return None
     written: dict[int, tuple[int, int]] = {}
     committed = False

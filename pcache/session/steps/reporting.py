@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from stat import S_ISREG
 
-from pcache.errors import PcacheError
+from pcache.errors import PcacheError, refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from pcache.counters import Counters
     from pcache.timing import Timing
 
+NOT_RUN = "pcache: so the command does not run: --must-record"
 NESTED = "already below another pcache: the command runs under that one alone"
 
 
@@ -29,24 +29,18 @@ _held: list[str] = []
 """Lines for when the command has ended."""
 
 
-def say_beside(text: str) -> None:
-    """One line while the command runs; in a file when it has ended (`say_held`).
+def say_later(text: str) -> None:
+    """One line about the command, for when it has ended (`say_held`).
 
-    The command has that file open as well, with one offset for both: what is written there would
-    move it, and some programs ask where it is (Python, of its stderr).
+    What it writes itself is not cut into that way, such as the progress bars of others.  Where
+    standard error is a file, it has that open as well, with one offset for both: what is written
+    there would move it, and some programs ask where it is (Python, of its stderr).
     """
-    try:
-        in_file = S_ISREG(os.fstat(2).st_mode)
-    except OSError:
-        return
-    if in_file:
-        _held.append(text)
-    else:
-        say(text)
+    _held.append(text)
 
 
 def say_held() -> None:
-    """What was to be said beside the command: it has ended, or is run without us."""
+    """What was to be said of the command: it has ended, or is run without us."""
     if _held:
         say("\n".join(_held))
         _held.clear()
@@ -61,6 +55,9 @@ def say_trouble(error: Exception) -> None:
         from traceback import print_exception
 
         print_exception(error)
+    if isinstance(error, OSError):
+        say(f"pcache: {refused(error)}")
+        return
     say(f"pcache: internal error: {error!r}")
 
 

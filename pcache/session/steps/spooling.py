@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 
-from pcache.errors import PcacheError
+from pcache.errors import EnvironmentProblem, PcacheError
 from pcache.recorder.ring import complete
 from pcache.session.steps.load_probes import Probes
 
@@ -19,6 +20,8 @@ _BUSY_BYTES = 1 << 20  # taken at once: do not pause before taking more
 _NEWS_BYTES = 8 << 20
 _LAST_S = 0.001
 """Between two looks for the last events."""
+_PATIENCE_S = 10.0
+"""For them: if none has come for so long, none will."""
 SPOOL_LIMIT = 4 << 30
 """Bytes; a recording that needs more is given up, the command is not."""
 
@@ -30,6 +33,8 @@ class Spooler:
         self._probes = probes
         self._spool = spool
         self._size = self._told = 0
+        self._taken_at = 0.0
+        """When events came the last time, time.monotonic."""
         self._draining = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._copy, name="pcache-ring", daemon=True)
@@ -58,9 +63,12 @@ class Spooler:
         counts = None
         try:
             self._probes.ask_to_finish()
+            self._taken_at = time.monotonic()
             while counts is None:
                 counts = self._probes.finished(_LAST_S)
                 self._drain()
+                if time.monotonic() - self._taken_at > _PATIENCE_S:
+                    raise EnvironmentProblem("the recorder does not answer any more")
         except (PcacheError, OSError) as error:
             self.failure = self.failure or str(error)
         self._stop.set()
@@ -108,6 +116,8 @@ class Spooler:
         except PcacheError as error:
             self.failure = str(error)
             return 0
+        if taken:
+            self._taken_at = time.monotonic()
         if not self.failure:
             self._size += taken  # published last: `news` reads up to here
         return taken

@@ -174,8 +174,10 @@ class _Abstaining(Decider):
         super().__init__(store, Counters())
         self._checked = checked
 
-    def decide(self, call: Call, fds: FdView) -> Plan | None:
-        plan = super().decide(call, fds)
+    def decide(self, call: Call, fds: FdView, wait: bool = False) -> Plan | None:
+        plan = super().decide(call, fds, wait)
+        if self.awaited >= 0:
+            return None
         if plan is None:
             self._checked.missed(call, self.last_miss)
         else:

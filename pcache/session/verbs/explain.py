@@ -9,18 +9,20 @@ import time
 from collections.abc import Iterable
 
 from pcache.codec import DamagedRow
-from pcache.errors import StoreError
+from pcache.errors import NoStore
 from pcache.linux.user import User
 from pcache.memo.facts import Facts
-from pcache.model import Call, Digest, Key, Kind, PathSet
+from pcache.model import Call, Digest, Fact, Key, Kind, PathSet
 from pcache.session.steps.command import Command
-from pcache.session.steps.describe import call_text, fact_name, text, value_text
+from pcache.session.steps.describe import call_text, value_text
 from pcache.session.steps.policy import session_policy
+from pcache.settings.never import never_because
 from pcache.settings.rules import NO
 from pcache.store import inspect
 from pcache.store.fingerprint import environment, weak_fingerprint
 from pcache.store.index import Store
 from pcache.store.secrets import Secrets, is_hidden
+from pcache.wording import aspect, subject, text
 
 _VERSIONS = 50
 """How many versions of one path set are compared; the most recently used come first."""
@@ -56,9 +58,11 @@ class Explanation:
         weak = weak_fingerprint(call, self._store.policy)
         self._say("")  # the verdict is put here
         if self._store.policy.settings(call.executable, call.argv).never(call.argv) != NO:
-            self.lines[0] = f"miss: {call_text(call)}   configured off"
-            self._say(f"{text(call.executable)} is configured never to be cached", 1)
-            self._say("`pcache config show` says where", 1)
+            self.lines[0] = f"miss: {call_text(call)}   never cached"
+            because = never_because(self._store.policy, call.executable, call.argv)
+            self._say(f"{text(call.executable)} always runs, {because}", 1)
+            name = text(call.executable.rpartition(b"/")[2])
+            self._say(f"to have it cached: pcache config set program.{name}.never_cache no", 1)
             return
         stored = self._store.path_sets(weak)
         for paths in stored[:_SETS]:
@@ -116,44 +120,71 @@ class Explanation:
             f" (last used {_when(version.used_ns)}):",
             1,
         )
-        shown = 0
-        for fact, value in zip(version.facts, values, strict=True):
-            if fact.value != value and shown < _CHANGES:
-                shown += 1
-                self._say(f"{fact_name(fact.kind, fact.path)}:", 2)
-                old, new = value_text(fact.kind, fact.value), value_text(fact.kind, value)
-                if old == new:
-                    new = "something else"
-                self._say(f"{old} -> {new}", 3)
-        if distance > shown:
-            self._say(f"and {distance - shown} more", 2)
+        changes = _changes(zip(version.facts, values, strict=True))
+        for name in list(changes)[:_CHANGES]:
+            self._say(f"{name}:", 2)
+            for line in changes[name]:
+                self._say(line, 3)
+        if len(changes) > _CHANGES:
+            self._say(f"and {len(changes) - _CHANGES} more", 2)
 
     # ---- a call that was never recorded
 
     def _near(self, call: Call) -> None:
         """What is different about the stored calls that are most like it."""
-        secrets = Secrets(self._store.directory)
+        secrets = Secrets(self._store.directory, self._store.policy.secret_env)
         mine = _Parts(call, secrets.hide(environment(call.env)))
-        near: list[tuple[int, list[str]]] = []
+        near: list[tuple[int, list[str], Call]] = []
         for _, other in inspect.calls(self._store):
             if other.executable != call.executable:
                 continue
             differences = mine.differences(_Parts(other, secrets.hide(environment(other.env))))
             far = 100 if other.argv != call.argv else 0
-            near.append((far + len(differences), differences))
-        near.sort(key=lambda pair: pair[0])
+            near.append((far + len(differences), differences, other))
+        near.sort(key=lambda one: one[0])
         if not near:
             self._say(f"no call of {text(call.executable)} was ever recorded", 1)
             return
-        same = [pair for pair in near if pair[0] < 100]
+        same = [one for one in near if one[0] < 100]
         if not same:
             self._say(f"{text(call.executable)} was recorded with other arguments only", 1)
-        for _, differences in (same or near)[: _NEAR if same else 1]:
+        for _, differences, _ in (same or near)[: _NEAR if same else 1]:
             self._say("the nearest recorded call differs in:", 1)
             for line in differences[:_CHANGES]:
                 self._say(line, 2)
             if len(differences) > _CHANGES:
                 self._say(f"and {len(differences) - _CHANGES} more", 2)
+        _, differences, nearest = near[0]
+        if all(line.startswith(_STREAMS) for line in differences):
+            self._say("and that one, from here:", 1)
+            self.lines += [f"    {line}" for line in self._aside(nearest)]
+
+    def _aside(self, call: Call) -> list[str]:
+        """The explanation of another call."""
+        mine, self.lines = self.lines, []
+        self._explain(call)
+        self.hit = False  # that is for the call that was asked about
+        theirs, self.lines = self.lines, mine
+        return theirs
+
+
+def _changes(facts: Iterable[tuple[Fact, bytes]]) -> dict[str, list[str]]:
+    """What has changed about each thing that facts are about, from `fact.value` to the value now.
+
+    Facts of several kinds may say the same of a path.
+    """
+    found: dict[str, list[str]] = {}
+    for fact, value in facts:
+        if fact.value == value:
+            continue
+        old, new = value_text(fact.kind, fact.value), value_text(fact.kind, value)
+        what = aspect(fact.kind)
+        line = f"{what}: " if what else ""
+        line += f"{old} -> {new if new != old else 'something else'}"
+        lines = found.setdefault(subject(fact.kind, fact.path), [])
+        if line not in lines:
+            lines.append(line)
+    return found
 
 
 class _Parts:
@@ -172,6 +203,7 @@ class _Parts:
         mine, other = self.call, now.call
         for name, old, new in (
             ("arguments", call_text(other), call_text(mine)),
+            ("executed as", text(other.filename), text(mine.filename)),
             ("working directory", text(other.cwd), text(mine.cwd)),
             ("umask", f"{other.umask:03o}", f"{mine.umask:03o}"),
             ("user", str(other.uid), str(mine.uid)),
@@ -217,8 +249,8 @@ def explain(command: Command, user: User) -> Explanation:
     try:
         # Where there is a shared store, others may have recorded what we have not.
         store = Store.open(user.store_dir, create=bool(policy.remote), policy=policy)
-    except StoreError as error:
-        raise StoreError(
+    except NoStore as error:
+        raise NoStore(
             f"nothing was recorded yet: {error}", "record something: sudo pcache trace COMMAND"
         ) from error
     with store:

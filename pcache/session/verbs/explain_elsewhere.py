@@ -14,10 +14,11 @@ from pcache.remote.names import call_name, keys_of
 from pcache.remote.places import Places
 from pcache.remote.translate import about
 from pcache.session.steps.command import Command
-from pcache.session.steps.describe import fact_name, text, value_text
+from pcache.session.steps.describe import value_text
 from pcache.session.verbs.pull import Pull
 from pcache.settings.remote import unpacked
 from pcache.store.index import Store
+from pcache.wording import fact_name, text
 
 _SHOWN = 20
 
@@ -35,8 +36,7 @@ def lines_about(store: Store, command: Command, call: Call, user: User) -> Itera
     entries = [entry for entry in manifest.entries if entry.call == name]
     if not entries:
         yield "elsewhere it was recorded as another call:"
-        ignored = store.policy.settings(call.executable, call.argv).ignore_env
-        yield from _other_call(manifest, about(call, places, machine, ignored))
+        yield from _other_call(manifest, about(call, places, machine, store.policy))
         return
     digests = strong_digests(store)
     evaluation = Evaluation(store, digests, places, command.fds, call.uid)

@@ -86,6 +86,7 @@ class Replay:
 
                 elsewhere = sharing.elsewhere(store, user, self._command.cwd, counters)
             decider = Decider(store, counters, elsewhere)
+            decider.alone = True
             self._timing.spent("store", since)
             status = replay_root(self._command, decider, self._verbose, self._timing, self._notes)
         except Exception as error:

@@ -55,6 +55,7 @@ class Run(RecordingVerb):
             self._notes.open(store)
             decider = self._decider(store)
             explain = self._options.explain and self.tells_root
+            decider.alone = True
             status = replay_root(self._command, decider, explain, self._timing, self._notes)
             if self.stores and decider.damaged_index:
                 store.close()
@@ -64,7 +65,7 @@ class Run(RecordingVerb):
                 decider = self._decider(store)
         except Exception as error:
             say_trouble(error)
-            return self._plainly("the command runs without pcache")
+            return self._unrecorded("the command runs without pcache")
         if status is None:
             status = self._run_recorded(store, policy, decider)
         else:
@@ -112,6 +113,7 @@ class Run(RecordingVerb):
 
     def _run_recorded(self, store: Store, policy: Policy, decider: Decider) -> int:
         """Runs the command under supervisor and recorder; its wait status."""
+        decider.alone = False
         self._probes.start(gate=True)  # loaded while Python imports the rest
         recording = self._new_recording(store)
         try:
@@ -141,7 +143,7 @@ class Run(RecordingVerb):
             if recording.begun and not isinstance(error, PcacheError):
                 raise
             say_trouble(error)
-            return self._plainly("the command runs without pcache")
+            return self._unrecorded("the command runs without pcache")
         afterwards(
             lambda: self._notes.find_cause(store),
             lambda: self._finish(recording, decider),
@@ -151,14 +153,6 @@ class Run(RecordingVerb):
         if not self._options.quiet:
             say_denied(denied)
         return status
-
-    def _plainly(self, consequence: str) -> int:
-        self._probes.close()
-        say_held()
-        if consequence:
-            say(f"pcache: {consequence}")
-        write_json(self._options.json, None, self._counters)
-        return self._become_command(self._command.to_execute())
 
     # ---- what the user sees ----
 
@@ -185,11 +179,11 @@ class _Decider(Decider):
             meet(self._digests, argv, b"")
         return unknown
 
-    def decide(self, call: Call, fds: FdView) -> Plan | None:
-        plan = super().decide(call, fds)
+    def decide(self, call: Call, fds: FdView, wait: bool = False) -> Plan | None:
+        plan = super().decide(call, fds, wait)
         if plan is None:
             meet(self._digests, call.argv, call.cwd)
-        else:
+        elif not self.alone:
             _note_before(plan)
         return plan
 

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Iterator
 
 from pcache.errors import EnvironmentProblem, PrivilegeError
-from pcache.recorder import image
+from pcache.recorder import SERVICE, image
 from pcache.recorder.server import LEAST_RING
-from pcache.recorder.service import Service, listen
-from pcache.session.steps.load_probes import SERVICE, Probes
+from pcache.recorder.service import Service, listen, remove_afterwards
+from pcache.session.steps.load_probes import Probes
 from pcache.session.steps.make import RECORDER, make
 
 _UNITS = "/etc/systemd/system"
@@ -72,7 +72,7 @@ class Settings:
 
     def __init__(self, path: str | None, group: str, idle_s: float | None) -> None:
         """`path` None: the usual one, and under systemd if that is there."""
-        self.path = path or SERVICE
+        self.path = os.path.abspath(path or SERVICE)
         self.foreground = path is not None or not os.path.isdir(_SYSTEMD)
         self.group = group
         self.idle_s = idle_s
@@ -124,10 +124,17 @@ def start(settings: Settings) -> Iterator[str]:
     if image.kept(image.image_key()) is None:
         make(RECORDER)
     try:
-        service = Service(listen(settings.path, gid), settings.idle_s)
+        listening = listen(settings.path, gid)
+        held = remove_afterwards(settings.path)
+        service = Service(listening, settings.idle_s, (held,))
         yield f"the recorder listens at {settings.path}"
         service.run()
     except OSError as error:
+        if isinstance(error, FileExistsError):
+            raise EnvironmentProblem(
+                f"the service cannot listen at {settings.path}: {error.strerror}",
+                "--socket names another place",
+            ) from error
         raise EnvironmentProblem(
             f"the service cannot run: {error.strerror}", "`sudo pcache doctor` tells what mends it"
         ) from error

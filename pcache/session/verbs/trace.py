@@ -9,6 +9,7 @@ import select
 from pcache.enforce import signals, syscalls
 from pcache.enforce.sentinel import Sentinel
 from pcache.errors import Nested, PcacheError
+from pcache.linux.user import is_root
 from pcache.session.steps.live import Live
 from pcache.session.steps.load_probes import nothing_recorded
 from pcache.session.steps.recording import Recording
@@ -26,6 +27,8 @@ from pcache.session.steps.reporting import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from pcache.enforce import spawn
     from pcache.settings.rules import Policy
 
@@ -45,9 +48,9 @@ class Trace(RecordingVerb):
         try:
             if syscalls.handshake():
                 raise Nested(NESTED)
-            if not self._probes.there and os.geteuid() != 0:
-                say(nothing_recorded("trace", self._probes.failure))
-                return self._plainly()
+            if not self._probes.there and not is_root():
+                say(nothing_recorded("trace", self._probes))
+                return self._unrecorded("")
             store, policy = self._open_store()
             self._notes.open(store)
             recording = Recording(self._user, self._options, store, self._counters, self._probes)
@@ -55,15 +58,12 @@ class Trace(RecordingVerb):
             with Live(self._options.progress, lambda: (*recording.seen, 0, 0)):
                 status = self._follow(recording, policy)
         except Nested:
-            if not self._options.quiet:
-                say(f"pcache: {NESTED}")
-            return self._plainly()
+            return self._plainly("" if self._options.quiet else NESTED)
         except Exception as error:
             if recording is not None and recording.begun:
                 raise
             say_trouble(error)
-            say("pcache: the command runs without being recorded")
-            return self._plainly()
+            return self._unrecorded("the command runs without being recorded")
         afterwards(
             lambda: self._finish(recording),
             lambda: self._note(recording, status),
@@ -81,11 +81,6 @@ class Trace(RecordingVerb):
         except PcacheError as error:
             say(error.report())
             return error.status
-
-    def _plainly(self) -> int:
-        self._probes.close()
-        write_json(self._options.json, None, self._counters)
-        return self._execute(self._command.to_execute())
 
     def _follow(self, recording: Recording, policy: Policy) -> int:
         """Records the command from its start to its end; its wait status."""
@@ -113,25 +108,24 @@ class Trace(RecordingVerb):
         """The same without a supervisor, from behind a gate."""
         # Made now, not by the child: what that imports would be recorded.
         command = self._command.to_execute()
-        gate, opener = os.pipe()
         # From here on they are ours to pass on: none may kill us in between.
         wanted = signals.handled(signals.FORWARDED)
         mask = signals.block(wanted)
-        sentinel = Sentinel()
-        sentinel.fork()
-        pid = os.fork()
-        if pid == 0:
-            status = 126
-            try:
-                os.close(opener)
-                signals.set_mask(mask)
-                opened = os.read(gate, 1 + _NAME_BYTES)
-                os.close(gate)
-                if opened:
-                    syscalls.set_name(opened[1:])
-                    status = self._execute(command)
-            finally:
-                os._exit(status)
+        pid = 0
+        try:
+            gate, opener = os.pipe()
+            pending, sentinel = signals.Pending(wanted), Sentinel()
+            sentinel.fork()
+            pid = os.fork()
+            if pid == 0:
+                self._behind_gate(command, gate, opener, mask)
+            ended = os.pidfd_open(pid)
+        except BaseException:
+            if pid:
+                os.kill(pid, signals.KILL)
+                os.waitpid(pid, 0)
+            signals.set_mask(mask)
+            raise
         os.close(gate)
         since = self._timing.now()
         name = recording.open_gate(pid)
@@ -140,8 +134,7 @@ class Trace(RecordingVerb):
             signals.set_mask(mask)  # it ends us
         os.write(opener, b"g" + name)
         os.close(opener)
-        pending = signals.Pending(wanted)
-        ended, poll = os.pidfd_open(pid), select.poll()
+        poll = select.poll()
         poll.register(ended, select.POLLIN)
         poll.register(pending.fd, select.POLLIN)
         ready: set[int] = set()
@@ -155,6 +148,22 @@ class Trace(RecordingVerb):
         sentinel.close()
         self._timing.spent("running", since)
         return status
+
+    def _behind_gate(
+        self, command: spawn.Command, gate: int, opener: int, mask: set[int]
+    ) -> NoReturn:
+        """In the child: waits for its name, which may be none, and becomes the command."""
+        status = 126
+        try:
+            os.close(opener)
+            signals.set_mask(mask)
+            opened = os.read(gate, 1 + _NAME_BYTES)
+            os.close(gate)
+            if opened:
+                syscalls.take_name(opened[1:])
+                status = self._execute(command)
+        finally:
+            os._exit(status)
 
     @staticmethod
     def _pass_on(

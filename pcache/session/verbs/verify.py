@@ -18,12 +18,14 @@ from pcache.rerun.execution import CannotRerun, Why, in_copy, rerun
 from pcache.session.steps.describe import call_text
 from pcache.session.steps.policy import session_policy
 from pcache.settings.rules import NO
+from pcache.settings.units import size_text
 from pcache.store.fingerprint import weak_fingerprint
 from pcache.store.index import Store
 from pcache.store.inspect import Stored, stored
 from pcache.store.secrets import is_hidden
 from pcache.store.verify import Verifier
 from pcache.store.workdirs import RERUN, abandoned, remove
+from pcache.wording import text
 
 _DAMAGED = "it is damaged"
 _NEVER = "it is configured never to be cached"
@@ -43,7 +45,7 @@ class Verification:
         report = Verifier(self._store).run()
         self.lines.append(
             f"{report.records} records of {report.calls} calls, {report.contents} contents"
-            f" ({report.bytes / 1e6:.1f} MB): {len(report.faults) or 'none'} damaged"
+            f" ({size_text(report.bytes)}): {len(report.faults) or 'none'} damaged"
         )
         self.lines += [f"  damaged: {fault}" for fault in report.faults]
         if report.faults:
@@ -138,7 +140,7 @@ class _Sample:
         values = present.values([(fact.kind, fact.path) for fact in here], self._known)
         for fact, value in zip(here, values, strict=True):
             if value != fact.value:
-                raise CannotRerun(Why.CHANGED, fact.path.decode(errors="backslashreplace"))
+                raise CannotRerun(Why.CHANGED, text(fact.path))
 
 
 def verify(user: User, share: float) -> Verification:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Literal
 from xml.etree import ElementTree
 
 import pytest
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from bench import results
 from bench.cli import main
-from bench.config import PHASES
+from bench.config import PHASES, PhaseName
 from bench.report import comparison, files, html, markdown, terminal
 from bench.report.plots import Plot, plots
 from bench.report.plots.style import LOOKS
@@ -191,3 +192,29 @@ def test_the_exit_status_tells_of_wrong_results(
     for option in ("--workload", "--tool", "--plan"):
         assert main(["run", option, "nothing-like-this"]) == 2
         assert "nothing-like-this" in capsys.readouterr().err
+
+
+def _everyday() -> results.Results:
+    def told(phase: PhaseName, root: Literal["hit", "ran"], why: str = "") -> results.Sample:
+        return sample("pcache", 0.5, phase=phase).model_copy(update={"root": root, "why": why})
+
+    edit = told("edit", "ran").model_copy(update={"ran": 4, "needed": 2, "programs": 10})
+    plain = [sample("plain", 1.0, phase=phase) for phase in ("cold", "again", "edit")]
+    told_of = [told("cold", "ran"), told("again", "ran", "network: x"), told("warm", "hit"), edit]
+    return some_results(*plain, *told_of)
+
+
+def test_everyday_commands_are_told_in_all_reports(tmp_path: Path) -> None:
+    found = _everyday()
+    assert next(plot.name for plot in plots(found)) == "heat"
+    page = files.write(found, tmp_path / "r.json")
+    for text in (page.read_text(), page.with_suffix(".md").read_text()):
+        assert "1 of 1 commands came back as a whole" in text
+        assert "6 programs were skipped; an oracle would have skipped 8 (75 %)" in text
+        assert "again: network: x" in text
+    assert (tmp_path / "r-heat.svg").exists()
+
+
+def test_without_such_commands_there_is_no_heat_map() -> None:
+    assert "heat" not in [plot.name for plot in plots(GOOD)]
+    assert "Everyday" not in markdown.render(GOOD)

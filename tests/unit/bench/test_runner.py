@@ -126,6 +126,30 @@ def test_tools_take_turns(tmp_path: Path) -> None:
     ]
 
 
+def test_a_tool_has_all_phases_in_one_go_where_they_build_on_each_other(tmp_path: Path) -> None:
+    toml = TOML.replace("[verify]", '[verify]\nignore = ["out/noise"]')
+    script = SCRIPT.replace("mkdir out", "mkdir -p out") + "echo more >>out/log\n"
+    phases: tuple[PhaseName, ...] = ("cold", "again", "third", "warm", "edit")
+    samples, _ = run(
+        tmp_path,
+        workload(tmp_path, toml=toml, script=script.replace("ln -s", "ln -sfn")),
+        Spoiler("true"),
+        phases=phases,
+    )
+    assert [sample.tool for sample in samples] == ["plain"] * 4 + ["spoiler"] * 5
+    assert [sample.wrong for sample in samples if sample.wrong] == []
+    assert (tmp_path / "work/tree/out/log").read_text() == "more\n"
+
+
+def test_what_two_plain_runs_leave_differently_is_not_compared(tmp_path: Path) -> None:
+    loaded = workload(tmp_path, script=SCRIPT.replace("mkdir out", "mkdir -p out; rm -f out/link"))
+    runner = Runner(tmp_path / "work", lambda _: None)
+    selection = Selection([Tool(), Spoiler("true")], frozenset(), ("cold", "again"), 1)
+    samples = list(runner.run(loaded, selection))
+    assert runner.unsteady == {"copies": ["out/noise"]}
+    assert [sample.wrong for sample in samples if sample.wrong] == []
+
+
 def test_a_tool_may_be_measured_only_once(tmp_path: Path) -> None:
     loaded = workload(tmp_path, toml=MASKED)
     once = frozenset(["spoiler"])

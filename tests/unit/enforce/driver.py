@@ -69,6 +69,7 @@ class NamedPlan:
 
 class NamedDecider:
     last_miss = "runs by its name"
+    awaited = -1
 
     def unknown(self, argv: tuple[bytes, ...]) -> bool:
         return argv[0] == b"unknown"
@@ -76,7 +77,7 @@ class NamedDecider:
     def unused(self, wall_ns: int) -> None:
         pass
 
-    def decide(self, call: Call, fds: FdView) -> NamedPlan | None:
+    def decide(self, call: Call, fds: FdView, wait: bool = False) -> NamedPlan | None:
         kind, *numbers = os.path.basename(call.executable).split(b"-")
         if kind == b"hit":
             return NamedPlan(int(numbers[0]) << 8, [])

@@ -51,7 +51,8 @@ class Records:
         mask = os.umask(0)
         os.umask(mask)
         who = os.geteuid(), os.getegid()
-        call = Call(executable, argv, env, bytes(self.directory), mask, *who, fds)
+        filename = os.fsencode(path)
+        call = Call(executable, argv, env, bytes(self.directory), mask, *who, fds, 0, filename)
         with Store.open(f"{self.directory}/cache/pcache") as store:
             value = Facts(store.digests, None, Counters()).evaluate(Kind.CONTENT, bytes(self.input))
             made = tuple(

@@ -52,6 +52,42 @@ def test_forbidden(bench: Records, intercept: str, call: str, error: str) -> Non
     ]
 
 
+NEEDED = (
+    *("bpf", "clone3", "connect", "epoll_create1", "eventfd2", "ftruncate", "getcwd", "getrandom"),
+    *("kcmp", "memfd_create", "perf_event_open", "pidfd_open", "pipe2", "poll", "prctl", "ptrace"),
+    *("process_vm_readv", "recvmsg", "rt_sigprocmask", "seccomp", "sendmsg", "setresuid"),
+    *("shutdown", "signalfd4", "socket", "socketpair", "statx", "umask", "unshare", "userfaultfd"),
+)
+"""System calls, some of which pcache makes before the command runs, beside it, or as it ends."""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("error", ["EPERM", pytest.param("ENOSYS", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("verb", ["trace", "run", "replay"])
+def test_whatever_is_refused_the_command_runs(bench: Records, verb: str, error: str) -> None:
+    """As it does under the same refusal without pcache."""
+    words = ["sh", "-c", "echo ran; /bin/echo child; exit 5"]
+    for call in NEEDED:
+        deny = (PYTHON, "-c", DENY, call, error)
+        plain = bench.run(*deny, "/usr/bin/env", *words)
+        assert plain.returncode == 5, call
+        done = bench.run(*deny, bench.pcache, verb, *words)
+        assert (done.returncode, done.stdout) == (5, plain.stdout), (call, done.stderr)
+        assert "internal error" not in done.stderr and "Traceback" not in done.stderr, call
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("verb", ["trace", "run", "replay"])
+@pytest.mark.parametrize(
+    "without", ["mount -t tmpfs none /proc", *(f"ulimit -n {number}" for number in range(11, 17))]
+)
+def test_whatever_is_missing_the_command_runs(bench: Records, verb: str, without: str) -> None:
+    words = ["unshare", "--mount", "sh", "-c", f'{without}; exec "$@"', "-", bench.pcache, verb]
+    done = bench.run(*words, "sh", "-c", "echo ran; exit 5")
+    assert (done.returncode, done.stdout) == (5, "ran\n"), done.stderr
+    assert "internal error" not in done.stderr and "Traceback" not in done.stderr
+
+
 def test_forbidden_from_the_first(bench: Records) -> None:
     """Before a filter was ever built: what root has kept of earlier runs is covered."""
     words = [bench.pcache, "replay", "-q", "sh", "-c", SCRIPT]

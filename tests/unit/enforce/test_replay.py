@@ -55,6 +55,15 @@ def test_root_hit_dies_by_the_signal(bench: Records) -> None:
     assert not list(bench.directory.glob("core*"))
 
 
+def test_what_is_told_does_not_cut_into_what_the_command_prints(bench: Records) -> None:
+    """Such as progress bars: they end when the command does."""
+    script = "printf '12%%' >&2; real a; printf '..100%%\\n' >&2"
+    done = bench.replay("-v", "dash", "-c", script)
+    first, *told, _ = done.stderr.splitlines()
+    assert first == "12%..100%"
+    assert told[-1] == "pcache: miss  real a   unknown call"
+
+
 def test_child_hit(bench: Records, intercept: str) -> None:
     bench.record(["real", "a"], 7 << 8, {"made": DATA}, ((1, b"out\n"), (2, b"err\n")))
     script = "real a; echo $?; real b; echo $?"
@@ -63,8 +72,8 @@ def test_child_hit(bench: Records, intercept: str) -> None:
     assert (bench.directory / "made").read_bytes() == DATA
     *told, summary = done.stderr.splitlines()
     assert told == [
-        f"pcache: miss  dash -c {script}   unknown call",
         "err",
+        f"pcache: miss  dash -c {script}   unknown call",
         "pcache: hit   real a",
         "pcache: miss  real b   unknown call",
     ]

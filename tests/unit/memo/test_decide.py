@@ -15,7 +15,7 @@ from pcache.linux.descriptors import FdView, OwnFds
 from pcache.linux.stamps import RACY_NS
 from pcache.memo.decide import Decider
 from pcache.memo.facts import Facts
-from pcache.model import Call, Fact, Kind, Outcome, Output, Record
+from pcache.model import Call, Fact, Kind, Outcome, Output, Reason, Record, Uncacheable
 from pcache.store.fingerprint import weak_fingerprint
 from pcache.store.index import Store
 from pcache.store.record_writer import NONDETERMINISTIC, STORED
@@ -89,6 +89,20 @@ def test_unknown_then_hit(bench: Bench) -> None:
     assert bench.decide() == b"one"
     assert bench.counters["hits"] == 2
     assert bench.counters["misses"] == bench.counters["miss: unknown call"] == 1
+
+
+def test_an_unknown_call_that_was_refused(bench: Bench) -> None:
+    """Why is told where it is asked for: it takes a look into the store."""
+    decider = Decider(bench.store, bench.counters)
+    decider.decide(bench.call, OwnFds())
+    assert decider.explained_miss == decider.last_miss == "unknown call"
+    reasons = [Uncacheable(Reason.NETWORK, "socket"), Uncacheable(Reason.PTRACE, "gdb")]
+    bench.store.add_uncacheable(bench.call, weak_fingerprint(bench.call), reasons)
+    decider.decide(bench.call, OwnFds())
+    assert decider.last_miss == "unknown call"
+    assert decider.explained_miss == "not cacheable when it last ran: network, ptrace"
+    decider.decide(make_call(b"-O2"), OwnFds())
+    assert decider.explained_miss == "unknown call"
 
 
 def test_another_call_is_unknown(bench: Bench) -> None:

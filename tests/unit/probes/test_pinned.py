@@ -65,6 +65,23 @@ def test_one_session_at_a_time(bpffs: str) -> None:
     third.close()
 
 
+def test_several_at_once_are_loaded_once(bpffs: str) -> None:
+    loader = Loader()
+    for _ in range(2):
+        loaded = [pinned.obtain("key", loader, bpffs) for _ in range(4)]
+        assert loader.count == 4
+        assert len({bpf.map_id(one.maps["processes"]) for one in loaded}) == 4
+        for one in loaded:
+            one.close()
+    assert len(pins(bpffs)) == 4
+    loaded = [pinned.obtain("key", loader, bpffs) for _ in range(5)]
+    assert loader.count == 5 and loaded[-1].lock < 0
+    for one in loaded:
+        one.close()
+    pinned.obtain("new", loader, bpffs).close()
+    assert pins(bpffs) == {"pcache-new"}
+
+
 def test_what_is_not_whole_is_loaded_anew(bpffs: str) -> None:
     loader = Loader()
     pinned.obtain("key", loader, bpffs).close()

@@ -118,13 +118,17 @@ def test_secrets() -> None:
         b"TOKENIZER=t",
         b"DB_PASSWORD=",
     )
-    assert list(secret_names(env)) == [b"GITHUB_TOKEN", b"my_api_key"]
-    values = secret_values(
-        {b"X_SECRET": b"long-enough", b"Y_SECRET": b"short", b"Z": b"not-a-secret"}
-    )
+    assert list(secret_names(env, ())) == [b"GITHUB_TOKEN", b"my_api_key", b"TOKENIZER"]
+    names = (b"A", b"!TOKENIZER*", b"!GITHUB_*", b"*HUB_TOKEN")
+    assert list(secret_names(env, names)) == [b"A", b"GITHUB_TOKEN", b"my_api_key"]
+    mine = {b"X_SECRET": b"long-enough", b"Y_SECRET": b"short", b"Z": b"not-a-secret"}
+    values = secret_values(mine, ())
+    assert secret_values(mine, (b"!X_*", b"Z")) == {b"not-a-secret"}
     assert values == {b"long-enough"}
     for name in (b"DB_PASS", b"SENTRY_DSN", b"AZURE_STORAGE_ACCOUNT_KEY", b"accesskey"):
-        assert secret_values({name: b"long-enough"}) == values
+        assert secret_values({name: b"long-enough"}, ()) == values
+    address = {b"DATABASE_URL": b"postgres://me:long-enough@host"}
+    assert secret_values(address, ()) == values | set(address.values())
     assert has_secret(b"..long-enough..", values)
     assert not has_secret(b"harmless AKIA text, npm_ too", values)
     for text in (

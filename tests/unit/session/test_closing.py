@@ -63,6 +63,18 @@ def test_other_ends(verb: str, found: list[Entry], numbers: dict[str, int], told
     assert line(verb, found, **numbers) == f"pcache: {told}"
 
 
+def test_what_recording_took_is_told_where_it_took_more_than_the_command() -> None:
+    found = entries((STORED, ""))
+    found[0].start_ns, found[0].end_ns = 10**8, 2 * 10**8
+    assert line("trace", found).endswith("; recorded as a whole, which took 0.60 s more")
+    found[0].end_ns = 4 * 10**8 + 1
+    assert line("trace", found).endswith("; recorded as a whole, which took 0.40 s more")
+    found[0].end_ns = 6 * 10**8
+    assert line("trace", found).endswith("; recorded as a whole")
+    known = entries((KNOWN, ""))
+    assert line("trace", known).endswith("; recorded as a whole")
+
+
 def test_what_a_record_contains_is_not_counted_as_refused() -> None:
     """The halves of gcc are no reason to worry, as gcc as a whole is recorded."""
     found = entries((STORED, ""), (REFUSED, "works on a temporary file of its caller"))

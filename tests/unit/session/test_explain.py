@@ -12,9 +12,9 @@ import pytest
 
 from pcache.linux.stamps import RACY_NS
 from pcache.memo.facts import Facts
-from pcache.model import Call, Fact, Kind, Outcome, Reason, Record, Uncacheable
+from pcache.model import Call, Fact, Key, Kind, Outcome, Reason, Record, Uncacheable
 from pcache.session.steps.command import Command
-from pcache.session.steps.describe import fact_name, value_text
+from pcache.session.steps.describe import value_text
 from pcache.session.verbs.explain import Explanation
 from pcache.store.fingerprint import weak_fingerprint
 from pcache.store.index import Store
@@ -39,9 +39,11 @@ class Bench:
         self.input.write_text(content)
         time.sleep(RACY_NS / 1e9 + 0.01)
 
-    def record(self, call: Call | None = None, status: int = 0) -> str:
+    def record(
+        self, call: Call | None = None, status: int = 0, keys: list[Key] | None = None
+    ) -> str:
         call = call or self.call
-        keys = [(Kind.CONTENT, bytes(self.input)), (Kind.CONTENT, bytes(self.absent))]
+        keys = keys or [(Kind.CONTENT, bytes(self.input)), (Kind.CONTENT, bytes(self.absent))]
         values = Facts(self.store.digests, self.command.fds, self.store.counters).values(keys)
         facts = tuple(Fact(*key, value) for key, value in zip(keys, values, strict=True))
         outcome = Outcome(status, wall_ns=2_000_000_000)
@@ -111,6 +113,45 @@ def test_unknown_call_is_compared_with_the_nearest(bench: Bench) -> None:
     assert "environment PATH: not set -> '" in text
     assert "environment SHLVL" not in text
     assert "arguments" not in text
+
+
+def test_recorded_with_other_descriptors_only(bench: Bench) -> None:
+    """As where the explanation of what ran in a terminal is read through a pipe."""
+    call = bench.call
+    other = Call(
+        call.executable, call.argv, call.env, call.cwd, call.umask, call.uid, call.gid,
+        (call.fds[0], b"tty", b"=1"), call.ignored, call.filename,
+    )  # fmt: skip
+    bench.record(other)
+    hit, text = bench.explain()
+    assert not hit
+    at = text.index("  and that one, from here:\n    hit: /bin/true in\n      all 2 facts")
+    assert "standard output: a terminal -> " in text[:at]
+    bench.write("two")
+    hit, text = bench.explain()
+    assert not hit
+    assert "    miss: /bin/true in\n      1 of 2 facts are not" in text
+    assert f"        {bench.input}:\n          file, mode 644" in text
+
+
+def test_a_path_is_listed_once(bench: Bench) -> None:
+    keys = [(kind, bytes(bench.input)) for kind in (Kind.CONTENT, Kind.LCONTENT, Kind.TIMES)]
+    bench.record(keys=keys)
+    bench.write("two")
+    _, text = bench.explain()
+    assert "  3 of 3 facts are not" in text
+    told = text[text.index(f"    {bench.input}:\n") :].splitlines()
+    content, times = told[1:]
+    assert content.startswith("      file, mode 644, ")
+    assert times.startswith("      its modification time: ")
+
+
+def test_what_is_never_cached_says_why(bench: Bench) -> None:
+    hit, text = bench.explain(b"/bin/sleep", b"1")
+    assert not hit
+    assert text.startswith("miss: /bin/sleep 1   never cached\n")
+    assert "sleep always runs, by default: takes time on purpose" in text
+    assert "pcache config set program.sleep.never_cache no" in text
 
 
 def test_other_arguments_and_other_programs(bench: Bench) -> None:
@@ -186,12 +227,6 @@ def test_values_in_words(kind: bytes, value: bytes, words: str) -> None:
     assert value_text(kind, value) == words
 
 
-def test_names_of_facts() -> None:
-    assert fact_name(Kind.REPLACEABLE, b"644:/a:b") == "/a:b"
-    assert fact_name(Kind.INPUT, b"0") == "descriptor 0"
-    assert fact_name(Kind.LISTING, b"/d") == "/d, its entries"
-
-
 def test_command_line(pcache: str, tmp_path: Path) -> None:
     env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
 
@@ -205,6 +240,8 @@ def test_command_line(pcache: str, tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (125, "")
         assert "nothing was recorded yet" in done.stderr
     assert run("explain").returncode == 2
+    done = run("explain", "--json", "true")
+    assert done.returncode == 2 and "--json is for --last" in done.stderr
     assert run("explain", "no-such-command").returncode == 127
     Store.open(bytes(tmp_path / "pcache")).close()
     done = run("explain", "true")

@@ -88,13 +88,16 @@ def test_a_file_that_would_make_no_sense_stays(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(FILE)
     for name, value in (("max_size", "much"), ("base_dir", "."), ("program.make.strict", "maybe")):
-        with pytest.raises(ConfigError) as error:
+        with pytest.raises(UsageError) as error:
             set_in(bytes(path), Name(name), value)
-        assert str(path) in str(error.value)
+        assert name in str(error.value) and "Input should" not in str(error.value)
         assert path.read_text() == FILE
     set_in(bytes(path), Name("history"), "90d")
     assert tomllib.loads(path.read_text())["history"] == "90d"
     assert list(tmp_path.iterdir()) == [path]
+    path.write_text(FILE.replace("true", "maybe"))
+    with pytest.raises(ConfigError, match=str(path)):
+        set_in(bytes(path), Name("history"), "90d")
     project = tmp_path / ".pcache.toml"
     set_in(bytes(project), Name("base_dir"), ".")
     assert project.read_text() == 'base_dir = "."\n'
@@ -104,3 +107,38 @@ def test_several_lines_are_left_to_an_editor() -> None:
     text = "[sandbox]\ndeny = [\n'network',\n]\n"
     with pytest.raises(ConfigError, match="several lines"):
         changed(text, Name("sandbox.deny"), "[]")
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("max_size", 'max_size = "10G" # enough\n'),
+        ("program.make.strict", "strict = true\n"),
+        ("program.cc.strict", ""),
+        ("program.make.mtime_order", ""),
+        ("compress", ""),
+    ],
+)
+def test_unset(tmp_path: Path, name: str, line: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(FILE)
+    assert set_in(bytes(path), Name(name), None) == bool(line)
+    assert path.read_text() == FILE.replace(line, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("compress", "maybe", "compress: it is true or false"),
+        ("max_size", "20", "max_size: it is a text in quotation marks"),
+        ("sandbox.deny", "network", 'sandbox.deny: it is a list of texts, such as ["network"]'),
+        ("sandbox.deny", '["x"]', "sandbox.deny: it is one of 'io_uring', 'network' or"),
+        ("program.cc.never_cache", "often", "program.cc.never_cache: it is one of 'no', 'its"),
+        ("remote.timeout", "99", "remote.url: it is missing"),
+        ("base_dir", ".", "base_dir belongs into a project's file"),
+    ],
+)
+def test_what_is_wrong_with_a_value(tmp_path: Path, name: str, value: str, words: str) -> None:
+    with pytest.raises(UsageError) as error:
+        set_in(bytes(tmp_path / "config.toml"), Name(name), value)
+    assert str(error.value).startswith(words)

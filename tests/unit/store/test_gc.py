@@ -6,18 +6,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pcache.counters import Counters
-from pcache.model import Outcome, Output, Record
+from pcache.model import Fact, Kind, Outcome, Output, Record
 from pcache.settings import units
+from pcache.store.database import Database
 from pcache.store.gc import Collector, Report, collect_if_over
 from pcache.store.index import Store
 from pcache.store.lease import Lease, oldest_lease_ns
 from pcache.store.totals import Totals
+from pcache.store.verify import Verifier
 from tests.conftest import CHECKOUT
 from tests.lib.stores import make_record
 
@@ -203,6 +205,7 @@ CONCURRENT = """
 import os, sys, time
 from pcache.counters import Counters
 from pcache.store.index import Store
+from pcache.store.database import Database
 from pcache.store.gc import Collector
 from tests.unit.store.test_gc import record
 directory, what = os.fsencode(sys.argv[1]), sys.argv[2]
@@ -299,3 +302,56 @@ def test_units() -> None:
         with pytest.raises(ValueError):
             units.age(text)
     assert [units.size_text(n) for n in (5, 1536, 3 << 30)] == ["5 B", "1.5 KiB", "3.0 GiB"]
+
+
+class Meanwhile:
+    """A database beside which something is done when certain rows have been read."""
+
+    def __init__(self, database: Database, table: str, action: Callable[[], object]) -> None:
+        self._database = database
+        self._reads = f" FROM {table}"
+        self._action = action
+        self.acted = False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._database, name)
+
+    def rows(self, sql: str, *values: object) -> list[tuple[bytes, ...]]:
+        found = self._database.rows(sql, *values)  # type: ignore[arg-type]
+        if sql.endswith(self._reads) and not self.acted:
+            self.acted = True
+            self._action()
+        return found
+
+
+@pytest.mark.parametrize("table", ["blobs", "calls", "path_sets", "outcomes"])
+@pytest.mark.parametrize("event", ["collected", "recorded"])
+def test_verification_beside_others_finds_no_damage(store: Store, table: str, event: str) -> None:
+    made = record(store, b"large", b"x" * LARGE, b"small")
+    age(store)
+
+    def act() -> None:
+        if event == "collected":
+            Collector(store, max_size=0).run()
+            assert not is_there(store, made)
+        else:
+            put = store.blobs.put_bytes
+            outcome = Outcome(0, (), ((1, 3),), put(b"new"))
+            facts = (Fact(Kind.CONTENT, b"/elsewhere", b"fY"),)
+            store.add(make_record(b"new", facts=facts, outcome=outcome))
+
+    with Store.open(store.directory) as other:
+        beside = Meanwhile(other.database, table, act)
+        other._database = beside  # type: ignore[assignment]
+        report = Verifier(other).run()
+    assert beside.acted
+    assert report.faults == []
+
+
+def test_a_missing_content_is_found(store: Store) -> None:
+    made = record(store, b"large", b"x" * LARGE)
+    for path in store.blobs.objects.paths(made.outcome.outputs[0].content):
+        if os.path.exists(path):
+            os.unlink(path)
+    (fault,) = Verifier(store).run().faults
+    assert "a content is missing" in fault

@@ -226,7 +226,7 @@ def test_noise_is_kept_out_of_the_stored_call(store: Store) -> None:
     store.add(record)
     stored = store.call(b"w" * 16)
     assert stored is not None
-    assert stored.env == (b"A=1", b"MAKEFLAGS=", b"PWD=/")
+    assert stored.env == (b"A=1", b"PWD=/", b"MAKEFLAGS=")
 
 
 # Several processes

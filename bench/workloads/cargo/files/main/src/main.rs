@@ -1,0 +1,3 @@
+fn main() {
+    println!("{}", one::one(4) + two::two(5));
+}

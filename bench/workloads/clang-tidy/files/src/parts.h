@@ -1,0 +1,3 @@
+int part0(int n);
+int part1(int n);
+int part2(int n);

@@ -1,0 +1,4 @@
+int part0(int n);
+int part1(int n);
+int part2(int n);
+int part3(int n);

@@ -1,0 +1,12 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"example.org/parts/one"
+)
+
+func main() {
+	fmt.Println(strings.Repeat("x", one.Sum(2)))
+}

@@ -1,0 +1,3 @@
+const one = require("./one");
+
+console.log(one(3));

@@ -1,0 +1,3 @@
+const one = require("../src/one");
+
+test("one", () => expect(one(1)).toBe(3));

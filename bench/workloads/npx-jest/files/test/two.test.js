@@ -1,0 +1,3 @@
+const two = require("../src/two");
+
+test("two", () => expect(two(4)).toBe(8));

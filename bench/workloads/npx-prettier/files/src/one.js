@@ -1,0 +1,3 @@
+const two = require("./two");
+
+module.exports = (n) => two(n) + 1;

@@ -1,0 +1,3 @@
+export function two(n: number): number {
+  return n * 2;
+}

@@ -1,0 +1,1 @@
+module.exports = { entry: "./src/main.js", target: "node", output: { path: __dirname + "/dist" } };

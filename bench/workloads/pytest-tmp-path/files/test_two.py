@@ -1,0 +1,5 @@
+from parts.two import two
+
+
+def test_two() -> None:
+    assert two(3) == 6

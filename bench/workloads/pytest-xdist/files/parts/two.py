@@ -1,0 +1,2 @@
+def two(n: int) -> int:
+    return n * 2

@@ -1,0 +1,7 @@
+table <- read.csv("table.csv")
+fit <- lm(y ~ x, table)
+print(coef(fit))
+pdf("fit.pdf")
+plot(table)
+abline(fit)
+invisible(dev.off())

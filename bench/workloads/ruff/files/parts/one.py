@@ -1,0 +1,5 @@
+from parts.two import two
+
+
+def one(n: int) -> int:
+    return two(n) + 1

@@ -1,0 +1,3 @@
+pub fn sum(of: &[u32]) -> u32 {
+    of.iter().sum()
+}

@@ -1,0 +1,4 @@
+#!/bin/bash
+for f in "$@"; do
+    echo "$f"
+done

@@ -1,0 +1,3 @@
+project = "parts"
+extensions = ["sphinx.ext.autosectionlabel"]
+html_theme = "alabaster"
