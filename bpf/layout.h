@@ -134,6 +134,7 @@ enum call_flags {
   CALL_SUCCESS = 8,   /* or when it succeeded */
   CALL_LOCK = 16,     /* only locks that are taken, asked for, or held by somebody else */
   CALL_FAILURE = 32,  /* of CALL_INHERITED: or when it failed */
+  CALL_IN_VAIN = 64,  /* only when nothing was ready, and once per image */
 };
 
 enum call_form {

@@ -11,6 +11,7 @@ from pcache.enforce.job import Job
 from pcache.enforce.pipes import Tree
 from pcache.enforce.task import Process
 from pcache.enforce.task_memory import Unreadable
+from pcache.errors import why_not
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class Decisions:
             self._tick()
         found = self._look_up(hold.id, hold.task, wait)
         if isinstance(found, Hold):
-            found.until_ns = hold.until_ns
+            found.until_ns, found.at_most_ns = hold.until_ns, hold.at_most_ns
         return found
 
     def _unknown(self, argv: tuple[bytes, ...]) -> bool:
@@ -180,7 +181,7 @@ class Decisions:
         except Exception as error:
             plan.abandon()
             self.unused(plan)
-            self._reporter.came_to_nothing(task, plan, began_ns, str(error))
+            self._reporter.came_to_nothing(task, plan, began_ns, why_not(error))
             raise
         return Job(self._listener, id, task, plan, self._killable, began_ns)
 

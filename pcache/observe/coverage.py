@@ -25,6 +25,8 @@ OBSERVED: dict[str, str] = {
         vmsplice""",
     "input: reads from inherited descriptors": """
         read pread64 readv preadv preadv2 recvfrom lseek ioctl mmap""",
+    "waiting for what may come by a pipe, in vain": """
+        poll ppoll select pselect6 epoll_wait epoll_pwait epoll_pwait2 epoll_wait_old""",
     "locks: that nobody else holds them": "flock fcntl",
     "inherited descriptors: which number is used, and what is asked of it": "dup dup2 dup3",
     "working directory, by a descriptor that is not inherited": "fchdir",
@@ -87,9 +89,8 @@ IRRELEVANT: dict[str, str] = {
     "its own handling of signals; those from outside have an event": """
         rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigsuspend
         sigaltstack signalfd signalfd4 pause""",
-    "waiting: what became ready is then read, written or accepted": """
-        poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait
-        epoll_pwait2 epoll_ctl_old epoll_wait_old""",
+    "what became ready is then read, written or accepted": """
+        epoll_create epoll_create1 epoll_ctl epoll_ctl_old""",
     "time is not an input (DESIGN.md, rule 7)": """
         gettimeofday time clock_gettime clock_getres clock_nanosleep nanosleep times getitimer
         timer_create timer_settime timer_gettime timer_getoverrun timer_delete
