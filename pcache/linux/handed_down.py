@@ -167,7 +167,7 @@ OTHERS: tuple[Row, ...] = (
         REASON,
         "set within, for programs started then; and from then on nothing is replaced",
     ),
-    ("OOM score", FACT, "/proc/self/oom_score_adj is an input by content"),
+    ("OOM score, core dump filter", FACT, "what /proc/self tells of them; `traits.FILES`"),
     ("control group", FACT, "/proc/self/cgroup is an input by content"),
     (
         "timers of setitimer",
@@ -202,7 +202,11 @@ is replaced; one that pcache itself is in holds for what it does as well",
     ("kinds of descriptors 1 and 2", CALL, "and whether both are one open file"),
     ("kinds of other descriptors", FACT, "once used; absent ones where a call on one has failed"),
     ("which descriptors are one", FACT, "once one of them above 2 is used"),
-    ("offset of a descriptor", FACT, "once read or asked for, with lseek(2)"),
+    (
+        "offset of a descriptor",
+        FACT,
+        "once read or asked for, lseek(2); of /proc a reason",
+    ),
     (
         "name of a terminal",
         FACT,

@@ -51,6 +51,11 @@ HIDDEN_BY_PYTHON = (SIGPIPE, SIGXFSZ)
 `init_signals`)."""
 
 
+def numbers(mask: int) -> list[int]:
+    """Of the signals in a mask."""
+    return [number for number in range(1, 65) if mask >> (number - 1) & 1]
+
+
 _TRAIT = b"signal "
 
 

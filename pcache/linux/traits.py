@@ -20,8 +20,21 @@ TERMINAL = b"terminal"
 """Whether it has one: NO_TERMINAL if not."""
 NO_TERMINAL = b"none"
 """Value of TERMINAL where a process has no controlling terminal."""
+FILES = frozenset(
+    (
+        *(b"oom_adj", b"oom_score_adj", b"loginuid", b"sessionid", b"cpuset", b"personality"),
+        *(b"autogroup", b"coredump_filter", b"timerslack_ns"),
+    )
+)
+"""Files in /proc/PID that tell what was handed down and nothing else."""
+_FILE = b"file "
 OWN, PARENT, OTHER = b"own", b"parent", b"other"
 YES, NO = b"1", b"0"
+
+
+def file(name: bytes) -> bytes:
+    """The trait that one of FILES tells."""
+    return _FILE + name
 
 
 def value(name: bytes, tid: int, tgid: int) -> bytes:
@@ -76,19 +89,24 @@ def _of_any(name: bytes, tid: int) -> bytes:
         return b"%d" % os.getpriority(os.PRIO_PROCESS, tid)
     if name == TERMINAL:
         return NO_TERMINAL if _terminal(tid) == 0 else b"some"
+    if name.startswith(_FILE):
+        return _content(b"/proc/%b/%b" % (b"%d" % tid if tid else b"self", name[len(_FILE) :]))
     return limits.trait_value(name, tid)
+
+
+def _content(path: bytes) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.readall()
 
 
 def _terminal(tid: int) -> int:
     """The device number of a task's controlling terminal, 0 for none.  Raises OSError."""
-    with open(b"/proc/%d/stat" % (tid or os.getpid()), "rb", buffering=0) as file:
-        fields = file.readall().rpartition(b")")[2].split()
+    fields = _content(b"/proc/%d/stat" % (tid or os.getpid())).rpartition(b")")[2].split()
     return int(fields[4])  # tty_nr: proc(5), the seventh of all
 
 
 def _status(tid: int) -> bytes:
-    with open(b"/proc/%d/status" % tid, "rb", buffering=0) as file:
-        return file.readall()
+    return _content(b"/proc/%d/status" % tid)
 
 
 def numbers(found: Iterable[int]) -> bytes:

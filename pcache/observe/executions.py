@@ -202,19 +202,6 @@ class Execution:
         elif not known.covers(observation):
             self._again(key, known, observation)
 
-    def observe_trait(
-        self, ts: int, trait: bytes, value: bytes | None, setter: Execution | None = None
-    ) -> None:
-        """Notes what it was handed down, with its ancestors, but for those in which it was set by
-        `setter`.  Where it was, and nobody knows to what (None), they are uncacheable."""
-        for execution in self.chain():
-            if setter is not None and execution.contains(setter):
-                continue
-            if value is None:
-                execution.problem(Reason.UNSUPPORTED, f"it asks for its {trait.decode()}")
-            else:
-                execution.observe((Kind.TRAIT, trait), Observation(ts, b"", value))
-
     def look_again(self, ts: int, look: Look) -> None:
         """Notes an observation like one that some execution made before."""
         key, name, value, stamp, opened = look

@@ -4,7 +4,8 @@
 | --- | --- |
 | /proc/PID, /proc/self, /proc/thread-self | not an input: a program looking at itself |
 | of those: mounts, control group, id maps, namespaces, network | an input by content, our own |
-| also: OOM adjustment, audit session, autogroup, cpuset, personality | the same |
+| also: limits, OOM adjustment and the like, signals, scheduling that were handed down | facts of \
+kind TRAIT; descriptors and memory policy make uncacheable (accesses/procfs.py) |
 | of the network: interfaces and IPv6 addresses | an input without what it counts (INTERFACES) |
 | /proc files that count or measure (list below) | not an input: they differ at every read |
 | /proc, as a list of processes | makes uncacheable (accesses.py) |
@@ -50,11 +51,9 @@ _VOLATILE = re.compile(
 _OF_THE_PROCESS = re.compile(
     rb"/proc/(?P<who>\d+|self|thread-self)(?:/task/\d+)?"
     rb"/(?P<what>mounts|mountinfo|cgroup|uid_map|gid_map|projid_map|setgroups|timens_offsets|ns/\w+"
-    rb"|oom_adj|oom_score_adj|loginuid|sessionid|autogroup|cpuset|personality"
     rb"|net/(?!(?:dev|if_inet6|snmp6?|netstat|sockstat6?|softnet_stat|dev_snmp6/.*|stat/.*)$).+)$"
 )
-"""What of a process is that of all in the same namespaces and control group, or of all it started
-that did not change it."""
+"""What of a process is that of all in the same namespaces and control group."""
 _INTERFACES = re.compile(rb"/proc/(?:\d+|self|thread-self)(?:/task/\d+)?/net/(?:dev|if_inet6)$")
 _WHERE_VOLATILE = (b"/proc/", b"/dev/", b"/sys/")
 _PSEUDO = (b"/proc/", b"/sys/")

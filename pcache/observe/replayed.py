@@ -19,7 +19,7 @@ from pcache.observe.accesses.descriptors import (
     depend_on_trait,
 )
 from pcache.observe.accesses.event import Process
-from pcache.observe.accesses.start import depend_on_start
+from pcache.observe.accesses.start import depend_on_start, observe_trait
 from pcache.observe.changes import (
     ATTRIBUTES,
     CREATED,
@@ -170,7 +170,7 @@ class Replayed:
             self._depend_on_descriptor_trait(execution, value, *about)
         elif kind == Kind.TRAIT and not depend_on_start(self.began, execution, path):
             setter, _ = process.set_by.get(path, (None, None))
-            execution.observe_trait(self.began, path, value, setter)
+            observe_trait(execution, self.began, path, value, setter)
         elif kind != Kind.TRAIT:
             name = self._name(key, names)
             if kind in _OF_THE_FILE:

@@ -12,11 +12,12 @@ import os
 import struct
 
 from pcache.linux import limits
-from pcache.linux.descriptors import OwnFds
 from pcache.model import Reason
 from pcache.observe.accesses import prctl
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.accesses.procfs import depend_on_handed
+from pcache.observe.accesses.start import observe_trait
 from pcache.observe.errnos import REASON, cause
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 
@@ -77,7 +78,7 @@ class Inherited:
         elif not own:
             event.execution.problem_throughout(Reason.FOREIGN_INPUT, "limits of another process")
         else:
-            self._ask(event, limits.trait(number))
+            depend_on_handed(event, limits.trait(number))
 
     def _set_limit(self, event: Event, number: int, wanted: tuple[int, int]) -> None:
         trait = limits.trait(number)
@@ -133,14 +134,7 @@ class Inherited:
             if trait == _IO_PRIORITY:
                 self._ask_untold(event, trait)
             else:
-                self._ask(event, trait)
-
-    @staticmethod
-    def _ask(event: Event, trait: bytes) -> None:
-        setter, value = event.process.set_by.get(trait, (None, None))
-        if setter is None:
-            value = OwnFds().trait(trait)
-        event.execution.observe_trait(event.ts, trait, value, setter)
+                depend_on_handed(event, trait)
 
     @staticmethod
     def _set_timer(event: Event) -> None:
@@ -192,7 +186,7 @@ class Inherited:
     def _ask_untold(event: Event, trait: bytes) -> None:
         """Of what cannot be seen of another process it must have been set by who asks."""
         setter, _ = event.process.set_by.get(trait, (None, None))
-        event.execution.observe_trait(event.ts, trait, None, setter)
+        observe_trait(event.execution, event.ts, trait, None, setter)
 
 
 def _about_itself(event: Event) -> bool:

@@ -13,12 +13,13 @@ from pcache.linux.traits import NO_TERMINAL, TERMINAL
 from pcache.memo.questions import marked
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
-from pcache.observe.accesses import jvm
+from pcache.observe.accesses import jvm, procfs
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.descriptors import adopt, depend_on_numbers
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.obstacles import not_made
 from pcache.observe.accesses.refusals import OWNER
+from pcache.observe.accesses.start import observe_trait
 from pcache.observe.changes import CREATED, DT_REG, MODIFIED, REPLACED
 from pcache.observe.events import LOADER, Body, Stamp
 from pcache.observe.observations import Observation
@@ -83,7 +84,11 @@ class Opens:
         if name is None or body.deleted:
             self.context.ignored(event, path, b"")
             self._open_nameless(event, path, stamp, flags)
+        elif name.startswith(b"/proc/") and procfs.opened(event, name, flags):
+            self.context.not_only_looking()
         elif self.context.ignored(event, path, name):
+            if name.startswith(b"/proc/"):
+                self.context.not_only_looking()  # by whose process it was
             if form == S_IFCHR and not _only_tries(flags):
                 for execution in event.execution.chain():
                     if not adopt(event, execution, stamp):
@@ -128,7 +133,7 @@ class Opens:
             return
         value = OwnFds().trait(TERMINAL)
         if value == NO_TERMINAL:
-            event.execution.observe_trait(event.ts, TERMINAL, value)
+            observe_trait(event.execution, event.ts, TERMINAL, value)
         else:
             event.execution.problem_throughout(Reason.FOREIGN_INPUT, "/dev/tty: there is none")
 

@@ -30,6 +30,24 @@ def depend_on_start(ts: int, execution: Execution, trait: bytes) -> bool:
     return True
 
 
+def observe_trait(
+    execution: Execution,
+    ts: int,
+    trait: bytes,
+    value: bytes | None,
+    setter: Execution | None = None,
+) -> None:
+    """Notes a trait that is handed on as it is, for an execution and its ancestors, but for those
+    in which it was set by `setter`.  Where nobody knows to what (None), they are uncacheable."""
+    for at in execution.chain():
+        if setter is not None and at.contains(setter):
+            continue
+        if value is None:
+            at.problem(Reason.UNSUPPORTED, f"it asks for its {trait.decode()}")
+        else:
+            at.observe((Kind.TRAIT, trait), Observation(ts, b"", value))
+
+
 def leader_value(process: Process) -> bytes:
     """Value of the trait LEADER for a program that begins now; who leads nothing that the tree has
     made is led by a caller of it."""
