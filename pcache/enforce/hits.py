@@ -95,6 +95,7 @@ class Hits:
 
     def start(self, job: Job) -> None:
         """Apply a hit, as far as it goes without waiting."""
+        pipes.in_hand[job.task.tgid] = 0
         try:
             job.begin()
             if job.plan.heavy and self._place_aside(job):
@@ -186,8 +187,10 @@ class Hits:
 
     def _end(self, job: Job, error: Exception | None) -> None:
         """The job is over; with an error, the program has to run if it still can."""
+        pipes.in_hand.pop(job.task.tgid, None)
         try:
             if error is None:
+                pipes.in_hand[job.task.tgid] = monotonic_ns()
                 self.applied += 1
                 self._reporter.hit(job)
             elif isinstance(error, Gone):

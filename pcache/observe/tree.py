@@ -248,6 +248,8 @@ class Tree:
             execution.problem_throughout(
                 Reason.UNSUPPORTED, f"change of user to {who} by {text(body.file)}"
             )
+        if process.timers:
+            execution.problem(Reason.UNSUPPORTED, "a timer of the program before it runs on")
         for reason, evidence in process.handed_down:
             execution.problem(reason, evidence)
         execution.observe(

@@ -24,6 +24,7 @@ from pcache.model import (
 )
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
+from pcache.observe.changes import leads_through
 from pcache.observe.chunks import Chunk
 from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.embedded import LARGEST, EmbeddedTimes
@@ -209,7 +210,8 @@ class KeptTimes:
                 continue
             mtime = _mtime_of(path, observation)
             if mtime is not None and not execution.times_are_ours(observation.name, observation.ts):
-                times[path] = mtime
+                own = path != observation.name and leads_through(path, execution.changes)
+                times[observation.name if own else path] = mtime
                 if mtime > earliest:
                     evidence = f"{text(holder)} holds times of outputs, and {text(path)} is newer"
                     raise Unknowable(Reason.UNSUPPORTED, evidence)

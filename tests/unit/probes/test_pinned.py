@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from pcache.enforce import syscalls
 from pcache.probes.program import image
-from pcache.recorder import bpf, pinned, protocol, rings
+from pcache.recorder import bpf, pinned, protocol, rings, session
 from pcache.recorder.image import image_key
 from pcache.recorder.loaded import Loaded, load
 from pcache.recorder.session import Recorder
@@ -225,3 +226,33 @@ def test_counts_are_those_of_the_session(bpffs: str) -> None:
         assert 0 < events < 1000
         recorder.close()
         loaded.close()
+
+
+@pytest.mark.parametrize("need", ["nothing", "time", "much"])
+def test_a_large_ring_is_made_for_whom_it_may_serve(
+    bpffs: str, monkeypatch: pytest.MonkeyPatch, need: str
+) -> None:
+    """By a session that lasts, or by one that tells much at once; it takes the kernel long."""
+    loaded = pinned.obtain("key", Loader(), bpffs)
+    slot, kept = loaded.maps["rings"], bpf.map_id(loaded.maps["ring"])
+    monkeypatch.setattr(session, "_GROW_AFTER_S", 0 if need == "time" else 3600)
+    monkeypatch.setattr(session, "_GROW_AT", 1 if need == "much" else 1 << 30)
+    recorder = Recorder(loaded, rings.KEPT_BYTES * 2, os.getuid())
+    recorder.attach()
+    pid = os.fork()
+    if pid == 0:
+        syscalls.set_name(recorder.name)
+        os.execv("/bin/true", ["true"])
+    os.waitpid(pid, 0)
+    assert recorder.relay() > 0
+    recorder.detach()
+    while not recorder.drained:
+        recorder.relay(last=True)
+    end = time.monotonic() + 10
+    while need != "nothing" and int.from_bytes(bpf.map_lookup(slot, bytes(4), 4), "little") == kept:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert need != "nothing" or bpf.map_lookup(slot, bytes(4), 4) == kept.to_bytes(4, "little")
+    recorder.close()
+    assert bpf.map_lookup(slot, bytes(4), 4) == kept.to_bytes(4, "little")
+    loaded.close()
