@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 STOCK_TESTS ?= tests/unit/probes tests/unit/observe
 
-.PHONY: help install dev demo test test-slow test-stock-kernel lint bench bench-reference bench-full wheel sdist deb uninstall clean
+.PHONY: help install dev demo test test-slow test-stock-kernel lint bench bench-everyday bench-reference bench-full wheel sdist deb uninstall clean
 
 help:
 	@echo 'make demo       install what is missing, then trace and replay the build of a real C project'
@@ -18,6 +18,7 @@ help:
 	@echo 'make install    only install: the pcache command for everybody, below $(PREFIX)'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make bench      what recording costs and replay saves, in a few minutes'
+	@echo 'make bench-everyday  what comes back of commands that people really run, in half an hour'
 	@echo 'make bench-reference  all that has a goal, for bench/reference/, in 40 minutes'
 	@echo 'make bench-full all workloads, tools and phases, in some hours'
 	@echo 'make wheel sdist deb  what is handed out of a release, in dist/'
@@ -53,6 +54,9 @@ lint: dev
 
 bench: dev
 	$(PYTHON) -m bench run --install $(BENCH_ARGS)
+
+bench-everyday: dev
+	$(PYTHON) -m bench run --install --plan everyday $(BENCH_ARGS)
 
 bench-full: dev
 	$(PYTHON) -m bench run --install --plan full $(BENCH_ARGS)

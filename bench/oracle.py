@@ -14,7 +14,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Literal
 
-_ALWAYS = ("configured off", "works on a temporary file of its caller")
+_ALWAYS = ("configured off", "never cached", "works on a temporary file of its caller")
 """Reasons why a program has to run again, if what started it runs."""
 _TEMPORARY = re.compile(r"/tmp/[^/ ]+")
 

@@ -18,6 +18,8 @@
 #define SIOC_LAST 0x8bff
 #define F_GETFL 3
 #define F_SETFL 4
+#define F_SETPIPE_SZ 1031
+#define F_GETPIPE_SZ 1032
 #define F_GETLK 5
 #define F_SETLK 6
 #define F_SETLKW 7
@@ -153,7 +155,8 @@ int handle_use(struct bpf_raw_tracepoint_args *ctx) {
     return 0;
   }
   u32 number = ARG(c->fd);
-  int flags = s->event.nr == NR_FCNTL && (s->arg[1] == F_GETFL || s->arg[1] == F_SETFL);
+  int flags = s->event.nr == NR_FCNTL && (s->arg[1] == F_GETFL || s->arg[1] == F_SETFL ||
+                                          s->arg[1] == F_SETPIPE_SZ || s->arg[1] == F_GETPIPE_SZ);
   /* What 1 and 2 are is in the call; of a number that the image has made itself the making told. */
   if (!flags && (number == 1 || number == 2 || (number < 64 && !(p->handed >> (number & 63) & 1)))) return 0;
   u64 f = fd_file(task, number);
@@ -179,7 +182,8 @@ int handle_use(struct bpf_raw_tracepoint_args *ctx) {
 
 int handle_args(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
-  (void)task; (void)ret;
+  (void)task;
+  if ((c->flags & CALL_IN_VAIN) && (ret || repeated(s))) return 0;
   if (c->flags & CALL_INHERITED) {
     struct process *p = get_process();
     if (!p) return 0;
@@ -197,6 +201,7 @@ int handle_args(struct bpf_raw_tracepoint_args *ctx) {
   }
   add_args(s, c->args);
   if (c->form == FORM_LIMIT && ARG(c->out)) add_user(s, ARG(c->out), 16);
+  if (c->form == FORM_TIMER && ARG(c->out)) add_user(s, ARG(c->out), 32);
   if ((c->flags & CALL_READONLY) && repeated(s)) return 0;
   output(s);
   return 0;

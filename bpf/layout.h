@@ -134,6 +134,7 @@ enum call_flags {
   CALL_SUCCESS = 8,   /* or when it succeeded */
   CALL_LOCK = 16,     /* only locks that are taken, asked for, or held by somebody else */
   CALL_FAILURE = 32,  /* of CALL_INHERITED: or when it failed */
+  CALL_IN_VAIN = 64,  /* only when nothing was ready, and once per image */
 };
 
 enum call_form {
@@ -145,6 +146,7 @@ enum call_form {
   FORM_ADDRESS = 5, /* struct sockaddr, at most 128 bytes, length in the next argument */
   FORM_HOW = 6,    /* struct open_how */
   FORM_LIMIT = 7,  /* struct rlimit; with a null pointer the call is not told */
+  FORM_TIMER = 8,  /* struct itimerval, or a null pointer */
 };
 
 /* Slots of the program array: handlers of struct call, then the shared tails. */

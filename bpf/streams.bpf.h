@@ -180,6 +180,7 @@ int handle_read(struct bpf_raw_tracepoint_args *ctx) {
     if (p->seen_reads & bit) return 0;
     if (pipe && !ret && !s->arg[2]) return 0; /* nothing was asked for: it does not tell the end */
     if (pipe) {
+      add_args(s, 4); /* how much was asked for */
       p->pipings++;
       if (ret > 0) p->piped += ret;
     }

@@ -32,6 +32,16 @@ def refused(error: OSError) -> str:
     return f"{what}: {error.strerror or error}"
 
 
+def why_not(error: Exception) -> str:
+    """Why something was not done, as a reason among others: without the number of an errno."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    if error.filename is None:
+        return error.strerror
+    name = os.fsencode(error.filename).decode(errors="backslashreplace").replace("\n", "\\n")
+    return f"{name}: {error.strerror}"
+
+
 class UsageError(PcacheError):
     """The command line makes no sense."""
 

@@ -377,6 +377,7 @@ class Reason:
     TRANSIENT: Final = "failed for a reason that may pass"
     UNSUPPORTED: Final = "operation that cannot be restored"
     PRIVILEGED: Final = "started a privileged program"
+    UNREADABLE: Final = "input that cannot be read"
 
 
 class Uncacheable(_Record):

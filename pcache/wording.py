@@ -32,6 +32,11 @@ _ASPECTS = {
 }
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 record`, `2 records`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def text(data: bytes) -> str:
     """Bytes of a path, variable or argument, on one line."""
     return data.decode(errors="backslashreplace").replace("\n", "\\n")

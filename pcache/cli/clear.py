@@ -48,11 +48,13 @@ def run(args: list[str]) -> int:
     from pcache.cli.asking import open_store, trim_history
     from pcache.store.gc import Collector
     from pcache.store.removal import forget_refusals
+    from pcache.wording import counted
 
     with open_store() as store:
         report = Collector(store, max_size=0).run()
         forget_refusals(store)
         trim_history(store, time.time_ns())
     if not options.get("quiet"):
-        sys.stdout.write(f"{report.records} records and {report.blobs} contents removed\n")
+        records, contents = counted(report.records, "record"), counted(report.blobs, "content")
+        sys.stdout.write(f"{records} and {contents} removed\n")
     return 0

@@ -6,7 +6,7 @@ import os
 import sys
 
 from pcache.cli.options import parse_anywhere as parse
-from pcache.errors import ConfigError, EnvironmentProblem, UsageError
+from pcache.errors import ConfigError, EnvironmentProblem, UsageError, why_not
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,6 +116,17 @@ def run(args: list[str]) -> int:
     return {"get": _get, "set": _set, "unset": _unset, "edit": _edit}[what](path, words)
 
 
+def names() -> list[str]:
+    """Of the settings that stand alone or in a table, for completion."""
+    from pcache.settings.configfile import TABLES, File
+
+    found = [name for name in File.model_fields if name not in TABLES]
+    for title, table in TABLES.items():
+        if title != "program":  # one for each pattern
+            found += [f"{title}.{name}" for name in table.model_fields]
+    return found
+
+
 def _usage(what: str) -> str:
     return " ".join(["usage: pcache config", what, *(name.upper() for name in _TAKES[what])])
 
@@ -130,7 +141,9 @@ def _get(path: bytes, words: list[str]) -> int:
             value = editing.get(file.read(), name)
     except FileNotFoundError:
         return 1
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ConfigError(f"cannot read {why_not(error)}") from error
+    except ValueError as error:
         raise ConfigError(f"cannot read {os.fsdecode(path)}: {error}") from error
     if value is None:
         return 1

@@ -57,10 +57,11 @@ def run(args: list[str]) -> int:
 
 def _prepare(quiet: bool) -> int:
     from pcache.session.verbs.prepare import prepare
+    from pcache.wording import counted
 
     made, problems = prepare()
     if made and not quiet:
-        sys.stdout.write(f"prepared for the first command: {made} files\n")
+        sys.stdout.write(f"prepared for the first command: {counted(made, 'file')}\n")
     for problem in problems:
         sys.stdout.write(f"not prepared for the first command, which will try again: {problem}\n")
     return 1 if problems else 0

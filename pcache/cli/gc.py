@@ -56,6 +56,7 @@ def run(args: list[str]) -> int:
     from pcache.settings import config, units
     from pcache.store.gc import DEFAULT_MAX_SIZE, Collector
     from pcache.store.index import Store
+    from pcache.wording import counted
 
     user = User.current()
     policy = config.load(user, os.getcwdb())
@@ -79,10 +80,13 @@ def run(args: list[str]) -> int:
             keep_ns = KEPT_NS if policy.history is None else policy.history * 10**9
             trim_history(store, time.time_ns() - keep_ns)
     if not options.get("quiet"):
-        compressed = f", {report.compressed} contents compressed" if report.compressed else ""
+        compressed = (
+            f", {counted(report.compressed, 'content')} compressed" if report.compressed else ""
+        )
         would = "would be " if options.get("dry-run") else ""
         sys.stdout.write(
-            f"{report.records} records, {report.blobs} contents and {report.leftovers} leftovers"
+            f"{counted(report.records, 'record')}, {counted(report.blobs, 'content')} and"
+            f" {counted(report.leftovers, 'leftover')}"
             f" {would}removed{compressed}; {units.size_text(report.size_before)} before,"
             f" {units.size_text(report.size_after)} after\n"
         )

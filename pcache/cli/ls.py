@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from pcache.cli.options import parse
 
@@ -20,7 +21,8 @@ options:
       --json   as JSON: see docs/json.md
   -h, --help   this text
 
-exit status: 0, 2 wrong usage, 125 nothing was recorded yet or pcache failed
+exit status: 0, 1 nothing is recorded of COMMAND, 2 wrong usage, 125 nothing was recorded yet or
+pcache failed
 
 examples:
   pcache ls
@@ -45,6 +47,9 @@ def run(args: list[str]) -> int:
         from pcache.report.schema import Records
 
         write_model(Records(records=found))
+    elif words and not found:
+        sys.stderr.write(f"pcache: nothing is recorded of {' '.join(words)}\n")
+        return 1
     else:
         write(lines(found, Style()))
     return 0

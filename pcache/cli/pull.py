@@ -57,9 +57,11 @@ def run(args: list[str]) -> int:
     if shows:
         sys.stderr.write("\r\033[K")
     if not quiet:
+        from pcache.wording import counted
+
         fetched = "" if dry_run else f", {size_text(report.received)} of that fetched"
         sys.stdout.write(
-            f"{report.records} records with {report.contents} contents"
+            f"{counted(report.records, 'record')} with {counted(report.contents, 'content')}"
             f" ({size_text(report.bytes)}){fetched}\n"
         )
     return 0

@@ -96,7 +96,9 @@ class _Progress:
     def step(self) -> None:
         self._done += 1
         if self._wanted:
-            sys.stderr.write(f"\r{self._done} records pushed")
+            from pcache.wording import counted
+
+            sys.stderr.write(f"\r{counted(self._done, 'record')} pushed")
             sys.stderr.flush()
 
     def end(self) -> None:

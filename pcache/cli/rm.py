@@ -52,11 +52,12 @@ def run(args: list[str]) -> int:
         raise UsageError("one of a command, an execution, --path and --session", "pcache help rm")
     from pcache.cli.asking import open_store
     from pcache.store.removal import remove
+    from pcache.wording import counted
 
     with open_store(here=True) as store:
         removed = remove(store, *_chosen(store, options, words))
     if not options.get("quiet"):
-        sys.stdout.write(f"{removed} records removed\n")
+        sys.stdout.write(f"{counted(removed, 'record')} removed\n")
     return 0 if removed else 1
 
 

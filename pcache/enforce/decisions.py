@@ -9,6 +9,9 @@ from pcache.enforce.holds import Hold
 from pcache.enforce.inherited import Inherited
 from pcache.enforce.job import Job
 from pcache.enforce.pipes import Tree
+from pcache.enforce.task import Process
+from pcache.enforce.task_memory import Unreadable
+from pcache.errors import why_not
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,8 +74,15 @@ class Decisions:
         """The task whose program is being looked at."""
         self._learned = False
         """Whether it is known what the command was handed down."""
+        self._timed: dict[int, bytes] = {}
+        """Processes that have set a timer, of which nothing in /proc tells -> when they began."""
         self._passing: set[int] = set()
         """Tasks released from a stop: their next notification is the same call again."""
+
+    def sets_timer(self, tid: int) -> None:
+        """A task sets a timer: it will run on when its process executes something."""
+        process = Process(tid)
+        self._timed[process.tgid()] = process.start_time()
 
     def let_pass(self, tid: int) -> None:
         """The next notification of a task is not decided: it was."""
@@ -122,7 +132,7 @@ class Decisions:
             self._tick()
         found = self._look_up(hold.id, hold.task, wait)
         if isinstance(found, Hold):
-            found.until_ns = hold.until_ns
+            found.until_ns, found.at_most_ns = hold.until_ns, hold.at_most_ns
         return found
 
     def _unknown(self, argv: tuple[bytes, ...]) -> bool:
@@ -147,6 +157,12 @@ class Decisions:
                 task.fds.close()
         return found
 
+    def _check_timers(self, task: Task) -> None:
+        """Raises Unreadable if one may run on that the program before it has set."""
+        begun = self._timed.get(task.tgid)
+        if begun is not None and begun == Process(task.tgid).start_time():
+            raise Unreadable("a timer of the program before it")
+
     def _found(self, id: int, task: Task, wait: bool) -> Job | Hold | None:
         began_ns = monotonic_ns()
         if self._decider is None:
@@ -158,13 +174,14 @@ class Decisions:
             self._reporter.missed(task)
             return None
         try:
+            self._check_timers(task)
             task.check_inherited()
             if task.fds.shared or task.fds.fed:
                 self._take_over(id, task)
         except Exception as error:
             plan.abandon()
             self.unused(plan)
-            self._reporter.came_to_nothing(task, plan, began_ns, str(error))
+            self._reporter.came_to_nothing(task, plan, began_ns, why_not(error))
             raise
         return Job(self._listener, id, task, plan, self._killable, began_ns)
 

@@ -17,7 +17,7 @@ from struct import Struct
 import xxhash
 
 from pcache.enforce.sandbox import DENIED, FOREIGN
-from pcache.enforce.syscalls import HANDSHAKE
+from pcache.enforce.syscalls import HANDSHAKE, UNSEEN_RESTRICTIONS
 from pcache.errors import EnvironmentProblem
 from pcache.linux.files import open_file
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pcache.enforce.filter_rules import Condition, Refusal, Rule
     from pcache.enforce.sandbox import Sandbox
 
-_VERSION = 4
+_VERSION = 5
 """Changes whenever `build` gives another program for the same rules."""
 _DIGEST_BYTES = 16
 
@@ -50,8 +50,11 @@ it, and the number and lower half of one of its arguments."""
 _ALWAYS: tuple[Rule, ...] = (
     ("prctl", ((0, "==", HANDSHAKE),)),
     ("landlock_restrict_self", ()),
+    *(("prctl", ((0, "==", option),)) for option in UNSEEN_RESTRICTIONS),
+    ("alarm", ((0, "!=", 0),)),
+    ("setitimer", ()),
 )
-"""In every filter: see `syscalls.handshake`; and nothing in /proc tells of a landlock domain."""
+"""In every filter: see `syscalls.handshake`; and what is handed down but nothing in /proc tells."""
 
 
 def load(rules: Sequence[Rule], directory: bytes) -> bytes:

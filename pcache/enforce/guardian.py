@@ -99,7 +99,7 @@ def _guard(
             notification = listener.receive()
             if notification is None:
                 continue
-            if notification.nr == syscalls.SYS_PRCTL:
+            if syscalls.is_handshake(notification):
                 listener.answer(notification.id, syscalls.HANDSHAKE)
             elif notification.nr in errors:
                 listener.answer(notification.id, -errors[notification.nr][0])

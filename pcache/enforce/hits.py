@@ -11,7 +11,7 @@ from time import monotonic_ns
 
 from pcache.enforce import pipes
 from pcache.enforce.tracee import Gone
-from pcache.errors import PcacheError
+from pcache.errors import PcacheError, why_not
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ class Hits:
 
     def start(self, job: Job) -> None:
         """Apply a hit, as far as it goes without waiting."""
+        pipes.in_hand[job.task.tgid] = 0
         try:
             job.begin()
             if job.plan.heavy and self._place_aside(job):
@@ -186,8 +187,10 @@ class Hits:
 
     def _end(self, job: Job, error: Exception | None) -> None:
         """The job is over; with an error, the program has to run if it still can."""
+        pipes.in_hand.pop(job.task.tgid, None)
         try:
             if error is None:
+                pipes.in_hand[job.task.tgid] = monotonic_ns()
                 self.applied += 1
                 self._reporter.hit(job)
             elif isinstance(error, Gone):
@@ -202,7 +205,7 @@ class Hits:
                 job.take_back()
                 self._give_up(job)
                 self._decisions.unused(job.plan)
-                self._reporter.came_to_nothing(job.task, job.plan, job.began_ns, str(error))
+                self._reporter.came_to_nothing(job.task, job.plan, job.began_ns, why_not(error))
             job.close()
         except Exception as problem:
             self._reporter.failed(problem)

@@ -16,6 +16,7 @@ import fcntl
 import os
 import select
 from stat import S_ISFIFO
+from time import monotonic_ns
 
 from pcache.enforce import syscalls
 from pcache.enforce.task_memory import status_field
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 _FIONREAD = 0x541B
 _PIPE_BUF = 4096
+_JUST_NOW_NS = 1_000_000_000
 _LOOKS = 3
 """How often the tree is searched again, as processes end meanwhile."""
 
@@ -78,30 +80,40 @@ class Tree:
     def others_have(cls, inode: int, tgid: int, *, writing: bool) -> bool:
         """Whether any process but one has the end of a pipe that is written to, or read from; also
         if that cannot be told."""
+        found = cls.who_has(inode, writing=writing)
+        return found is None or not found <= {tgid}
+
+    @classmethod
+    def who_has(cls, inode: int, *, writing: bool) -> set[int] | None:
+        """The processes that have an end of a pipe; None if that cannot be told."""
         name = _name(inode)
         for _ in range(_LOOKS):
             try:
-                return cls._others_have(name, tgid, os.O_RDONLY if writing else os.O_WRONLY)
+                return cls._who_has(name, os.O_RDONLY if writing else os.O_WRONLY)
             except (FileNotFoundError, ProcessLookupError):
                 continue  # whose children are somebody else's now
             except OSError:
-                return True
-        return True
+                return None
+        return None
 
     @classmethod
-    def _others_have(cls, name: str, tgid: int, other: int) -> bool:
+    def _who_has(cls, name: str, other: int) -> set[int]:
         # Of each its descriptors first: what it starts after that does not have more than it has.
+        found = set()
         left = [pid for pid in _children(os.getpid()) if pid not in cls._helpers]
         while left:
             pid = left.pop()
-            if pid != tgid and _has(pid, name, other):
-                return True
+            if _has(pid, name, other):
+                found.add(pid)
             left += _children(pid)
-        return False
+        return found
 
 
 feeders: dict[int, Feeder] = {}
 """Hits that wait until a pipe takes more of what they write, by the pipe's inode."""
+in_hand: dict[int, int] = {}
+"""Processes whose programs are held or being brought back (0), or were, and when (CLOCK_MONOTONIC
+ns)."""
 _devices: list[int] = []
 
 
@@ -170,7 +182,7 @@ def value(pipe: int, tgid: int, fd: int, fed: dict[int, Feeder], shared: dict[in
     fed.pop(inode, None)
     shared.pop(inode, None)
     rest: Iterable[memoryview] = ()
-    if not _is_complete(pipe):
+    if not is_complete(pipe):
         feeder = feeders.get(inode)
         if feeder is None or Tree.others_have(inode, feeder.tgid, writing=True):
             raise StillOpen(fd)
@@ -187,12 +199,27 @@ def value(pipe: int, tgid: int, fd: int, fed: dict[int, Feeder], shared: dict[in
     return found
 
 
+def came_from_hits(inode: int) -> bool:
+    """Whether nobody writes to a pipe but programs that are held, or brought back just now."""
+    who = Tree.who_has(inode, writing=True)
+    if who is None:
+        return False
+    since = monotonic_ns() - _JUST_NOW_NS
+    ended = [in_hand.get(pid) for pid in who]
+    return all(at is not None and (not at or at > since) for at in ended)
+
+
+def is_empty(pipe: int) -> bool:
+    return not _waiting(pipe)
+
+
 def is_full(pipe: int) -> bool:
     """Whether who writes to it may have to wait."""
     return _waiting(pipe) + _PIPE_BUF > fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ)
 
 
-def _is_complete(pipe: int) -> bool:
+def is_complete(pipe: int) -> bool:
+    """Whether nobody can write to it any more."""
     poll = select.poll()
     poll.register(pipe, 0)
     return [events & select.POLLHUP for _, events in poll.poll(0)] == [select.POLLHUP]

@@ -97,7 +97,10 @@ def execute_or_tell(command: Command) -> int:
         execute(command)
     except OSError as error:
         name = os.fsdecode(command.argv[0])
-        os.write(2, f"pcache: cannot execute {name}: {error.strerror}\n".encode())
+        why = error.strerror
+        if error.errno == errno.ENOENT and os.path.exists(command.path):
+            why = "the interpreter that it names is missing"
+        os.write(2, f"pcache: cannot execute {name}: {why}\n".encode(errors="surrogateescape"))
         return 127 if error.errno == errno.ENOENT else 126
     return 126
 

@@ -10,11 +10,11 @@ import os
 import select
 from time import monotonic_ns
 
-from pcache.enforce import signals, syscalls
+from pcache.enforce import pipes, signals, syscalls
 from pcache.enforce.children import Children
 from pcache.enforce.decisions import Decisions
 from pcache.enforce.hits import Hits
-from pcache.enforce.holds import LOOK_MS, Hold, Holds
+from pcache.enforce.holds import Hold, Holds
 from pcache.enforce.job import Job
 from pcache.enforce.notify import Notification
 from pcache.enforce.randomness import Randomness
@@ -145,8 +145,7 @@ class Supervisor:
 
     def _turn(self) -> None:
         patience = None if self._tick is None else self._tick_ms
-        if self._holds:
-            patience = min(LOOK_MS, patience or LOOK_MS)
+        patience = self._holds.patience_ms(patience)
         for fd, events in self._poll.poll(0 if self._hits.busy else patience):
             if fd == self._listener.fd:
                 if events & select.POLLIN:
@@ -175,15 +174,19 @@ class Supervisor:
             if notification.nr in self._errors:
                 self._deny(notification)
                 return
-            if notification.nr == syscalls.SYS_PRCTL:
+            if syscalls.is_handshake(notification):
                 self._listener.answer(notification.id, syscalls.HANDSHAKE)
                 return
             if notification.nr == SYS_GETRANDOM and self._randomness is not None:
                 self._listener.answer(notification.id, self._randomness.answer(notification))
                 return
-            if notification.nr == syscalls.SYS_LANDLOCK_RESTRICT_SELF:
+            if notification.nr in (syscalls.SYS_LANDLOCK_RESTRICT_SELF, syscalls.SYS_PRCTL):
                 # From now on some tasks may do less than we, and it cannot be seen which.
                 self._decisions.active = False
+                self._listener.proceed(notification.id)
+                return
+            if notification.nr in (syscalls.SYS_ALARM, syscalls.SYS_SETITIMER):
+                self._decisions.sets_timer(notification.tid)
                 self._listener.proceed(notification.id)
                 return
             found = self._decisions.decide(notification)
@@ -210,8 +213,10 @@ class Supervisor:
             self._holds.answered(hold)
             hold.task.fds.close()
             self._children.reap()
-        elif not died:
+        elif not died and pipes.is_complete(hold.pipe):
             self._decide_again(hold, wait=True)
+        elif not died:
+            self._holds.something_came(hold)
 
     def _decide_again(self, hold: Hold, wait: bool) -> None:
         self._holds.remove(hold)

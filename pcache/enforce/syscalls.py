@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pcache.enforce.notify import Notification
+
 _libc = ctypes.PyDLL(None, use_errno=True)
 _long = ctypes.c_long
 
@@ -24,6 +26,8 @@ _ptrace = _libc["ptrace"]
 _ptrace.restype = _long
 _ptrace.argtypes = (_long, _long, _long, _long)
 
+SYS_ALARM = 37
+SYS_SETITIMER = 38
 SYS_EXECVE = 59
 SYS_PRCTL = 157
 SYS_ARCH_PRCTL = 158
@@ -48,6 +52,8 @@ FILTER_WAIT_KILLABLE_RECV = 1 << 5
 
 HANDSHAKE = 0x70636163
 """An option of prctl(2) that no kernel has: whoever asks for it under our filter gets it back."""
+UNSEEN_RESTRICTIONS = (26, 65)
+"""PR_SET_TSC, PR_SET_MDWE (linux/prctl.h): instructions and mappings fail from then on."""
 _PR_SET_PDEATHSIG = 1
 _SIGKILL = 9
 _PR_SET_NAME = 15
@@ -102,6 +108,11 @@ def handshake() -> bool:
         return _call(SYS_PRCTL, HANDSHAKE) == HANDSHAKE
     except OSError:
         return False
+
+
+def is_handshake(notification: Notification) -> bool:
+    """Whether that is what a task has called."""
+    return notification.nr == SYS_PRCTL and notification.args[0] == HANDSHAKE
 
 
 def set_no_new_privs() -> None:

@@ -84,6 +84,13 @@ class Process:
         text = self._read(b"stat")
         return text[text.rindex(b")") + 2 :].split()
 
+    def start_time(self) -> bytes:
+        """When the process began: which of all that have had its number it is."""
+        return self.stat()[_STAT_START_TIME]
+
+    def tgid(self) -> int:
+        return int(status_field(self._read(b"status"), b"\nTgid:\t"))
+
     def auxiliary_vector(self) -> bytes:
         """What the kernel told the loader (getauxval(3))."""
         return self._read(b"auxv")

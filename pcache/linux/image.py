@@ -34,7 +34,8 @@ def which(name: bytes, path: bytes | None, cwd: bytes) -> bytes:
     """The file that execvp(3) would execute for `name`, spelled as it would pass it on.
 
     `path` is the value of PATH, None if unset.  Relative names count from `cwd`.
-    Raises FileNotFoundError, or PermissionError where files were found but none can be executed.
+    Raises FileNotFoundError, or another OSError where something was found and cannot be executed.
+    A directory of PATH that cannot be searched has nothing, as for every shell.
     """
     if b"/" in name:
         candidates = [name]
@@ -47,8 +48,8 @@ def which(name: bytes, path: bytes | None, cwd: bytes) -> bytes:
         try:
             mode = os.stat(absolute).st_mode
         except OSError as problem:
-            if problem.errno not in (errno.ENOENT, errno.ENOTDIR):
-                error = errno.EACCES
+            if b"/" in name:
+                error = problem.errno or errno.EACCES
             continue
         if mode & _TYPE == _REGULAR and os.access(absolute, os.X_OK, effective_ids=True):
             return candidate

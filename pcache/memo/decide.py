@@ -6,7 +6,7 @@ import os
 from time import time_ns
 
 from pcache.codec import DamagedRow
-from pcache.errors import DamagedBlob, StoreError
+from pcache.errors import DamagedBlob, StoreError, why_not
 from pcache.linux.descriptors import StillOpen
 from pcache.linux.stamps import let_time_pass
 from pcache.memo.facts import Facts
@@ -117,7 +117,7 @@ class Decider:
             plan, kind, self._why = None, "store error", str(error)
             self.damaged_index |= isinstance(error, DamagedIndex)
         except OSError as error:
-            plan, kind, self._why = None, "cannot restore", _error_text(error)
+            plan, kind, self._why = None, "cannot restore", why_not(error)
         if plan is None:
             if self.awaited < 0:
                 self._missed(kind)
@@ -202,7 +202,7 @@ class Decider:
                     awaited = pipe.fd
                 continue
             except OSError as error:
-                unknowable = _error_text(error)
+                unknowable = why_not(error)
                 continue
             except DamagedRow as error:
                 damaged = str(error)
@@ -306,16 +306,6 @@ def _own_stream(call: Call, fds: FdView, facts: Facts, keys: Iterable[Key]) -> s
 
                 return text(path)
     return ""
-
-
-def _error_text(error: OSError) -> str:
-    if error.filename is None:
-        return str(error.strerror or error)
-    from pcache.wording import text
-
-    name = error.filename
-    path = text(name) if isinstance(name, bytes) else str(name)
-    return f"{path}: {error.strerror}"
 
 
 def refused_text(store: Store, weak: Digest) -> str:

@@ -59,3 +59,14 @@ class Change:
             self.times = UNTOUCHED
         elif self.last_how == ATTRIBUTES:
             self.last_how = how
+
+
+def leads_through(path: bytes, changes: dict[bytes, Change]) -> bool:
+    """Whether a path or a directory on it is among the changed names."""
+    if not changes:
+        return False
+    while path:
+        if path in changes:
+            return True
+        path = path[: max(path.rfind(b"/"), 0)]
+    return False

@@ -21,7 +21,18 @@ class PipeInput:
     `chunks` hold the bytes; `value` is known instead where a hit has read them.
     """
 
-    __slots__ = ("_count", "_tid", "chunks", "ended", "fd", "known", "ts", "value")
+    __slots__ = (
+        "_asked",
+        "_count",
+        "_got",
+        "_tid",
+        "chunks",
+        "ended",
+        "fd",
+        "known",
+        "ts",
+        "value",
+    )
 
     def __init__(self, fd: int, ts: int, tid: int) -> None:
         self.fd = fd
@@ -30,22 +41,37 @@ class PipeInput:
         self.value: bytes | None = None
         self.known = True
         """All bytes are known, and in which order they came."""
-        self.ended = False
-        """There was no more to come, nor anybody to write."""
+        self.ended = 0
+        """When it turned out that there was no more to come, nor anybody to write; 0 for never."""
         self._tid = tid
         self._count = 0
+        self._asked: list[int] = []
+        self._got: list[int] = []
+        """Bytes, of each call."""
 
-    def read(self, tid: int, count: int) -> None:
-        """A call of thread `tid` got so many bytes; 0 at the end."""
+    def read(self, tid: int, count: int, asked: int, ts: int) -> None:
+        """A call of thread `tid` got so many bytes, of those asked for; 0 at the end."""
         # When calls began is not told, so that of two threads it is not known who was first.
         self.known &= tid == self._tid and self.value is None and not (self.ended and count)
-        self.ended |= count == 0
+        if not count:
+            self.ended = self.ended or ts
         self._count += count
+        self._asked.append(asked)
+        self._got.append(count)
 
-    def brought_back(self, value: bytes) -> None:
+    def in_whole_pieces(self) -> bool:
+        """Whether each call got what it would have got if all had been there from the start."""
+        left = self._count
+        for asked, got in zip(self._asked, self._got, strict=True):
+            if got != min(asked, left):
+                return False
+            left -= got
+        return True
+
+    def brought_back(self, value: bytes, ts: int) -> None:
         """A hit has read all there was."""
         self.known &= not self._count and not self.ended and self.value is None
-        self.ended = True
+        self.ended = ts
         self.value = value
 
     def is_whole(self) -> bool:

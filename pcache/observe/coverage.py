@@ -25,6 +25,8 @@ OBSERVED: dict[str, str] = {
         vmsplice""",
     "input: reads from inherited descriptors": """
         read pread64 readv preadv preadv2 recvfrom lseek ioctl mmap""",
+    "waiting for what may come by a pipe, in vain": """
+        poll ppoll select pselect6 epoll_wait epoll_pwait epoll_pwait2 epoll_wait_old""",
     "locks: that nobody else holds them": "flock fcntl",
     "inherited descriptors: which number is used, and what is asked of it": "dup dup2 dup3",
     "working directory, by a descriptor that is not inherited": "fchdir",
@@ -45,7 +47,8 @@ OBSERVED: dict[str, str] = {
     "handed down: inputs of those who ask, unless the tree itself has changed them": """
         sched_setaffinity sched_getaffinity setpriority getpriority getgroups sched_setscheduler
         sched_getscheduler sched_setparam sched_getparam sched_setattr sched_getattr
-        sched_rr_get_interval""",
+        sched_rr_get_interval ioprio_set ioprio_get set_mempolicy get_mempolicy""",
+    "handed down to the next program of the process, which is not cacheable": "alarm setitimer",
     "host name and kernel version are facts": "uname",
     "System V IPC: private objects only": """
         shmget shmat shmctl semget semop semtimedop semctl msgget msgsnd msgrcv msgctl""",
@@ -56,7 +59,7 @@ UNCACHEABLE = """
     io_uring_setup io_uring_enter io_setup ptrace mq_open mq_unlink userfaultfd process_vm_readv
     process_vm_writev process_madvise keyctl add_key request_key unshare setns chroot pivot_root
     mount umount2 fsopen fsconfig fsmount fspick open_tree open_tree_attr move_mount mount_setattr
-    pidfd_getfd recvmmsg sendmmsg syslog ioprio_get statmount listmount
+    pidfd_getfd recvmmsg sendmmsg syslog statmount listmount
     inotify_add_watch
     open_by_handle_at fanotify_mark bpf perf_event_open quotactl quotactl_fd acct
     swapon swapoff reboot sethostname setdomainname iopl ioperm init_module finit_module
@@ -77,8 +80,8 @@ IRRELEVANT: dict[str, str] = {
         map_shadow_stack modify_ldt set_thread_area get_thread_area arch_prctl membarrier
         shmdt""",
     "where memory lies and how soon it runs decide speed, not results": """
-        mbind set_mempolicy get_mempolicy set_mempolicy_home_node migrate_pages move_pages
-        sched_yield sched_get_priority_max sched_get_priority_min getcpu ioprio_set
+        mbind set_mempolicy_home_node migrate_pages move_pages
+        sched_yield sched_get_priority_max sched_get_priority_min getcpu
         readahead fadvise64 cachestat""",
     "synchronisation within the tree": """
         futex futex_waitv futex_wake futex_wait futex_requeue set_robust_list get_robust_list
@@ -86,12 +89,11 @@ IRRELEVANT: dict[str, str] = {
     "its own handling of signals; those from outside have an event": """
         rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigtimedwait rt_sigsuspend
         sigaltstack signalfd signalfd4 pause""",
-    "waiting: what became ready is then read, written or accepted": """
-        poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait
-        epoll_pwait2 epoll_ctl_old epoll_wait_old""",
+    "what became ready is then read, written or accepted": """
+        epoll_create epoll_create1 epoll_ctl epoll_ctl_old""",
     "time is not an input (DESIGN.md, rule 7)": """
         gettimeofday time clock_gettime clock_getres clock_nanosleep nanosleep times getitimer
-        setitimer alarm timer_create timer_settime timer_gettime timer_getoverrun timer_delete
+        timer_create timer_settime timer_gettime timer_getoverrun timer_delete
         timerfd_create timerfd_settime timerfd_gettime""",
     "numbers that differ in every run": """
         getpid gettid getppid getrandom pidfd_open""",

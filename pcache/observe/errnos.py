@@ -42,7 +42,7 @@ _IDENTITY = """
 _SCHEDULING = """
     sched_setaffinity sched_getaffinity setpriority getpriority sched_setscheduler
     sched_getscheduler sched_setparam sched_getparam sched_setattr sched_getattr
-    sched_rr_get_interval"""
+    sched_rr_get_interval ioprio_set ioprio_get set_mempolicy get_mempolicy"""
 
 _OF_PATHS = f"{_OPENING} {_LOOKING} {_NAMING} {_OF_FILES} {_BY_DESCRIPTOR} {_EXECUTING} {_XATTRS}"
 
@@ -185,6 +185,7 @@ _ROWS: tuple[tuple[str, dict[str, str]], ...] = (
     ),
     # Who leads which group is a fact once it was asked for.
     ("setpgid setsid getpgrp getpgid getsid", {CALL: "EINVAL EACCES EPERM ESRCH"}),
+    ("alarm setitimer", {CALL: "EFAULT EINVAL"}),
     # Which children it had from the start is a fact, signals that come from outside are a reason.
     ("wait4 waitid", {CALL: "ECHILD EFAULT EINVAL ESRCH EBADF EINTR EAGAIN"}),
     (
@@ -205,7 +206,7 @@ _ROWS: tuple[tuple[str, dict[str, str]], ...] = (
             CALL: "EFAULT E2BIG ENOSYS",
             SESSION: "EINVAL",  # for want of processors, or of room for as many as there can be
             REASON: "EPERM EACCES ESRCH",
-            TRANSIENT: "EBUSY",
+            TRANSIENT: "EBUSY ENOMEM",
         },
     ),
     (

@@ -74,8 +74,7 @@ class Execution:
         self.appending: set[int] = set()
         """Descriptors to which it left O_APPEND set."""
         self.told: dict[int, bool] = {}
-        """Descriptors of files to write to whose status it was told, and whether nobody else had
-        written to them."""
+        """See `descriptors.tell_status`: descriptor -> whether nobody else had written to it."""
         self.adopted: set[int] = set()
         """Those keys of `descriptors` that it was not handed: `descriptors.adopt`."""
         self.jobserver: frozenset[int] = frozenset()
@@ -212,7 +211,7 @@ class Execution:
             if setter is not None and execution.contains(setter):
                 continue
             if value is None:
-                execution.problem(Reason.UNSUPPORTED, f"it asks for its {trait.decode()}, changed")
+                execution.problem(Reason.UNSUPPORTED, f"it asks for its {trait.decode()}")
             else:
                 execution.observe((Kind.TRAIT, trait), Observation(ts, b"", value))
 
@@ -377,8 +376,7 @@ class Execution:
     def release(self) -> None:
         """Gives up what only its own record and its parent needed."""
         self.inputs, self.changes, self.children = {}, {}, []
-        self.covering = []
-        self.listed_again = []
+        self.covering, self.listed_again = [], []
         self.directories, self.chunks, self.pipes = set(), [], {}
 
     # ---- changes ----

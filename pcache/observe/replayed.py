@@ -250,7 +250,7 @@ class Replayed:
                 pipe = at.pipes.get(file)
                 if pipe is None:
                     pipe = at.pipes[file] = PipeInput(same[0].fd, self.began, 0)
-                pipe.brought_back(value)
+                pipe.brought_back(value, self.began)
             else:
                 depend_on_numbers(self.began, at, same[0].fd, fd)
 

@@ -42,6 +42,7 @@ _FMODE_WRITE = 2  # include/linux/fs.h
 # Signals a program brings upon itself by what it does: SIGILL TRAP ABRT BUS FPE SEGV SYS.  Not
 # SIGXCPU and SIGXFSZ: limits are no part of a call.
 _OWN_SIGNALS = frozenset({4, 5, 6, 7, 8, 11, 31})
+PRIVILEGED_EVIDENCE = "what it does is not for its user"
 
 
 class Tree:
@@ -63,6 +64,8 @@ class Tree:
     ) -> None:
         self.executions: list[Execution] = []
         self.events = 0
+        self.privileged = False
+        """Whether the command itself was a privileged program: nothing is told of it."""
         self._decoder = events.Decoder()
         self._processes: dict[int, Process] = {}
         self.accesses = Accesses(
@@ -117,6 +120,7 @@ class Tree:
                 continue
             if execution is None:
                 if kind in (events.EXIT, events.PRIVILEGED):
+                    self.privileged |= kind == events.PRIVILEGED
                     del self._processes[tgid]
                 continue  # our own child before it became the command
             if kind == events.CALL:
@@ -143,7 +147,7 @@ class Tree:
             elif kind == events.EXIT:
                 self._exit(process, ts, ret, aux, flags)
             elif kind == events.PRIVILEGED:
-                execution.problem_throughout(Reason.PRIVILEGED, "what it does is not for its user")
+                execution.problem_throughout(Reason.PRIVILEGED, PRIVILEGED_EVIDENCE)
                 self._exit(process, ts, 0, 0, flags)
             elif kind == events.FOREIGN:
                 execution.problem_throughout(Reason.FOREIGN_ABI, f"system call {_nr}")
@@ -244,6 +248,8 @@ class Tree:
             execution.problem_throughout(
                 Reason.UNSUPPORTED, f"change of user to {who} by {text(body.file)}"
             )
+        if process.timers:
+            execution.problem(Reason.UNSUPPORTED, "a timer of the program before it runs on")
         for reason, evidence in process.handed_down:
             execution.problem(reason, evidence)
         execution.observe(

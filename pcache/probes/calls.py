@@ -13,8 +13,8 @@ from pcache.probes.syscall_table import NUMBERS
 ARGS, PATH, OPEN, FD, WRITE, WRITEV, READ, COPY, MMAP, LIST, MESSAGE, SEEK, USE, SOCKET = range(
     1, 15
 )
-READONLY, STAT, INHERITED, SUCCESS, LOCK, FAILURE = 1, 2, 4, 8, 16, 32
-LINK, STRUCT_STAT, STRUCT_STATX, TIMES, ADDRESS, HOW, LIMIT = range(1, 8)
+READONLY, STAT, INHERITED, SUCCESS, LOCK, FAILURE, IN_VAIN = 1, 2, 4, 8, 16, 32, 64
+LINK, STRUCT_STAT, STRUCT_STATX, TIMES, ADDRESS, HOW, LIMIT, TIMER = range(1, 9)
 
 _FORMAT = struct.Struct("=12B")
 
@@ -37,6 +37,10 @@ def _call(
     return _FORMAT.pack(handler, path, dir, path2, dir2, fd, fd2, out, form, mask, flags, 0)
 
 
+WAITING = (
+    *("poll", "ppoll", "select", "pselect6"),
+    *("epoll_wait", "epoll_pwait", "epoll_pwait2", "epoll_wait_old"),
+)
 _OF_WRITEV = {"pwritev": (4,), "pwritev2": (4, 6)}
 _OFFSET_OR_ADDRESS = {"pwrite64": (4,), "sendto": (4, 5)}
 
@@ -148,6 +152,8 @@ def _table() -> dict[str, bytes]:
         calls[name] = _call(WRITEV, fd=1, out=2, args=_OF_WRITEV.get(name, ()))
     for name in ("read", "pread64", "readv", "preadv", "preadv2", "recvfrom"):
         calls[name] = _call(READ, fd=1)
+    for name in WAITING:
+        calls[name] = _call(ARGS, flags=IN_VAIN)
     for name in ("setxattr", "lsetxattr", "removexattr", "lremovexattr"):
         calls[name] = _call(PATH, path=1, path2=2)
     for name in ("getxattr", "lgetxattr", "listxattr", "llistxattr", "statfs"):
@@ -163,6 +169,8 @@ def _table() -> dict[str, bytes]:
     calls["name_to_handle_at"] = _call(PATH, path=2, dir=1, args=(5,), flags=READONLY)
     calls["inotify_add_watch"] = _call(PATH, path=2, args=(3,), flags=READONLY)
     calls["uname"] = _call(ARGS)
+    calls["alarm"] = _call(ARGS, args=(1,))
+    calls["setitimer"] = _call(ARGS, args=(1,), out=2, form=TIMER)
     for name in ("wait4", "waitid", "getpgrp"):
         calls[name] = _call(ARGS, flags=READONLY)
     for name in ("getpgid", "getsid"):
@@ -173,13 +181,15 @@ def _table() -> dict[str, bytes]:
     for name in (
         # identity and what programs hand down
         "setuid", "setgid", "setfsuid", "setfsgid", "personality", "setgroups", "capset",
-        "seccomp", "prctl", "landlock_restrict_self", "getgroups", "ioprio_get",
+        "seccomp", "prctl", "landlock_restrict_self", "getgroups",
         "sched_setaffinity", "sched_getaffinity", "sched_setscheduler", "sched_getscheduler",
         "sched_setparam", "sched_getparam", "sched_setattr", "sched_getattr",
         "sched_rr_get_interval",
     ):  # fmt: skip
         calls[name] = _call(ARGS, args=(1,))
-    for name in ("setreuid", "setregid", "setpriority", "getpriority"):
+    calls["set_mempolicy"] = _call(ARGS)
+    calls["get_mempolicy"] = _call(ARGS, args=(1, 2))
+    for name in ("setreuid", "setregid", "setpriority", "getpriority", "ioprio_set", "ioprio_get"):
         calls[name] = _call(ARGS, args=(1, 2))
     for name in ("setresuid", "setresgid"):
         calls[name] = _call(ARGS, args=(1, 2, 3))

@@ -11,9 +11,10 @@ import ctypes
 import os
 import struct
 
-from pcache.errors import EnvironmentProblem
+from pcache.errors import EnvironmentProblem, PrivilegeError
 from pcache.probes import calls
 from pcache.probes.resources import import_bcc
+from pcache.recorder import bpf
 from pcache.recorder.image import MAPS, TRACEPOINTS, Image, bpf_dir, image_key, keep, kept
 
 # Slots of the program array: enum handler of bpf/layout.h.
@@ -41,6 +42,7 @@ SLOTS = {
 }
 _LOAD_IMM64, _PSEUDO_MAP_FD = 0x18, 1
 _INSTRUCTION = 8
+_SMALLEST_RING = 4096
 
 
 def source_text() -> str:
@@ -61,10 +63,12 @@ def source_text() -> str:
 def compile_image() -> Image:
     """Compiles bpf/recorder.bpf.c for the running kernel.
 
-    Raises EnvironmentProblem: bcc missing, unknown kernel layout, or clang's refusal.
+    Raises PrivilegeError where the kernel refuses maps, and EnvironmentProblem: bcc missing,
+    unknown kernel layout, or clang's refusal.
     """
     from pcache.probes.offsets import compiler_flags
 
+    _check_permitted()
     source = bpf_dir()
     # Read by BCC when it is imported; with this stub no kernel headers are needed.
     os.environ["BCC_KERNEL_SOURCE"] = os.path.join(source, "stub")
@@ -100,6 +104,17 @@ def compile_image() -> Image:
     programs = {name: _relocatable(module.dump_func(name), names_by_fd) for name in functions}
     module.cleanup()
     return Image(maps, programs, SLOTS, calls.entries())
+
+
+def _check_permitted() -> None:
+    """Asks the kernel for a map, as BCC will: that tells of a refusal on stderr by itself."""
+    try:
+        os.close(bpf.map_create(bpf.MAP_TYPE_RINGBUF, 0, 0, _SMALLEST_RING))
+    except OSError as error:
+        raise PrivilegeError(
+            f"the kernel refuses BPF programs: {error.strerror}",
+            "`pcache doctor` tells what mends it",
+        ) from error
 
 
 def _relocatable(code: bytes, names_by_fd: dict[int, str]) -> tuple[bytes, list[tuple[int, str]]]:

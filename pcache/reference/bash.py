@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pcache.reference.helptext import Option, Verb
+from pcache.reference.helptext import Option, Verb, explained
 from pcache.reference.helptext import verbs as all_verbs
 
 _FRAME = """\
@@ -13,7 +13,7 @@ _FRAME = """\
 _pcache()
 {
     local current=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]-} before=() at=2
-    local options= words= valued= command=
+    local options= words= valued= command= settings=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W '@VERBS@ help --help --version -h -V' -- "$current")
@@ -59,6 +59,8 @@ _pcache()
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
     elif ((at == COMP_CWORD)); then
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+    elif [[ $((at + 1)) == "$COMP_CWORD" && " get set unset " == *" ${COMP_WORDS[at]} "* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$settings" -- "$current")
     fi
 }
 
@@ -93,8 +95,10 @@ def _cases(verbs: list[Verb]) -> Iterator[str]:
         words, command = " ".join(verb.words), "yes" if verb.runs_command else ""
         yield f"    {verb.name})"
         yield f"        options='{names}' valued='{valued}' words='{words}' command={command}"
+        if verb.settings:
+            yield f"        settings='{' '.join(verb.settings)}'"
         yield "        ;;"
-    yield f"    help) words='{' '.join(verb.name for verb in verbs)}' ;;"
+    yield f"    help) words='{' '.join(explained(verbs))}' ;;"
 
 
 def _values(verb: Verb) -> Iterator[str]:

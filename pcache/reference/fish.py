@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pcache.reference.helptext import Option, Verb
+from pcache.reference.helptext import Option, Verb, explained
 from pcache.reference.helptext import verbs as all_verbs
 
 _FRAME = """\
@@ -36,6 +36,12 @@ function __pcache_command
     contains -- (commandline -opc)[2] @COMMANDS@
 end
 
+# Whether the next word is the name of a setting.
+function __pcache_setting
+    set -l words (commandline -opc)
+    test "$words[2]" = config; and contains -- $words[-1] get set unset
+end
+
 # Whatever fish knows of the command.  The - ends what fish takes for options of its own function.
 function __pcache_subcommand
     __fish_complete_subcommand --fcs-skip=2 - @VALUED@
@@ -47,6 +53,7 @@ complete -c pcache -n __pcache_at -s V -l version -d 'print the version'
 @VERBS@
 complete -c pcache -n __pcache_at -a help -d 'explain a verb'
 complete -c pcache -n '__pcache_at help' -a '@NAMES@'
+complete -c pcache -n __pcache_setting -a '@SETTINGS@'
 complete -c pcache -n __pcache_command -x -a '(__pcache_subcommand)'
 @OPTIONS@
 """
@@ -60,7 +67,8 @@ def script() -> str:
     parts = {
         "@VALUED@": " ".join(sorted(valued)),
         "@COMMANDS@": " ".join(verb.name for verb in verbs if verb.runs_command),
-        "@NAMES@": " ".join(verb.name for verb in verbs),
+        "@NAMES@": " ".join(explained(verbs)),
+        "@SETTINGS@": " ".join(name for verb in verbs for name in verb.settings),
         "@VERBS@": "\n".join(
             f"complete -c pcache -n __pcache_at -a {verb.name} -d {_quoted(verb.summary)}"
             for verb in verbs

@@ -13,9 +13,11 @@ from importlib import import_module
 from textwrap import dedent
 from typing import NamedTuple
 
+from pcache.cli.config import names
 from pcache.cli.main import VERBS
 from pcache.cli.options import HELP_NAMES
 from pcache.cli.sandbox import HELP as SANDBOX_HELP
+from pcache.cli.topics import TOPICS
 
 _TITLE = re.compile(r"([a-z][a-z ]*):(?: +(\S.*))?$")
 # Two blanks also follow the full stop of a sentence.
@@ -60,11 +62,17 @@ class Verb(NamedTuple):
     options: list[Option]
     words: tuple[str, ...]  # what its arguments can be, apart from a command
     runs_command: bool
+    settings: tuple[str, ...]  # of `config`: what can come after get, set and unset
 
 
 def verbs() -> list[Verb]:
     """Every verb, in the order of `pcache help`."""
     return [_verb(name) for name in VERBS]
+
+
+def explained(verbs: Sequence[Verb]) -> list[str]:
+    """What can come after `pcache help`."""
+    return [*(verb.name for verb in verbs), *TOPICS]
 
 
 def sandbox() -> list[Block]:
@@ -127,6 +135,7 @@ def _verb(name: str) -> Verb:
         _options(parse(text), module.OPTIONS),
         tuple(part for word in arguments for part in word.split("|") if part.islower()),
         "COMMAND" in arguments,
+        tuple(names()) if name == "config" else (),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pcache.reference.helptext import Option, Verb
+from pcache.reference.helptext import Option, Verb, explained
 from pcache.reference.helptext import verbs as all_verbs
 
 _FRAME = """\
@@ -31,7 +31,7 @@ argument)
     curcontext=${curcontext%:*}-$line[1]:
     case $line[1] in
 @CASES@
-    help) _describe verb verbs ;;
+    help) _values 'verb or topic' @EXPLAINED@ ;;
     esac
     ;;
 esac
@@ -43,7 +43,11 @@ def script() -> str:
     verbs = all_verbs()
     names = "\n".join(f"    {_quoted(f'{verb.name}:{verb.summary}')}" for verb in verbs)
     cases = "\n".join(line for verb in verbs for line in _case(verb))
-    return _FRAME.replace("@VERBS@", names).replace("@CASES@", cases)
+    parts = {"@VERBS@": names, "@CASES@": cases, "@EXPLAINED@": " ".join(explained(verbs))}
+    text = _FRAME
+    for place, part in parts.items():
+        text = text.replace(place, part)
+    return text
 
 
 def _case(verb: Verb) -> Iterator[str]:
@@ -52,6 +56,10 @@ def _case(verb: Verb) -> Iterator[str]:
         specs += ["'(-)1:command:_command_names -e'", "'*::arguments:_normal'"]
     elif verb.words:
         specs.append(_quoted(f"1:what:({' '.join(verb.words)})"))
+        if verb.settings:
+            names = " ".join(verb.settings)
+            named = "[[ -n ${(M)words:#(get|set|unset)} ]]"
+            specs.append(_quoted(f"2:setting:{{{named} && compadd {names}}}"))
     yield f"    {verb.name})"
     yield "        _arguments -S \\"
     yield " \\\n".join(f"            {spec}" for spec in specs)

@@ -49,4 +49,5 @@ CURES: dict[str, str] = {
     Reason.PRIVILEGED: (
         "leave that step out of what is recorded, or record as root (`--as-root`)."
     ),
+    Reason.UNREADABLE: "let its user read the file: `chmod +r`.",
 }

@@ -40,4 +40,5 @@ def chart(days: Sequence[schema.Day]) -> Iterator[str]:
     for day in days:
         drawn = bar * round(day.saved_seconds / most * _WIDTH)
         saved = seconds(int(day.saved_seconds * 1e9))
-        yield f"{day.day}  {saved:>8}  {day.sessions:>4} sessions  {drawn}".rstrip()
+        noun = "session " if day.sessions == 1 else "sessions"
+        yield f"{day.day}  {saved:>8}  {day.sessions:>4} {noun}  {drawn}".rstrip()

@@ -7,7 +7,7 @@ from pcache.history.log import UNKNOWN
 from pcache.report import words
 from pcache.session.steps.closing import closing_line, seconds
 from pcache.session.steps.describe import value_text
-from pcache.wording import fact_name, text
+from pcache.wording import counted, fact_name, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def tree(session: Session, style: Style, everything: bool) -> Iterator[str]:
             continue
         verdict, colour = _verdict(entry)
         id = f"{session.number}.{number}"
-        time = f"-{seconds(entry.saved_ns)}" if entry.verdict == HIT else _wall(entry)
+        time = seconds(entry.saved_ns) if entry.verdict == HIT else _wall(entry)
         front = f"  {id:<9} {verdict:<4} {time:>8}  {'  ' * depths[-1]}"
         why = words.why(entry, session.summary.cwd)
         command = style.cut(words.command(entry.argv), len(front) + min(len(why), 40) + 3)
@@ -113,15 +113,15 @@ def execution(session: Session, number: int, style: Style) -> Iterator[str]:
                 for fd, kind in enumerate(call.fds)
                 if fd in _STREAMS
             ),
-            f"{len(call.env)} variables that count: --json has them",
+            f"variables that count: {len(call.env)}, which --json has",
         ],
         style,
     )
     inputs = [f"{fact_name(at.kind, at.path)}   {value_text(at.kind, at.value)}" for at in facts]
-    yield from _titled(f"{len(inputs)} inputs", inputs, style)
+    yield from _titled(counted(len(inputs), "input"), inputs, style)
     outputs = [f"{text(at.path)}   {words.output(at)}" for at in outcome.outputs]
-    yield from _titled(f"{len(outputs)} outputs", outputs, style)
-    streams = [f"{length} bytes to descriptor {fd}" for fd, length in outcome.chunks]
+    yield from _titled(counted(len(outputs), "output"), outputs, style)
+    streams = [f"{counted(length, 'byte')} to descriptor {fd}" for fd, length in outcome.chunks]
     yield from _titled("streams", streams, style)
 
 

@@ -100,15 +100,6 @@ IGNORED_PATHS: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
         (b"*/jest_*/perf-cache-*",),
         "how long each test took, by which the next run puts them in order",
     ),
-    (
-        b"ccache",
-        tuple(
-            b"*/%bccache/%b" % (hidden, name)
-            for hidden in (b"", b".")
-            for name in (b"?/stats", b"?/?/stats", b"tmp/.cleaned")
-        ),
-        "counts what it was asked for, and when it last cleaned up",
-    ),
 )
 """(base name, globs, reason): files that are neither input nor output of these programs."""
 

@@ -7,7 +7,7 @@ import os
 import tomllib
 from difflib import get_close_matches
 
-from pcache.errors import ConfigError, UsageError
+from pcache.errors import ConfigError, UsageError, why_not
 from pcache.linux.files import open_file
 from pcache.settings.configfile import TABLES, File, compile_files
 
@@ -121,7 +121,9 @@ def set_in(path: bytes, name: Name, value: str | None) -> bool:
             text = file.read()
     except FileNotFoundError:
         text = ""
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ConfigError(f"cannot read {why_not(error)}") from error
+    except ValueError as error:
         raise ConfigError(f"cannot read {os.fsdecode(path)}: {error}") from error
     told = None if value is None else literal(value)
     try:

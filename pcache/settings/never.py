@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pcache.settings.defaults import AGES, NEVER_CACHED
-from pcache.settings.rules import script_of
+from pcache.settings.rules import programs_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def never_because(policy: Policy, executable: bytes, argv: Sequence[bytes]) -> str:
     """What says so, for a program that is never cached: a setting, or a default with its reason."""
-    programs = [program for program in (executable, script_of(executable, argv)) if program]
+    programs = programs_of(executable, argv)
     for rule in reversed(policy.rules):
         if rule.never_cache is not None and any(map(rule.concerns, programs)):
             return f'the setting never_cache of program."{rule.pattern.decode(errors="replace")}"'

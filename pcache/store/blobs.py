@@ -16,7 +16,7 @@ import time
 
 from xxhash import xxh3_128_digest
 
-from pcache.errors import DamagedBlob, Malformed, StoreError, Unavailable
+from pcache.errors import DamagedBlob, Malformed, StoreError, Unavailable, why_not
 from pcache.linux.files import make_private_directory, reflink, write_all
 from pcache.linux.sparse import may_have_holes
 from pcache.store.lease import Lease
@@ -359,7 +359,7 @@ class _Temporary:
 def _cannot_write(error: OSError) -> StoreError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError("no space left for the store", "free some disk space")
-    return StoreError(f"cannot write to the store: {error}")
+    return StoreError(f"cannot write to the store: {why_not(error)}")
 
 
 def _beginning(fd: int, size: int) -> bytes:

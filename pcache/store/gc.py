@@ -11,7 +11,7 @@ import os
 import time
 
 from pcache.codec import DamagedRow
-from pcache.errors import StoreError
+from pcache.errors import StoreError, why_not
 from pcache.store.aside import sweep
 from pcache.store.lease import oldest_lease_ns
 from pcache.store.locks import CollectorLock
@@ -98,7 +98,7 @@ class Collector:
             with CollectorLock(self._store.directory, wait=True):
                 return self._run(compact=self._store.policy.compress)
         except OSError as error:
-            raise StoreError(f"the store cannot be tidied up: {error}") from error
+            raise StoreError(f"the store cannot be tidied up: {why_not(error)}") from error
 
     def run_unless_running(self) -> Report | None:
         """The same, but leaves it to another collection if there is one."""
@@ -108,7 +108,7 @@ class Collector:
         except BlockingIOError:
             return None
         except OSError as error:
-            raise StoreError(f"the store cannot be tidied up: {error}") from error
+            raise StoreError(f"the store cannot be tidied up: {why_not(error)}") from error
 
     def _run(self, compact: bool) -> Report:
         report = self._report

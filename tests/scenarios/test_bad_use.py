@@ -140,6 +140,29 @@ def test_command_that_cannot_run(
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "status", "words"),
+    [
+        ("no-such-command", 127, b"no-such-command: no such command"),
+        ("/etc/passwd/x", 126, b"/etc/passwd/x: cannot be executed: Not a directory"),
+        ("./lost", 127, b"cannot execute ./lost: the interpreter that it names is missing"),
+    ],
+)
+def test_a_command_is_looked_for_as_shells_do(
+    bench: Bench, as_user: Run, command: str, status: int, words: bytes
+) -> None:
+    """Among other places in a directory that this user may not search."""
+    write("lost", "#!/nonexistent/interpreter\n", 0o755)(bench.directory)
+    locked = bench.directory / "locked"
+    locked.mkdir(0o700)
+    env = {"PATH": f"{locked}:/usr/bin:/bin"}
+    for shell in ([], ["bash", "-c"]):
+        words_ = [*shell, command] if shell else [bench.launcher.pcache, "replay", "-q", command]
+        done = as_user(words_, cwd=bench.directory, env=env)
+        assert done.returncode == status, done.stderr
+        assert shell or words in done.stderr
+
+
 def test_without_a_shebang(bench: Bench, run_shell: Callable[[list[str]], Result]) -> None:
     """What execve refuses with ENOEXEC is a shell script, as for execvp(3) and every shell."""
     write("plain", "echo from a script\nexit 4\n", 0o755)(bench.directory)

@@ -104,6 +104,7 @@ def test_spool_fills_up(full_disk: Bench) -> None:
     assert done.ended == (5, printed, b"done\n")
     assert "nothing of this run is stored: cannot write the spool: No space left" in done.own
     assert done.counters["records stored"] == done.counters["records known"] == 0
+    assert done.counters["uncacheable: left a process running"] == 0
     again = full_disk.launcher.replay(*words, ())
     assert again.ended == (5, printed, b"done\n")
     assert again.counters["hits"] == 0

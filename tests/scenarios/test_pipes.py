@@ -68,9 +68,7 @@ def test_what_runs_on_another_pipe_is_not_recorded(bench: Bench) -> None:
 def test_changed_input(bench: Bench) -> None:
     ran(bench, "trace", SMALL)
     again = ran(bench, "replay", SMALL.replace("300", "301"))
-    found = verdicts(again)
-    assert found["grep 7"] == "miss"
-    assert found["sed s/7/x/"] == "hit"  # 301 has no 7
+    assert verdicts(again)["grep 7"] == "miss"
     other = ran(bench, "replay", SMALL.replace("300", "370"))
     assert verdicts(other)["grep 7"] == "miss"
     assert (bench.directory / "counts").read_bytes().count(b"\n") > 40

@@ -39,7 +39,7 @@ class Victim:
         self.one.configure(trusted, "always", 'map = ["home"]')
         self.other.configure(trusted, more='map = ["home"]')
         self.one.lay_out(FILES)
-        assert "pushed 1 records" in self.one.run(*COMMAND).own
+        assert "pushed 1 record," in self.one.run(*COMMAND).own
         self.other.lay_out(FILES)
         self.signer = Signer(self.one.key.read_bytes())
 

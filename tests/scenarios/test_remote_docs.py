@@ -61,7 +61,7 @@ def test_way(pcache: str, servers: dict[str, str], number: int) -> None:
             (machine.home / ".config/pcache/config.toml").write_text(text + more)
             machine.lay_out({".pcache.toml": 'base_dir = "."\n', "in": f"{number}\n"})
         ci.env["PCACHE_SIGNING_KEY"] = secret.strip()
-        assert "pushed 1 records" in ci.run("cp", "in", "out").own
+        assert "pushed 1 record," in ci.run("cp", "in", "out").own
         assert hits(developer.run("cp", "in", "out", verb="replay")) == ["cp in out"]
         report = developer.pcache("doctor").stdout.decode()
         assert re.search(r"^ok .*shared store .*answers; 1 keys are trusted$", report, re.M), report

@@ -58,11 +58,13 @@ def test_list(store: Store) -> None:
     assert store.listed("run.sh") == ["sh run.sh"]
     assert store.listed("nothing") == []
     assert "cat c" in store.ask("ls", "-n", "1")
+    told = store.ask("ls", "no-such-command", status=1)
+    assert told == "pcache: nothing is recorded of no-such-command\n"
     assert len(store.listed("-n", "2")) == 2
 
 
 def test_of_a_command(store: Store) -> None:
-    assert store.ask("rm", "cat", "c") == "1 records removed\n"
+    assert store.ask("rm", "cat", "c") == "1 record removed\n"
     assert not store.run("cat", "c")
     assert store.run("sh", "run.sh")
     assert store.ask("rm", "-q", "sh") == ""
@@ -73,7 +75,7 @@ def test_of_a_command(store: Store) -> None:
 def test_of_an_execution(store: Store) -> None:
     detail = schema.SessionDetail.model_validate_json(store.ask("show", "1", "--json"))
     (number,) = (at.execution for at in detail.executions if at.command == ["sort", "b"])
-    assert store.ask("rm", f"1.{number}") == "1 records removed\n"
+    assert store.ask("rm", f"1.{number}") == "1 record removed\n"
     assert "sort b" not in store.listed()
     assert "not kept" in store.ask("rm", "9.0", status=125)
 
@@ -130,4 +132,4 @@ def test_where_base_dir_is(bench: Bench) -> None:
     (bench.directory / ".pcache.toml").write_text('base_dir = "."\n')
     store = Store(bench)
     assert set(store.listed("cat")) == {"cat a", "cat c"}
-    assert store.ask("rm", "--path", str(Path(bench.directory, "c"))) == "1 records removed\n"
+    assert store.ask("rm", "--path", str(Path(bench.directory, "c"))) == "1 record removed\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shlex
 import shutil
 import sqlite3
 import struct
@@ -62,6 +63,39 @@ cat {place}/very-secret-name >/dev/null
 env VERY_SECRET_VARIABLE=1 /bin/true very-secret-argument
 """
 SECRETS = (b"very-secret", b"VERY_SECRET")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("verb", ["run", "trace"])
+def test_a_command_that_is_privileged_itself(
+    pcache: str, as_user: Run, user_dir: Path, verb: str
+) -> None:
+    """That is told of it, and nothing else."""
+    env = {"XDG_CACHE_HOME": str(user_dir)}
+    done = as_user(["sudo", pcache, verb, "passwd", "-S"], env=env)
+    assert done.returncode == 0 and b"1 not cacheable (started a privileged" in done.stderr
+    for asked in ("show", "why"):
+        told = as_user([pcache, asked], env=env).stdout
+        assert b"passwd -S" in told and b"not cacheable: started a privileged program" in told
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("script", ["{} ran", "sh -c '{} ran; :'"])
+def test_a_program_that_cannot_be_read(
+    pcache: str, as_user: Run, user_dir: Path, script: str
+) -> None:
+    """It can be executed, and nobody changed it."""
+    program = user_dir / "program"
+    shutil.copy("/bin/echo", program)
+    program.chmod(0o711)
+    env = {"XDG_CACHE_HOME": str(user_dir)}
+    for _ in range(2):
+        words = ["sudo", pcache, "run", "-v", *shlex.split(script.format(program))]
+        done = as_user(words, env=env)
+        assert done.stdout == b"ran\n" and b"input that cannot be read: " in done.stderr, (
+            done.stderr
+        )
+        assert b"changed" not in done.stderr
 
 
 @pytest.mark.root

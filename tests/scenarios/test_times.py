@@ -193,3 +193,26 @@ def test_script_that_compares(command: tuple[str, ...], check: Callable[[Scenari
     )
     times = (dated("i", 2000), dated("o", 1000))
     check(Scenario("script", command, (*setup, *times), steps))
+
+
+@pytest.mark.system_files
+def test_sources_beyond_an_own_directory(bench: Bench) -> None:
+    """ninja names its sources by way of the directory that was made for it, as Meson has it do; its
+    log holds times of outputs, so that no source may be newer."""
+    here = bench.directory
+    (here / "src").mkdir()
+    (here / "src/a").write_text("a\n")
+    (here / "rules").write_text("rule c\n command = cp $in $out\nbuild b: c ../src/a\n")
+    time.sleep(0.1)
+    command = ("sh", "-c", "mkdir build; cp rules build/build.ninja; ninja -C build; cat build/b")
+
+    def again() -> list[bool]:
+        result = bench.launcher.run(command, here, bench.env, Stdio(), ("-q", "--explain"))
+        assert result.stdout.endswith(b"\na\n")
+        subprocess.run(["rm", "-r", here / "build"], check=True)
+        return [decision.hit for decision in result.decisions]
+
+    assert not any(again())
+    assert again() == [True]
+    (here / "src/a").write_text("a\n")
+    assert True not in again()[:1]

@@ -221,7 +221,7 @@ def test_what_is_passed_over_is_counted_by_reason(lab: Lab, tmp_path: Path) -> N
     lab.trace(("cat",), Stdio(stdin="in"))
     status, text = lab.verify("--rerun=100%")
     assert status == 0
-    assert "0 of 1 records rerun" in text
+    assert "0 of 1 record rerun" in text
     assert "1: it reads from a descriptor, and what came from it is not kept" in text
     write("in", "changed\n")(lab.directory)
     lab.trace(("sh", "-c", "cat kept >out; rm away"))

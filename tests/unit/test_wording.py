@@ -6,7 +6,13 @@ import pytest
 
 from pcache.model import Kind
 from pcache.values import order_path
-from pcache.wording import aspect, changed_text, fact_name, subject, text
+from pcache.wording import aspect, changed_text, counted, fact_name, subject, text
+
+
+def test_one_is_no_plural() -> None:
+    assert [counted(number, "record") for number in (0, 1, 2)] == [
+        *("0 records", "1 record", "2 records")
+    ]
 
 
 def test_text_is_one_line() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pcache.observe.accesses.prctl import OF_THE_PROCESS
 from pcache.observe.events import Body
 from pcache.observe.executions import Execution
 
@@ -38,7 +39,7 @@ class Process:
 
     __slots__ = (
         "cwd", "execution", "group", "handed_down", "parent", "senders", "session", "set_by",
-        "tgid", "umask",
+        "tgid", "timers", "umask",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +51,8 @@ class Process:
         self.cwd = cwd
         self.parent = 0
         """Number of the process that forked it, if that is one of the tree."""
+        self.timers: set[int] = set()
+        """Those of setitimer(2) that it has set, and are not handed down to children."""
         self.group = self.session = 0
         """Its process group and session, where the tree has made it; 0 for that of its caller."""
         self.senders: dict[int, list[Execution]] = {}
@@ -65,7 +68,9 @@ class Process:
         child.parent = self.tgid
         child.group, child.session = self.group, self.session
         child.handed_down = self.handed_down.copy()
-        child.set_by = self.set_by.copy()
+        child.set_by = {
+            trait: setter for trait, setter in self.set_by.items() if trait not in OF_THE_PROCESS
+        }
         return child
 
 

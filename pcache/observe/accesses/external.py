@@ -28,7 +28,7 @@ _BREAKERS = {
         "open_tree_attr move_mount mount_setattr"
     ),
     Reason.DESCRIPTOR_PASSING: "pidfd_getfd recvmmsg sendmmsg",
-    Reason.FOREIGN_INPUT: "syslog statmount listmount inotify_add_watch ioprio_get",
+    Reason.FOREIGN_INPUT: "syslog statmount listmount inotify_add_watch",
     Reason.UNSUPPORTED: (
         "open_by_handle_at fanotify_mark bpf perf_event_open quotactl quotactl_fd "
         "acct swapon swapoff reboot sethostname setdomainname iopl ioperm init_module "

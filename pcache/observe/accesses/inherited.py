@@ -14,6 +14,7 @@ import struct
 from pcache.linux import limits
 from pcache.linux.descriptors import OwnFds
 from pcache.model import Reason
+from pcache.observe.accesses import prctl
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.errnos import REASON, cause
@@ -22,11 +23,14 @@ from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 _INFINITY = (1 << 64) - 1
 _ADDR_NO_RANDOMIZE = 0x40000
 _PERSONALITY_QUERY = 0xFFFFFFFF
-# PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_CAP_AMBIENT: linux/prctl.h
-_RESTRICTING_PRCTL = frozenset({22, 24, 28, 47})
 _SECCOMP_GET = frozenset({2, 3})  # SECCOMP_GET_ACTION_AVAIL, SECCOMP_GET_NOTIF_SIZES
 _KEEP = 0xFFFFFFFF
 _PRIO_PROCESS = 0
+_MEMORY_POLICY, _IO_PRIORITY = b"memory policy", b"I/O priority"
+_IOPRIO_WHO_PROCESS = 1  # linux/ioprio.h
+_IOPRIO = frozenset({"ioprio_set", "ioprio_get"})
+_ITIMER_REAL = 0  # linux/time.h
+_IT_VALUE = 16  # struct itimerval
 
 
 class Inherited:
@@ -39,9 +43,12 @@ class Inherited:
             (self._identity, " ".join(_USER_CALLS)),
             (self._groups, "setgroups"),
             (self._personality, "personality"),
-            (self._restriction, "seccomp prctl landlock_restrict_self capset"),
+            (self._restriction, "seccomp landlock_restrict_self capset"),
+            (self._prctl, "prctl"),
+            (self._ask_memory_policy, "get_mempolicy"),
             (self._set_traits, " ".join(_SETTING)),
             (self._ask_traits, " ".join(_ASKING)),
+            (self._set_timer, "alarm setitimer"),
         ]
 
     @staticmethod
@@ -119,11 +126,14 @@ class Inherited:
             self._refused(event)
             return
         call = SYSCALL_NAMES[event.body.nr]
-        if call != "getgroups" and not _about_itself(event):
+        if not _about_itself(event):
             event.execution.problem_throughout(Reason.FOREIGN_INPUT, f"{call} of other processes")
             return
         for trait in _ASKING[call]:
-            self._ask(event, trait)
+            if trait == _IO_PRIORITY:
+                self._ask_untold(event, trait)
+            else:
+                self._ask(event, trait)
 
     @staticmethod
     def _ask(event: Event, trait: bytes) -> None:
@@ -131,6 +141,19 @@ class Inherited:
         if setter is None:
             value = OwnFds().trait(trait)
         event.execution.observe_trait(event.ts, trait, value, setter)
+
+    @staticmethod
+    def _set_timer(event: Event) -> None:
+        """Which runs on when the process executes another program."""
+        body, timers = event.body, event.process.timers
+        if SYSCALL_NAMES[body.nr] == "alarm":
+            timer, is_set = _ITIMER_REAL, bool(body.args[0] & 0xFFFFFFFF)
+        else:
+            timer, is_set = body.args[0], any(body.out[_IT_VALUE:])
+        if is_set and not body.err:
+            timers.add(timer)
+        elif not body.err:
+            timers.discard(timer)
 
     def _personality(self, event: Event) -> None:
         wanted = event.body.args[0] & 0xFFFFFFFF
@@ -142,17 +165,43 @@ class Inherited:
     def _restriction(self, event: Event) -> None:
         body = event.body
         name = SYSCALL_NAMES[body.nr]
-        harmless = (name == "prctl" and body.args[0] not in _RESTRICTING_PRCTL) or (
-            name == "seccomp" and body.args[0] in _SECCOMP_GET
-        )
+        harmless = name == "seccomp" and body.args[0] in _SECCOMP_GET
         if not body.err and not harmless:
             self._hand_down(event, f"{name} by its caller")
+
+    def _prctl(self, event: Event) -> None:
+        if event.body.err:
+            return
+        option = event.body.args[0] & 0xFFFFFFFF
+        evidence = f"prctl({option})"
+        if option in prctl.RESTRICTING:
+            self._hand_down(event, f"{evidence} by its caller")
+        if option in prctl.SETTING:
+            event.process.set_by[prctl.SETTING[option]] = event.execution, None
+        elif option in prctl.ASKING:
+            self._ask_untold(event, prctl.ASKING[option])
+        elif option not in prctl.HARMLESS | prctl.RESTRICTING:
+            event.execution.problem_throughout(Reason.UNSUPPORTED, evidence)
+
+    def _ask_memory_policy(self, event: Event) -> None:
+        """Unless it only asked whether there is such a call, as libnuma does."""
+        if not event.body.err and any(event.body.args):
+            self._ask_untold(event, _MEMORY_POLICY)
+
+    @staticmethod
+    def _ask_untold(event: Event, trait: bytes) -> None:
+        """Of what cannot be seen of another process it must have been set by who asks."""
+        setter, _ = event.process.set_by.get(trait, (None, None))
+        event.execution.observe_trait(event.ts, trait, None, setter)
 
 
 def _about_itself(event: Event) -> bool:
     """Whether a call like getpriority or sched_getaffinity means who makes it."""
+    if not event.body.args:
+        return True
     *which, who = event.body.args
-    return which in ([], [_PRIO_PROCESS]) and who & 0xFFFFFFFF in _own(event)
+    itself = _IOPRIO_WHO_PROCESS if SYSCALL_NAMES[event.body.nr] in _IOPRIO else _PRIO_PROCESS
+    return which in ([], [itself]) and who & 0xFFFFFFFF in _own(event)
 
 
 def _own(event: Event) -> tuple[int, int, int]:
@@ -166,6 +215,8 @@ _SETTING = {
     "sched_setscheduler": (b"policy",),
     "sched_setparam": (b"policy",),
     "sched_setattr": (b"policy", b"priority"),
+    "ioprio_set": (_IO_PRIORITY,),
+    "set_mempolicy": (_MEMORY_POLICY,),
 }
 _ASKING = {
     "sched_getaffinity": (b"affinity",),
@@ -175,6 +226,7 @@ _ASKING = {
     "sched_getparam": (b"policy",),
     "sched_rr_get_interval": (b"policy", b"priority"),
     "sched_getattr": (b"policy", b"priority"),
+    "ioprio_get": (_IO_PRIORITY,),
 }
 """Call -> the traits that it changes or tells."""
 _USER_CALLS = (

@@ -3,12 +3,17 @@
 What came through one is an input if it is known: all of it was read by one thread, by read(2), up
 to the end, when nobody was left to write.  Who else read from it before or beside does not matter:
 what a program got is what there was for it.
+
+When it came is no input, so that it must not have made a difference: no call may have failed for
+want of something to read, and of programs that are not known to take what comes as one stream each
+read must have got as much as it would if all had been there.
 """
 
 from __future__ import annotations
 
 from stat import S_ISFIFO
 
+from pcache.model import Reason
 from pcache.observe.accesses.event import Event
 from pcache.observe.chunks import Chunk, PipeInput
 from pcache.observe.events import FAULT, TRUNCATED, Stamp
@@ -35,7 +40,7 @@ class Pipes:
         pipe = execution.pipes.get(handle.file)
         if pipe is None:
             pipe = execution.pipes[handle.file] = PipeInput(fd, event.ts, event.tid)
-        pipe.read(event.tid, event.ret)
+        pipe.read(event.tid, event.ret, event.body.args[0] if event.body.args else 0, event.ts)
         if event.ret:
             self._reading.setdefault(event.tid, []).append(pipe)
         return True
@@ -45,6 +50,15 @@ class Pipes:
         for pipe in self._reading.get(tid, ()):
             pipe.chunks.append(Chunk(pipe.fd, self._spool, offset, size))
             pipe.known &= not flags & (FAULT | TRUNCATED)
+
+    @staticmethod
+    def in_vain(event: Event) -> None:
+        """A program saw that nothing was ready.  If something is by then another time, it may do
+        something else: that is no part of what a pipe on its standard input brings."""
+        for execution in event.execution.chain():
+            for one in execution.inherited(0):
+                if _is_of_the_tree(execution, one.stamp):
+                    execution.problem(Reason.FOREIGN_INPUT, "nothing ready, and a pipe is read")
 
     def forget(self, tid: int) -> None:
         """The thread has made another call."""

@@ -8,6 +8,7 @@ import posixpath
 import stat
 import time
 
+from pcache.linux.permissions import Permission
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import NOT_EMPTY, Context
 from pcache.observe.accesses.event import Event, Handler
@@ -21,6 +22,7 @@ from pcache.values import ABSENT, OK, times_value
 from pcache.wording import text
 
 _RENAME_NOREPLACE = 1
+_LAYERED = frozenset({b"overlay", b"aufs"})
 _MOVED_LIMIT = 20_000  # entries of a directory that is renamed
 
 
@@ -80,6 +82,9 @@ class Renames:
             self.context.observe(event, Kind.OVERWRITABLE, target, new, value=OK)
         self.context.parent_exists(event, target)
         directory = below != []
+        self._stay_on_one_mount(event, source, target)
+        if directory and not execution.determined(old, event.ts):
+            self._may_be_moved(event, source, old)
         before, origins = _times_before(event, old), _origins(event, old)
         self._change_moved(event, old, new, below)
         if below and known is None:
@@ -97,6 +102,27 @@ class Renames:
         _keep_times(event, old, new, before)
         self.context.names.look_for_link(new, event.ts)
         self.context.hard_links.move(event.ts, old, new)
+
+    def _stay_on_one_mount(self, event: Event, source: bytes, target: bytes) -> None:
+        """rename(2) fails with EXDEV where one of the directories is a mount point by now."""
+        parents = {posixpath.dirname(path.rstrip(b"/")) or b"/" for path in (source, target)}
+        for parent in parents if len(parents) > 1 else ():
+            name = self.context.names.canonical(parent, follow=True)
+            self.context.observe(event, Kind.EXISTS, parent, name)
+
+    def _may_be_moved(self, event: Event, source: bytes, old: bytes) -> None:
+        """A directory that was there before was moved, which is refused (EXDEV) where it lies in a
+        lower layer.  What is asked for is the file system that it was in: that of its parent."""
+        parent = posixpath.dirname(source.rstrip(b"/")) or b"/"
+        permission = Permission(parent)
+        name = self.context.names.canonical(parent, follow=True)
+        observation = Observation(event.ts, name, bytes(permission))
+        observation.looked = time.monotonic_ns()
+        event.execution.observe((Kind.PERMISSION, parent), observation)
+        for at in event.execution.chain() if permission.target.type in _LAYERED else ():
+            if at.determined(old, event.ts):
+                break
+            at.problem(Reason.UNSUPPORTED, f"rename of {text(old)}, a directory in layers")
 
     def _change_moved(self, event: Event, old: bytes, new: bytes, below: Tree) -> None:
         """A directory was moved: all that is in it is input at the old place, output at the new.

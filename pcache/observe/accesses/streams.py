@@ -33,6 +33,7 @@ from pcache.observe.errnos import DESCRIPTOR, REASON, cause
 from pcache.observe.events import FAULT, TRUNCATED, Body, Descriptor, Stamp
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
+from pcache.probes.calls import WAITING
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import OK
 from pcache.wording import text
@@ -76,6 +77,7 @@ class Streams:
             (self._ioctl, "ioctl"),
             (self._lock, "flock fcntl"),
             (self._inherited_change, "ftruncate fallocate lseek"),
+            (Pipes.in_vain, " ".join(WAITING)),
         ]
 
     def data(self, tid: int, flags: int, offset: int, size: int) -> None:

@@ -122,7 +122,7 @@ class Conditions:
 
     def settle(self, execution: Execution) -> Record | list[Uncacheable]:
         """The record, or why there is none; when the tree has ended and all events are known."""
-        if execution.end is None:
+        if execution.end is None and Reason.EVENTS_LOST not in execution.problems:
             execution.problem(Reason.LEFT_RUNNING, "it had not ended when the recording did")
         if execution.problems:
             return list(execution.problems.values())

@@ -10,7 +10,7 @@ from pcache.linux import loader_cache
 from pcache.linux.loader_cache import IN_NAMES
 from pcache.memo.questions import loader_directories, loader_value
 from pcache.model import Fact, Kind, Reason
-from pcache.observe.conditions.unknowable import Unknowable
+from pcache.observe.conditions.unknowable import Unknowable, gone
 from pcache.observe.executions import Execution
 
 _ANSWER = b"C"
@@ -40,7 +40,7 @@ def loader_fact(
             return Fact(Kind.CONTENT, file, content)
         return Fact(Kind.LOADER, libraries + b":" + file, loader_value(libraries, file, content))
     except OSError as error:
-        raise Unknowable(Reason.INPUT_CHANGED, file) from error
+        raise gone(error, file) from error
 
 
 def _libraries(execution: Execution) -> set[bytes]:

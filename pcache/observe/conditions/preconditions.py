@@ -8,7 +8,7 @@ from stat import S_ISREG
 
 from pcache.model import PREFIXED, Fact, Key, Kind, Reason
 from pcache.observe.accesses.context import Context
-from pcache.observe.changes import ATTRIBUTES, MODIFIED, UNTOUCHED, Change
+from pcache.observe.changes import ATTRIBUTES, MODIFIED, UNTOUCHED, leads_through
 from pcache.observe.conditions.listings import ListedNames
 from pcache.observe.conditions.loader import loader_fact
 from pcache.observe.conditions.unknowable import Unknowable
@@ -121,7 +121,7 @@ class Preconditions:
     ) -> dict[Key, Fact] | None:
         """Where the way along `path` was of the execution's own making: the facts about what else
         is on that way.  None where it was there before."""
-        if not made and not _leads_through(path, execution.changes):
+        if not made and not leads_through(path, execution.changes):
             return None
         try:
             way = self._context.names.way(path, observation.ts, observation.name)
@@ -218,14 +218,3 @@ def _was_seen(execution: Execution, name: bytes) -> bool:
         if given or kind in _STATES:
             return True
     return execution.determined(name, change.last + 1)
-
-
-def _leads_through(path: bytes, changes: dict[bytes, Change]) -> bool:
-    """Whether a path or a directory on it is among the changed names."""
-    if not changes:
-        return False
-    while path:
-        if path in changes:
-            return True
-        path = path[: max(path.rfind(b"/"), 0)]
-    return False

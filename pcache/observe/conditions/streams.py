@@ -6,7 +6,7 @@ import os
 import posixpath
 
 from pcache.model import Kind, Reason
-from pcache.observe.chunks import Chunk
+from pcache.observe.chunks import Chunk, PipeInput
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
@@ -17,8 +17,13 @@ _AT_ONCE = 8 << 20
 """Bytes of streams that are brought together in memory."""
 
 _PROGRAMS = (b"/bin", b"/usr/bin")
-_BY_CONTENT = frozenset({b"head", b"grep"})
-"""Programs that read on or not by what they have read alone."""
+_AS_ONE = frozenset(
+    b"awk base64 bash bc bzip2 cat cksum cmp column comm cut dash diff egrep expand fgrep fmt fold"
+    b" gawk grep gunzip gzip head jq join m4 mawk md5sum nl od paste patch perl rev sed sha1sum"
+    b" sha224sum sha256sum sha384sum sha512sum shuf sort split sum tac tail tar tee tr tsort"
+    b" unexpand uniq wc xargs xxd xz zcat zstd".split()
+)
+"""Programs that take what comes as one stream, in whatever pieces it comes."""
 
 
 def stored_streams(blobs: Blobs, chunks: list[Chunk]) -> tuple[tuple[tuple[int, int], ...], bytes]:
@@ -39,7 +44,7 @@ def stored_streams(blobs: Blobs, chunks: list[Chunk]) -> tuple[tuple[tuple[int, 
 def depend_on_pipes(execution: Execution) -> None:
     """What it has read from pipes is an input, where that is known; else it cannot be kept."""
     for pipe in execution.pipes.values():
-        if pipe.is_whole() and (pipe.ended or _stopped_by_content(execution)):
+        if pipe.is_whole() and pipe.ended and _was_in_time(execution, pipe):
             try:
                 value = pipe.value or pipe_value(map(_bytes_of, pipe.chunks))
             except Unknowable as unknowable:
@@ -50,11 +55,13 @@ def depend_on_pipes(execution: Execution) -> None:
             execution.problem(Reason.FOREIGN_INPUT, f"descriptor {pipe.fd}, a pipe")
 
 
-def _stopped_by_content(execution: Execution) -> bool:
-    """Whether who did not read to the end did so for what it had read, and not because it took
-    too long: where no more than that comes it stops as well."""
-    own = posixpath.dirname(execution.executable) in _PROGRAMS
-    return own and posixpath.basename(execution.executable) in _BY_CONTENT and not execution.status
+def _was_in_time(execution: Execution, pipe: PipeInput) -> bool:
+    """Whether it makes no difference when what was read came: nor to others, who would see what it
+    did to files before it had read all, perhaps before they wrote."""
+    if any(change.first < pipe.ended for change in execution.changes.values()):
+        return False
+    directory, name = posixpath.split(execution.executable)
+    return (directory in _PROGRAMS and name in _AS_ONE) or pipe.in_whole_pieces()
 
 
 def _bytes_of(chunk: Chunk) -> bytes:

@@ -24,10 +24,11 @@ from pcache.model import (
 )
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
+from pcache.observe.changes import leads_through
 from pcache.observe.chunks import Chunk
 from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.embedded import LARGEST, EmbeddedTimes
-from pcache.observe.conditions.unknowable import Unknowable
+from pcache.observe.conditions.unknowable import Unknowable, gone
 from pcache.observe.executions import Execution
 from pcache.observe.observations import TIMES_OF, Observation
 from pcache.store.blobs import Blobs
@@ -209,7 +210,8 @@ class KeptTimes:
                 continue
             mtime = _mtime_of(path, observation)
             if mtime is not None and not execution.times_are_ours(observation.name, observation.ts):
-                times[path] = mtime
+                own = path != observation.name and leads_through(path, execution.changes)
+                times[observation.name if own else path] = mtime
                 if mtime > earliest:
                     evidence = f"{text(holder)} holds times of outputs, and {text(path)} is newer"
                     raise Unknowable(Reason.UNSUPPORTED, evidence)
@@ -300,7 +302,7 @@ def _mtime_of(path: bytes, observation: Observation) -> int | None:
     try:
         status = os.stat(path)
     except OSError as error:
-        raise Unknowable(Reason.INPUT_CHANGED, path) from error
+        raise gone(error, path) from error
     return status.st_mtime_ns if S_ISREG(status.st_mode) else None
 
 

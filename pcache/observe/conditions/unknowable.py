@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from pcache.model import Uncacheable
+from pcache.model import Reason, Uncacheable
 from pcache.wording import text
+
+
+def gone(error: OSError, name: bytes) -> Unknowable:
+    """What was seen cannot be looked at any more, or not by its user."""
+    if isinstance(error, PermissionError):
+        return Unknowable(Reason.UNREADABLE, name)
+    return Unknowable(Reason.INPUT_CHANGED, name)
 
 
 class Unknowable(Exception):

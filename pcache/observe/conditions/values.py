@@ -15,7 +15,7 @@ from pcache.observe.accesses.context import Context
 from pcache.observe.changes import CREATED
 from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.listings import ListedNames
-from pcache.observe.conditions.unknowable import Unknowable
+from pcache.observe.conditions.unknowable import Unknowable, gone
 from pcache.observe.conditions.versions import Versions
 from pcache.observe.events import Stamp
 from pcache.observe.executions import Execution
@@ -217,7 +217,7 @@ class Values:
                     raise Unknowable(Reason.INPUT_CHANGED, observation.name)
             value = self._facts.evaluate(kind, where)
         except OSError as error:
-            raise Unknowable(Reason.INPUT_CHANGED, observation.name) from error
+            raise gone(error, observation.name) from error
         if value == ABSENT:
             raise Unknowable(Reason.INPUT_CHANGED, observation.name)
         return value

@@ -17,7 +17,7 @@ from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.captured import Snapshot
 from pcache.observe.conditions.clock import Clock
-from pcache.observe.conditions.unknowable import Unknowable
+from pcache.observe.conditions.unknowable import Unknowable, gone
 from pcache.observe.events import Stamp
 from pcache.observe.observations import Observation
 from pcache.store.digests import DigestCache
@@ -131,7 +131,7 @@ class Versions:
                 return self._digested(place, now)
         except OSError as error:
             if not isinstance(error, FileNotFoundError) and error.errno != errno.ESTALE:
-                raise Unknowable(Reason.INPUT_CHANGED, place) from error
+                raise gone(error, place) from error
         captured = self._captured_digest(stamp)
         if captured is not None:
             return captured

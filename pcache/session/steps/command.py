@@ -106,7 +106,7 @@ class Command:
         except OSError as error:
             raise CommandNotExecutable(
                 f"{os.fsdecode(name)}: cannot be executed: {error.strerror}",
-                "check its permissions: ls -l shows them",
+                "check its permissions: ls -l shows them" if error.errno == errno.EACCES else "",
             ) from None
 
 

@@ -9,7 +9,8 @@ from pcache.enforce.task import Task
 from pcache.history.entries import HIT, RAN, REFUSED, Entry
 from pcache.memo.decide import Decider, changed_inputs
 from pcache.memo.restore import Plan
-from pcache.model import Call
+from pcache.model import Call, Reason
+from pcache.observe.tree import PRIVILEGED_EVIDENCE
 from pcache.session.steps.causes import foremost
 from pcache.session.steps.notes import Notes
 from pcache.store.index import Store
@@ -143,6 +144,10 @@ def recorded(recording: Recording, notes: Notes, noting: Noting | None) -> None:
         entry.cpu_ns = execution.cpu_ns
         entry.reasons = tuple((reason.reason, reason.evidence) for reason in reasons)
         found.append(entry)
+    if not found and analysis.tree.privileged:
+        refused = Entry(REFUSED, b"", notes.summary.argv, notes.summary.cwd)
+        refused.reasons = ((Reason.PRIVILEGED, PRIVILEGED_EVIDENCE),)
+        found.append(refused)
     if noting is not None:
         noting.enter(found, executions)
         if found:

@@ -8,7 +8,7 @@ import select
 from _signal import SIG_DFL, SIGINT, default_int_handler, getsignal, signal
 from stat import S_ISREG
 
-from pcache.errors import PcacheError, refused
+from pcache.errors import PcacheError, refused, why_not
 from pcache.linux.coredump import would_dump
 from pcache.linux.descriptors import offset_and_size, restore_end
 from pcache.session.steps.reporting import say
@@ -81,9 +81,9 @@ def _replay(
             committed = False
             _take_back(plan, written)
         decider.unused(plan.wall_ns)
-        notes.root_not_applied(str(error))
+        notes.root_not_applied(why_not(error))
         if explain:
-            _tell("run", call, str(error))
+            _tell("run", call, why_not(error))
         return None
     finally:
         if committed:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 
 from pcache.codec import DamagedRow
-from pcache.errors import NoStore
+from pcache.errors import NoStore, why_not
 from pcache.linux.user import User
 from pcache.memo.facts import Facts
 from pcache.model import Call, Digest, Fact, Key, Kind, PathSet
@@ -86,7 +86,7 @@ class Explanation:
         try:
             values = self._facts.values(paths.keys, self._known)
         except OSError as error:
-            self._say(f"an input cannot be read: {error}", 1)
+            self._say(f"an input cannot be read: {why_not(error)}", 1)
             return
         strong = self._store.strong_fingerprint(weak, paths, values)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pcache.errors import PcacheError
+from pcache.errors import PcacheError, why_not
 from pcache.linux.user import User
 from pcache.model import Call
 from pcache.remote.evaluation import Evaluation, strong_digests
@@ -69,7 +69,7 @@ def _differences(entry: Entry, evaluation: Evaluation) -> list[str]:
     try:
         state = evaluation.path_set(entry.path_set)
     except OSError as error:
-        return [f"an input cannot be read: {error}"]
+        return [f"an input cannot be read: {why_not(error)}"]
     if state is None:
         return ["it depends on places that mean nothing here"]
     return [

@@ -18,6 +18,7 @@ from pcache.settings.rules import Policy
 from pcache.settings.units import size_text
 from pcache.store.index import Store
 from pcache.store.inspect import record, stored
+from pcache.wording import counted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def summary(report: Report, would: bool = False) -> str:
     """One line."""
     verb = "would push" if would else "pushed"
     return (
-        f"{verb} {report.records} records, {report.contents} contents"
-        f" ({size_text(report.bytes)}) and {report.manifests} manifests;"
-        f" {report.known} records were pushed before, {len(report.kept)} stay here"
+        f"{verb} {counted(report.records, 'record')}, {counted(report.contents, 'content')}"
+        f" ({size_text(report.bytes)}) and {counted(report.manifests, 'manifest')};"
+        f" pushed before: {report.known}, staying here: {len(report.kept)}"
     )

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 
 from pcache.errors import EnvironmentProblem, PrivilegeError
+from pcache.linux.user import is_root
 from pcache.recorder import SERVICE, image
 from pcache.recorder.server import LEAST_RING
 from pcache.recorder.service import Service, listen, remove_afterwards
@@ -166,7 +167,7 @@ def status(settings: Settings) -> tuple[str, bool]:
 
 
 def _need_root() -> None:
-    if os.geteuid() != 0:
+    if not is_root():
         raise PrivilegeError("this needs root", "put sudo in front: sudo pcache service ...")
 
 

@@ -25,7 +25,7 @@ from pcache.store.inspect import Stored, stored
 from pcache.store.secrets import is_hidden
 from pcache.store.verify import Verifier
 from pcache.store.workdirs import RERUN, abandoned, remove
-from pcache.wording import text
+from pcache.wording import counted, text
 
 _DAMAGED = "it is damaged"
 _NEVER = "it is configured never to be cached"
@@ -44,7 +44,8 @@ class Verification:
         """Reads everything that is stored."""
         report = Verifier(self._store).run()
         self.lines.append(
-            f"{report.records} records of {report.calls} calls, {report.contents} contents"
+            f"{counted(report.records, 'record')} of {counted(report.calls, 'call')},"
+            f" {counted(report.contents, 'content')}"
             f" ({size_text(report.bytes)}): {len(report.faults) or 'none'} damaged"
         )
         self.lines += [f"  damaged: {fault}" for fault in report.faults]
@@ -65,7 +66,7 @@ class Verification:
             sample.take(record)
         self.sound = self.sound and not sample.different
         self.lines.append(
-            f"{sample.done} of {len(records)} records rerun: {sample.equal} equal,"
+            f"{sample.done} of {counted(len(records), 'record')} rerun: {sample.equal} equal,"
             f" {len(sample.different)} different"
         )
         self.lines += [f"  different: {line}" for line in sample.different]

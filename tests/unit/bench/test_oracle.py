@@ -44,7 +44,7 @@ def test_a_reader_of_a_pipe_depends_on_what_runs_beside_it() -> None:
 
 
 def test_what_always_runs_is_needed() -> None:
-    refused = "configured off: never_cache of /usr/bin/date"
+    refused = "never cached: /usr/bin/date, by default: its purpose is to differ each time"
     first = Told([program(0, None, "a"), program(1, 0, None, command="date", refused=refused)])
     edited = Told([program(0, None, "b"), program(1, 0, None, command="date", refused=refused)])
     assert needed(edited, first, edited) == (2, 2)

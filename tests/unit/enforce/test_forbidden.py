@@ -102,6 +102,18 @@ def test_forbidden_from_the_first(bench: Records) -> None:
     ]
 
 
+@pytest.mark.root
+def test_what_bcc_would_say_of_a_refusal_is_not_shown(bench: Records) -> None:
+    """libbcc writes to stderr by itself; nothing is compiled where that can do no good."""
+    cover = f'mkdir -p {CACHE_DIR} && mount -t tmpfs none {CACHE_DIR} && exec "$@"'
+    covered = ["unshare", "--mount", "sh", "-c", cover, "sh"]
+    done = bench.run(
+        *covered, PYTHON, "-c", DENY, "bpf", "EPERM", bench.pcache, "doctor", "--prepare"
+    )
+    assert "will try again: the kernel refuses BPF programs: " in done.stdout
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize("verb", ["replay", "trace", "run"])
 @pytest.mark.parametrize(
     ("call", "option"), [("seccomp", "--no-network"), ("personality", "--deterministic")]

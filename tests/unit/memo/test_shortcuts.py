@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -136,7 +137,8 @@ def test_they_lead_where_the_values_lead(bench: Bench, taken: list[bytes], seed:
     rng = random.Random(seed)
     for _ in range(60):
         if rng.random() < 0.6:
-            change(bench.place, rng)
+            with contextlib.suppress(OSError):  # links that lead in a circle
+                change(bench.place, rng)
         if rng.random() < 0.5:
             settle()
         if rng.random() < 0.4:

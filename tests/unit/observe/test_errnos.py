@@ -57,7 +57,8 @@ OF_MANUAL = {
     "splice tee vmsplice": "EAGAIN EBADF EINVAL ENOMEM ESPIPE",
     "copy_file_range": """
         EBADF EFBIG EINVAL EIO EISDIR ENOMEM ENOSPC EOPNOTSUPP EOVERFLOW EPERM ETXTBSY EXDEV""",
-    "getpgrp": "",
+    "alarm getpgrp": "",
+    "setitimer": "EFAULT EINVAL",
     "getpgid getsid": "EPERM ESRCH",
     "wait4 waitid": "EAGAIN EBADF ECHILD EINTR EINVAL ESRCH",
     "lseek": "EBADF EINVAL ENXIO EOVERFLOW ESPIPE",
@@ -96,6 +97,8 @@ OF_MANUAL = {
     "setpriority getpriority": "EACCES EINVAL EPERM ESRCH",
     "getgroups": "EFAULT EINVAL ENOMEM EPERM",
     "sched_setscheduler sched_getscheduler sched_setparam sched_getparam": "EINVAL EPERM ESRCH",
+    "ioprio_set ioprio_get": "EINVAL EPERM ESRCH",
+    "set_mempolicy get_mempolicy": "EFAULT EINVAL ENOMEM",
     "sched_setattr sched_getattr": "E2BIG EBUSY EINVAL EPERM ESRCH",
     "sched_rr_get_interval": "EFAULT EINVAL ENOSYS ESRCH",
     "shmget semget msgget": "EACCES EEXIST EINVAL ENFILE ENOENT ENOMEM ENOSPC EPERM",

@@ -104,7 +104,11 @@ def test_call() -> None:
 @pytest.mark.parametrize(
     "prefix, kind, names",
     [
-        ("CALL_", "call_flags", ("READONLY", "STAT", "INHERITED", "SUCCESS", "LOCK", "FAILURE")),
+        (
+            "CALL_",
+            "call_flags",
+            ("READONLY", "STAT", "INHERITED", "SUCCESS", "LOCK", "FAILURE", "IN_VAIN"),
+        ),
         (
             "HANDLER_",
             "handler",

@@ -271,11 +271,11 @@ def test_command_line(pcache: str, tmp_path: Path) -> None:
     for wrong in (["--max-size", "x"], ["--older-than", "5"], ["more"]):
         assert gc(*wrong).returncode == 2
     dry = gc("--older-than=1d", "--dry-run")
-    assert dry.stdout.startswith("1 records, 2 contents and 0 leftovers would be removed; ")
+    assert dry.stdout.startswith("1 record, 2 contents and 0 leftovers would be removed; ")
     assert gc("-q", "--older-than=3d").stdout == ""
     done = gc("--older-than=1d")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("1 records, 2 contents and 0 leftovers removed; ")
+    assert done.stdout.startswith("1 record, 2 contents and 0 leftovers removed; ")
     with Store.open(bytes(tmp_path / "pcache")) as store:
         assert not is_there(store, made)
 
