@@ -227,7 +227,7 @@ SCENARIOS = [
         write("1.txt", "1"),
         write("2.txt", "22"),
         write("sub/3.txt", "333"),
-        uncached=("sort",),
+        may=("sort",),
         steps=(
             step(
                 "one more",
@@ -260,7 +260,7 @@ SCENARIOS = [
         "awk '{n++} END {print n}' a b\ncmp a b\ndiff a b >diff || true\nsplit -l 1 a part.\n"
         "cat part.*\nbase64 a\nmd5sum a b >sums\nmd5sum -c sums\n",
         *TEXTS,
-        uncached=("head -n 3", "uniq", "tee cut"),
+        may=("head -n 3", "uniq", "tee cut"),
         steps=(
             step(
                 "b edited",
@@ -375,7 +375,7 @@ SCENARIOS = [
         "exec 3>three 4<a\necho 3 >&3\ncat <&4 >&3\nsort b 3>&- >&4\n"
         "exec 3>>three 4<&-\necho end >&3\n(echo sub >&3)\n",
         *TEXTS,
-        uncached=("sort",),  # its stdout cannot be written to
+        may=("sort",),  # its stdout cannot be written to
     ),
     script(
         "working directories",
