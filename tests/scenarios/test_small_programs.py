@@ -239,17 +239,23 @@ SCENARIOS = [
                 write("sub/5.txt", "5"),
                 expect=only("dash run.sh", "ls sub", "find", "sort", "du", hit=("wc -c 1.txt",)),
             ),
-            step("one less", delete("2.txt"), expect=only("dash run.sh", "ls", "find", "sort")),
+            step(
+                "one less", delete("2.txt"), expect=only("dash run.sh", "ls", "find", may=("sort",))
+            ),
             step(
                 "other name",
                 rename("2.txt", "0.txt"),
                 expect=only("dash run.sh", "ls", "find", "sort", "wc -c 0"),
             ),
-            step("a directory", mkdir("none"), expect=only("dash run.sh", "ls", "find", "sort")),
+            step(
+                "a directory",
+                mkdir("none"),
+                expect=only("dash run.sh", "ls", "find", may=("sort",)),
+            ),
             step(
                 "content only",
                 write("1.txt", "11"),
-                expect=only("dash run.sh", "wc -c 1.txt", "sort", hit=("find",)),
+                expect=only("dash run.sh", "wc -c 1.txt", hit=("find",), may=("sort",)),
             ),
         ),
     ),
@@ -322,13 +328,14 @@ SCENARIOS = [
         "echo x | cat | cat | cat >piped\n"
         "mkfifo p; sleep 0.2; cat p >from & echo through >p; wait; rm p\n",
         *TEXTS,
-        uncached=("sort", "uniq", "tail", "head", "yes", "cat", "sleep"),
+        uncached=("yes", "sleep"),
+        may=("sort", "uniq", "tail", "head", "cat"),
     ),
     script(
         "environment",
         "echo \"$COLOUR\"\nenv | grep ^COL\nprintenv COLOUR\nCOLOUR=blue sh -c 'echo $COLOUR'\n",
         env={"COLOUR": "red"},
-        uncached=("grep",),
+        may=("grep",),
         steps=(
             step(
                 "changed",
