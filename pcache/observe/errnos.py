@@ -29,6 +29,7 @@ _OF_FILES = """
     truncate chmod fchmodat fchmodat2 utime utimes futimesat utimensat chown lchown fchownat"""
 _BY_DESCRIPTOR = "fstat fchdir ftruncate fallocate fchmod fchown getdents64"
 _EXECUTING = "execve execveat"
+_WAITING = "poll ppoll select pselect6 epoll_wait epoll_pwait epoll_pwait2 epoll_wait_old"
 _XATTRS = """
     setxattr lsetxattr setxattrat removexattr lremovexattr removexattrat getxattr lgetxattr
     getxattrat listxattr llistxattr listxattrat file_setattr"""
@@ -110,6 +111,8 @@ _ROWS: tuple[tuple[str, dict[str, str]], ...] = (
             TRANSIENT: "EFBIG EIO ENOMEM ENOSPC ETXTBSY",
         },
     ),
+    # A signal has come: that has an event of its own.
+    (_WAITING, {CALL: "EBADF EFAULT EINVAL EINTR ENOSYS", TRANSIENT: "ENOMEM"}),
     ("lseek", {CALL: "EBADF EINVAL ENXIO EOVERFLOW", DESCRIPTOR: "ESPIPE"}),
     (
         "ioctl",

@@ -19,6 +19,7 @@ def script(
     *edits: Edit,
     shell: str = "dash",
     uncached: Sequence[str] = (),
+    may: Sequence[str] = (),
     steps: Sequence[Step] = (),
     env: Mapping[str, str] | None = None,
     stdio: Stdio | None = None,
@@ -30,7 +31,8 @@ def script(
     """`text` run by a shell.
 
     The scenario gets a step of its own, in which only the script itself changed: everything it
-    starts must hit, except the commands that hold one of `uncached`.
+    starts must hit, except the commands that hold one of `uncached`, or perhaps
+    of `may`.
 
     racy: it replaces what it has just read.  Whether pcache gets to see the former content is a
     matter of time, so what hits is left open; what comes out is not.
@@ -42,7 +44,7 @@ def script(
     comment = Step(
         "only the script changed",
         (append(SCRIPT, _CHANGED),),
-        Expect() if racy else only(root, *uncached),
+        Expect() if racy else only(root, *uncached, may=may),
         root_hit=bool(first.root),
         record=retrace or racy,
     )

@@ -226,7 +226,7 @@ SCENARIOS = [
         write("1.txt", "1"),
         write("2.txt", "22"),
         write("sub/3.txt", "333"),
-        uncached=("sort",),
+        may=("sort",),
         steps=(
             step(
                 "one more",
@@ -259,7 +259,7 @@ SCENARIOS = [
         "awk '{n++} END {print n}' a b\ncmp a b\ndiff a b >diff || true\nsplit -l 1 a part.\n"
         "cat part.*\nbase64 a\nmd5sum a b >sums\nmd5sum -c sums\n",
         *TEXTS,
-        uncached=("head -n 3", "uniq", "tee cut"),
+        may=("head -n 3", "uniq", "tee cut"),
         steps=(
             step(
                 "b edited",
@@ -295,7 +295,7 @@ SCENARIOS = [
         "{ read one; cat; } <b\ncat </dev/null\ncat - b </dev/null\n",
         *TEXTS,
         steps=(step("other home", env={"HOME": "/else"}, expect=only("dash run.sh", "cat")),),
-        uncached=("cat",),
+        may=("cat",),
     ),
     script(
         "overwritten in place",

@@ -81,10 +81,10 @@ def shipped(folder: str, suffixes: tuple[str, ...]) -> set[str]:
     return {name for name in listing if name.endswith(suffixes) and (CHECKOUT / name).exists()}
 
 
-def test_wheel_holds_the_package_and_the_bpf_sources_only(wheel: Path) -> None:
+def test_wheel_holds_the_package_and_its_sources_only(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    python = shipped("pcache", (".py", ".typed", ".html"))
+    python = shipped("pcache", (".py", ".typed", ".html", ".c"))
     sources = {f"pcache/{name}" for name in shipped("bpf", ("",))}
     assert any(name.endswith(".bpf.c") for name in sources)
     assert names == python | sources
