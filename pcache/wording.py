@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from pcache.model import Key
 
+PRIVILEGED_EVIDENCE = "what it does is not for its user"
 _BASES = {
     b"base": "where base_dir is",
     b"home": "where the home directory is",

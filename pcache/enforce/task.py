@@ -152,9 +152,11 @@ class Process:
         status = self._read(b"status")
         if status_field(status, b"\nTracerPid:\t") != b"0":
             raise Unreadable("traced")  # PTRACE_SEIZE would fail, after all effects
-        uid = int(status_field(status, b"\nUid:\t").split(b"\t")[1])
-        gid = int(status_field(status, b"\nGid:\t").split(b"\t")[1])
-        if (uid, gid) != (os.geteuid(), os.getegid()):
+        # Real, effective, saved, and of file systems: those of the command are all one.
+        uids = set(status_field(status, b"\nUid:\t").split(b"\t"))
+        gids = set(status_field(status, b"\nGid:\t").split(b"\t"))
+        uid, gid = os.geteuid(), os.getegid()
+        if uids != {b"%d" % uid} or gids != {b"%d" % gid}:
             raise Unreadable("another user")
         umask = int(status_field(status, b"\nUmask:\t"), 8)
         ignored = int(status_field(status, b"\nSigIgn:\t"), 16) & TOLD

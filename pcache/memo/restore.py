@@ -255,7 +255,7 @@ class Plan:
             if st.st_mode & 0o170000 != S_IFREG or output.extents or may_have_holes(st):
                 return None
             if output.kind == b"w":
-                return st
+                return None if _has_capabilities(output.path) else st
             right = st.st_mode & 0o7777 == output.mode and st.st_uid == os.geteuid()
             return st if right and is_plain(output.path, st, os.getegid()) else None
         except OSError:
@@ -360,3 +360,12 @@ class Plan:
 
 def _path(output: Output) -> bytes:
     return output.path
+
+
+def _has_capabilities(path: bytes) -> bool:
+    """Whether a file has capabilities, which whoever writes to it takes away (capabilities(7))."""
+    try:
+        os.getxattr(path, b"security.capability", follow_symlinks=False)
+    except OSError as error:
+        return error.errno not in (errno.ENODATA, errno.EOPNOTSUPP)
+    return True

@@ -43,6 +43,8 @@ def apply(execution: Execution, policy: Policy, facts: Facts, mentions: Mentions
             _depend_on_all_times(execution)
     if execution.told and not execution.replayed and mentions.status(execution):
         _depend_on_status(execution)
+    if not execution.replayed and mentions.unkept(execution):
+        execution.problem(Reason.UNSUPPORTED, "goes by times of change (ctime) or by free space")
     if settings.ignore_paths:
         _ignore(execution, settings.ignore_paths)
     for path in settings.extra_inputs:

@@ -21,12 +21,14 @@ NOTHING, ORDER, TIMES = range(3)
 """What an execution goes by: no times; which file is newer than which; the times themselves, which
 it may compare with a number."""
 
-_NEWER = re.compile(rb"(?:^|[\s\0])-[no]t(?:[\s\0]|$)")
+_NEWER = re.compile(rb"(?:^|[\s\0])-(?:[no]t(?:[\s\0]|$)|\$)")
+"""Also an operator that a variable holds."""
 _COMPARING: dict[bytes, re.Pattern[bytes]] = {
     **dict.fromkeys((*SHELLS, b"fish", b"test", b"[", b"[["), _NEWER),
     b"cmake": re.compile(rb"IS_NEWER_THAN"),
 }
 _TELLING: dict[bytes, re.Pattern[bytes]] = {
+    **dict.fromkeys((*SHELLS, b"test", b"[", b"[["), re.compile(rb"(?:^|[\s\0])-N(?:[\s\0]|$)")),
     **dict.fromkeys(
         (b"python", b"pypy"),
         re.compile(
@@ -51,6 +53,17 @@ _TELLING: dict[bytes, re.Pattern[bytes]] = {
 }
 """By name of the interpreter without its version: what says that it compares times of files with
 each other, and what, that it may do anything with them."""
+_UNKEPT: dict[bytes, re.Pattern[bytes]] = {
+    **dict.fromkeys(
+        (b"python", b"pypy"),
+        re.compile(rb"getctime|st_ctime|ST_CTIME|disk_usage|statvfs|f_bavail|f_bfree"),
+    ),
+    b"perl": re.compile(rb"->ctime|(?:^|[\s({,!])-C\s|statvfs|Filesys::Df"),
+    b"ruby": re.compile(rb"\bctime\b|Filesystem\.stat"),
+    **dict.fromkeys((b"node", b"nodejs", b"deno", b"bun"), re.compile(rb"ctime|statfs")),
+    b"php": re.compile(rb"filectime|getCTime|disk_(?:free|total)_space"),
+}
+"""What says that they go by what no hit keeps: times of change, and free space."""
 _STATUS: dict[bytes, re.Pattern[bytes]] = {
     **dict.fromkeys(
         (*SHELLS, b"fish", b"zsh"), re.compile(rb"/dev/(?:std(?:out|err)|fd)|/self/fd")
@@ -96,9 +109,16 @@ class Mentions:
 
     def status(self, execution: Execution) -> bool:
         """Whether it may go by what fstat(2) tells of its output, which C libraries ask anyway."""
+        return self._say(execution, _STATUS)
+
+    def unkept(self, execution: Execution) -> bool:
+        """Whether it may go by what no hit keeps."""
+        return self._say(execution, _UNKEPT)
+
+    def _say(self, execution: Execution, table: dict[bytes, re.Pattern[bytes]]) -> bool:
         argv = execution.argv()
         for family in programs_of(execution.executable, argv):
-            tokens = _STATUS.get(posixpath.basename(family).rstrip(b"0123456789.-"))
+            tokens = table.get(posixpath.basename(family).rstrip(b"0123456789.-"))
             if tokens is not None and self.any(execution, argv, tokens):
                 return True
         return False

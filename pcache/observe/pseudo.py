@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _VOLATILE = re.compile(
     rb"/proc/(?:\d+|self|thread-self)(?:/|$)"
-    rb"|/proc/(?:buddyinfo|cpuinfo|diskstats|interrupts|loadavg|locks|meminfo|pagetypeinfo"
+    rb"|/proc/(?:buddyinfo|cpuinfo|diskstats|interrupts|loadavg|meminfo|pagetypeinfo"
     rb"|pressure(?:/.*)?|schedstat|slabinfo|softirqs|stat|swaps|timer_list|uptime|vmstat|zoneinfo"
     rb"|key-users|vmallocinfo|sys/kernel/(?:random(?:/.*)?|ns_last_pid|pty/nr)"
     rb"|sys/fs/(?:file-nr|inode-nr|inode-state|dentry-state|aio-nr)"

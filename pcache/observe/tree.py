@@ -27,7 +27,7 @@ from pcache.observe.replayed import Replayed
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.settings.rules import DEFAULT, Policy
 from pcache.values import OK
-from pcache.wording import text
+from pcache.wording import PRIVILEGED_EVIDENCE, text
 
 # Limits of bpf/recorder.bpf.c: INHERITED and SCAN_FDS.
 _INHERITED, _SCANNED = 32, 256
@@ -42,7 +42,6 @@ _FMODE_WRITE = 2  # include/linux/fs.h
 # Signals a program brings upon itself by what it does: SIGILL TRAP ABRT BUS FPE SEGV SYS.  Not
 # SIGXCPU and SIGXFSZ: limits are no part of a call.
 _OWN_SIGNALS = frozenset({4, 5, 6, 7, 8, 11, 31})
-PRIVILEGED_EVIDENCE = "what it does is not for its user"
 
 
 class Tree:

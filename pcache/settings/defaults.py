@@ -111,8 +111,10 @@ AGES: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
         (
             *(b"-mtime", b"-mmin", b"-atime", b"-amin", b"-ctime", b"-cmin", b"-used"),
             *(b"-newerat", b"-newerBt", b"-newerct", b"-newermt"),
+            *(b"-cnewer", b"-newerac", b"-newerBc", b"-newercc", b"-newermc"),
+            *(b"-newerca", b"-newercB", b"-newercm"),
         ),
-        "compares times with the present one",
+        "compares times with the present one, or times of change",
     ),
     *((name, _AGES_OF_FD, "compares times with the present one") for name in (b"fd", b"fdfind")),
     (b"touch", (b"-d", b"--date"), "may be given a time relative to the present one"),

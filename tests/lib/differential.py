@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,6 +54,23 @@ class Bench:
             for top, directories, files in os.walk(self.directory):
                 for name in (*directories, *files):
                     os.chown(os.path.join(top, name), *self.owner, follow_symlinks=False)
+
+
+def fresh(bench: Bench, script: str) -> None:
+    """An empty directory in which a script was run."""
+    shutil.rmtree(bench.directory)
+    bench.directory.mkdir()
+    subprocess.run(
+        ["sh", "-c", f"{script}\nsleep {SETTLE_SECONDS}"], cwd=bench.directory, check=True
+    )
+
+
+def look(bench: Bench, script: str) -> bytes:
+    """What a script prints there."""
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=bench.directory, capture_output=True, check=False
+    )
+    return done.stdout + done.stderr
 
 
 class Observed:

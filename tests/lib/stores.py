@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pcache.model import Call, Fact, Kind, Outcome, Record
-from pcache.store.fingerprint import weak_fingerprint
+from pcache.store.fingerprint import path_set, strong_fingerprint, weak_fingerprint
 from tests.conftest import SUDO
 
 
@@ -33,6 +33,16 @@ def make_record(
 ) -> Record:
     call = make_call(*arguments)
     return Record(call, weak_fingerprint(call), facts, outcome or Outcome(0))
+
+
+MANY = tuple(Fact(Kind.CONTENT, b"/usr/include/x%d.h" % number, b"-") for number in range(500))
+"""More than a set of paths usually has."""
+
+
+def strong_of(record: Record) -> bytes:
+    paths = path_set((fact.kind, fact.path) for fact in record.facts)
+    values = {(fact.kind, fact.path): fact.value for fact in record.facts}
+    return strong_fingerprint(record.weak, paths.digest, [values[key] for key in paths.keys])
 
 
 @contextmanager

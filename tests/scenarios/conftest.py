@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import SUDO, open_directory
 from tests.lib.differential import Bench, Differential
+from tests.lib.edits import write
 from tests.lib.launch import Launcher
 from tests.lib.scenario import Scenario
 
@@ -33,6 +34,13 @@ def bench(pcache: str) -> Iterator[Bench]:
     with open_directory() as base:
         env = {**PLAIN_ENV, "HOME": str(base / "home")}
         yield Bench(base, Launcher(pcache, base, as_root=SUDO), env)
+
+
+@pytest.fixture
+def prepared(bench: Bench) -> Bench:
+    """With what `tests.lib.small.COMMAND` reads."""
+    write("in", "in\n")(bench.directory)
+    return bench
 
 
 @pytest.fixture

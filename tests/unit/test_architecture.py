@@ -132,6 +132,7 @@ def against_the_arrows() -> set[str]:
 
 def too_long() -> set[str]:
     sources = [*modules().values(), *(ROOT / "bpf").glob("*.c"), *(ROOT / "bpf").glob("*.h")]
+    sources += (ROOT / "tests").rglob("*.py")
     return {
         f"long: {path.relative_to(ROOT)}"
         for path in sources

@@ -166,7 +166,9 @@ class Streams:
             if kind == b"tty" and not event.body.err:
                 if not is_make(event.execution):
                     depend_on_trait(event.ts, execution, b"name", descriptor.fd, event.body.out)
-            elif kind != b"null":
+            elif kind == b"null":
+                depend_on_numbers(event.ts, execution, descriptor.fd, descriptor.fd)
+            else:
                 execution.problem(Reason.DESCRIPTOR_PASSING, f"name of descriptor {descriptor.fd}")
 
     def _named(

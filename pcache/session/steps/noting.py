@@ -10,10 +10,10 @@ from pcache.history.entries import HIT, RAN, REFUSED, Entry
 from pcache.memo.decide import Decider, changed_inputs
 from pcache.memo.restore import Plan
 from pcache.model import Call, Reason
-from pcache.observe.tree import PRIVILEGED_EVIDENCE
 from pcache.session.steps.causes import foremost
 from pcache.session.steps.notes import Notes
 from pcache.store.index import Store
+from pcache.wording import PRIVILEGED_EVIDENCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

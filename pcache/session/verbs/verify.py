@@ -9,7 +9,7 @@ from math import ceil
 
 from pcache.codec import DamagedRow
 from pcache.counters import Counters
-from pcache.errors import DamagedBlob
+from pcache.errors import DamagedBlob, why_not
 from pcache.linux.files import make_private_directory
 from pcache.linux.user import User
 from pcache.memo.facts import Facts
@@ -114,7 +114,7 @@ class _Sample:
         except (DamagedRow, DamagedBlob):
             self._pass(_DAMAGED, "")
         except OSError as error:
-            self._pass(Why.CHANGED, str(error))
+            self._pass(Why.CHANGED, why_not(error))
         else:
             if what:
                 self.different.append(f"{call_text(call)}   {what}")

@@ -127,7 +127,7 @@ def test_call_numbers(prefix: str, kind: str, names: tuple[str, ...]) -> None:
 def test_forms() -> None:
     ours = (
         calls.LINK, calls.STRUCT_STAT, calls.STRUCT_STATX, calls.TIMES, calls.ADDRESS, calls.HOW,
-        calls.LIMIT,
+        calls.LIMIT, calls.TIMER,
     )  # fmt: skip
     assert list(enum("call_form").values()) == [0, *ours]
 

@@ -17,7 +17,7 @@ from pcache.linux.descriptors import OwnFds
 from pcache.linux.user import User
 from pcache.memo.decide import Decider
 from pcache.settings import config, configfile
-from pcache.settings.rules import CALLERS, DEFAULT, ITSELF, NO, Policy, Rule, Settings, matches
+from pcache.settings.rules import CALLERS, DEFAULT, ITSELF, NO, Policy, Rule
 from pcache.store.fingerprint import weak_fingerprint
 from pcache.store.index import Store
 from tests.conftest import CHECKOUT
@@ -230,69 +230,6 @@ def test_origins(home: Home) -> None:
         ("cc", "strict", True, 6),
         ("*", "ignore_env", ["A"], 8),
     ]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "text", "expected"),
-    [
-        ("cc", "cc", True),
-        ("cc", "ccc", False),
-        ("cc", "c", False),
-        ("", "", True),
-        ("", "a", False),
-        ("*", "", True),
-        ("*", "any", True),
-        ("c?", "c", False),
-        ("c?", "cc", True),
-        ("*.o", "a.o.o", True),
-        ("*.o", "a.oo", False),
-        ("a*b*c", "aXbYbZc", True),
-        ("a*b*c", "aXbYbZ", False),
-        ("/usr/*/cc*", "/usr/lib/gcc/cc1", True),
-        ("**", "x", True),
-        ("[a]", "a", False),
-    ],
-)
-def test_globs(pattern: str, text: str, expected: bool) -> None:
-    assert matches(pattern.encode(), text.encode()) is expected
-
-
-@pytest.mark.parametrize(
-    ("command", "strict"),
-    [
-        ("tar cf x y", True),
-        ("cp a b", False),
-        ("cp -a b c", True),
-        ("cp -Rp b c", True),
-        ("cp --pres b c", True),
-        ("cp --preserve=mode b c", True),
-        ("cp --parents b c", False),
-        ("touch a", False),
-        ("touch -d now a", False),
-        ("touch -r b a", True),
-        ("ls", False),
-        ("ls -la", True),
-        ("ls --all", False),
-        ("find . -name x", False),
-        ("find . -newermt x", True),
-        ("find . -printf %t", True),
-        ("install -m 644 a b", False),
-        ("install -pm 644 a b", True),
-        ("diff a b", False),
-        ("diff -u a b", True),
-        ("cc -c a.c", False),
-    ],
-)
-def test_strict_by_default(command: str, strict: bool) -> None:
-    words = [word.encode() for word in command.split()]
-    assert Settings((b"/usr/bin/" + words[0],), ()).strict(words) is strict
-
-
-def test_defaults_of_programs() -> None:
-    assert Settings((b"/usr/bin/date",), ()).never_cache == ITSELF
-    assert Settings((b"/usr/bin/cc",), ()).never_cache == NO
-    assert Settings((b"/usr/bin/make",), ()).mtime_order
-    assert not Settings((b"/usr/bin/cc",), ()).mtime_order
 
 
 def test_rules_are_part_of_the_call() -> None:

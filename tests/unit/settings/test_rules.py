@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from pcache.settings.rules import ITSELF, NO, Policy, Rule, Settings, programs_of, script_of
+from pcache.settings.rules import (
+    ITSELF,
+    NO,
+    Policy,
+    Rule,
+    Settings,
+    matches,
+    programs_of,
+    script_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -117,3 +126,66 @@ def test_ages(command: str, never: bytes) -> None:
 
 def test_ages_are_switched_off() -> None:
     assert Settings((b"/bin/tmpreaper",), (Rule(b"tmpreaper", never_cache=NO),)).never(()) == NO
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "expected"),
+    [
+        ("cc", "cc", True),
+        ("cc", "ccc", False),
+        ("cc", "c", False),
+        ("", "", True),
+        ("", "a", False),
+        ("*", "", True),
+        ("*", "any", True),
+        ("c?", "c", False),
+        ("c?", "cc", True),
+        ("*.o", "a.o.o", True),
+        ("*.o", "a.oo", False),
+        ("a*b*c", "aXbYbZc", True),
+        ("a*b*c", "aXbYbZ", False),
+        ("/usr/*/cc*", "/usr/lib/gcc/cc1", True),
+        ("**", "x", True),
+        ("[a]", "a", False),
+    ],
+)
+def test_globs(pattern: str, text: str, expected: bool) -> None:
+    assert matches(pattern.encode(), text.encode()) is expected
+
+
+@pytest.mark.parametrize(
+    ("command", "strict"),
+    [
+        ("tar cf x y", True),
+        ("cp a b", False),
+        ("cp -a b c", True),
+        ("cp -Rp b c", True),
+        ("cp --pres b c", True),
+        ("cp --preserve=mode b c", True),
+        ("cp --parents b c", False),
+        ("touch a", False),
+        ("touch -d now a", False),
+        ("touch -r b a", True),
+        ("ls", False),
+        ("ls -la", True),
+        ("ls --all", False),
+        ("find . -name x", False),
+        ("find . -newermt x", True),
+        ("find . -printf %t", True),
+        ("install -m 644 a b", False),
+        ("install -pm 644 a b", True),
+        ("diff a b", False),
+        ("diff -u a b", True),
+        ("cc -c a.c", False),
+    ],
+)
+def test_strict_by_default(command: str, strict: bool) -> None:
+    words = [word.encode() for word in command.split()]
+    assert Settings((b"/usr/bin/" + words[0],), ()).strict(words) is strict
+
+
+def test_defaults_of_programs() -> None:
+    assert Settings((b"/usr/bin/date",), ()).never_cache == ITSELF
+    assert Settings((b"/usr/bin/cc",), ()).never_cache == NO
+    assert Settings((b"/usr/bin/make",), ()).mtime_order
+    assert not Settings((b"/usr/bin/cc",), ()).mtime_order

@@ -1,0 +1,146 @@
+"""Stores that were damaged: whatever is broken is a miss, and mended by the next recording."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.lib.differential import Bench
+from tests.lib.launch import Stdio
+from tests.lib.scenario import ROOT_HIT
+from tests.lib.small import COMMAND, PRINTED, objects, replay, trace
+
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
+
+
+def test_damaged_blob_is_a_miss_and_mended_by_tracing(prepared: Bench) -> None:
+    trace(prepared)
+    (blob,) = objects(prepared)
+    blob.chmod(0o600)
+    data = bytearray(blob.read_bytes())
+    data[100] ^= 1
+    blob.write_bytes(data)
+    missed = replay(prepared, "-v")
+    assert missed.ended == PRINTED
+    assert missed.counters["miss: damaged"] >= 1
+    assert any(not one.hit and one.command.startswith("sh -c") for one in missed.decisions)
+    (prepared.directory / "out").unlink()
+    assert trace(prepared).ended == PRINTED
+    hit = replay(prepared, "-v")
+    assert hit.ended == PRINTED
+    assert ROOT_HIT.faults(hit) == []
+
+
+def test_missing_blob_is_a_miss(prepared: Bench) -> None:
+    trace(prepared)
+    for blob in objects(prepared):
+        blob.unlink()
+    missed = replay(prepared, "-v")
+    assert missed.ended == PRINTED
+    assert {"sh", "seq"} == {one.command.split()[0] for one in missed.decisions if not one.hit}
+
+
+@pytest.mark.parametrize("damage", ["garbage", "cut", "empty"])
+def test_damaged_index(prepared: Bench, damage: str) -> None:
+    trace(prepared)
+    index = prepared.store / "pcache/index.db"
+    for extra in ("-wal", "-shm"):
+        index.with_name(f"index.db{extra}").unlink(missing_ok=True)
+    data = index.read_bytes()
+    broken = {"garbage": b"no database" * 999, "cut": data[: len(data) // 2], "empty": b""}
+    index.write_bytes(broken[damage])
+    result = replay(prepared)
+    assert result.ended == PRINTED
+    assert result.counters["hits"] == 0
+    (prepared.directory / "out").unlink()
+    retraced = trace(prepared)
+    assert retraced.ended == PRINTED
+    if damage != "empty":  # an empty file is a new database
+        assert "index" in result.own + retraced.own
+
+
+def damage_index(index: Path, how: str) -> None:
+    with closing(sqlite3.connect(index)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.execute("PRAGMA journal_mode = DELETE")
+        if how == "no table":
+            database.execute("DROP TABLE outcomes")
+            database.commit()
+    data = bytearray(index.read_bytes())
+    if how == "no database":
+        data[:] = b"no database" * 999
+    elif how == "cut":
+        del data[len(data) // 2 :]
+    elif how == "bad pages":
+        for page in range(4096, len(data), 4096):
+            data[page : page + 100] = b"\xee" * 100
+    index.write_bytes(data)
+
+
+@pytest.mark.parametrize("verb", ["trace", "run"])
+@pytest.mark.parametrize("how", ["no database", "cut", "no table", "bad pages"])
+def test_recording_sets_a_damaged_index_aside(prepared: Bench, verb: str, how: str) -> None:
+    """At once where it is seen to be damaged before anything was recorded, else in the end."""
+    trace(prepared)
+    store = prepared.store / "pcache"
+    damage_index(store / "index.db", how)
+    said = ""
+    for _ in range(2):
+        missed = replay(prepared)
+        assert missed.ended == PRINTED
+        assert not list(store.glob("*.damaged-*"))
+    for _ in range(2):
+        (prepared.directory / "out").unlink()
+        record = getattr(prepared.launcher, verb)
+        recorded = record(COMMAND, prepared.directory, prepared.env, Stdio(), ())
+        assert recorded.ended == PRINTED
+        said += recorded.own
+    assert said.count("index.db.damaged-1, a new one begins") == 1
+    assert (store / "index.db.damaged-1").exists()
+    hit = replay(prepared, "-v")
+    assert hit.ended == PRINTED
+    assert ROOT_HIT.faults(hit) == []
+    assert "damaged" not in hit.own
+
+
+@pytest.mark.parametrize("verb", ["trace", "run"])
+def test_recording_replaces_a_store_of_an_earlier_version(prepared: Bench, verb: str) -> None:
+    trace(prepared)
+    index = prepared.store / "pcache/index.db"
+    database = sqlite3.connect(index)
+    database.execute("DROP TABLE withdrawn")
+    database.execute("PRAGMA user_version = 1")
+    database.close()
+    missed = replay(prepared)
+    assert missed.ended == PRINTED
+    assert "an earlier version of pcache" in missed.own
+    said = ""
+    for _ in range(2):
+        (prepared.directory / "out").unlink()
+        record = getattr(prepared.launcher, verb)
+        recorded = record(COMMAND, prepared.directory, prepared.env, Stdio(), ())
+        assert recorded.ended == PRINTED
+        said += recorded.own
+    assert said.count("by an earlier version: a new one begins") == 1
+    assert ROOT_HIT.faults(replay(prepared, "-v")) == []
+
+
+def test_a_check_leaves_a_damaged_index_alone(prepared: Bench) -> None:
+    trace(prepared)
+    store = prepared.store / "pcache"
+    for how in ("no table", "no database"):
+        damage_index(store / "index.db", how)
+        for _ in range(2):
+            assert replay(prepared, "--check").ended == PRINTED
+    assert not list(store.glob("*.damaged-*"))
+
+
+def test_unreadable_digests_are_only_slower(prepared: Bench) -> None:
+    trace(prepared)
+    (prepared.store / "pcache/digests.db").write_bytes(b"no database" * 999)
+    hit = replay(prepared, "-v")
+    assert hit.ended == PRINTED
+    assert ROOT_HIT.faults(hit) == []
