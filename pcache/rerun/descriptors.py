@@ -9,6 +9,8 @@ import socket
 import tempfile
 import time
 import tty
+from collections.abc import Mapping
+from contextlib import ExitStack
 
 _PIECE = 1 << 16
 _PAUSE_MS = 20
@@ -21,14 +23,18 @@ class CannotMake(Exception):
 class Descriptors:
     """Descriptors 0-2 for a child: `install` them there, `collect` here, `close` at the end."""
 
-    def __init__(self, kinds: tuple[bytes, ...]) -> None:
-        """`kinds` as in `Call.fds`.  Raises CannotMake."""
+    def __init__(self, kinds: tuple[bytes, ...], statuses: Mapping[int, bytes]) -> None:
+        """`kinds` as in `Call.fds`; `statuses`: of files, by number, as `status_trait` gives them.
+
+        Raises CannotMake."""
+        self._statuses = statuses
         self._theirs: list[int] = []
         """-1 for one that is closed."""
         self._ours: dict[int, int] = {}
         """Where to read what is written to a pipe, terminal or socket, by number."""
         self._files: dict[int, int] = {}
         self._held: set[int] = set()
+        self._named = ExitStack()
         try:
             for number, kind in enumerate(kinds):
                 same = number == 2 and kind == b"=1"
@@ -46,8 +52,7 @@ class Descriptors:
         elif kind == b"pipe":
             ours, theirs = os.pipe()
         elif kind == b"file":
-            with tempfile.TemporaryFile(buffering=0) as file:
-                theirs = self._files[number] = os.dup(file.fileno())
+            theirs = self._files[number] = self._make_file(self._statuses.get(number, b""))
         elif kind == b"socket":
             one, other = socket.socketpair()
             ours, theirs = one.detach(), other.detach()
@@ -63,6 +68,16 @@ class Descriptors:
         if ours >= 0:
             self._held.add(ours)
             self._ours[number] = ours
+        return theirs
+
+    def _make_file(self, status: bytes) -> int:
+        theirs, name = tempfile.mkstemp()
+        if b"+0 " in status:
+            os.unlink(name)
+        else:
+            self._named.callback(os.unlink, name)
+        if status:
+            os.fchmod(theirs, int(status.partition(b":")[0], 8) & 0o7777)
         return theirs
 
     def install(self) -> None:
@@ -120,3 +135,4 @@ class Descriptors:
     def close(self) -> None:
         while self._held:
             os.close(self._held.pop())
+        self._named.close()

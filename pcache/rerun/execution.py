@@ -7,7 +7,7 @@ import signal
 
 from pcache.counters import Counters
 from pcache.enforce import spawn, syscalls
-from pcache.linux.descriptors import OwnFds
+from pcache.linux.descriptors import OwnFds, descriptor_trait_of
 from pcache.memo.facts import Facts
 from pcache.model import APPENDING, Call, Fact, Kind, Outcome
 from pcache.rerun.comparison import files_difference, streams_difference
@@ -64,7 +64,7 @@ def rerun(call: Call, facts: list[Fact], outcome: Outcome, folder: bytes, blobs:
                 raise CannotRerun(Why.PLACE, text(output.path))
             scratch.prepare(output.path)
         try:
-            descriptors = Descriptors(kinds)
+            descriptors = Descriptors(kinds, _statuses(facts))
         except CannotMake as error:
             raise CannotRerun(Why.DESCRIPTOR, str(error)) from error
         try:
@@ -78,14 +78,22 @@ def rerun(call: Call, facts: list[Fact], outcome: Outcome, folder: bytes, blobs:
 
 
 def in_copy(fact: Fact, outcome: Outcome) -> bool:
-    """Whether a fact has to hold in the copy only: it is about descriptors, which are made for
-    it, or about what its own outputs may have changed, which are not there."""
-    if fact.kind in (Kind.FD, Kind.PIPE, Kind.INPUT, Kind.INPUT_TIMES):
+    """Whether a fact has to hold in the copy only: it is about what that is handed down, such as
+    descriptors, which are made for it, or about what its own outputs may have changed, which are
+    not there."""
+    if fact.kind in (Kind.FD, Kind.PIPE, Kind.INPUT, Kind.INPUT_TIMES, Kind.TRAIT):
         return True
     if fact.kind in (Kind.LISTING, Kind.NAMES, Kind.OTHERS):
         path = fact.path.partition(b":")[2] if fact.kind == Kind.OTHERS else fact.path
         return any(os.path.dirname(output.path) == path for output in outcome.outputs)
     return fact.value == ABSENT and any(output.path == fact.path for output in outcome.outputs)
+
+
+def _statuses(facts: list[Fact]) -> dict[int, bytes]:
+    """What files to write to were, by number, where that was looked at."""
+    traits = [fact for fact in facts if fact.kind == Kind.TRAIT]
+    found = [(descriptor_trait_of(fact.path), fact.value) for fact in traits]
+    return {about[1]: value for about, value in found if about and about[0] == b"status"}
 
 
 def _descriptor_kinds(call: Call, facts: list[Fact]) -> tuple[bytes, ...]:

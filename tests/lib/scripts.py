@@ -27,6 +27,7 @@ def script(
     retrace: bool = True,
     masks: Mapping[str, str] | None = None,
     racy: bool = False,
+    retraced: int = 0,
 ) -> Scenario:
     """`text` run by a shell.
 
@@ -57,5 +58,6 @@ def script(
         stdio=stdio or Stdio(),
         first=first,
         retrace=retrace,
+        retraced=retraced,
         masks=masks or {},
     )

@@ -18,6 +18,13 @@ from pcache.store.index import Store
 from tests.unit.enforce.lab import Lab
 
 
+def handed_on(env: dict[str, str]) -> dict[str, str]:
+    """An environment in the order in which dash hands it on, which is part of a call."""
+    done = subprocess.run(["dash", "-c", "env -0"], env=env, capture_output=True, check=True)
+    names = [entry.partition("=")[0] for entry in done.stdout.decode().split("\0")]
+    return {name: env[name] for name in names if name in env}
+
+
 class Records:
     """A directory with a store, and the command to be replayed in it."""
 
@@ -25,12 +32,14 @@ class Records:
         self.directory = directory
         self.lab = lab
         self.pcache = pcache
-        self.env = {
-            **lab.environment(),
-            "XDG_CACHE_HOME": f"{directory}/cache",
-            "RAN": "ran",
-            "PWD": str(directory),  # as shells set it
-        }
+        self.env = handed_on(
+            {
+                **lab.environment(),
+                "XDG_CACHE_HOME": f"{directory}/cache",
+                "RAN": "ran",
+                "PWD": str(directory),  # as shells set it
+            }
+        )
         self.input = directory / "input"
         self.input.write_text("1")
 
