@@ -57,8 +57,10 @@ def depend_on_pipes(execution: Execution) -> None:
 
 def _was_in_time(execution: Execution, pipe: PipeInput) -> bool:
     """Whether it makes no difference when what was read came: nor to others, who would see what it
-    did to files before it had read all, perhaps before they wrote."""
-    if any(change.first < pipe.ended for change in execution.changes.values()):
+    did to files before it had read all, perhaps before they wrote; but for its own temporaries."""
+    changes = execution.changes.items()
+    early = [name for name, change in changes if change.first < pipe.ended]
+    if not all(map(execution.made_and_removed, early)):
         return False
     directory, name = posixpath.split(execution.executable)
     return (directory in _PROGRAMS and name in _AS_ONE) or pipe.in_whole_pieces()
