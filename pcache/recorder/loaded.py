@@ -73,9 +73,13 @@ def _load_programs(compiled: Image, maps: dict[str, int], loaded: dict[str, int]
                 failures.append(error)
 
     helper = threading.Thread(target=load_some, name="pcache-load")
-    helper.start()
-    load_some()
-    helper.join()
+    try:
+        helper.start()
+    except RuntimeError:
+        load_some()  # no thread to be had
+    else:
+        load_some()
+        helper.join()
     if failures:
         raise failures[0]
 

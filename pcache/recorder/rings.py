@@ -51,8 +51,12 @@ class Rings:
     def grow(self) -> None:
         """Makes the large one, in a thread: nothing may fork this process any more."""
         if self._size > KEPT_BYTES:
-            self._growing = Thread(target=self._grow, name="pcache-ring")
-            self._growing.start()
+            growing = Thread(target=self._grow, name="pcache-ring")
+            try:
+                growing.start()
+            except RuntimeError:
+                return  # no thread to be had: the small one has to do
+            self._growing = growing
 
     def drain(self, area: Area, *, last: bool) -> int:
         """As `Ring.drain`; 0 if there is nothing in any ring.  `last`: nobody writes any more."""

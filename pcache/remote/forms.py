@@ -6,7 +6,7 @@ from __future__ import annotations
 import zlib
 
 from pcache.codec import DamagedRow, pack, pack_ints, unpack, unpack_ints
-from pcache.model import Outcome, Output
+from pcache.model import APPENDING, Outcome, Output
 from pcache.remote.errors import Untrusted
 from pcache.sha256 import SIZE
 from pcache.store.fingerprint import encode_keys
@@ -116,7 +116,7 @@ def _decode_outcome(state: Name, fields: list[bytes]) -> Shared:
         _demand(list(pieces) == sorted(pieces) and (not pieces or pieces[0] >= 0))
         _demand(not pieces or pieces[-1] == _one(size))
         outputs.append(Output(kind, path, _one(mode), content, _one(mtime), pieces))
-    places = _pairs(unpack_ints(offsets))
+    places = _pairs(unpack_ints(offsets), APPENDING)
     return Shared(Outcome(status, tuple(outputs), written, data, places, wall_ns, cpu_ns), sizes)
 
 
@@ -130,9 +130,11 @@ def _note(sizes: dict[Name, int], name: Name, size: int) -> None:
     sizes[name] = size
 
 
-def _pairs(numbers: list[int]) -> tuple[tuple[int, int], ...]:
-    _demand(all(0 <= number <= _LARGEST for number in numbers))
-    return tuple(zip(numbers[::2], numbers[1::2], strict=True))
+def _pairs(numbers: list[int], least: int = 0) -> tuple[tuple[int, int], ...]:
+    """`least`: of the second ones."""
+    pairs = tuple(zip(numbers[::2], numbers[1::2], strict=True))
+    _demand(all(0 <= one <= _LARGEST and least <= other <= _LARGEST for one, other in pairs))
+    return pairs
 
 
 def _demand(holds: bool) -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.lib.differential import Bench, fresh, look
+from tests.lib.environment import handed_on
 from tests.lib.launch import Stdio
 
 pytestmark = pytest.mark.root
@@ -287,7 +288,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_outputs(bench: Bench, case: Case) -> None:
     # As a shell has it for what it starts: the command is the same call below one.
-    env = {**bench.env, "PWD": str(bench.directory)}
+    env = handed_on({**bench.env, "PWD": str(bench.directory)})
     arguments = (bench.directory, env, Stdio())
     inner = ("sh", "-c", case.command)
     outer = ("sh", "-c", 'sh -c "$1"; exit 0', "sh", case.command)

@@ -51,6 +51,8 @@ class Spooler:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             self._thread.start()
+        except RuntimeError as error:
+            raise EnvironmentProblem("there is no thread to be had for what is recorded") from error
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return self._probes.name

@@ -109,7 +109,10 @@ def test_prepared_once(pcache: str) -> None:
 @pytest.mark.root
 @pytest.mark.parametrize(
     ("call", "problem"),
-    [("bpf", ": the recorder "), ("seccomp", ": cannot build the seccomp filter")],
+    [
+        ("bpf", ": the kernel refuses BPF programs: "),
+        ("seccomp", ": cannot build the seccomp filter"),
+    ],
 )
 def test_what_cannot_be_prepared_is_told_in_one_line(pcache: str, call: str, problem: str) -> None:
     deny = (

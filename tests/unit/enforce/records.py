@@ -15,14 +15,8 @@ from pcache.model import Call, Fact, Kind, Outcome, Output, Record
 from pcache.session.steps.policy import session_policy
 from pcache.store.fingerprint import weak_fingerprint
 from pcache.store.index import Store
+from tests.lib.environment import handed_on
 from tests.unit.enforce.lab import Lab
-
-
-def handed_on(env: dict[str, str]) -> dict[str, str]:
-    """An environment in the order in which dash hands it on, which is part of a call."""
-    done = subprocess.run(["dash", "-c", "env -0"], env=env, capture_output=True, check=True)
-    names = [entry.partition("=")[0] for entry in done.stdout.decode().split("\0")]
-    return {name: env[name] for name in names if name in env}
 
 
 class Records:
