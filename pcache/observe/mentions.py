@@ -85,7 +85,10 @@ _CODE = frozenset(
 """Endings of what interpreters read as a program."""
 _BY_NAME = frozenset({b"CMakeLists.txt"})
 _LIBRARIES = (b"/usr/", b"/lib/", b"/lib64/", b"/etc/", b"/opt/")
-_PACKAGES = (b"/site-packages/", b"/dist-packages/", b"/node_modules/", b"/gems/")
+_PACKAGES = (
+    *(b"/site-packages/", b"/dist-packages/", b"/node_modules/", b"/gems/"),
+    *(b"/lib/python", b"/lib/pypy", b"/lib/ruby/", b"/lib/perl5/"),
+)
 """Code for all purposes, of which most is not used."""
 _LARGEST = 4 << 20
 

@@ -104,9 +104,10 @@ class Renames:
         self.context.hard_links.move(event.ts, old, new)
 
     def _stay_on_one_mount(self, event: Event, source: bytes, target: bytes) -> None:
-        """rename(2) fails with EXDEV where one of the directories is a mount point by now."""
+        """rename(2) fails with EXDEV where one of the directories is a mount point by now.  Of one
+        that was removed since, a hit finds that out when it does the same."""
         parents = {posixpath.dirname(path.rstrip(b"/")) or b"/" for path in (source, target)}
-        for parent in parents if len(parents) > 1 else ():
+        for parent in filter(os.path.lexists, parents) if len(parents) > 1 else ():
             name = self.context.names.canonical(parent, follow=True)
             self.context.observe(event, Kind.EXISTS, parent, name)
 
