@@ -13,7 +13,7 @@ from pcache.errors import DamagedBlob, why_not
 from pcache.linux.files import make_private_directory
 from pcache.linux.user import User
 from pcache.memo.facts import Facts
-from pcache.model import Call, Digest, Fact, Key, Outcome
+from pcache.model import Call, Digest, Fact, Outcome
 from pcache.rerun.execution import CannotRerun, Why, in_copy, rerun
 from pcache.session.steps.describe import call_text
 from pcache.session.steps.policy import session_policy
@@ -90,8 +90,6 @@ class _Sample:
         self.passed: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
         self._store = store
-        self._known: dict[Key, bytes] = {}
-        """What inputs are now, for choosing; the execution itself looks anew."""
 
     @property
     def done(self) -> int:
@@ -107,7 +105,6 @@ class _Sample:
             what = rerun(call, facts, outcome, folder, self._store.blobs)
             if what:
                 # Perhaps an input was changed meanwhile.
-                self._known.clear()
                 self._check(record.weak, call, facts, outcome)
         except CannotRerun as error:
             self._pass(error.reason, error.evidence)
@@ -138,7 +135,7 @@ class _Sample:
             raise CannotRerun(Why.SETTINGS)
         present = Facts(self._store.digests, None, Counters(), call.uid, policy.base_dir)
         here = [fact for fact in facts if not in_copy(fact, outcome)]
-        values = present.values([(fact.kind, fact.path) for fact in here], self._known)
+        values = present.values([(fact.kind, fact.path) for fact in here], {})
         for fact, value in zip(here, values, strict=True):
             if value != fact.value:
                 raise CannotRerun(Why.CHANGED, text(fact.path))
