@@ -7,7 +7,7 @@ import re
 import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -34,19 +34,7 @@ PhaseName = Literal[
     "edit90",
     "versions",
 ]
-PHASES: tuple[PhaseName, ...] = (
-    "unknown",
-    "cold",
-    "again",
-    "third",
-    "warm",
-    "no-op",
-    "edit",
-    "edit10",
-    "edit50",
-    "edit90",
-    "versions",
-)
+PHASES: tuple[PhaseName, ...] = get_args(PhaseName)
 IN_PLACE: tuple[PhaseName, ...] = ("again", "third")
 """They begin with what the phase before has left."""
 JOB_PHASES: dict[PhaseName, float] = {"edit10": 0.1, "edit50": 0.5, "edit90": 0.9}

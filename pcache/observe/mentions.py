@@ -101,33 +101,25 @@ class Mentions:
 
     def times(self, execution: Execution) -> int:
         """What it may go by: NOTHING, ORDER or TIMES."""
-        argv = execution.argv()
-        for family in programs_of(execution.executable, argv):
-            name = posixpath.basename(family).rstrip(b"0123456789.-")
-            for tables, answer in ((_TELLING, TIMES), (_COMPARING, ORDER)):
-                tokens = tables.get(name)
-                if tokens is not None and self.any(execution, argv, tokens):
+        for name in _names(execution):
+            for table, answer in ((_TELLING, TIMES), (_COMPARING, ORDER)):
+                if self._says(execution, table.get(name)):
                     return answer
         return NOTHING
 
     def status(self, execution: Execution) -> bool:
         """Whether it may go by what fstat(2) tells of its output, which C libraries ask anyway."""
-        return self._say(execution, _STATUS)
+        return any(self._says(execution, _STATUS.get(name)) for name in _names(execution))
 
     def unkept(self, execution: Execution) -> bool:
         """Whether it may go by what no hit keeps."""
-        return self._say(execution, _UNKEPT)
+        return any(self._says(execution, _UNKEPT.get(name)) for name in _names(execution))
 
-    def _say(self, execution: Execution, table: dict[bytes, re.Pattern[bytes]]) -> bool:
-        argv = execution.argv()
-        for family in programs_of(execution.executable, argv):
-            tokens = table.get(posixpath.basename(family).rstrip(b"0123456789.-"))
-            if tokens is not None and self.any(execution, argv, tokens):
-                return True
-        return False
-
-    def any(self, execution: Execution, argv: list[bytes], tokens: re.Pattern[bytes]) -> bool:
+    def _says(self, execution: Execution, tokens: re.Pattern[bytes] | None) -> bool:
         """Whether its arguments or its own code say something."""
+        if tokens is None:
+            return False
+        argv = execution.argv()
         if tokens.search(b"\0".join(argv)):
             return True
         words = {posixpath.basename(word) for word in argv[1:]} | _BY_NAME
@@ -152,6 +144,12 @@ class Mentions:
                 found = True
             self._known[key] = found
         return found
+
+
+def _names(execution: Execution) -> list[bytes]:
+    """Under which an execution stands in the tables."""
+    programs = programs_of(execution.executable, execution.argv())
+    return [posixpath.basename(program).rstrip(b"0123456789.-") for program in programs]
 
 
 def is_code(name: bytes, words: Container[bytes] = ()) -> bool:
