@@ -23,7 +23,12 @@
 #define FMODE_WRITE 0x2
 #define FMODE_PATH 0x4000
 #define FMODE_CREATED 0x100000
-#define NO_WAKEUP 1     /* BPF_RB_NO_WAKEUP: user space polls; a wake-up costs 7-10 us per event */
+/* BPF_RB_NO_WAKEUP, BPF_RB_FORCE_WAKEUP: user space polls; a wake-up costs 7-10 us per event. */
+#define NO_WAKEUP 1
+#define FORCE_WAKEUP 2
+/* BPF_RB_AVAIL_DATA, BPF_RB_RING_SIZE: of bpf_ringbuf_query, in bytes. */
+#define RING_USED 0
+#define RING_SIZE 1
 #define TS_COMPAT 2     /* thread_info.status: in a 32-bit system call */
 #define AT_FDCWD -100
 /* In process.flags, beside FLAG_LOST: what was told of the image, and whether it has begun. */
@@ -116,13 +121,21 @@ static __always_inline void count_lost(struct counters *c) {
   struct process *p = get_process();
   if (p) p->flags |= FLAG_LOST;
 }
+/* The reader looks into the ring every 5 ms (pcache/recorder/session.py), in which a program writes
+ * 8 MB: it is woken when so many bytes more make it a MiB, or an eighth of the ring. */
+static __always_inline u64 wakeup(void *ring, u64 data) {
+  u64 more = sizeof(struct event) + data;
+  u64 used = bpf_ringbuf_query(ring, RING_USED), enough = bpf_ringbuf_query(ring, RING_SIZE) / 8;
+  if (enough > 1 << 20) enough = 1 << 20;
+  return used < enough && used + more >= enough ? FORCE_WAKEUP : NO_WAKEUP;
+}
 static __always_inline void output(struct scratch *s) {
   struct counters *c = get_counts();
   u64 n = s->used;
   BARRIER(n);
   void *ring = get_ring();
   if (!c || n > BUFFER + SLACK) return;
-  if (!ring || bpf_ringbuf_output(ring, &s->event, sizeof(struct event) + n, NO_WAKEUP)) {
+  if (!ring || bpf_ringbuf_output(ring, &s->event, sizeof(struct event) + n, wakeup(ring, n))) {
     count_lost(c);
   } else {
     c->events++;
@@ -135,11 +148,12 @@ static __always_inline void output_piece(struct scratch *s, u64 from) {
   void *ring = get_ring();
   if (!c) return;
   if (!ring) { count_lost(c); return; }
+  u64 wake = wakeup(ring, PIECE);
   struct piece *piece = bpf_ringbuf_reserve(ring, sizeof(struct piece), 0);
   if (!piece) { count_lost(c); return; }
   if (bpf_probe_read_user(piece->data, PIECE, (void *)from)) count_fault(s);
   piece->event = s->event;
-  bpf_ringbuf_submit(piece, NO_WAKEUP);
+  bpf_ringbuf_submit(piece, wake);
   c->events++;
   c->bytes += sizeof(struct piece) + 8;
 }

@@ -123,7 +123,7 @@ int tail_data(struct bpf_raw_tracepoint_args *ctx) {
 static __always_inline int is_busy(u64 more) {
   void *ring = get_ring();
   if (!ring) return 1;
-  u64 used = bpf_ringbuf_query(ring, 0), size = bpf_ringbuf_query(ring, 1); /* BPF_RB_AVAIL_DATA, RING_SIZE */
+  u64 used = bpf_ringbuf_query(ring, RING_USED), size = bpf_ringbuf_query(ring, RING_SIZE);
   return used + more > size / 2;
 }
 

@@ -100,6 +100,7 @@ class Helper:
     def settle(self, kept: list[int]) -> None:
         """No root any more."""
         privilege.let_go(kept)
+        privilege.take_precedence()
         privilege.shed()
 
 

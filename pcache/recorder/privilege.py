@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 
@@ -84,6 +85,19 @@ def fork_sibling() -> int:
     For a process with one thread.  The child may do little more than become another program.
     """
     return _checked(_libc.syscall(_SYS_CLONE, _CLONE_PARENT | _SIGCHLD, 0, 0, 0, 0))
+
+
+def take_precedence() -> None:
+    """This process has a processor whenever it has something to do, where that is permitted: what
+    the kernel tells is lost if nobody takes it in time."""
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+
+
+def give_precedence() -> None:
+    """This thread is one like any other's."""
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def set_name(name: bytes) -> None:

@@ -73,21 +73,22 @@ class Connection:
         self._loaded: Loaded | None = None
         self._recorder: Recorder | None = None
         self._attached = False
+        self._poll = select.epoll()
         self._gate = False
         """Whether something that needs root may still be asked for."""
 
     def serve(self) -> None:
         """Until the session has ended, or the client has."""
-        poll = select.poll()
-        poll.register(self._socket.fileno(), select.POLLIN)
+        asked = self._socket.fileno()
+        self._poll.register(asked, select.EPOLLIN)
         try:
             while True:
                 pause = self._recorder.relay() if self._recorder and self._attached else None
-                limit = None if self._attached or self._root else int(_PATIENCE_S * 1000)
-                ready = poll.poll(limit if pause is None else pause)
+                limit = None if self._attached or self._root else _PATIENCE_S
+                ready = self._poll.poll(limit if pause is None else pause)
                 if not ready and pause is None:
                     raise Violation("nothing was asked for")
-                if ready and not self._handle(*receive(self._socket, 1)):
+                if asked in dict(ready) and not self._handle(*receive(self._socket, 1)):
                     return
         except (Violation, Broken) as error:
             refuse(self._socket, str(error))
@@ -144,7 +145,7 @@ class Connection:
 
     def _private(self) -> list[int]:
         """Descriptors of ours."""
-        ours = [self._socket.fileno()]
+        ours = [self._socket.fileno(), self._poll.fileno()]
         if self._loaded is not None:
             ours += self._loaded.descriptors()
         if self._recorder is not None:
@@ -170,7 +171,7 @@ class Connection:
     def _attach(self, recorder: Recorder) -> None:
         self._settle()
         try:
-            recorder.attach()
+            recorder.attach(self._poll)
         except OSError as error:
             refuse(
                 self._socket, f"the probes cannot be attached: {error.strerror}", error.errno or 0
@@ -201,4 +202,5 @@ class Connection:
             self._recorder.close()
         if self._loaded is not None:
             self._loaded.close()
+        self._poll.close()
         self._socket.close()

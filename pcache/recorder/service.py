@@ -108,6 +108,7 @@ class Service:
             raise FileNotFoundError(2, "the probes are not compiled: sudo pcache doctor --prepare")
         privilege.set_name(b"pcache-recorder")
         privilege.let_go([1, 2, listening.fileno(), *kept])
+        privilege.take_precedence()
         privilege.shed()
         self._image = found
         self._listening = listening

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 from base64 import urlsafe_b64encode
+from select import epoll
 from time import monotonic
 
 from pcache.recorder import bpf, image
@@ -16,13 +17,13 @@ from pcache.recorder.rings import Rings
 _PID_SIZE = 4
 _SESSION = struct.Struct("<16sII")
 _FIRST = struct.pack("<I", 0)
-_PAUSE_MS = 5
+_PAUSE_S = 0.005
 """Between two looks into the ring.  Each wakes us up, which takes 50 us of what the command could
 use (measured); what was read and is changed later than that can still be hashed as it was."""
 _BUSY = 1 << 20
 _GROW_AFTER_S = 0.04
 _GROW_AT = 128 << 10
-"""A large ring is made for what runs so long, or writes as much between two looks: most commands
+"""A larger ring is made for what runs so long, or writes as much between two looks: most commands
 need none, and it takes the kernel longer than all else here."""
 _LOST = COUNTERS.index("lost")
 
@@ -53,20 +54,22 @@ class Recorder:
         self._rings: Rings | None = None
         """From `attach` on: what is forked off before has none mapped."""
 
-    def attach(self) -> None:
-        """From here on every system call on the machine pays about 110 ns (measured)."""
+    def attach(self, woken: epoll) -> None:
+        """From here on every system call on the machine pays about 110 ns (measured).
+
+        `woken`: by a ring that fills faster than `relay` was told to look."""
         maps = self._loaded.maps
-        self._rings = Rings(maps["rings"], maps["ring"], self._ring_bytes)
+        self._rings = Rings(maps["rings"], maps["ring"], self._ring_bytes, woken)
         entry = _SESSION.pack(self.name, self._uid, 1)
         bpf.map_update(maps["sessions"], _FIRST, entry)
         for tracepoint, name in image.TRACEPOINTS:
             self._links.append(bpf.raw_tracepoint_open(tracepoint, self._loaded.programs[name]))
         self._small_until = monotonic() + _GROW_AFTER_S
 
-    def relay(self, *, last: bool = False) -> int:
-        """Moves events to the area; milliseconds until there will be more to do."""
+    def relay(self, *, last: bool = False) -> float:
+        """Moves events to the area; seconds until there will be more to do."""
         if self._rings is None:
-            return _PAUSE_MS
+            return _PAUSE_S
         taken = self._rings.drain(self.area, last=last)
         due = self._small_until
         if due is not None and not last and (taken >= _GROW_AT or monotonic() >= due):
@@ -76,7 +79,7 @@ class Recorder:
             self.area.tell_lost(TOTALS.unpack(self.counts())[_LOST])
         if taken >= _BUSY or (last and taken):
             return 0
-        return _PAUSE_MS
+        return _PAUSE_S
 
     @property
     def drained(self) -> bool:

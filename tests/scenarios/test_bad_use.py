@@ -30,7 +30,7 @@ def test_overflow_stores_nothing_and_says_so(bench: Bench) -> None:
     scenario = script("overflow", body)
     scenario.prepare(bench.directory)
     done = bench.launcher.trace(
-        scenario.command, bench.directory, bench.env, Stdio(), ("--ring-size=4K",)
+        scenario.command, bench.directory, bench.env, Stdio(), ("--ring-size=64K",)
     )
     assert done.ended == (0, b"", b"")
     assert done.counters["events lost"] > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import subprocess
 import time
@@ -180,7 +181,7 @@ def test_a_killed_session_leaves_nothing_to_the_next(bpffs: str) -> None:
     pid = os.fork()
     if pid == 0:
         recorder = Recorder(pinned.obtain("key", loader, bpffs), 4096, os.getuid())
-        recorder.attach()
+        recorder.attach(select.epoll())
         syscalls.set_name(recorder.name)
         begun, beginning = os.pipe()
         if os.fork():  # both of them are followed, and one goes on
@@ -200,7 +201,7 @@ def test_a_killed_session_leaves_nothing_to_the_next(bpffs: str) -> None:
     os.close(opener)
     recorder = Recorder(loaded, rings.KEPT_BYTES * 2, os.getuid())
     assert bpf.map_first_key(loaded.maps["processes"], 4) is None
-    recorder.attach()
+    recorder.attach(select.epoll())
     recorder.close()
     loaded.close()
     loaded = pinned.obtain("key", loader, bpffs)
@@ -214,7 +215,7 @@ def test_counts_are_those_of_the_session(bpffs: str) -> None:
     for _ in range(2):
         loaded = pinned.obtain("key", Loader(), bpffs)
         recorder = Recorder(loaded, rings.KEPT_BYTES * 2, os.getuid())
-        recorder.attach()
+        recorder.attach(select.epoll())
         pid = os.fork()
         if pid == 0:
             syscalls.set_name(recorder.name)
@@ -238,7 +239,7 @@ def test_a_large_ring_is_made_for_whom_it_may_serve(
     monkeypatch.setattr(session, "_GROW_AFTER_S", 0 if need == "time" else 3600)
     monkeypatch.setattr(session, "_GROW_AT", 1 if need == "much" else 1 << 30)
     recorder = Recorder(loaded, rings.KEPT_BYTES * 2, os.getuid())
-    recorder.attach()
+    recorder.attach(select.epoll())
     pid = os.fork()
     if pid == 0:
         syscalls.set_name(recorder.name)
