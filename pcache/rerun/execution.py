@@ -9,7 +9,7 @@ from pcache.counters import Counters
 from pcache.enforce import spawn, syscalls
 from pcache.linux.descriptors import OwnFds, descriptor_trait_of
 from pcache.memo.facts import Facts
-from pcache.model import APPENDING, Call, Fact, Kind, Outcome
+from pcache.model import APPENDING, SERIES, Call, Fact, Kind, Outcome
 from pcache.rerun.comparison import files_difference, streams_difference
 from pcache.rerun.descriptors import CannotMake, Descriptors
 from pcache.rerun.scratch import Scratch
@@ -118,6 +118,8 @@ def _check_outcome(outcome: Outcome) -> None:
     for number, _ in outcome.chunks:
         if number not in (1, 2):
             raise CannotRerun(Why.DESCRIPTOR, str(number))
+    if any(output.kind == SERIES for output in outcome.outputs):
+        raise CannotRerun(Why.DIRECTORY)
     made = any(output.kind == b"d" for output in outcome.outputs)
     for output in outcome.outputs:
         if made and output.kind == b"-" and os.path.isdir(output.path):

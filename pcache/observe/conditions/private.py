@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 
 from xxhash import xxh3_128
 
@@ -35,6 +36,8 @@ _UNNAMED = (Kind.PIPE, Kind.INPUT, Kind.ORDER, Kind.NOT_NEWER, Kind.BASE)
 """Kinds of facts in which a name may be that is not found there."""
 _SOURCES = (b".c", b".cc", b".cpp", b".cxx", b".C", b".m", b".f", b".f90", b".s", b".S")
 _SEVERAL = 2
+_DIGITS = b"0123456789"
+_LONGEST_NUMBER = 20
 
 
 class PrivateNames:
@@ -107,9 +110,37 @@ class PrivateNames:
                 return text(fact.path)
         return self._in_outcome(record.outcome, names)
 
-    def _in_outcome(self, outcome: Outcome, names: tuple[bytes, ...]) -> str:
+    def refuse_printed(self, record: Record, names: tuple[bytes, ...]) -> None:
+        """Raises Unknowable if one of these is in something that was printed or written, or the
+        number that one ends with by itself in something that was printed."""
+        outcome = record.outcome
+        where = self._in_outcome(outcome, names, links=False)
+        if not where and outcome.data and self._is_number_in(outcome.data, names):
+            where = "what it printed"
+        if where:
+            raise Unknowable(Reason.PRIVATE_TEMPORARY, f"{text(names[0])} shows in {where}")
+
+    def _is_number_in(self, digest: Digest, names: tuple[bytes, ...]) -> bool:
+        """Whether the number of one of them is there by itself; also if that cannot be told."""
+        numbers = b"|".join(name[len(name.rstrip(_DIGITS)) :] for name in names)
+        alone = re.compile(rb"(?<![0-9])(?<![0-9]\.)(?:" + numbers + rb")(?![0-9])(?!\.[0-9])")
+        try:
+            fd = self._blobs.open(digest)
+        except (OSError, DamagedBlob):
+            return True
+        try:
+            end = b""
+            for piece in pieces(fd):
+                if alone.search(end + piece):
+                    return True
+                end = bytes(piece[-_LONGEST_NUMBER:])
+        finally:
+            os.close(fd)
+        return False
+
+    def _in_outcome(self, outcome: Outcome, names: tuple[bytes, ...], links: bool = True) -> str:
         for output in outcome.outputs:
-            if output.kind == b"l" and any(name in output.content for name in names):
+            if links and output.kind == b"l" and any(name in output.content for name in names):
                 return text(output.path)
             if output.kind in (b"f", b"w") and self._in_blob(output.content, names):
                 return text(output.path)
