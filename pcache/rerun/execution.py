@@ -7,6 +7,7 @@ import signal
 
 from pcache.counters import Counters
 from pcache.enforce import spawn, syscalls
+from pcache.linux import signal_sets
 from pcache.linux.descriptors import OwnFds, descriptor_trait_of
 from pcache.memo.facts import Facts
 from pcache.model import APPENDING, SERIES, Call, Fact, Kind, Outcome
@@ -182,6 +183,8 @@ class _Child:
             self._check_facts()
             os.chdir(self._call.cwd)
             os.umask(self._call.umask)
+            for number in signal_sets.numbers(self._call.ignored):
+                signal.signal(number, signal.SIG_IGN)
             syscalls.forbid_core(0)
             call = self._call
             # What interprets a script learns its own arguments only.
