@@ -100,6 +100,7 @@ class Conditions:
                 if stand_ins is not None:
                     self._private.refuse_shown(record, stand_ins)
                     self._stand_ins[execution] = stand_ins
+                self._private.refuse_caller(record)
                 numbers = self._numbered.names(execution)
                 if numbers is not None:
                     self._private.refuse_printed(record, numbers.names)

@@ -18,6 +18,7 @@ from pcache.observe.accesses.context import Context
 from pcache.observe.changes import CREATED
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.executions import Execution
+from pcache.settings.defaults import PARALLEL
 from pcache.settings.stand_ins import (
     TEMPORARY_DIRECTORIES,
     StandIns,
@@ -36,6 +37,7 @@ _UNNAMED = (Kind.PIPE, Kind.INPUT, Kind.ORDER, Kind.NOT_NEWER, Kind.BASE)
 """Kinds of facts in which a name may be that is not found there."""
 _SOURCES = (b".c", b".cc", b".cpp", b".cxx", b".C", b".m", b".f", b".f90", b".s", b".S")
 _SEVERAL = 2
+_CALLER = tuple([name + b"=" for name in PARALLEL])
 _DIGITS = b"0123456789"
 _LONGEST_NUMBER = 20
 
@@ -120,10 +122,27 @@ class PrivateNames:
         if where:
             raise Unknowable(Reason.PRIVATE_TEMPORARY, f"{text(names[0])} shows in {where}")
 
+    def refuse_caller(self, record: Record) -> None:
+        """Raises Unknowable if something shows that GNU parallel has made up for the environment,
+        where it is no part of the call."""
+        told = [one for one in record.call.env if one.startswith(_CALLER)]
+        if not told:
+            return
+        alone = _alone(*(posixpath.basename(one.partition(b"=")[2]) for one in told))
+        outcome = record.outcome
+        names = [one for fact in record.facts for one in (fact.path, fact.value)]
+        names += [one for output in outcome.outputs for one in (output.path, output.content)]
+        digests = [one.content for one in outcome.outputs if one.kind in (b"f", b"w")]
+        if any(map(alone.search, names)) or any(
+            self._matches(one, alone) for one in (*digests, outcome.data) if one
+        ):
+            raise Unknowable(Reason.UNSUPPORTED, f"it shows {text(b' or '.join(told))}")
+
     def _is_number_in(self, digest: Digest, names: tuple[bytes, ...]) -> bool:
         """Whether the number of one of them is there by itself; also if that cannot be told."""
-        numbers = b"|".join(name[len(name.rstrip(_DIGITS)) :] for name in names)
-        alone = re.compile(rb"(?<![0-9])(?<![0-9]\.)(?:" + numbers + rb")(?![0-9])(?!\.[0-9])")
+        return self._matches(digest, _alone(*(name[len(name.rstrip(_DIGITS)) :] for name in names)))
+
+    def _matches(self, digest: Digest, alone: re.Pattern[bytes]) -> bool:
         try:
             fd = self._blobs.open(digest)
         except (OSError, DamagedBlob):
@@ -172,6 +191,12 @@ class PrivateNames:
             return _holds(fd, names, xxh3_128())
         finally:
             os.close(fd)
+
+
+def _alone(*numbers: bytes) -> re.Pattern[bytes]:
+    """One of these, and not as a part of another number."""
+    either = b"|".join(map(re.escape, numbers))
+    return re.compile(rb"(?<![0-9])(?<![0-9]\.)(?:" + either + rb")(?![0-9])(?!\.[0-9])")
 
 
 def is_sure(execution: Execution) -> bool:
