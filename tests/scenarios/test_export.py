@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from rocrate.rocrate import ROCrate
 from pcache.report import schema
 from tests.lib.differential import SETTLE_SECONDS, Bench
 from tests.lib.launch import Result, Stdio
+from tests.lib.perfetto import Perfetto
 
 pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
@@ -222,6 +224,33 @@ def test_trace_keeps_the_rules_of_its_format(build: Build) -> None:
             open_ends.append(begin + length)
     commands = {event["args"].get("command") for event in document["traceEvents"]}
     assert "make" in commands
+
+
+def test_perfetto_reads_the_trace(build: Build) -> None:
+    """All of it, with nothing to complain about: processes by name, slices with their arguments."""
+    build.run()
+    (build.place / "main.c").write_text("int other(void); int main(void) { return other(); }\n")
+    build.run()
+    path = build.place / "trace.json"
+    build.export("chrome-trace", "-o", str(path))
+    document = json.loads(path.read_text())
+    slices = [event for event in document["traceEvents"] if event["ph"] == "X"]
+    with Perfetto(trace=str(path)) as trace:
+        complaints = "select name, value from stats where severity <> 'info' and value > 0"
+        assert trace.rows(complaints) == []
+        read = trace.rows("select name, category, ts, dur from slice order by ts, name, dur")
+        written = [(at["name"], at["cat"], at["ts"] * 1e3, at["dur"] * 1e3) for at in slices]
+        assert len(read) == len(written) > 10
+        for one, other in zip(read, sorted(written, key=itemgetter(2, 0, 3)), strict=True):
+            assert one[:2] == other[:2]
+            assert one[2:] == pytest.approx(other[2:], abs=2)
+        assert {"hit", "ran"} <= {category for _, category, *_ in read}
+        processes = trace.rows("select name from process where name is not null")
+        assert {("make",), ("slots",)} <= set(processes)
+        threads = trace.rows("select name from thread where name glob 'slot *'")
+        assert threads == [("slot 0",)]
+        commands = trace.rows("select distinct string_value from args where key = 'args.command'")
+        assert ("make",) in commands
 
 
 @pytest.mark.parametrize(
