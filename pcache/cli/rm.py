@@ -27,11 +27,11 @@ Removes records, so that what they are of runs again: those of all calls that be
 all of it.
 
 options:
-      --path FILE       records of what read, looked for or wrote FILE
-      --session NUMBER  records of what ran or was brought back in a session
-      --json            as JSON: see docs/json.md
-  -q, --quiet           print nothing
-  -h, --help            this text
+      --path FILE        records of what read, looked for or wrote FILE
+      --session SESSION  records of what ran or was brought back in a session
+      --json             as JSON: see docs/json.md
+  -q, --quiet            print nothing
+  -h, --help             this text
 
 exit status: 0 something was removed, 1 there was nothing to remove, 2 wrong usage, 125 nothing was
 recorded yet or pcache failed
