@@ -85,7 +85,7 @@ def compilations(text: str) -> set[tuple[str, str, str, tuple[str, ...]]]:
     found = set()
     for entry in json.loads(text):
         directory, file = entry["directory"], os.path.join(entry["directory"], entry["file"])
-        output = os.path.join(directory, entry["output"])
+        output = os.path.join(directory, entry.get("output", ""))
         found.add((directory, file, output, tuple(sorted(entry["arguments"][1:]))))
     return found
 
