@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from pcache.cli.options import parse_anywhere as parse
 from pcache.errors import UsageError
 
@@ -59,6 +61,8 @@ def run(args: list[str]) -> int:
             from pcache.report.data import session_list
 
             write_model(session_list(found))
+        elif not found:
+            sys.stderr.write("pcache: no session is kept\n")
         else:
             from pcache.report.style import Style
             from pcache.report.tree import table

@@ -203,7 +203,7 @@ def _unknown(verb: str) -> UsageError:
 
     if which(verb):
         return UsageError(f"no verb {verb!r}", f"to run that command: sudo pcache run {verb}")
-    near = get_close_matches(verb, (*VERBS, "help"), n=1, cutoff=0.7)
+    near = get_close_matches(verb, (*VERBS, "help"), n=1)
     if near:
         return UsageError(f"no verb {verb!r}", f"did you mean `pcache {near[0]}`?")
     return UsageError(f"no verb {verb!r}", "`pcache help` lists the verbs")

@@ -166,7 +166,11 @@ def compile_files(paths: list[bytes]) -> Policy:
         base = os.path.dirname(path) if _is_project(path) else b""
         if file.base_dir is not None:
             base_dir = _directory(file.base_dir, base, path)
-        rules += [_rule(pattern, given, base, path) for pattern, given in file.program.items()]
+        rules += [
+            _rule(pattern, given, base, path)
+            for pattern, given in file.program.items()
+            if given.model_fields_set  # `config unset` leaves empty tables
+        ]
     allowed, denied = (tuple(map(os.fsencode, sorted(names))) for names in (allow, deny))
     return Policy(
         tuple(rules),

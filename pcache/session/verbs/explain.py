@@ -167,10 +167,12 @@ class Explanation:
         secrets = Secrets(self._store.directory, self._store.policy.secret_env)
         mine = _Parts(call, secrets.hide(environment(call.env)))
         near: list[tuple[int, list[str], Call]] = []
-        for _, other in inspect.calls(self._store):
+        for known, other in inspect.calls(self._store):
             if other.executable != call.executable:
                 continue
             differences = mine.differences(_Parts(other, secrets.hide(environment(other.env))))
+            if inspect.present_fingerprint(self._store, other) not in (known, b""):
+                differences.append("settings of programs, or options of the sandbox")
             far = 100 if other.argv != call.argv else 0
             near.append((far + len(differences), differences, other))
         near.sort(key=lambda one: one[0])
@@ -188,7 +190,7 @@ class Explanation:
             if len(differences) > _CHANGES:
                 self._say(f"and {len(differences) - _CHANGES} more", 2)
         _, differences, nearest = near[0]
-        if all(line.startswith(_STREAMS) for line in differences):
+        if differences and all(line.startswith(_STREAMS) for line in differences):
             self._say("and that one, from here:", 1)
             self.otherwise = Explanation(self._store, self._command, nearest)
             for line in self.otherwise.lines:
@@ -235,6 +237,7 @@ class _Parts:
             ("umask", f"{other.umask:03o}", f"{mine.umask:03o}"),
             ("user", str(other.uid), str(mine.uid)),
             ("group", str(other.gid), str(mine.gid)),
+            ("ignored signals", f"{other.ignored:x}", f"{mine.ignored:x}"),
         ):
             if old != new:
                 lines.append(f"{name}: {old} -> {new}")
