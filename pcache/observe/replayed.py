@@ -116,6 +116,10 @@ class Replayed:
                 context.grown.put(output.path, DT_DIR)
                 context.grown.made(output.path)
         for output in self.outcome.outputs:
+            if output.kind == b"t":
+                for at in execution.chain():
+                    at.touched[output.path] = self.ended
+                continue
             how = REPLACED if output.path in self.existed else CREATED
             if output.kind in _HOW:
                 how = _HOW[output.kind]

@@ -33,6 +33,7 @@ OUTPUT_KINDS = {
     b"p": "fifo",
     b"-": "deleted",
     b"m": "attributes",
+    b"t": "newer",
 }
 
 

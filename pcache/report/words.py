@@ -26,6 +26,7 @@ _KINDS = {
     b"p": "fifo",
     b"-": "deleted",
     b"m": "mode or times",
+    b"t": "newer",
 }
 
 

@@ -7,7 +7,6 @@ import errno
 import os
 import posixpath
 import time
-from typing import NamedTuple
 
 from xxhash import xxh3_128_digest
 
@@ -26,20 +25,19 @@ from pcache.values import content_value
 _EAGER_BYTES = 64 << 20
 
 
-class Digested(NamedTuple):
-    """A digest, when it was taken (CLOCK_MONOTONIC ns), that of the holes, and how if not by the
-    file's name.
+class Digested:
+    """A digest, when it was taken (CLOCK_MONOTONIC ns), and that of the holes."""
 
-    `touched`: the ctime had moved by then, for which there must turn out to be a reason;
-    `appended`: so had the size, as something had been appended.
-    """
-
-    digest: bytes
-    taken: int
-    holes: bytes = b""
-    snapshot: Snapshot | None = None
-    touched: bool = False
-    appended: bool = False
+    def __init__(self, digest: bytes, taken: int, holes: bytes = b"") -> None:
+        self.digest = digest
+        self.taken = taken
+        self.holes = holes
+        self.snapshot: Snapshot | None = None
+        """How, if not by the file's name."""
+        self.touched = False
+        """Whether the ctime had moved by then, for which there must turn out to be a reason."""
+        self.appended = False
+        """Whether so had the size, as something had been appended."""
 
 
 class Version:
@@ -145,7 +143,9 @@ class Versions:
             now = os.stat(place)
             if stamp.same_version(now, attributes_changed=True):
                 # The event that tells of its new mode or name may be still to come.
-                return self._digested(place, now)._replace(touched=True)
+                found = self._digested(place, now)
+                found.touched = True
+                return found
         raise Unknowable(Reason.INPUT_CHANGED, observation.name)
 
     def trust(self, observation: Observation, stamp: Stamp) -> bool:
@@ -195,7 +195,9 @@ class Versions:
             status = os.stat(name)
             if status.st_ino == stamp.st_ino and status.st_size > stamp.st_size:
                 digest = self._digests.digest_of_beginning(name, status, stamp.st_size)
-                return Digested(digest, time.monotonic_ns(), appended=True)
+                found = Digested(digest, time.monotonic_ns())
+                found.appended = True
+                return found
         return None
 
     def _captured_digest(self, stamp: Stamp) -> Digested | None:
@@ -210,7 +212,8 @@ class Versions:
             found = self._digested(file.fd, now)
         except OSError:
             return None
-        return found._replace(snapshot=Snapshot(file, now, found.taken))
+        found.snapshot = Snapshot(file, now, found.taken)
+        return found
 
     def _digested(self, file: bytes | int, now: os.stat_result) -> Digested:
         """Of a file, by path or descriptor, that is as in `now`.  Raises OSError."""
