@@ -186,6 +186,31 @@ def test_crate_can_be_read(build: Build, tmp_path: Path) -> None:
     }
 
 
+def test_crate_of_a_pipeline(build: Build) -> None:
+    """Each step is an action; what one leaves and the next reads joins them."""
+    script = (
+        "sort reads.txt >sorted.txt\nuniq -c sorted.txt counts.txt\nhead -n 1 counts.txt >top.txt\n"
+    )
+    (build.place / "pipeline.sh").write_text(script)
+    (build.place / "reads.txt").write_text("b\na\nb\n")
+    build.run("sh", "pipeline.sh")
+    directory = build.place / "crate"
+    build.export("ro-crate", "-o", str(directory))
+    crate = ROCrate(directory)
+    assert crate.mainEntity.id == "pipeline.sh"
+    assert (directory / "pipeline.sh").read_text() == script
+    run = crate.dereference("#workflow-run")
+    here = f"file://{build.place}/"
+    assert {entity.id for entity in run["result"]} >= {f"{here}counts.txt", f"{here}top.txt"}
+    assert f"{here}reads.txt" in {entity.id for entity in run["object"]}
+    actions = [entity for entity in crate.get_entities() if entity.type == "CreateAction"]
+    (uniq,) = (action for action in actions if action["name"].startswith("uniq"))
+    assert f"{here}sorted.txt" in {entity.id for entity in uniq["object"]}
+    assert [entity.id for entity in uniq["result"]] == [f"{here}counts.txt"]
+    digest = hashlib.sha256((build.place / "counts.txt").read_bytes()).hexdigest()
+    assert crate.dereference(f"{here}counts.txt")["sha256"] == digest
+
+
 def references(value: Any) -> Iterator[dict[str, str]]:
     if isinstance(value, dict):
         if value.keys() == {"@id"}:
