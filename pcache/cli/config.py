@@ -127,7 +127,7 @@ def run(args: list[str]) -> int:
 
 def names() -> list[str]:
     """Of the settings that stand alone or in a table, for completion."""
-    from pcache.settings.configfile import TABLES, File
+    from pcache.settings.schema import TABLES, File
 
     found = [name for name in File.model_fields if name not in TABLES]
     for title, table in TABLES.items():

@@ -15,7 +15,7 @@ import pytest
 from pcache import counters, errors, model, timing
 from pcache.cli import main, sandbox
 from pcache.report import cures, schema, schema_upkeep, why
-from pcache.settings import configfile
+from pcache.settings import schema as settings_schema
 from pcache.store.index import Store
 from pcache.store.inspect import statistics
 from tests.conftest import CHECKOUT
@@ -154,12 +154,12 @@ def test_exit_statuses() -> None:
 
 
 def test_settings() -> None:
-    known = set(configfile.Program.model_fields)
-    known |= {f"sandbox.{name}" for name in configfile.Sandbox.model_fields}
-    known |= set(configfile.File.model_fields) - {"sandbox", "program"}
+    known = set(settings_schema.Program.model_fields)
+    known |= {f"sandbox.{name}" for name in settings_schema.Sandbox.model_fields}
+    known |= set(settings_schema.File.model_fields) - {"sandbox", "program"}
     assert set(first_cells(section(MANUAL, "Settings"))) == known
     shared = set(first_cells(section(REMOTE, "Settings")))
-    assert shared == set(configfile.Shared.model_fields)
+    assert shared == set(settings_schema.Shared.model_fields)
 
 
 _READ = (
