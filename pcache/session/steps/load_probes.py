@@ -239,8 +239,8 @@ class Probes:
             # Whatever this process becomes has no child that it does not know of.
             try:
                 os.waitpid(self._pid, 0)
-            except ChildProcessError:
-                pass  # collected with the command's orphans
+            except OSError:
+                pass  # collected with the command's orphans, or we are not let wait
             self._pid = 0
 
     # ---- the protocol ----
