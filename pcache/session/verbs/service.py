@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pcache.errors import EnvironmentProblem, PrivilegeError
 from pcache.linux.user import is_root
 from pcache.recorder import SERVICE, image
-from pcache.recorder.server import LEAST_RING
+from pcache.recorder.protocol import LEAST_RING
 from pcache.recorder.service import Service, listen, remove_afterwards
 from pcache.session.steps.load_probes import Probes
 from pcache.session.steps.make import RECORDER, make
