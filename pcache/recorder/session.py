@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from select import epoll
 from time import monotonic
 
@@ -37,7 +37,7 @@ class Recorder:
     def __init__(self, loaded: Loaded, ring_bytes: int, uid: int) -> None:
         """`ring_bytes`: a power of two, at least a page.  The caller closes `loaded`."""
         self.area = Area.create()
-        self.name = urlsafe_b64encode(os.urandom(NAME_BYTES))[:NAME_BYTES]
+        self.name = b2a_base64(os.urandom(NAME_BYTES))[:NAME_BYTES]
         """What the process that is to be recorded has to be called, prctl(2) PR_SET_NAME."""
         self._uid = uid
         self._loaded = loaded

@@ -6,7 +6,6 @@ import os
 import posixpath
 import time
 from stat import S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG
-from typing import NamedTuple
 
 from pcache.linux.plain import default_acl, has_attributes, new_gid
 from pcache.linux.sparse import extents, may_have_holes
@@ -31,13 +30,14 @@ from pcache.values import OK, defaults_value
 from pcache.wording import text
 
 
-class _Taken(NamedTuple):
+class _Taken:
     """An output, when it was looked at (CLOCK_MONOTONIC ns), and how if not by its name."""
 
-    output: Output
-    at: int
-    snapshot: Snapshot | None
-    mtime_ns: int
+    def __init__(self, output: Output, at: int, snapshot: Snapshot | None, mtime_ns: int) -> None:
+        self.output = output
+        self.at = at
+        self.snapshot = snapshot
+        self.mtime_ns = mtime_ns
 
 
 class Outputs:
