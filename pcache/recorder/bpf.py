@@ -19,7 +19,7 @@ PROG_TYPE_RAW_TRACEPOINT = 17
 _ATTR_SIZE = 128
 # As the SPDX headers in bpf/ have it, in the spelling that the kernel knows and takes for one that
 # opens the helpers under GPL to a program (include/linux/license.h).
-_LICENSE = b"Dual MIT/GPL\0"
+_LICENSE = b"Dual MIT/GPL"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -114,7 +114,18 @@ def prog_load(instructions: bytes, name: bytes) -> int:
     kind, count = PROG_TYPE_RAW_TRACEPOINT, len(instructions) // 8
     called = struct.unpack("<2Q", name[:15].ljust(16, b"\0"))
     return _bpf(
-        _PROG_LOAD, "IIQQIIQII2Q", kind, count, instructions, _LICENSE, 0, 0, 0, 0, 0, *called
+        _PROG_LOAD,
+        "IIQQIIQII2Q",
+        kind,
+        count,
+        instructions,
+        _LICENSE + b"\0",
+        0,
+        0,
+        0,
+        0,
+        0,
+        *called,
     )
 
 
