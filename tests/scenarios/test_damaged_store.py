@@ -74,6 +74,10 @@ def damage_index(index: Path, how: str) -> None:
         if how == "no table":
             database.execute("DROP TABLE outcomes")
             database.commit()
+        elif how == "bad schema":
+            database.execute("PRAGMA writable_schema = ON")
+            database.execute("UPDATE sqlite_master SET sql = replace(sql, '(', '(\"')")
+            database.commit()
     data = bytearray(index.read_bytes())
     if how == "no database":
         data[:] = b"no database" * 999
@@ -86,7 +90,7 @@ def damage_index(index: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("verb", ["trace", "run"])
-@pytest.mark.parametrize("how", ["no database", "cut", "no table", "bad pages"])
+@pytest.mark.parametrize("how", ["no database", "cut", "no table", "bad schema", "bad pages"])
 def test_recording_sets_a_damaged_index_aside(prepared: Bench, verb: str, how: str) -> None:
     """At once where it is seen to be damaged before anything was recorded, else in the end."""
     trace(prepared)
