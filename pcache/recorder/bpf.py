@@ -111,22 +111,10 @@ def pinned(path: str) -> int:
 
 def prog_load(instructions: bytes, name: bytes) -> int:
     """A raw tracepoint program's descriptor.  The verifier's refusal is an OSError."""
+    form, license_ = "IIQQIIQII2Q", _LICENSE + b"\0"
     kind, count = PROG_TYPE_RAW_TRACEPOINT, len(instructions) // 8
     called = struct.unpack("<2Q", name[:15].ljust(16, b"\0"))
-    return _bpf(
-        _PROG_LOAD,
-        "IIQQIIQII2Q",
-        kind,
-        count,
-        instructions,
-        _LICENSE + b"\0",
-        0,
-        0,
-        0,
-        0,
-        0,
-        *called,
-    )
+    return _bpf(_PROG_LOAD, form, kind, count, instructions, license_, 0, 0, 0, 0, 0, *called)
 
 
 def raw_tracepoint_open(name: bytes, program: int) -> int:
