@@ -276,7 +276,8 @@ class Output(_Record):
     kind: b"f" new regular file, b"w" regular file that is written to in place if there is one,
     b"r" moved from elsewhere as it was, b"d" directory, b"l" symbolic link, b"h" hard link, b"p"
     fifo, b"-" deleted (what is not there was made and removed), b"m" only mode or times changed
-    (mtime_ns FRESH: they stay), b"n" numbered directories (`pcache.settings.numbered`).
+    (mtime_ns FRESH: they stay), b"t" directory in which something of a random name was made and
+    removed: it has become newer, b"n" numbered directories (`pcache.settings.numbered`).
     """
 
     __slots__ = ("kind", "path", "mode", "content", "mtime_ns", "extents")

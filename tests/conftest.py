@@ -29,6 +29,10 @@ SUDO = [] if os.geteuid() == 0 else ["sudo"]
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--stress", action="store_true", help="as many rounds as a release must hold")
+
+
 def pytest_configure() -> None:
     """Programs inherit ignored signals: those of nohup, or of a shell's background job, must not
     reach the programs whose signals are tested."""
@@ -53,6 +57,15 @@ def pytest_report_header() -> str:
 def _compiled() -> bool:
     """Whether tools/compile has been called for the sources as they are."""
     return subprocess.run([CHECKOUT / "tools/compile", "--check"], check=False).returncode == 0
+
+
+@pytest.fixture
+def rounds(request: pytest.FixtureRequest) -> int:
+    """How often to try something at random: the first number of the mark `rounds`, by --stress the
+    second."""
+    marker = request.node.get_closest_marker("rounds")
+    few, many = marker.args
+    return int(many if request.config.getoption("--stress") else few)
 
 
 @contextmanager

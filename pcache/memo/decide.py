@@ -153,9 +153,9 @@ class Decider:
 
     @property
     def explained_miss(self) -> str:
-        """The same; of an unknown call also why it was refused when it last ran, if it was."""
-        refused = "" if self._unknown is None else refused_text(self._store, self._unknown)
-        return refused or self.last_miss
+        """The same; of an unknown call also why it is none, if that is known."""
+        why = "" if self._unknown is None else unknown_text(self._store, self._unknown)
+        return why or self.last_miss
 
     @property
     def seen(self) -> Seen | None:
@@ -315,13 +315,18 @@ def _own_stream(call: Call, fds: FdView, facts: Facts, keys: Iterable[Key]) -> s
     return ""
 
 
-def refused_text(store: Store, weak: Digest) -> str:
-    """Why a call could not be recorded when it last ran; empty if it could, or never ran."""
+def unknown_text(store: Store, weak: Digest) -> str:
+    """Why a call has no record: it could not be recorded when it last ran, or was under other
+    settings; empty if it never ran."""
+    from pcache.store.inspect import under_other_settings
+
     try:
         reasons = sorted({reason.reason for reason in store.uncacheable(weak)})
+        if reasons:
+            return f"not cacheable when it last ran: {', '.join(reasons)}"
+        return "recorded under other settings" if under_other_settings(store, weak) else ""
     except StoreError:
         return ""
-    return f"not cacheable when it last ran: {', '.join(reasons)}" if reasons else ""
 
 
 def changed_inputs(store: Store, weak: Digest, paths: PathSet, now: dict[Key, bytes]) -> list[Key]:

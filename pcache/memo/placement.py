@@ -88,6 +88,8 @@ class Placement:
         for output in outputs:
             if output.kind == b"h":
                 self._put_link(output)
+            elif output.kind == b"t":
+                self._entered.add(output.path)
         for directory in self._entered:
             os.utime(directory)
         for output in reversed(directories):

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import Any
 
 from pcache.linux.addresses import INET, MAPPED
 from pcache.linux.user_namespace import owner_maps, seen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # enum event_type
 CALL, FORK, EXEC, EXIT, DATA, FDS, ARGS, FOREIGN, ENTRY = range(1, 10)

@@ -71,6 +71,8 @@ class Execution:
         """How often it has asked where 1 or 2 stands."""
         self.flags_changed: set[int] = set()
         """Descriptors whose flags are other ones than when it was handed them, and no hit sets."""
+        self.touched: dict[bytes, int] = {}
+        """Directories in which it made and removed something of a random name, and when last."""
         self.appending: set[int] = set()
         """Descriptors to which it left O_APPEND set."""
         self.told: dict[int, bool] = {}

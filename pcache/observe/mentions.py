@@ -6,73 +6,73 @@ that any are does, in what they are told to do.
 
 from __future__ import annotations
 
+import os
 import posixpath
-import re
 from collections.abc import Container
 from stat import S_ISREG
 
 from pcache.linux.unseen import open_unseen
+from pcache.model import Key, Kind
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.observe.shells import SHELLS
+from pcache.pattern import Pattern
 from pcache.settings.rules import programs_of
 
 NOTHING, ORDER, TIMES = range(3)
 """What an execution goes by: no times; which file is newer than which; the times themselves, which
 it may compare with a number."""
 
-_NEWER = re.compile(rb"(?:^|[\s\0])-(?:[no]t(?:[\s\0]|$)|\$)")
+_NEWER = Pattern(rb"(?:^|[\s\0])-(?:[no]t(?:[\s\0]|$)|\$)")
 """Also an operator that a variable holds."""
-_COMPARING: dict[bytes, re.Pattern[bytes]] = {
+_COMPARING: dict[bytes, Pattern] = {
     **dict.fromkeys((*SHELLS, b"fish", b"test", b"[", b"[["), _NEWER),
-    b"cmake": re.compile(rb"IS_NEWER_THAN"),
+    b"cmake": Pattern(rb"IS_NEWER_THAN"),
 }
-_TELLING: dict[bytes, re.Pattern[bytes]] = {
-    **dict.fromkeys((*SHELLS, b"test", b"[", b"[["), re.compile(rb"(?:^|[\s\0])-N(?:[\s\0]|$)")),
+_TELLING: dict[bytes, Pattern] = {
+    **dict.fromkeys((*SHELLS, b"test", b"[", b"[["), Pattern(rb"(?:^|[\s\0])-N(?:[\s\0]|$)")),
     **dict.fromkeys(
         (b"python", b"pypy"),
-        re.compile(
+        Pattern(
             rb"getmtime|(?i:st_mtime)|\bl?stat\([^()]*\)\s*\[|\bfilecmp\b|\bnewer(?:_group|_pairwise)?\("
         ),
     ),
-    b"perl": re.compile(rb"\bl?stat\b|mtime|(?:^|[\s({,!])-[MAC]\s"),
-    b"ruby": re.compile(rb"mtime|\buptodate\?|\btest\s*\(?\s*\?[M<>=]"),
-    **dict.fromkeys((b"node", b"nodejs", b"deno", b"bun"), re.compile(rb"mtime")),
-    b"php": re.compile(rb"filemtime|getMTime|\bl?stat\s*\("),
-    b"tclsh": re.compile(rb"\bmtime\b|\bfile\s+l?stat\b"),
-    b"lua": re.compile(rb"modification"),
-    b"zsh": re.compile(rb"zsh/stat|\bzstat\b|\([^)\s]*(?:[oO]m|m[Mwhms]?[+-]?\d)"),
-    **dict.fromkeys((b"awk", b"gawk"), re.compile(rb"\bfilefuncs\b")),
-    **dict.fromkeys((b"R", b"Rscript"), re.compile(rb"\bfile\.(?:mtime|info)\b")),
-    b"julia": re.compile(rb"\bmtime\b"),
-    b"guile": re.compile(rb"stat:mtime"),
-    b"emacs": re.compile(rb"file-newer-than-file-p|file-attribute"),
-    b"java": re.compile(rb"[lL]astModified"),
-    **dict.fromkeys((b"pwsh", b"dotnet"), re.compile(rb"LastWriteTime")),
-    b"cmake": re.compile(rb"\bTIMESTAMP\b"),
+    b"perl": Pattern(rb"\bl?stat\b|mtime|(?:^|[\s({,!])-[MAC]\s"),
+    b"ruby": Pattern(rb"mtime|\buptodate\?|\btest\s*\(?\s*\?[M<>=]"),
+    **dict.fromkeys((b"node", b"nodejs", b"deno", b"bun"), Pattern(rb"mtime")),
+    b"php": Pattern(rb"filemtime|getMTime|\bl?stat\s*\("),
+    b"tclsh": Pattern(rb"\bmtime\b|\bfile\s+l?stat\b"),
+    b"lua": Pattern(rb"modification"),
+    b"zsh": Pattern(rb"zsh/stat|\bzstat\b|\([^)\s]*(?:[oO]m|m[Mwhms]?[+-]?\d)"),
+    **dict.fromkeys((b"awk", b"gawk"), Pattern(rb"\bfilefuncs\b")),
+    **dict.fromkeys((b"R", b"Rscript"), Pattern(rb"\bfile\.(?:mtime|info)\b")),
+    b"julia": Pattern(rb"\bmtime\b"),
+    b"guile": Pattern(rb"stat:mtime"),
+    b"emacs": Pattern(rb"file-newer-than-file-p|file-attribute"),
+    b"java": Pattern(rb"[lL]astModified"),
+    **dict.fromkeys((b"pwsh", b"dotnet"), Pattern(rb"LastWriteTime")),
+    b"cmake": Pattern(rb"\bTIMESTAMP\b"),
 }
 """By name of the interpreter without its version: what says that it compares times of files with
 each other, and what, that it may do anything with them."""
-_UNKEPT: dict[bytes, re.Pattern[bytes]] = {
+_UNKEPT: dict[bytes, Pattern] = {
     **dict.fromkeys(
         (b"python", b"pypy"),
-        re.compile(rb"getctime|st_ctime|ST_CTIME|disk_usage|statvfs|f_bavail|f_bfree"),
+        Pattern(rb"getctime|st_ctime|ST_CTIME|disk_usage|statvfs|f_bavail|f_bfree"),
     ),
-    b"perl": re.compile(rb"->ctime|(?:^|[\s({,!])-C\s|statvfs|Filesys::Df"),
-    b"ruby": re.compile(rb"\bctime\b|Filesystem\.stat"),
-    **dict.fromkeys((b"node", b"nodejs", b"deno", b"bun"), re.compile(rb"ctime|statfs")),
-    b"php": re.compile(rb"filectime|getCTime|disk_(?:free|total)_space"),
+    b"perl": Pattern(rb"->ctime|(?:^|[\s({,!])-C\s|statvfs|Filesys::Df"),
+    b"ruby": Pattern(rb"\bctime\b|Filesystem\.stat"),
+    **dict.fromkeys((b"node", b"nodejs", b"deno", b"bun"), Pattern(rb"ctime|statfs")),
+    b"php": Pattern(rb"filectime|getCTime|disk_(?:free|total)_space"),
 }
 """What says that they go by what no hit keeps: times of change, and free space."""
-_STATUS: dict[bytes, re.Pattern[bytes]] = {
-    **dict.fromkeys(
-        (*SHELLS, b"fish", b"zsh"), re.compile(rb"/dev/(?:std(?:out|err)|fd)|/self/fd")
-    ),
-    **dict.fromkeys((b"python", b"pypy"), re.compile(rb"\bf?stat\b|getsize|st_size")),
-    b"perl": re.compile(rb"\bstat\b|-[sz]\b"),
-    b"ruby": re.compile(rb"\bl?stat\b|\bsize\b|zero\?|empty\?"),
-    **dict.fromkeys((b"node", b"nodejs", b"deno", b"bun"), re.compile(rb"fstat|\.size\b")),
-    b"php": re.compile(rb"fstat|filesize"),
+_STATUS: dict[bytes, Pattern] = {
+    **dict.fromkeys((*SHELLS, b"fish", b"zsh"), Pattern(rb"/dev/(?:std(?:out|err)|fd)|/self/fd")),
+    **dict.fromkeys((b"python", b"pypy"), Pattern(rb"\bf?stat\b|getsize|st_size")),
+    b"perl": Pattern(rb"\bstat\b|-[sz]\b"),
+    b"ruby": Pattern(rb"\bl?stat\b|\bsize\b|zero\?|empty\?"),
+    **dict.fromkeys((b"node", b"nodejs", b"deno", b"bun"), Pattern(rb"fstat|\.size\b")),
+    b"php": Pattern(rb"fstat|filesize"),
 }
 """What says that they may go by the size of the file that they write to."""
 _CODE = frozenset(
@@ -91,13 +91,14 @@ _PACKAGES = (
 )
 """Code for all purposes, of which most is not used."""
 _LARGEST = 4 << 20
+_STDIN: Key = (Kind.INPUT, b"0")
 
 
 class Mentions:
     """Remembers of each script whether it goes by times."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[re.Pattern[bytes], bytes, int, int], bool] = {}
+        self._known: dict[tuple[Pattern, bytes, int, int], bool] = {}
 
     def times(self, execution: Execution) -> int:
         """What it may go by: NOTHING, ORDER or TIMES."""
@@ -115,21 +116,20 @@ class Mentions:
         """Whether it may go by what no hit keeps."""
         return any(self._says(execution, _UNKEPT.get(name)) for name in _names(execution))
 
-    def _says(self, execution: Execution, tokens: re.Pattern[bytes] | None) -> bool:
-        """Whether its arguments or its own code say something."""
+    def _says(self, execution: Execution, tokens: Pattern | None) -> bool:
+        """Whether its arguments, its environment or its own code say something."""
         if tokens is None:
             return False
-        argv = execution.argv()
-        if tokens.search(b"\0".join(argv)):
+        if tokens.search(execution.arguments) or _in_pipe(tokens, execution):
             return True
-        words = {posixpath.basename(word) for word in argv[1:]} | _BY_NAME
+        words = {posixpath.basename(word) for word in execution.argv()[1:]} | _BY_NAME
         return any(
             self._in_file(tokens, observation)
-            for observation in execution.inputs.values()
-            if observation.opened and is_code(observation.name, words)
+            for key, observation in execution.inputs.items()
+            if observation.opened and (key == _STDIN or is_code(observation.name, words))
         )
 
-    def _in_file(self, tokens: re.Pattern[bytes], observation: Observation) -> bool:
+    def _in_file(self, tokens: Pattern, observation: Observation) -> bool:
         stamp = observation.stamp
         if stamp is None or not S_ISREG(stamp.st_mode):
             return False
@@ -144,6 +144,18 @@ class Mentions:
                 found = True
             self._known[key] = found
         return found
+
+
+def _in_pipe(tokens: Pattern, execution: Execution) -> bool:
+    """Whether what came through a pipe on its standard input says something."""
+    chunks = [chunk for pipe in execution.pipes.values() if pipe.fd == 0 for chunk in pipe.chunks]
+    if not chunks:
+        return False
+    try:
+        data = b"".join([os.pread(chunk.source, chunk.length, chunk.offset) for chunk in chunks])
+    except OSError:
+        return True
+    return tokens.search(data) is not None
 
 
 def _names(execution: Execution) -> list[bytes]:

@@ -20,16 +20,16 @@ content, read anew at every decision; none may be written to while they are reco
 from __future__ import annotations
 
 import os
-import re
 from stat import S_IFMT
 
 from pcache.linux.filesystems import MAGICS
+from pcache.pattern import Pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.values import Stat
 
-_VOLATILE = re.compile(
+_VOLATILE = Pattern(
     rb"/proc/(?:\d+|self|thread-self)(?:/|$)"
     rb"|/proc/(?:buddyinfo|cpuinfo|diskstats|interrupts|loadavg|meminfo|pagetypeinfo"
     rb"|pressure(?:/.*)?|schedstat|slabinfo|softirqs|stat|swaps|timer_list|uptime|vmstat|zoneinfo"
@@ -48,25 +48,26 @@ _VOLATILE = re.compile(
     rb"|/sys/module/[^/]+/refcnt$"
     rb"|/dev/(?:pts(?:/.*)?|tty\d*|console|ptmx|fd(?:/.*)?|std(?:in|out|err))$"
 )
-_OF_THE_PROCESS = re.compile(
+_OF_THE_PROCESS = Pattern(
     rb"/proc/(?P<who>\d+|self|thread-self)(?:/task/\d+)?"
     rb"/(?P<what>mounts|mountinfo|cgroup|uid_map|gid_map|projid_map|setgroups|timens_offsets|ns/\w+"
     rb"|net/(?!(?:dev|if_inet6|snmp6?|netstat|sockstat6?|softnet_stat|dev_snmp6/.*|stat/.*)$).+)$"
 )
 """What of a process is that of all in the same namespaces and control group."""
-_INTERFACES = re.compile(rb"/proc/(?:\d+|self|thread-self)(?:/task/\d+)?/net/(?:dev|if_inet6)$")
+_INTERFACES = Pattern(rb"/proc/(?:\d+|self|thread-self)(?:/task/\d+)?/net/(?:dev|if_inet6)$")
 _WHERE_VOLATILE = (b"/proc/", b"/dev/", b"/sys/")
 _PSEUDO = (b"/proc/", b"/sys/")
+_OF_PROCESSES = (b"/proc/", b"/dev/")
 _MAGIC = (
     *(b"/proc/self/fd/", b"/proc/thread-self/fd/", b"/dev/fd/", b"/dev/std"),
     *(b"/proc/self/cwd", b"/proc/self/root", b"/proc/self/exe", b"/proc/self/task/"),
 )
-_LEADS_ON = re.compile(rb"/(?:proc/[^/]+(?:/task/\d+)?/(?:cwd|root|fd/\d+)|dev/fd/\d+)/.")
-_DESCRIPTOR = re.compile(
+_LEADS_ON = Pattern(rb"/(?:proc/[^/]+(?:/task/\d+)?/(?:cwd|root|fd/\d+)|dev/fd/\d+)/.")
+_DESCRIPTOR = Pattern(
     rb"/(?:dev/(?:std(?P<name>in|out|err)|fd/(?P<a>\d+))|proc/(?:self|thread-self)/fd/(?P<b>\d+))$"
 )
 _STANDARD = {b"in": 0, b"out": 1, b"err": 2}
-_MAGIC_PID = re.compile(rb"/proc/\d+/(?:task/\d+/)?(?:fd|cwd|root|exe)(?:/|$)")
+_MAGIC_PID = Pattern(rb"/proc/\d+/(?:task/\d+/)?(?:fd|cwd|root|exe)(?:/|$)")
 
 _MEM_MAJOR = 1
 _NULL = os.makedev(_MEM_MAJOR, 3)
@@ -89,12 +90,12 @@ def ignored(name: bytes) -> bool:
 
 def tells_interfaces(name: bytes) -> bool:
     """Whether a canonical name is that of a file in /proc about network interfaces."""
-    return _INTERFACES.match(name) is not None
+    return name.startswith(b"/proc/") and _INTERFACES.match(name) is not None
 
 
 def of_the_process(path: bytes) -> bytes:
     """A path in /proc by which somebody else finds the same, where there is one; else the path."""
-    found = _OF_THE_PROCESS.match(path)
+    found = _OF_THE_PROCESS.match(path) if path.startswith(b"/proc/") else None
     return path if found is None else b"/proc/self/" + found["what"]
 
 
@@ -113,12 +114,12 @@ def is_magic(path: bytes) -> bool:
 
 def leads_on(path: bytes) -> bool:
     """Whether the path goes through a directory that is another one in every process."""
-    return _LEADS_ON.match(path) is not None
+    return path.startswith(_OF_PROCESSES) and _LEADS_ON.match(path) is not None
 
 
 def descriptor(path: bytes) -> int | None:
     """Which descriptor of the process itself a path means, if it does."""
-    found = _DESCRIPTOR.match(path)
+    found = _DESCRIPTOR.match(path) if path.startswith(_OF_PROCESSES) else None
     if found is None:
         return None
     return _STANDARD[found["name"]] if found["name"] else int(found["a"] or found["b"])

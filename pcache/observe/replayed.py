@@ -136,6 +136,10 @@ class Replayed:
                 context.grown.made(output.path)
                 context.numbered.make(execution, output.path)
         for output in self.outcome.outputs:
+            if output.kind == b"t":
+                for at in execution.chain():
+                    at.touched[output.path] = self.ended
+                continue
             if output.kind == SERIES:
                 self._remove_numbered(execution, output, context)
                 continue

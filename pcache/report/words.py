@@ -27,6 +27,7 @@ _KINDS = {
     b"-": "deleted",
     b"m": "mode or times",
     SERIES: "numbered directories",
+    b"t": "newer",
 }
 
 

@@ -97,6 +97,9 @@ def arguments_digest(argv: tuple[bytes, ...], base: Base | None = None) -> bytes
     return xxh3_64_digest(_arguments_field(argv, base))
 
 
+ARGUMENTS_BYTES = 8
+"""Of such a beginning."""
+
 _last: tuple[tuple[bytes, ...], Base | None, bytes] = ((), None, join(()))
 """The arguments that were asked for last: a decision asks twice."""
 

@@ -6,10 +6,10 @@ The key is the store's own, so that nothing can be learnt from a digest without 
 from __future__ import annotations
 
 import os
-import re
 
 from pcache.errors import StoreError
 from pcache.linux.files import open_file, open_private_file
+from pcache.pattern import Pattern
 from pcache.settings.rules import matches
 
 TYPE_CHECKING = False
@@ -32,7 +32,7 @@ _HARMLESS = (
     b"GPG_KEY",  # the fingerprint of who signs Python, in every image of it
 )
 """Endings of names of keys that open nothing."""
-_WITH_PASSWORD = re.compile(rb"://[^/@\s]*:([^/@\s]*)@")
+_WITH_PASSWORD = Pattern(rb"://[^/@\s]*:([^/@\s]*)@")
 """In a value: `postgres://me:secret@host/`, a proxy."""
 _NAME, _KEY_BYTES = b"/secrets.key", 32
 _HIDDEN = b"\x01secret:"

@@ -12,7 +12,17 @@ ROOT = Path(__file__).parents[2]
 LONGEST = 400
 """Lines of a file."""
 
-VOCABULARY = {"model", "values", "codec", "errors", "counters", "timing", "sha256", "wording"}
+VOCABULARY = {
+    "model",
+    "values",
+    "codec",
+    "errors",
+    "counters",
+    "timing",
+    "sha256",
+    "wording",
+    "pattern",
+}
 BASE = VOCABULARY | {"settings", "linux"}
 DOMAIN = BASE | {"memo", "store"}
 PROBES = VOCABULARY | {"linux", "recorder"}

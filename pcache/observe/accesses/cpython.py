@@ -10,13 +10,12 @@ out, where it has one.
 
 from __future__ import annotations
 
-import re
-
 from pcache.observe.executions import Execution
+from pcache.pattern import Pattern
 
 _ASKED = 2
 """How often each is asked for."""
-_IMAGE = re.compile(rb".*/python3\.(\d+)$", re.DOTALL)
+_IMAGE = Pattern(rb"(?s:.*)/python3\.(\d+)$")
 _MINORS = range(8, 14)
 """Versions 3.N whose sources say so."""
 _ENCODING = b"PYTHONIOENCODING="

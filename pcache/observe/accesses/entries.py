@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import posixpath
-import re
 from stat import S_IFIFO, S_IFMT, S_IFREG
 
 from pcache.model import Kind, Reason
@@ -17,13 +16,14 @@ from pcache.observe.accesses.present import status_of
 from pcache.observe.changes import CREATED, DT_DIR, DT_LNK, DT_REG, REMOVED
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
+from pcache.pattern import Pattern
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import ABSENT, OK
 from pcache.wording import text
 
 _AT_REMOVEDIR, _AT_SYMLINK_FOLLOW = 0x200, 0x400
 _MKDTEMP_MODE = 0o700
-_RANDOM_LINK = re.compile(rb"Cu[0-9A-Za-z]{6}")  # lib/force-link.c of coreutils, as for ln -f
+_RANDOM_LINK = Pattern(rb"Cu[0-9A-Za-z]{6}")  # lib/force-link.c of coreutils, as for ln -f
 
 
 class Entries:

@@ -9,16 +9,15 @@ on whoever looks there is the program itself.
 
 from __future__ import annotations
 
-import re
-
 from pcache.memo.questions import cgroups_value
 from pcache.model import Kind
 from pcache.observe.accesses.event import Event
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
+from pcache.pattern import Pattern
 
 _KEPT = b"/tmp/hsperfdata_"
-_CONTROL_GROUPS = re.compile(rb"/proc/(?:cgroups|(?:self|\d+)/mountinfo)$")
+_CONTROL_GROUPS = Pattern(rb"/proc/(?:cgroups|(?:self|\d+)/mountinfo)$")
 """What it reads to find the limits of its control group, which it then reads
 (os/linux/cgroupSubsystem_linux.cpp)."""
 
@@ -41,7 +40,7 @@ def observe(event: Event, path: bytes, name: bytes) -> bool:
     they are is one.  Raises OSError."""
     if keeps(event.execution, name):
         return True
-    if not _CONTROL_GROUPS.match(path):
+    if not (path.startswith(b"/proc/") and _CONTROL_GROUPS.match(path)):
         return False
     seen = Observation(event.ts, b"", cgroups_value())
     event.execution.observe((Kind.CGROUPS, b"all"), seen)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
 
 from pcache.linux import limits, signal_sets, traits
 from pcache.linux.descriptors import OwnFds
 from pcache.model import Reason
 from pcache.observe.accesses.event import Event
 from pcache.observe.accesses.start import depend_on_start, observe_trait
+from pcache.pattern import Pattern
 from pcache.wording import text
 
-_FILE = re.compile(rb"/proc/(?P<pid>\d+)(?:/task/\d+)?/(?P<what>[^/]+)(?P<rest>/.*)?$")
+_FILE = Pattern(rb"/proc/(?P<pid>\d+)(?:/task/\d+)?/(?P<what>[^/]+)(?P<rest>/.*)?$")
 _UNTOLD = frozenset({b"fdinfo", b"numa_maps", b"ksm_stat"})
 """Offsets, flags and mounts of descriptors; memory policy; merging of memory."""
 
 
 def opened(event: Event, name: bytes, flags: int) -> bool:
     """A file of this canonical name was opened; whether all that it tells is noted."""
-    found = _FILE.match(name)
+    found = _FILE.match(name) if name.startswith(b"/proc/") else None
     if found is None or int(found["pid"]) != event.process.tgid:
         return False
     what = found["what"]

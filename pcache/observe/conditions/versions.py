@@ -7,11 +7,11 @@ import errno
 import os
 import posixpath
 import time
-from typing import NamedTuple
 
 from xxhash import xxh3_128_digest
 
 from pcache.linux import loader_cache
+from pcache.linux.filesystems import OVERLAY_MAGICS
 from pcache.linux.looks import identity_of
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
@@ -26,20 +26,21 @@ from pcache.values import content_value
 _EAGER_BYTES = 64 << 20
 
 
-class Digested(NamedTuple):
-    """A digest, when it was taken (CLOCK_MONOTONIC ns), that of the holes, and how if not by the
-    file's name.
+class Digested:
+    """A digest, when it was taken (CLOCK_MONOTONIC ns), and that of the holes."""
 
-    `touched`: the ctime had moved by then, for which there must turn out to be a reason;
-    `appended`: so had the size, as something had been appended.
-    """
-
-    digest: bytes
-    taken: int
-    holes: bytes = b""
-    snapshot: Snapshot | None = None
-    touched: bool = False
-    appended: bool = False
+    def __init__(self, digest: bytes, taken: int, holes: bytes = b"") -> None:
+        self.digest = digest
+        self.taken = taken
+        self.holes = holes
+        self.snapshot: Snapshot | None = None
+        """How, if not by the file's name."""
+        self.touched = False
+        """Whether the ctime had moved by then, for which there must turn out to be a reason."""
+        self.appended = False
+        """Whether so had the size, as something had been appended."""
+        self.names = 0
+        """How many it has; 0 if that may have changed."""
 
 
 class Version:
@@ -61,6 +62,9 @@ class Version:
         self._content = b""
 
     def content_value(self, stamp: Stamp, digested: Digested) -> bytes:
+        if digested.names and stamp.magic in OVERLAY_MAGICS:
+            # Its own inode has one, stat(2) gives those below (fs/overlayfs/inode.c, ovl_getattr).
+            stamp.st_nlink = digested.names
         shown = stamp.st_mode, stamp.st_nlink, stamp.st_uid, stamp.st_gid
         if not self._content or self._shown != shown:
             self._content = content_value(stamp, digested.digest, digested.holes)
@@ -102,6 +106,7 @@ class Versions:
                 now = os.stat(name)
                 if stamp.same_version(now, attributes_changed=False):
                     found = self._digested(name, now)
+                    found.names = now.st_nlink
             found = found or self._captured_digest(stamp)
             if found is not None:
                 self.of(name, stamp).learn(found)
@@ -128,7 +133,10 @@ class Versions:
             now = os.stat(place)
             ours = self._history.only_attributes_since(observation.name, observation.ts)
             if stamp.same_version(now, attributes_changed=ours):
-                return self._digested(place, now)
+                found = self._digested(place, now)
+                if stamp.st_ctime_ns == now.st_ctime_ns:
+                    found.names = now.st_nlink
+                return found
         except OSError as error:
             if not isinstance(error, FileNotFoundError) and error.errno != errno.ESTALE:
                 raise gone(error, place) from error
@@ -145,7 +153,9 @@ class Versions:
             now = os.stat(place)
             if stamp.same_version(now, attributes_changed=True):
                 # The event that tells of its new mode or name may be still to come.
-                return self._digested(place, now)._replace(touched=True)
+                found = self._digested(place, now)
+                found.touched = True
+                return found
         raise Unknowable(Reason.INPUT_CHANGED, observation.name)
 
     def trust(self, observation: Observation, stamp: Stamp) -> bool:
@@ -195,7 +205,9 @@ class Versions:
             status = os.stat(name)
             if status.st_ino == stamp.st_ino and status.st_size > stamp.st_size:
                 digest = self._digests.digest_of_beginning(name, status, stamp.st_size)
-                return Digested(digest, time.monotonic_ns(), appended=True)
+                found = Digested(digest, time.monotonic_ns())
+                found.appended = True
+                return found
         return None
 
     def _captured_digest(self, stamp: Stamp) -> Digested | None:
@@ -210,7 +222,8 @@ class Versions:
             found = self._digested(file.fd, now)
         except OSError:
             return None
-        return found._replace(snapshot=Snapshot(file, now, found.taken))
+        found.snapshot = Snapshot(file, now, found.taken)
+        return found
 
     def _digested(self, file: bytes | int, now: os.stat_result) -> Digested:
         """Of a file, by path or descriptor, that is as in `now`.  Raises OSError."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
+from _signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask, valid_signals
 
 from pcache.errors import EnvironmentProblem, PcacheError
 from pcache.recorder.ring import complete
@@ -48,13 +48,13 @@ class Spooler:
         """
         self._probes.attach()
         # A thread inherits the mask: signals for the process must go to the thread that heeds them.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        before = pthread_sigmask(SIG_BLOCK, valid_signals())
         try:
             self._thread.start()
         except RuntimeError as error:
             raise EnvironmentProblem("there is no thread to be had for what is recorded") from error
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            pthread_sigmask(SIG_SETMASK, before)
         return self._probes.name
 
     def finish(self) -> dict[str, int]:
