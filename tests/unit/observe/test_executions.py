@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pcache.linux import limits
+from pcache.linux.signal_sets import UNUSUAL
 from pcache.memo.questions import permission_value
 from pcache.model import Kind, Reason
 from tests.lib.recorder import PLAIN_ENV, Lab, Strings, call
@@ -218,17 +219,24 @@ def test_disk_full(lab: Lab, work: Path) -> None:
 @pytest.mark.parametrize(
     "wrapper",
     [
-        *("ulimit -f 1;", "ulimit -n 20;", "setarch i686", "env --ignore-signal=USR1"),
-        *("setpriv --bounding-set=-chown", "env --ignore-signal=RTMAX"),
-        "env --block-signal=RTMIN+1",
+        *("ulimit -f 1;", "ulimit -n 20;", "setarch i686", "setpriv --bounding-set=-chown"),
+        *("env --block-signal=USR1", "env --block-signal=RTMIN+1"),
     ],
-    ids=["file size", "descriptors", "personality", "ignored", "capabilities", "rt", "blocked"],
-)  # fmt: skip
+    ids=["file size", "descriptors", "personality", "capabilities", "blocked", "rt"],
+)
 def test_what_programs_are_handed_down(lab: Lab, work: Path, wrapper: str) -> None:
     """Their calls do not tell, so their records would be taken for those of the plain program."""
     seen = lab.shell(f"{wrapper} uname -m; true", cwd=work)
     assert Reason.UNSUPPORTED in seen.all[-1].reasons
     assert not seen.root.reasons
+
+
+@pytest.mark.parametrize(("name", "number"), [("USR1", 10), ("RTMAX", 64), ("ALRM", 14)])
+def test_signals_that_are_ignored(lab: Lab, work: Path, name: str, number: int) -> None:
+    """Part of the call, unless the caller is that of pcache."""
+    seen = lab.shell(f"env --ignore-signal={name} uname -m; true", cwd=work)
+    assert seen.all[-1].record.call.ignored & UNUSUAL == 1 << (number - 1)
+    assert seen.root.record.call.ignored & UNUSUAL == 0
 
 
 @pytest.mark.parametrize("again", ["", "ulimit -S -n 1000;"], ids=["changed", "and back"])
