@@ -115,6 +115,11 @@ def numbered_value(
     return listing_value(others)
 
 
+def is_undecided(value: bytes) -> bool:
+    """Whether that value says that it is not known what becomes of something."""
+    return value.startswith(b"!")
+
+
 class NumberedNames(StandIns):
     """Stand-ins for the numbers, beside those of others if need be."""
 

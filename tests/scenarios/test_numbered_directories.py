@@ -157,6 +157,19 @@ def test_the_next_one(numbered: Bench, change: str) -> None:
     assert is_hit(got) == hit, got.own
 
 
+@pytest.mark.parametrize("there", ["garbage-1/x", "garbage-2"])
+def test_what_others_had_begun_to_remove(numbered: Bench, there: str) -> None:
+    """The recorded run has removed it."""
+    (numbered.directory / "pytest-of-me/garbage-1").mkdir()
+    run(numbered, *COMMAND)
+
+    def prepare() -> None:
+        start(numbered)
+        (numbered.directory / "pytest-of-me" / there).mkdir(parents=True)
+
+    assert not is_hit(both(numbered, COMMAND, prepare))
+
+
 def test_again_and_again(numbered: Bench) -> None:
     run(numbered, *COMMAND)
     for number in range(5, 14):

@@ -20,6 +20,7 @@ from pcache.settings.numbered import (
     UNLOCKED,
     NumberedNames,
     Series,
+    is_undecided,
     number_of,
     numbered_value,
     series_output,
@@ -130,12 +131,15 @@ class NumberedDirectories:
         )
 
     def facts(self, execution: Execution) -> list[Fact]:
-        """What stands for what it found."""
+        """What stands for what it found.  Raises Unknowable."""
         facts = []
         for taken in self._taken.get(execution, ()):
             series = taken.series
             last = taken.first + series.made - 1
             value = numbered_value(taken.entries, series, last, _state)
+            if is_undecided(value):
+                evidence = f"what else it found beside {text(series.place)}{last}"
+                raise Unknowable(Reason.UNSUPPORTED, evidence)
             facts.append(Fact(Kind.NUMBERED, series.path, value))
         return facts
 
