@@ -27,6 +27,7 @@ from pcache.memo.questions import (
     shown_times,
     socket_value,
     stream_value,
+    with_size,
     xattrs_value,
 )
 from pcache.model import Kind
@@ -356,6 +357,8 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.LCONTENT: Facts._lcontent,
     Kind.EXISTS: Facts._exists,
     Kind.LEXISTS: Facts._lexists,
+    Kind.SIZE: lambda facts, path: with_size(facts._exists(path), path, follow=True),
+    Kind.LSIZE: lambda facts, path: with_size(facts._lexists(path), path, follow=False),
     Kind.LISTING: Facts._listing,
     Kind.REPLACEABLE: Facts._replaceable,
     Kind.NAMES: Facts._names,

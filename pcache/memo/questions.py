@@ -20,6 +20,7 @@ from pcache.values import (
     order_value,
     others_names,
     others_value,
+    size_value,
     times_value,
 )
 
@@ -141,6 +142,16 @@ def shown_times(path: bytes, *, follow: bool) -> bytes:
     """Value of TIMES or LTIMES now."""
     try:
         return times_value(os.stat(path, follow_symlinks=follow))
+    except OSError as error:
+        return error_value(error.errno)
+
+
+def with_size(exists: bytes, path: bytes, *, follow: bool) -> bytes:
+    """Value of SIZE or LSIZE now; `exists`: that of EXISTS or LEXISTS."""
+    if exists[:1] != b"f":
+        return exists
+    try:
+        return size_value(os.stat(path, follow_symlinks=follow))
     except OSError as error:
         return error_value(error.errno)
 

@@ -12,7 +12,7 @@ from stat import S_IFDIR, S_IFMT, S_IFREG, S_ISDIR, S_ISREG
 
 from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
-from pcache.observe import git_times
+from pcache.observe import git_times, sizes
 from pcache.observe.accesses.descriptors import depend_on_status
 from pcache.observe.changes import ATTRIBUTES, UNTOUCHED
 from pcache.observe.events import Stamp
@@ -45,6 +45,8 @@ def apply(execution: Execution, policy: Policy, facts: Facts, mentions: Mentions
         _depend_on_status(execution)
     if not execution.replayed and mentions.unkept(execution):
         execution.problem(Reason.UNSUPPORTED, "goes by times of change (ctime) or by free space")
+    if not execution.replayed:
+        sizes.apply(execution, settings, mentions)
     if settings.ignore_paths:
         _ignore(execution, settings.ignore_paths)
     for path in settings.extra_inputs:

@@ -128,6 +128,8 @@ class Execution:
         """Magic of file systems that make up their files -> one of them that was read."""
         self.looks: dict[Key, tuple[int, bytes, Stamp | os.stat_result]] | None = None
         """First look at each path, if its time may matter: when, canonical name, version."""
+        self.weighed: set[Key] = set()
+        """Inputs whose status was asked for by a program that may go by their sizes."""
         self.moved_times: dict[bytes, bytes] = {}
         """Former names of files that were moved -> value of TIMES."""
         self.owned: set[bytes] = set()
@@ -358,6 +360,7 @@ class Execution:
         if timed:
             parent.observe_times(timed)
         parent.ignored |= self.ignored
+        parent.weighed |= self.weighed
         parent.children.append(self)
 
     def release(self) -> None:

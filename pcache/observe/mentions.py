@@ -99,21 +99,21 @@ class Mentions:
 
     def times(self, execution: Execution) -> int:
         """What it may go by: NOTHING, ORDER or TIMES."""
-        for name in _names(execution):
+        for name in names_of(execution):
             for table, answer in ((_TELLING, TIMES), (_COMPARING, ORDER)):
-                if self._says(execution, table.get(name)):
+                if self.says(execution, table.get(name)):
                     return answer
         return NOTHING
 
     def status(self, execution: Execution) -> bool:
         """Whether it may go by what fstat(2) tells of its output, which C libraries ask anyway."""
-        return any(self._says(execution, _STATUS.get(name)) for name in _names(execution))
+        return any(self.says(execution, _STATUS.get(name)) for name in names_of(execution))
 
     def unkept(self, execution: Execution) -> bool:
         """Whether it may go by what no hit keeps."""
-        return any(self._says(execution, _UNKEPT.get(name)) for name in _names(execution))
+        return any(self.says(execution, _UNKEPT.get(name)) for name in names_of(execution))
 
-    def _says(self, execution: Execution, tokens: Pattern | None) -> bool:
+    def says(self, execution: Execution, tokens: Pattern | None) -> bool:
         """Whether its arguments or its own code say something."""
         if tokens is None:
             return False
@@ -144,7 +144,7 @@ class Mentions:
         return found
 
 
-def _names(execution: Execution) -> list[bytes]:
+def names_of(execution: Execution) -> list[bytes]:
     """Under which an execution stands in the tables."""
     programs = programs_of(execution.executable, execution.argv())
     return [posixpath.basename(program).rstrip(b"0123456789.-") for program in programs]

@@ -43,7 +43,7 @@ _TIMES = {FRESH: UNTOUCHED, TOUCHED: NOW}
 _OF_DESCRIPTORS = (Kind.FD, Kind.PIPE, Kind.INPUT, Kind.INPUT_TIMES)
 _FOLLOWING = frozenset(
     (
-        *(Kind.CONTENT, Kind.EXISTS, Kind.NOT_DIRECTORY, Kind.XATTRS, Kind.LOADER),
+        *(Kind.CONTENT, Kind.EXISTS, Kind.SIZE, Kind.NOT_DIRECTORY, Kind.XATTRS, Kind.LOADER),
         *(Kind.READABLE, Kind.WRITABLE, Kind.EXECUTABLE),
     )
 )
