@@ -159,6 +159,10 @@ class Kind:
     configured `strict`."""
     LTIMES: Final = b"T"
     """The same without following a final symbolic link."""
+    VERSION: Final = b"v"
+    """Inode number and time of change, following links: only where somebody goes by these."""
+    LVERSION: Final = b"W"
+    """The same without following a final symbolic link."""
     ORDER: Final = b"m"
     """Several paths (`pcache.values.order_path`): which of them are newer than which, only for
     programs configured `mtime_order`."""

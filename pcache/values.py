@@ -26,6 +26,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `r`, `w` | UNLOCKED | somebody holds a lock for reading, for writing |
 | `tNS UID GID N` | TIMES, LTIMES | modification time, owner, number of names (1 for a directory) |
 | `tNS UID GID N` | INPUT_TIMES | the same |
+| `vINODE NS` | VERSION, LVERSION | inode number, time of change |
 | `mN N ...` | ORDER | for each file, how many of the decisive times are earlier than its own |
 | `XNAMES` | XATTRS, LXATTRS | names of extended attributes, each ended by NUL |
 | numbers, bytes of a structure | TRAIT | `pcache.linux.descriptors.FdView.trait` |

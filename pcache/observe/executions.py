@@ -21,7 +21,10 @@ from pcache.observe.observations import Look, Observation
 from pcache.values import narrowed_order, not_newer_files, not_newer_path
 from pcache.wording import text
 
-TIMED = (Kind.TIMES, Kind.LTIMES, Kind.ORDER, Kind.NOT_NEWER)
+TIMED = (
+    *(Kind.TIMES, Kind.LTIMES, Kind.VERSION, Kind.LVERSION),
+    *(Kind.ORDER, Kind.NOT_NEWER),
+)
 _OF_ITSELF = (Kind.FD, Kind.PIPE, Kind.INPUT, Kind.INPUT_TIMES, Kind.STREAM, Kind.TRAIT)
 
 PartOfListing = tuple[int, bytes]

@@ -111,10 +111,9 @@ AGES: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
         (
             *(b"-mtime", b"-mmin", b"-atime", b"-amin", b"-ctime", b"-cmin", b"-used"),
             *(b"-newerat", b"-newerBt", b"-newerct", b"-newermt"),
-            *(b"-cnewer", b"-newerac", b"-newerBc", b"-newercc", b"-newermc"),
-            *(b"-newerca", b"-newercB", b"-newercm"),
+            *(b"-newerac", b"-newerBc", b"-newerca", b"-newercB"),
         ),
-        "compares times with the present one, or times of change",
+        "compares times with the present one, or of access and birth",
     ),
     *((name, _AGES_OF_FD, "compares times with the present one") for name in (b"fd", b"fdfind")),
     (b"touch", (b"-d", b"--date"), "may be given a time relative to the present one"),
@@ -182,6 +181,26 @@ STRICT: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
 )
 """(base name, options, reason): for these programs, when given one of the options (or always if
 there is none), the modification times of what they look at are inputs too."""
+
+VERSIONED: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
+    *(
+        (name, (b"-i", b"-c", b"--inode", b"--time"), "prints inode numbers or times of change")
+        for name in (b"ls", b"dir", b"vdir")
+    ),
+    (
+        b"find",
+        (
+            *(b"-inum", b"-ls", b"-fls", b"-printf", b"-fprintf", b"-cnewer", b"-ctime", b"-cmin"),
+            *(b"-newerc", b"-newerac", b"-newermc", b"-newerBc"),
+        ),
+        "compares or prints inode numbers or times of change",
+    ),
+    (b"tar", (b"-g", b"--listed-incremental"), "compares times of change"),
+    (b"du", (b"--time",), "may print times of change"),
+    (b"tree", (b"-c", b"--inodes", b"--sort"), "prints inode numbers or times of change"),
+)
+"""(base name, options, reason): for these programs, when given one of the options, the inode
+numbers and times of change of what they look at are inputs too."""
 
 _OF_FIND = (
     *(b"-size", b"-empty", b"-links", b"-samefile", b"-ls", b"-fls", b"-printf", b"-fprintf"),
