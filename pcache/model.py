@@ -107,6 +107,11 @@ class Kind:
     """stat following links: type, permission bits and owner, but no content (access(2))."""
     LEXISTS: Final = b"n"
     """The same without following a final symbolic link."""
+    SIZE: Final = b"z"
+    """EXISTS and, of a regular file, number of names and size: it was looked at by a program that
+    may go by them, and was then replaced or removed without being read."""
+    LSIZE: Final = b"Z"
+    """The same without following a final symbolic link."""
     LISTING: Final = b"d"
     """The sorted names and types in a directory."""
     REPLACEABLE: Final = b"r"
@@ -153,6 +158,10 @@ class Kind:
     """mtime in nanoseconds, owner and number of names, following links: only for programs
     configured `strict`."""
     LTIMES: Final = b"T"
+    """The same without following a final symbolic link."""
+    VERSION: Final = b"v"
+    """Inode number and time of change, following links: only where somebody goes by these."""
+    LVERSION: Final = b"W"
     """The same without following a final symbolic link."""
     ORDER: Final = b"m"
     """Several paths (`pcache.values.order_path`): which of them are newer than which, only for

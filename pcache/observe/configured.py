@@ -13,15 +13,16 @@ from stat import S_IFDIR, S_IFMT, S_IFREG, S_ISDIR, S_ISREG, S_ISVTX, S_IWOTH
 
 from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
-from pcache.observe import git_times
+from pcache.observe import git_times, identity, sizes
 from pcache.observe.accesses.descriptors import depend_on_status
+from pcache.observe.accesses.present import status_of
 from pcache.observe.changes import ATTRIBUTES, UNTOUCHED
 from pcache.observe.events import Stamp
 from pcache.observe.executions import Execution
 from pcache.observe.mentions import ORDER, TIMES, Mentions, is_code
 from pcache.observe.observations import OF_THE_SYSTEM, TIMES_OF, Observation
 from pcache.settings.rules import CALLERS, NO, Policy, Settings, matches
-from pcache.values import order_path, order_value, times_value
+from pcache.values import ABSENT, order_path, order_value, times_value
 from pcache.wording import text
 
 _GO_VERBS = (b"build", b"install", b"list", b"run", b"vet")
@@ -45,7 +46,10 @@ def apply(execution: Execution, policy: Policy, facts: Facts, mentions: Mentions
     if execution.told and not execution.replayed and mentions.status(execution):
         _depend_on_status(execution)
     if not execution.replayed and mentions.unkept(execution):
-        execution.problem(Reason.UNSUPPORTED, "goes by times of change (ctime) or by free space")
+        execution.problem(Reason.UNSUPPORTED, "goes by free space")
+    if not execution.replayed:
+        sizes.apply(execution, settings, mentions)
+        identity.apply(execution, mentions)
     if settings.ignore_paths:
         _ignore(execution, settings.ignore_paths)
     for path in settings.extra_inputs:
@@ -175,24 +179,33 @@ def _depend_on_status(execution: Execution) -> None:
                 depend_on_status(execution.image, at, one.fd)
 
 
-def _timed(execution: Execution) -> list[tuple[Key, Observation, Stamp]]:
+def _status(observation: Observation) -> Stamp | os.stat_result | None:
+    """As it was when somebody looked; or is now, where the first look did not tell it, as by
+    statx(2) of the type alone."""
+    if observation.stamp is not None:
+        return observation.stamp
+    absent = observation.value == ABSENT
+    return None if absent or not observation.name else status_of(observation.place)
+
+
+def _timed(execution: Execution) -> list[tuple[Key, Observation, Stamp | os.stat_result]]:
     """What a script may have the time of, by the key of that: files, and those directories that it
     was not in and its code is not in, which interpreters look at."""
     inputs = execution.inputs.items()
     idle = {posixpath.dirname(one.name) for _, one in inputs if one.opened and is_code(one.name)}
     idle.add(execution.cwd or b"")
     return [
-        ((TIMES_OF[kind], path), observation, observation.stamp)
+        ((TIMES_OF[kind], path), observation, stamp)
         for (kind, path), observation in inputs
-        if observation.stamp is not None
-        and kind in TIMES_OF
+        if kind in TIMES_OF
         and not observation.name.startswith(OF_THE_SYSTEM)
+        and (stamp := _status(observation)) is not None
         and (
-            S_ISREG(observation.stamp.st_mode)
+            S_ISREG(stamp.st_mode)
             or (
-                S_ISDIR(observation.stamp.st_mode)
+                S_ISDIR(stamp.st_mode)
                 and observation.name not in idle
-                and not _is_everybodys(observation.stamp)
+                and not _is_everybodys(stamp)
             )
         )
     ]
