@@ -8,12 +8,13 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 STOCK_TESTS ?= tests/unit/probes tests/unit/observe
 
-.PHONY: help install dev demo test test-slow test-stock-kernel lint bench bench-everyday bench-reference bench-full wheel sdist deb uninstall clean
+.PHONY: help install dev demo test test-slow test-stress test-stock-kernel lint bench bench-everyday bench-reference bench-full wheel sdist deb uninstall clean
 
 help:
 	@echo 'make demo       install what is missing, then trace and replay the build of a real C project'
 	@echo 'make test       install what is missing, then run lint and the test suite'
 	@echo 'make test-slow  the tests that take minutes'
+	@echo 'make test-stress  Ctrl-C, kill -9, damage and starts at once, by the hundred, in an hour'
 	@echo 'make test-stock-kernel  some of the tests on Debian 12 with its own kernel, emulated'
 	@echo 'make install    only install: the pcache command for everybody, below $(PREFIX)'
 	@echo 'make lint       ruff and mypy'
@@ -42,6 +43,10 @@ test: dev lint
 test-slow: dev
 	@tools/install run slow
 	@$(PYTHON) -m pytest -m slow $(PYTEST_ARGS)
+
+# 2,000 Ctrl-C, 782 kills that met pcache, 420 damaged stores, 200 times three starts at once.
+test-stress: dev
+	@$(PYTHON) -m pytest -m rounds --stress --timeout=0 $(PYTEST_ARGS)
 
 # As root.  Others than the recorder's: STOCK_TESTS='tests/unit tests/scenarios/test_run.py'.
 test-stock-kernel: dev

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from pcache import bundle
 from tests.lib import system
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -27,6 +28,10 @@ COMPILED = CHECKOUT / "build/compiled"
 SUDO = [] if os.geteuid() == 0 else ["sudo"]
 
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--stress", action="store_true", help="as many rounds as a release must hold")
 
 
 def pytest_configure() -> None:
@@ -53,6 +58,15 @@ def pytest_report_header() -> str:
 def _compiled() -> bool:
     """Whether tools/compile has been called for the sources as they are."""
     return subprocess.run([CHECKOUT / "tools/compile", "--check"], check=False).returncode == 0
+
+
+@pytest.fixture
+def rounds(request: pytest.FixtureRequest) -> int:
+    """How often to try something at random: the first number of the mark `rounds`, by --stress the
+    second."""
+    marker = request.node.get_closest_marker("rounds")
+    few, many = marker.args
+    return int(many if request.config.getoption("--stress") else few)
 
 
 @contextmanager
@@ -82,12 +96,15 @@ def pcache() -> Iterator[str]:
         if _compiled():
             shutil.copytree(COMPILED, directory / "lib", dirs_exist_ok=True)
         compileall.compile_dir(directory / "lib", quiet=2)
+        bundle.write(directory / "lib", "pcache", str(directory / "lib"))
         site = sysconfig.get_path("platlib")
         launcher, main = directory / "pcache", directory / "main.py"
         main.write_text(
             "import sys\n"
             f"sys.path[:0] = [{str(directory / 'lib')!r}]\n"
             f"sys.path += [{site!r}, '/usr/lib/python3/dist-packages']\n"
+            "from pcache.bundle import use\n"
+            f"use({str(directory / 'lib')!r}, 'pcache')\n"
             "from pcache.cli.main import launch\n"
             "launch()\n"
         )

@@ -15,6 +15,7 @@ from pcache.enforce.preflight import Forbidden, check_permitted
 from pcache.enforce.sandbox import DEFAULT, Sandbox
 from pcache.enforce.tracee import Gone
 from pcache.errors import EnvironmentProblem, Nested, Refused
+from pcache.linux.pids import check_waiting
 from pcache.linux.signal_sets import HIDDEN_BY_PYTHON, ignored_by_caller
 
 TYPE_CHECKING = False
@@ -128,6 +129,7 @@ def spawn(
     Call it while this process has one thread.  Raises Refused or Nested, or whatever `fork` or
     `gate` raise or we run out of; the command has not run then.
     """
+    check_waiting()
     ours, theirs = _socket.socketpair()
     # From here on they are the supervisor's to pass on: none may kill us in between.
     mask = signals.block(signals.handled(signals.FORWARDED))

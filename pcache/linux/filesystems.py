@@ -43,7 +43,7 @@ _EXACT_TYPES = frozenset(b"ext4 xfs tmpfs".split())
 directory of tmpfs was left by half of them, as unlink(2) gives it the file's (mm/shmem.c)."""
 
 _OVERLAY_TYPES = frozenset((b"overlay", b"overlayfs", b"aufs", b"unionfs"))
-_OVERLAY_MAGICS = frozenset((0x794C7630, 0x61756673, 0xF15F083D))
+OVERLAY_MAGICS = frozenset((0x794C7630, 0x61756673, 0xF15F083D))
 """overlayfs (linux/magic.h), aufs, unionfs."""
 
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_STATX_FORCE_SYNC = -100, 0x1000, 0x2000
@@ -120,7 +120,7 @@ def is_on_overlay(fd: int) -> bool:
     if ctypes.CDLL(None, use_errno=True).fstatfs(fd, buffer):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
-    return int.from_bytes(buffer.raw[:_WORD_BYTES], "little") in _OVERLAY_MAGICS
+    return int.from_bytes(buffer.raw[:_WORD_BYTES], "little") in OVERLAY_MAGICS
 
 
 def _statx(file: bytes | int, flags: int, mask: int) -> bytes:

@@ -1,6 +1,23 @@
-"""How soon numbers of processes can come again."""
+"""How soon numbers of processes can come again, and whether we may wait for those that we start."""
 
 from __future__ import annotations
+
+import os
+
+from pcache.errors import Refused
+
+
+def check_waiting() -> None:
+    """Raises Refused where wait4(2) is: nothing may be started whose end nobody could learn."""
+    try:
+        os.waitpid(os.getpid(), os.WNOHANG)
+    except ChildProcessError:
+        return  # nobody is a child of his own
+    except OSError as error:
+        raise Refused(
+            f"cannot supervise the command: wait4: {error.strerror}",
+            "`pcache doctor` tells what mends it",
+        ) from error
 
 
 def forks() -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import marshal
 import os
 import struct
 
@@ -15,7 +16,7 @@ from pcache.errors import EnvironmentProblem, PrivilegeError
 from pcache.probes import calls
 from pcache.probes.resources import import_bcc
 from pcache.recorder import bpf
-from pcache.recorder.image import MAPS, TRACEPOINTS, Image, bpf_dir, image_key, keep, kept
+from pcache.recorder.image import CACHE_DIR, MAPS, TRACEPOINTS, Image, bpf_dir, image_key, kept
 
 # Slots of the program array: enum handler of bpf/layout.h.
 SLOTS = {
@@ -142,5 +143,16 @@ def image() -> Image:
     if found is None:
         found = compile_image()
         with contextlib.suppress(OSError):
-            keep(key, found)
+            _keep(key, found)
     return found
+
+
+def _keep(key: str, image: Image) -> None:
+    """Writes them down for `kept`, in one step.  Raises OSError."""
+    os.makedirs(CACHE_DIR, mode=0o755, exist_ok=True)
+    path = os.path.join(CACHE_DIR, f"recorder-{key}")
+    temporary = f"{path}.{os.getpid()}"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with open(fd, "wb") as file:
+        file.write(marshal.dumps((image.maps, image.programs, image.slots, image.calls)))
+    os.rename(temporary, path)

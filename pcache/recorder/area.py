@@ -12,8 +12,9 @@ import os
 
 PAGE = mmap.PAGESIZE
 _DATA = 64 << 20
-_PRODUCED, _CONSUMED, _LOST = 0, 8, 16
-"""In u64: positions since the beginning, in cache lines of their own."""
+PRODUCED, CONSUMED, LOST = 0, 8, 16
+"""In u64, in cache lines of their own: positions since the beginning, and events that are known to
+be lost."""
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
@@ -22,7 +23,7 @@ class Broken(Exception):
 
 
 class Area:
-    """Either side's view."""
+    """The recorder's view; what the client does there is in pcache/session/steps/taking.py."""
 
     def __init__(self, fd: int) -> None:
         """Takes a descriptor of `create` over, from this process or another one's.
@@ -35,7 +36,7 @@ class Area:
             raise Broken("no area of events")
         self.size = size
         self._map = mmap.mmap(fd, PAGE, mmap.MAP_SHARED)
-        self._words = memoryview(self._map).cast("Q")
+        self.words = memoryview(self._map).cast("Q")
         self.position = 0
         """What this side has written, or taken."""
 
@@ -49,7 +50,7 @@ class Area:
 
     def room(self) -> int:
         """Bytes that can be written.  Raises Broken."""
-        filled = self.position - self._words[_CONSUMED]
+        filled = self.position - self.words[CONSUMED]
         if not 0 <= filled <= self.size:
             raise Broken("more was taken than there was")
         return self.size - filled
@@ -62,37 +63,9 @@ class Area:
             part = data[done : done + self.size - at]
             done += os.pwrite(self.fd, part, PAGE + at)
         self.position += done
-        self._words[_PRODUCED] = self.position
-
-    @property
-    def lost(self) -> int:
-        """Events that did not fit, as far as the recorder has told."""
-        return self._words[_LOST]
-
-    def tell_lost(self, count: int) -> None:
-        """The recorder's to tell."""
-        self._words[_LOST] = count
-
-    def pending(self) -> int:
-        """Bytes to be taken.  Raises Broken."""
-        filled = self._words[_PRODUCED] - self.position
-        if not 0 <= filled <= self.size:
-            raise Broken("more was written than there is room")
-        return filled
-
-    def move(self, file: int | None, count: int) -> None:
-        """Takes the next `count` bytes out, to where `file` is positioned.  Raises OSError."""
-        done = 0
-        while file is not None and done < count:
-            at = (self.position + done) % self.size
-            moved = os.sendfile(file, self.fd, PAGE + at, min(count - done, self.size - at))
-            if not moved:
-                raise OSError("the area of events has become shorter")
-            done += moved
-        self.position += count
-        self._words[_CONSUMED] = self.position
+        self.words[PRODUCED] = self.position
 
     def close(self) -> None:
-        self._words.release()
+        self.words.release()
         self._map.close()
         os.close(self.fd)

@@ -1,4 +1,7 @@
-"""bpf(2) by ctypes: what loading the saved recorder needs, without BCC and clang."""
+"""bpf(2) by ctypes: what loading the saved recorder needs, without BCC and clang.
+
+All functions raise OSError.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,16 @@ _ATTEMPTS = 5
 """As libbpf: the verifier gives up with EAGAIN when a signal arrives (kernel/bpf/verifier.c)."""
 
 
-def _bpf(command: int, attributes: bytes) -> int:
-    buffer = ctypes.create_string_buffer(attributes.ljust(_ATTR_SIZE, b"\0"), _ATTR_SIZE)
+def _bpf(command: int, form: str, *values: int | bytes | ctypes.Array[ctypes.c_char]) -> int:
+    """`form`: of union bpf_attr, as for struct; what is not a number is passed by its address, and
+    arrays are for the kernel to fill."""
+    held = [
+        ctypes.create_string_buffer(it, len(it)) if isinstance(it, bytes) else it for it in values
+    ]
+    numbers = (it if isinstance(it, int) else ctypes.addressof(it) for it in held)
+    attributes = ctypes.create_string_buffer(struct.pack(f"<{form}", *numbers), _ATTR_SIZE)
     for _ in range(_ATTEMPTS):
-        result = int(_libc.syscall(_NR_BPF, command, buffer, _ATTR_SIZE))
+        result = int(_libc.syscall(_NR_BPF, command, attributes, _ATTR_SIZE))
         number = ctypes.get_errno()
         if result >= 0 or number != errno.EAGAIN:
             break
@@ -37,47 +46,40 @@ def _bpf(command: int, attributes: bytes) -> int:
     return result
 
 
-def _address(buffer: ctypes.Array[ctypes.c_char]) -> int:
-    return ctypes.addressof(buffer)
-
-
 def map_create(
     kind: int, key: int, value: int, entries: int, flags: int = 0, inner: int = 0
 ) -> int:
-    """A new map's descriptor; sizes in bytes.  `inner`: for a map of maps, one like those it holds.
-
-    Raises OSError, as all functions here.
-    """
-    return _bpf(_MAP_CREATE, struct.pack("<6I", kind, key, value, entries, flags, inner))
+    """A new map's descriptor; sizes in bytes.  `inner`: for a map of maps, one like it holds."""
+    return _bpf(_MAP_CREATE, "6I", kind, key, value, entries, flags, inner)
 
 
 def map_update(fd: int, key: bytes, value: bytes) -> None:
-    k = ctypes.create_string_buffer(key, len(key))
-    v = ctypes.create_string_buffer(value, len(value))
-    _bpf(_MAP_UPDATE, struct.pack("<IIQQQ", fd, 0, _address(k), _address(v), 0))
+    _bpf(_MAP_UPDATE, "IIQQQ", fd, 0, key, value, 0)
+
+
+def map_update_batch(fd: int, keys: bytes, values: bytes, count: int) -> None:
+    _bpf(_MAP_UPDATE_BATCH, "QQQQIIQQ", 0, 0, keys, values, count, fd, 0, 0)
 
 
 def map_lookup(fd: int, key: bytes, size: int) -> bytes:
     """The value under `key`; for per-CPU maps `size` is the value's times the number of CPUs."""
-    k = ctypes.create_string_buffer(key, len(key))
-    v = ctypes.create_string_buffer(size)
-    _bpf(_MAP_LOOKUP, struct.pack("<IIQQQ", fd, 0, _address(k), _address(v), 0))
-    return v.raw
+    value = ctypes.create_string_buffer(size)
+    _bpf(_MAP_LOOKUP, "IIQQQ", fd, 0, key, value, 0)
+    return value.raw
 
 
 def map_delete(fd: int, key: bytes) -> None:
-    k = ctypes.create_string_buffer(key, len(key))
-    _bpf(_MAP_DELETE, struct.pack("<IIQ", fd, 0, _address(k)))
+    _bpf(_MAP_DELETE, "IIQ", fd, 0, key)
 
 
 def map_first_key(fd: int, size: int) -> bytes | None:
     """Any key of `size` bytes that is in the map; None if it is empty."""
-    k = ctypes.create_string_buffer(size)
+    key = ctypes.create_string_buffer(size)
     try:
-        _bpf(_MAP_NEXT_KEY, struct.pack("<IIQQ", fd, 0, 0, _address(k)))
+        _bpf(_MAP_NEXT_KEY, "IIQQ", fd, 0, 0, key)
     except FileNotFoundError:
         return None
-    return k.raw
+    return key.raw
 
 
 def map_id(fd: int) -> int:
@@ -93,57 +95,31 @@ def map_value_size(fd: int) -> int:
 def _map_info(fd: int) -> tuple[int, ...]:
     """Type, id, key_size, value_size: how struct bpf_map_info (linux/bpf.h) begins."""
     info = ctypes.create_string_buffer(16)
-    _bpf(_OBJ_INFO, struct.pack("<IIQ", fd, len(info), _address(info)))
+    _bpf(_OBJ_INFO, "IIQ", fd, len(info), info)
     return struct.unpack("<4I", info)
 
 
 def pin(path: str, fd: int) -> None:
     """Gives a map or program a name in bpffs, by which it outlives this process."""
-    name = ctypes.create_string_buffer(os.fsencode(path))
-    _bpf(_OBJ_PIN, struct.pack("<QII", _address(name), fd, 0))
+    _bpf(_OBJ_PIN, "QII", os.fsencode(path) + b"\0", fd, 0)
 
 
 def pinned(path: str) -> int:
     """Descriptor of what was pinned there."""
-    name = ctypes.create_string_buffer(os.fsencode(path))
-    return _bpf(_OBJ_GET, struct.pack("<QII", _address(name), 0, 0))
-
-
-def map_update_batch(fd: int, keys: bytes, values: bytes, count: int) -> None:
-    k = ctypes.create_string_buffer(keys, len(keys))
-    v = ctypes.create_string_buffer(values, len(values))
-    _bpf(
-        _MAP_UPDATE_BATCH,
-        struct.pack("<QQQQIIQQ", 0, 0, _address(k), _address(v), count, fd, 0, 0),
-    )
+    return _bpf(_OBJ_GET, "QII", os.fsencode(path) + b"\0", 0, 0)
 
 
 def prog_load(instructions: bytes, name: bytes) -> int:
     """A raw tracepoint program's descriptor.  The verifier's refusal is an OSError."""
-    code = ctypes.create_string_buffer(instructions, len(instructions))
-    license_ = ctypes.create_string_buffer(_LICENSE)
-    return _bpf(
-        _PROG_LOAD,
-        struct.pack(
-            "<IIQQIIQII16s",
-            PROG_TYPE_RAW_TRACEPOINT,
-            len(instructions) // 8,
-            _address(code),
-            _address(license_),
-            0,
-            0,
-            0,
-            0,
-            0,
-            name[:15],
-        ),
-    )
+    form, license_ = "IIQQIIQII2Q", _LICENSE + b"\0"
+    kind, count = PROG_TYPE_RAW_TRACEPOINT, len(instructions) // 8
+    called = struct.unpack("<2Q", name[:15].ljust(16, b"\0"))
+    return _bpf(_PROG_LOAD, form, kind, count, instructions, license_, 0, 0, 0, 0, 0, *called)
 
 
 def raw_tracepoint_open(name: bytes, program: int) -> int:
     """Attaches a program; closing the returned descriptor detaches it."""
-    buffer = ctypes.create_string_buffer(name)
-    return _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("<QI", _address(buffer), program))
+    return _bpf(_RAW_TRACEPOINT_OPEN, "QI", name + b"\0", program)
 
 
 def possible_cpus() -> int:

@@ -12,6 +12,7 @@ import os
 from _signal import SIG_SETMASK, pthread_sigmask
 
 from pcache.recorder import image, privilege, server
+from pcache.recorder.pinned import of_this_kernel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Helper:
     def serve(self, socket: _socket.socket) -> None:
         """Until the client has gone."""
         privilege.set_name(NAME)
-        server.Connection(socket, self._uid, lambda: server.obtain(self.make), root=self).serve()
+        server.Connection(socket, self._uid, lambda: of_this_kernel(self.make), root=self).serve()
 
     # ---- what only root can do ----
 
@@ -108,9 +109,4 @@ def _filter(name: str) -> bytes:
     """A seccomp filter that root has kept.  Raises OSError."""
     if not name or set(name) - _NAME:
         raise FileNotFoundError(errno.ENOENT, "no name of a filter")
-    path = os.path.join(image.CACHE_DIR, f"program-{name}")
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with open(fd, "rb") as file:
-        if not image.roots(fd):
-            raise PermissionError(errno.EACCES, "a filter that others than root could write")
-        return file.read()
+    return image.of_root(os.path.join(image.CACHE_DIR, f"program-{name}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import marshal
 import os
 import sys
@@ -51,9 +52,6 @@ class Image:
         self.calls = calls
         """What is taken of which system call: number, struct call."""
 
-    def to_bytes(self) -> bytes:
-        return marshal.dumps((self.maps, self.programs, self.slots, self.calls))
-
 
 def bpf_dir() -> str:
     """The directory of the BPF sources: inside the installed package, else beside it (checkout)."""
@@ -80,33 +78,23 @@ def image_key() -> str:
     return state.hexdigest()
 
 
-def kept(key: str, directory: str = CACHE_DIR) -> Image | None:
-    """The programs under that key; None without any that nobody but root can have written."""
+def kept(key: str) -> Image | None:
+    """The programs under that key, as `pcache.probes.program` keeps them; None without any that
+    nobody but root can have written."""
     try:
-        fd = os.open(
-            os.path.join(directory, f"recorder-{key}"), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-        )
-        with open(fd, "rb") as file:
-            return Image(*marshal.loads(file.read())) if roots(fd) else None
+        return Image(*marshal.loads(of_root(os.path.join(CACHE_DIR, f"recorder-{key}"))))
     except (OSError, EOFError, ValueError, TypeError):
         return None
 
 
-def keep(key: str, image: Image, directory: str = CACHE_DIR) -> None:
-    """Writes them down, in one step.  Raises OSError."""
-    os.makedirs(directory, mode=0o755, exist_ok=True)
-    path = os.path.join(directory, f"recorder-{key}")
-    temporary = f"{path}.{os.getpid()}"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    with open(fd, "wb") as file:
-        file.write(image.to_bytes())
-    os.rename(temporary, path)
-
-
-def roots(fd: int) -> bool:
-    """Whether only root can have written what is open there."""
-    status = os.fstat(fd)
-    return status.st_uid == 0 and not status.st_mode & 0o022
+def of_root(path: str) -> bytes:
+    """The content of a file that only root can have written.  Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        status = os.fstat(fd)
+        if status.st_uid or status.st_mode & 0o022:
+            raise PermissionError(errno.EACCES, "others than root could write it", path)
+        return file.read()
 
 
 def _content(path: str) -> bytes:

@@ -54,23 +54,19 @@ def load(compiled: Image) -> Loaded:
 def _load_programs(compiled: Image, maps: dict[str, int], loaded: dict[str, int]) -> None:
     """Two programs at a time: verifying each takes milliseconds."""
     # Those that take longest come first; they are not the largest ones (measured).
-    todo = sorted(compiled.programs, key=_VERIFIED_LONGEST.__contains__)
+    todo = iter(sorted(compiled.programs, key=_VERIFIED_LONGEST.__contains__, reverse=True))
     failures: list[OSError] = []
 
     def load_some() -> None:
-        while not failures:
-            try:
-                name = todo.pop()
-            except IndexError:
-                return
-            code, references = compiled.programs[name]
-            linked = bytearray(code)
-            for offset, map_name in references:
-                struct.pack_into("<i", linked, offset + 4, maps[map_name])
-            try:
+        try:
+            for name in todo:
+                code, references = compiled.programs[name]
+                linked = bytearray(code)
+                for offset, map_name in references:
+                    struct.pack_into("<i", linked, offset + 4, maps[map_name])
                 loaded[name] = bpf.prog_load(bytes(linked), name.encode())
-            except OSError as error:
-                failures.append(error)
+        except OSError as error:
+            failures.append(error)
 
     helper = threading.Thread(target=load_some, name="pcache-load")
     try:

@@ -20,12 +20,12 @@ import os
 from collections.abc import Callable
 
 from pcache.recorder import bpf
-from pcache.recorder.image import MAPS, TRACEPOINTS
-from pcache.recorder.loaded import Loaded
+from pcache.recorder.image import MAPS, TRACEPOINTS, image_key, kept
+from pcache.recorder.loaded import Loaded, load
+from pcache.recorder.protocol import LEAST_RING
 
 BPFFS = "/sys/fs/bpf"
 _PREFIX = "pcache-"
-_BPFFS_MAGIC = 0xCAFE4A11  # linux/magic.h
 _NOSUID_NODEV_NOEXEC = 2 | 4 | 8  # linux/mount.h
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -33,6 +33,27 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _MOST = 4
 """How many are pinned for sessions that run at once."""
 _PROGRAMS = tuple(function for _, function in TRACEPOINTS)
+
+
+def of_this_kernel(make: Callable[[bytes], None] | None = None) -> Loaded:
+    """Maps and programs, pinned or loaded.  `make` is asked to compile them if they are not kept.
+
+    Raises OSError.
+    """
+    key = image_key()
+
+    def loaded() -> Loaded:
+        found = kept(key)
+        if found is None and make is not None:
+            # Where that is not permitted the compiler would say so, in its way.
+            os.close(bpf.map_create(bpf.MAP_TYPE_RINGBUF, 0, 0, LEAST_RING))
+            make(b"recorder")
+            found = kept(key)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, "the probes could not be compiled")
+        return load(found)
+
+    return obtain(key, loaded)
 
 
 def obtain(key: str, load: Callable[[], Loaded], directory: str = BPFFS) -> Loaded:
@@ -71,7 +92,7 @@ def _lock(directory: str, name: str) -> int | None:
     path = os.path.join(directory, _PREFIX + name)
     fd = -1
     try:
-        if not _is_bpffs(directory):
+        if not os.path.ismount(directory):
             # As systemd, bpftool and iproute2 do.
             _mount(os.fsencode(directory))
         with contextlib.suppress(FileExistsError):
@@ -93,14 +114,6 @@ def _lock(directory: str, name: str) -> int | None:
 def _mount(place: bytes) -> None:
     if _libc.mount(b"bpf", place, b"bpf", ctypes.c_ulong(_NOSUID_NODEV_NOEXEC), b"mode=0700"):
         raise OSError(ctypes.get_errno(), "mount")
-
-
-def _is_bpffs(directory: str) -> bool:
-    buffer = ctypes.create_string_buffer(256)  # struct statfs starts with f_type, a long
-    return (
-        _libc.statfs(os.fsencode(directory), buffer) == 0
-        and int.from_bytes(buffer.raw[:8], "little") == _BPFFS_MAGIC
-    )
 
 
 def _open(path: str) -> Loaded | None:

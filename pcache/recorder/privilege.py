@@ -12,13 +12,8 @@ _NOBODY = 65534
 _CAP_PERFMON, _CAP_BPF, _LAST_CAP = 38, 39, 63
 _SYS_CLONE, _SYS_CAPSET, _SYS_SECCOMP = 56, 126, 317
 _CLONE_PARENT, _SIGCHLD = 0x8000, 17
-_PR_SET_NAME, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = (
-    15,
-    4,
-    8,
-    24,
-    38,
-)
+_PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_NAME = 4, 8, 15
+_PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
 _CAPABILITY_VERSION_3 = 0x20080522
 _SET_MODE_FILTER, _NEW_LISTENER, _WAIT_KILLABLE_RECV = 1, 1 << 3, 1 << 5
 
@@ -90,14 +85,17 @@ def fork_sibling() -> int:
 def take_precedence() -> None:
     """This process has a processor whenever it has something to do, where that is permitted: what
     the kernel tells is lost if nobody takes it in time."""
-    with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    _schedule(os.SCHED_RR, 1)
 
 
 def give_precedence() -> None:
     """This thread is one like any other's."""
+    _schedule(os.SCHED_OTHER, 0)
+
+
+def _schedule(policy: int, priority: int) -> None:
     with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        os.sched_setscheduler(0, policy, os.sched_param(priority))
 
 
 def set_name(name: bytes) -> None:

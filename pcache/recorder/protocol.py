@@ -24,6 +24,7 @@ COUNTERS = ("events", "lost", "repeated", "faults", "failed_calls", "truncated",
 TOTALS = Struct(f"<{len(COUNTERS)}Q")
 RING = Struct("<IB")
 """Of START: size of the ring in bytes, and whether a GATE will follow."""
+LEAST_RING = 4096
 NAME_BYTES = 15
 """Of READY: the name that the root of the tree has to take."""
 

@@ -26,16 +26,14 @@ more record fits (bpf/state.bpf.h: PIECE)."""
 
 
 class Ring:
-    """The consumer's end.  `size` in bytes, as the map was created."""
+    """The consumer's end."""
 
     def __init__(self, fd: int, size: int) -> None:
-        self.size = size
+        """`size` in bytes, as the map was created."""
         self._fd = fd
         self._mask = size - 1
         self._window = min(_WINDOW, size)
         self._windows: dict[int, memoryview] = {}
-        self.half_full = False
-        """Whether it ever was: something may be lost."""
         self._opened = contextlib.ExitStack()
         page = mmap.PAGESIZE
         consumer = self._map(0, page, mmap.PROT_READ | mmap.PROT_WRITE)
@@ -72,14 +70,11 @@ class Ring:
         if there is nothing, or no room.  Raises OSError.
         """
         position = self._position
-        waiting = self._producer[0] - position
-        size = min(waiting, area.room())
+        size = min(self._producer[0] - position, area.room(), self._window)
         if not size:
-            self.half_full = self.half_full or waiting > self.size // 2
             return 0
         data = self._from(position & self._mask)
-        self.half_full = self.half_full or waiting > self.size // 2
-        size = complete(data[: min(size, self._window)])
+        size = complete(data[:size])
         area.write(data[:size])
         self._position = position + size
         self._consumer[0] = self._position

@@ -79,11 +79,6 @@ class Rings:
         return taken
 
     @property
-    def half_full(self) -> bool:
-        """Whether something may be lost."""
-        return self._opened[0].half_full
-
-    @property
     def empty(self) -> bool:
         """Whether nothing is left in any ring, if nobody writes any more."""
         return all(ring.empty for ring in self._opened)

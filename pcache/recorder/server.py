@@ -6,9 +6,8 @@ import os
 import select
 from time import monotonic
 
-from pcache.recorder import bpf, image, pinned, protocol
+from pcache.recorder import protocol
 from pcache.recorder.area import Broken
-from pcache.recorder.loaded import Loaded, load
 from pcache.recorder.protocol import Violation, receive, refuse, send
 from pcache.recorder.session import Recorder
 
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     import _socket
     from collections.abc import Callable
     from typing import Protocol
+
+    from pcache.recorder.loaded import Loaded
 
     class Root(Protocol):
         """What only root can do for a client."""
@@ -28,28 +29,7 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 60.0
 """For a client that was started and says nothing, or takes nothing out when it has ended."""
-LEAST_RING, _MOST_RING = 4096, 1 << 30
-
-
-def obtain(make: Callable[[bytes], None] | None = None) -> Loaded:
-    """Maps and programs, pinned or loaded.  `make` is asked to compile them if they are not kept.
-
-    Raises OSError.
-    """
-    key = image.image_key()
-
-    def loaded() -> Loaded:
-        found = image.kept(key)
-        if found is None and make is not None:
-            # Where that is not permitted the compiler would say so, in its way.
-            os.close(bpf.map_create(bpf.MAP_TYPE_RINGBUF, 0, 0, LEAST_RING))
-            make(b"recorder")
-            found = image.kept(key)
-        if found is None:
-            raise FileNotFoundError(2, "the probes could not be compiled")
-        return load(found)
-
-    return pinned.obtain(key, loaded)
+_MOST_RING = 1 << 30
 
 
 class Connection:
@@ -131,7 +111,7 @@ class Connection:
         if len(payload) != protocol.RING.size:
             raise Violation("no size of a ring")
         size, gate = protocol.RING.unpack(payload)
-        if not LEAST_RING <= size <= _MOST_RING or size & size - 1:
+        if not protocol.LEAST_RING <= size <= _MOST_RING or size & size - 1:
             raise Violation("no size of a ring")
         try:
             self._loaded = self._obtain()

@@ -9,7 +9,7 @@ from select import epoll
 from time import monotonic
 
 from pcache.recorder import bpf, image
-from pcache.recorder.area import Area
+from pcache.recorder.area import LOST, Area
 from pcache.recorder.loaded import Loaded
 from pcache.recorder.protocol import COUNTERS, NAME_BYTES, TOTALS
 from pcache.recorder.rings import Rings
@@ -43,6 +43,7 @@ class Recorder:
         self._loaded = loaded
         self._links: list[int] = []
         self._counts_size = bpf.map_value_size(loaded.maps["counts"])
+        self._counts_bytes = self._counts_size * bpf.possible_cpus()
         # A session that was killed may have left processes that still run.
         processes = loaded.maps["processes"]
         while (pid := bpf.map_first_key(processes, _PID_SIZE)) is not None:
@@ -75,8 +76,7 @@ class Recorder:
         if due is not None and not last and (taken >= _GROW_AT or monotonic() >= due):
             self._small_until = None
             self._rings.grow()
-        if self._rings.half_full and not self.area.lost:
-            self.area.tell_lost(TOTALS.unpack(self.counts())[_LOST])
+        self.area.words[LOST] = self._totals()[_LOST] - self._earlier[_LOST]
         if taken >= _BUSY or (last and taken):
             return 0
         return _PAUSE_S
@@ -92,12 +92,8 @@ class Recorder:
         return TOTALS.pack(*(now - then for now, then in zip(totals, self._earlier, strict=True)))
 
     def _totals(self) -> list[int]:
-        size = self._counts_size * bpf.possible_cpus()
-        raw = bpf.map_lookup(self._loaded.maps["counts"], _FIRST, size)
-        rows = [
-            struct.unpack_from(f"<{len(COUNTERS)}Q", raw, at)
-            for at in range(0, len(raw), self._counts_size)
-        ]
+        raw = bpf.map_lookup(self._loaded.maps["counts"], _FIRST, self._counts_bytes)
+        rows = (TOTALS.unpack_from(raw, at) for at in range(0, len(raw), self._counts_size))
         return [sum(column) for column in zip(*rows, strict=True)]
 
     def detach(self) -> None:

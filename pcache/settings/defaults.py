@@ -145,6 +145,10 @@ STRICT: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
     ),
     (b"gzip", (), "writes the modification time into its output"),
     (b"pigz", (), "writes the modification time into its output"),
+    *(
+        (name, (b"U",), "compares modification times, and writes them into archives")
+        for name in (b"ar", b"gcc-ar", b"llvm-ar", b"x86_64-linux-gnu-ar")
+    ),
     (b"rsync", (), "compares and copies modification times"),
     (b"stat", (), "prints modification times"),
     *((name, _OF_LS, "prints modification times or sorts by them") for name in (b"ls", b"dir")),
@@ -181,7 +185,8 @@ STRICT: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
     *((name, (), "prints modification times") for name in (b"enscript", b"a2ps")),
 )
 """(base name, options, reason): for these programs, when given one of the options (or always if
-there is none), the modification times of what they look at are inputs too."""
+there is none), the modification times of what they look at are inputs too.  A letter without a dash
+is one of the first argument, wherever it stands in it."""
 
 MTIME_ORDER: tuple[tuple[bytes, str], ...] = (
     (b"make", "decides by which file is newer"),

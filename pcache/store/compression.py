@@ -18,6 +18,7 @@ from pcache.errors import Malformed, Unavailable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from typing import Any
 
     from pcache.model import Digest
 
@@ -140,27 +141,32 @@ def _blocks(size: int) -> int:
 
 
 def _compress(piece: bytes | memoryview) -> bytes:
+    zstd = _library()
     try:
-        import zstd
-
         result: bytes = zstd.compress(bytes(piece), _LEVEL, _ONE_THREAD)
-    except (ImportError, MemoryError) as error:
-        raise Unavailable(str(error)) from error
-    except zstd.Error as error:  # it cannot start its thread
+    except (MemoryError, zstd.Error) as error:  # it cannot start its thread
         raise Unavailable(str(error)) from error
     return result
 
 
 def _decompress(frame: bytes) -> bytes:
+    zstd = _library()
     try:
-        import zstd
-
         result: bytes = zstd.uncompress(frame)
-    except (ImportError, MemoryError) as error:
+    except MemoryError as error:
         raise Unavailable(str(error)) from error
     except zstd.Error as error:
         raise Malformed(str(error)) from error
     return result
+
+
+def _library() -> Any:
+    """The module, which is large.  Raises Unavailable."""
+    try:
+        import zstd
+    except (ImportError, MemoryError) as error:
+        raise Unavailable(str(error)) from error
+    return zstd
 
 
 def _table(fd: int) -> list[tuple[int, int]]:

@@ -198,22 +198,24 @@ class Database:
     def _translated(self, error: DatabaseError | UnicodeDecodeError) -> StoreError:
         name = os.fsdecode(self.path)
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        # It may have in it what is stored there.
+        why = "".join(letter if letter.isprintable() else " " for letter in str(error))
         # Our statements are right, so SQLITE_ERROR means that tables are missing.
         if isinstance(error, UnicodeDecodeError) or code in (_CORRUPT, _NOTADB, _ERROR):
             return DamagedIndex(
-                f"the index of the store is damaged ({name}: {error})",
+                f"the index of the store is damaged ({name}: {why})",
                 _SET_ASIDE,
             )
         if code == _FULL:
             return NoRoom(f"no space left for the store ({name})", "free some disk space")
         if code in _NO_ROOM:
-            return NoRoom(f"the store cannot be used ({name}: {error})")
+            return NoRoom(f"the store cannot be used ({name}: {why})")
         if code == _BUSY:
             return StoreError(
                 f"another process keeps the store locked ({name})",
                 "let it go on, or end it: fuser -v tells which",
             )
-        return StoreError(f"the store cannot be used ({name}: {error})")
+        return StoreError(f"the store cannot be used ({name}: {why})")
 
 
 def _has_content(path: bytes) -> bool:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import random
+import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +16,7 @@ from tests.lib.differential import Bench
 from tests.lib.launch import Stdio
 from tests.lib.scenario import ROOT_HIT
 from tests.lib.small import COMMAND, PRINTED, objects, replay, trace
+from tests.lib.tree import Snapshot
 
 pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
@@ -69,6 +74,10 @@ def damage_index(index: Path, how: str) -> None:
         if how == "no table":
             database.execute("DROP TABLE outcomes")
             database.commit()
+        elif how == "bad schema":
+            database.execute("PRAGMA writable_schema = ON")
+            database.execute("UPDATE sqlite_master SET sql = replace(sql, '(', '(\"')")
+            database.commit()
     data = bytearray(index.read_bytes())
     if how == "no database":
         data[:] = b"no database" * 999
@@ -81,7 +90,7 @@ def damage_index(index: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("verb", ["trace", "run"])
-@pytest.mark.parametrize("how", ["no database", "cut", "no table", "bad pages"])
+@pytest.mark.parametrize("how", ["no database", "cut", "no table", "bad schema", "bad pages"])
 def test_recording_sets_a_damaged_index_aside(prepared: Bench, verb: str, how: str) -> None:
     """At once where it is seen to be damaged before anything was recorded, else in the end."""
     trace(prepared)
@@ -144,3 +153,56 @@ def test_unreadable_digests_are_only_slower(prepared: Bench) -> None:
     hit = replay(prepared, "-v")
     assert hit.ended == PRINTED
     assert ROOT_HIT.faults(hit) == []
+
+
+def flip(data: bytearray, source: random.Random) -> bytes:
+    for _ in range(source.choice((1, 8, 64))):
+        data[source.randrange(len(data))] ^= 1 << source.randrange(8)
+    return data
+
+
+def overwrite(data: bytearray, source: random.Random) -> bytes:
+    at = source.randrange(len(data))
+    what = source.choice((bytes(512), source.randbytes(512), data[:512]))
+    return data[:at] + what + data[at + len(what) :]
+
+
+def cut(data: bytearray, source: random.Random) -> bytes:
+    return data[: source.randrange(len(data))]
+
+
+def swap(data: bytearray, source: random.Random) -> bytes:
+    """Two pages of a database that was not written out whole."""
+    at, to = (source.randrange(len(data)) // 4096 * 4096 for _ in range(2))
+    data[at : at + 4096], data[to : to + 4096] = data[to : to + 4096], data[at : at + 4096]
+    return data
+
+
+DAMAGES: list[Callable[[bytearray, random.Random], bytes]] = [flip, overwrite, cut, swap]
+
+
+@pytest.mark.rounds(12, 420)
+def test_damaged_at_random(prepared: Bench, rounds: int) -> None:
+    """Any file of a store, in any way: nothing wrong comes of it, neither then nor later."""
+    source = random.Random(rounds)
+    assert trace(prepared).ended == PRINTED
+    assert ROOT_HIT.faults(replay(prepared, "-v")) == []
+    plain = Snapshot.take(prepared.directory, 0, 0)
+    store, whole = prepared.store / "pcache", prepared.store.parent / "whole"
+    os.rename(store, whole)
+    for number in range(rounds):
+        shutil.rmtree(store, ignore_errors=True)
+        shutil.copytree(whole, store)
+        files = sorted(path for path in store.rglob("*") if path.is_file() and path.stat().st_size)
+        path = source.choice(files)
+        # Half of them of what decides.
+        path = store / source.choice(("index.db", "digests.db")) if number % 2 else path
+        damaged = DAMAGES[number // 2 % len(DAMAGES)](bytearray(path.read_bytes()), source)
+        path.chmod(0o600)
+        path.write_bytes(damaged)
+        for verb in ("replay", source.choice(("run", "trace")), "replay"):
+            (prepared.directory / "out").unlink()
+            start = getattr(prepared.launcher, verb)
+            done = start(COMMAND, prepared.directory, prepared.env, Stdio(), ["-q"])
+            assert done.ended == PRINTED, (path, verb, done)
+            assert plain.difference(Snapshot.take(prepared.directory, 0, 0)) == [], (path, verb)

@@ -38,6 +38,8 @@ def _overlay(base: Path) -> tuple[str, ...]:
     subprocess.run(["mount", "-t", "tmpfs", "none", layers], check=True)
     for name in ("lower", "upper", "work"):
         (layers / name).mkdir()
+    (layers / "lower/one").write_text("of the image\n")
+    (layers / "lower/two").hardlink_to(layers / "lower/one")
     options = f"lowerdir={layers}/lower,upperdir={layers}/upper,workdir={layers}/work"
     return ("mount", "-t", "overlay", "-o", options, "none")
 
@@ -96,6 +98,28 @@ SCENARIO = script(
 @pytest.mark.parametrize("elsewhere", ["tmpfs", "xfs", "btrfs", "overlay"], indirect=True)
 def test_on(elsewhere: Bench) -> None:
     Differential(SCENARIO, elsewhere).check()
+
+
+@pytest.mark.parametrize("elsewhere", ["overlay"], indirect=True)
+@pytest.mark.parametrize(
+    "command", ["cat ../one", "stat -c %h ../one ../two", "du -b ../one ../two"]
+)
+def test_names_below_an_overlay(elsewhere: Bench, command: str) -> None:
+    """A file of an image that has several there."""
+    arguments = (tuple(command.split()), elsewhere.directory, elsewhere.env, Stdio())
+    place = elsewhere.directory.parent
+    plain = elsewhere.launcher.plain(*arguments)
+    assert elsewhere.launcher.trace(*arguments).ended == plain.ended
+    hit = elsewhere.launcher.replay(*arguments)
+    assert (hit.ended, hit.counters["hits"]) == (plain.ended, 1)
+    (place / "three").hardlink_to(place / "one")  # which makes it another file than `two`
+    plain = elsewhere.launcher.plain(*arguments)
+    for verb in ("replay", "run", "replay"):
+        assert getattr(elsewhere.launcher, verb)(*arguments).ended == plain.ended
+    (place / "three").unlink()
+    plain = elsewhere.launcher.plain(*arguments)
+    for verb in ("replay", "run", "replay"):
+        assert getattr(elsewhere.launcher, verb)(*arguments).ended == plain.ended
 
 
 @pytest.mark.parametrize("elsewhere", ["fuse"], indirect=True)

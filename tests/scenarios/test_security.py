@@ -215,6 +215,19 @@ def test_which_variables_are_secrets_is_a_setting(
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("verb", [["replay"], ["run", "--as-root"], ["trace", "--as-root"]])
+def test_who_asks_to_be_root_is_root(
+    pcache: str, as_user: Run, user_dir: Path, verb: list[str]
+) -> None:
+    """In sudo's environment; the user's store is neither read nor written."""
+    env = {"XDG_CACHE_HOME": str(user_dir), "OF_THE_USER": "1"}
+    words = [pcache, *verb, "-q", "sh", "-c", "id -u; echo ${HOME}$OF_THE_USER"]
+    done = as_user(["sudo", *words], env=env)
+    assert done.stdout.split() == [b"0", b"/root"], done
+    assert list(user_dir.iterdir()) == []
+
+
+@pytest.mark.root
 def test_doctor_reads_nothing_for_a_user_that_he_may_not(
     pcache: str, as_user: Run, user_dir: Path
 ) -> None:

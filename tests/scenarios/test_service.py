@@ -214,6 +214,21 @@ def test_status_and_idle_end(pcache: str) -> None:
             assert process.wait(PATIENCE) == 0
 
 
+def test_started_by_who_connects(pcache: str) -> None:
+    """The socket is handed over as sd_listen_fds(3) has it."""
+    with open_directory() as directory:
+        path = directory / "sock"
+        words = ["systemd-socket-activate", "--seqpacket", "--listen", str(path)]
+        with subprocess.Popen([*words, pcache, "service", "start", "--idle", "1"]) as process:
+            deadline = time.monotonic() + PATIENCE
+            while not path.is_socket() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            look = [pcache, "service", "status", "--socket", str(path)]
+            found = subprocess.run(look, check=False, capture_output=True)
+            assert (found.returncode, b"answers" in found.stdout) == (0, True), found
+            assert process.wait(PATIENCE) == 0
+
+
 @contextmanager
 def started(pcache: str, path: Path) -> Iterator[subprocess.Popen[bytes]]:
     words = [pcache, "service", "start", "--socket", str(path), "--group", "users"]

@@ -7,8 +7,10 @@ import os
 import pwd
 import re
 import shlex
+import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -143,3 +145,28 @@ def test_memory_is_bounded_whatever_is_printed(pcache: str, tmp_path: Path, verb
         time.sleep(0.05)
     assert process.returncode == 0
     assert 10_000 < peak < 200_000, f"{peak} KiB"
+
+
+@pytest.mark.parametrize("verb", ["run", "trace", "trace --no-network", "replay"])
+def test_who_is_left_behind_keeps_no_ring(pcache: str, tmp_path: Path, verb: str) -> None:
+    """Of a daemon and who answers for it, none has anything of the recorder's open or mapped."""
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    script = "setsid sleep 60 <&- >&- 2>&- & echo $!"
+    words = [pcache, *verb.split(), "-q", "sh", "-c", script]
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=True)
+    daemon = int(done.stdout)
+    try:
+        name = os.fsencode(Path(pcache).parent)
+        found = [Path(f"/proc/{daemon}")]
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if name in (entry / "cmdline").read_bytes():
+                    found.append(entry)
+        names = [(entry / "comm").read_text().strip() for entry in found[1:]]
+        assert names == ["pcache-guardian"] * (verb != "trace")
+        for entry in found:
+            opened = [os.readlink(path) for path in (entry / "fd").iterdir()]
+            assert not any("bpf" in one or "events" in one for one in opened), opened
+            assert "bpf" not in (entry / "maps").read_text()
+    finally:
+        os.kill(daemon, signal.SIGKILL)

@@ -11,6 +11,7 @@ import time
 from xxhash import xxh3_128_digest
 
 from pcache.linux import loader_cache
+from pcache.linux.filesystems import OVERLAY_MAGICS
 from pcache.linux.looks import identity_of
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
@@ -38,6 +39,8 @@ class Digested:
         """Whether the ctime had moved by then, for which there must turn out to be a reason."""
         self.appended = False
         """Whether so had the size, as something had been appended."""
+        self.names = 0
+        """How many it has; 0 if that may have changed."""
 
 
 class Version:
@@ -59,6 +62,9 @@ class Version:
         self._content = b""
 
     def content_value(self, stamp: Stamp, digested: Digested) -> bytes:
+        if digested.names and stamp.magic in OVERLAY_MAGICS:
+            # Its own inode has one, stat(2) gives those below (fs/overlayfs/inode.c, ovl_getattr).
+            stamp.st_nlink = digested.names
         shown = stamp.st_mode, stamp.st_nlink, stamp.st_uid, stamp.st_gid
         if not self._content or self._shown != shown:
             self._content = content_value(stamp, digested.digest, digested.holes)
@@ -100,6 +106,7 @@ class Versions:
                 now = os.stat(name)
                 if stamp.same_version(now, attributes_changed=False):
                     found = self._digested(name, now)
+                    found.names = now.st_nlink
             found = found or self._captured_digest(stamp)
             if found is not None:
                 self.of(name, stamp).learn(found)
@@ -126,7 +133,10 @@ class Versions:
             now = os.stat(place)
             ours = self._history.only_attributes_since(observation.name, observation.ts)
             if stamp.same_version(now, attributes_changed=ours):
-                return self._digested(place, now)
+                found = self._digested(place, now)
+                if stamp.st_ctime_ns == now.st_ctime_ns:
+                    found.names = now.st_nlink
+                return found
         except OSError as error:
             if not isinstance(error, FileNotFoundError) and error.errno != errno.ESTALE:
                 raise gone(error, place) from error

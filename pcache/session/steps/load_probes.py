@@ -16,7 +16,7 @@ from pcache.recorder import SERVICE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.linux.user import User
-    from pcache.recorder.area import Area
+    from pcache.session.steps.taking import Taking
 
 _PATIENCE_S = 5.0
 """For an answer of the service, which takes tens of milliseconds.  A child of ours may have to
@@ -55,7 +55,7 @@ class Probes:
         """Why there is none, if it is not that there is no service."""
         self.remedy = "`sudo pcache service install` lets members of a group"
         self._started = False
-        self._area: Area | None = None
+        self._area: Taking | None = None
         self.name = b""
         """What the process that is to be recorded has to be called, once it is known."""
 
@@ -126,13 +126,13 @@ class Probes:
             raise PrivilegeError("recording needs rights that this user does not have")
         if self._area is None:
             from pcache.recorder import protocol
-            from pcache.recorder.area import Area
+            from pcache.session.steps.taking import Taking
 
             self.start()
             if self.failure:
                 raise EnvironmentProblem(self.failure, "`pcache doctor` tells what mends it")
             self.name, descriptors = self._await(protocol.READY, 1)
-            self._area = Area(descriptors[0])
+            self._area = Taking(descriptors[0])
 
     def attach(self) -> None:
         """From here on the process that calls itself `name` is recorded.  Raises as `ready`."""
@@ -239,8 +239,8 @@ class Probes:
             # Whatever this process becomes has no child that it does not know of.
             try:
                 os.waitpid(self._pid, 0)
-            except ChildProcessError:
-                pass  # collected with the command's orphans
+            except OSError:
+                pass  # collected with the command's orphans, or we are not let wait
             self._pid = 0
 
     # ---- the protocol ----

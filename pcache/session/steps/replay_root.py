@@ -30,22 +30,9 @@ def replay_root(
 
     `explain`: say which, and why; else finding out why is saved.
     """
-    if command.call is None:
+    call = command.call
+    if call is None:
         return None
-    # Files that are being put in place have to be taken away again.
-    to_python = getsignal(SIGINT) is SIG_DFL
-    if to_python:
-        signal(SIGINT, default_int_handler)
-    try:
-        return _replay(command, command.call, decider, explain, timing, notes)
-    finally:
-        if to_python:
-            signal(SIGINT, SIG_DFL)
-
-
-def _replay(
-    command: Command, call: Call, decider: Decider, explain: bool, timing: Timing, notes: Notes
-) -> int | None:
     try:
         decider.sweep()
         plan = decider.decide(call, command.fds)
@@ -60,6 +47,29 @@ def _replay(
         if explain:  # the reason costs a look into the store
             _tell("miss", call, decider.explained_miss)
         return None
+    # What is put in place from here on has to be taken away again.
+    to_python = getsignal(SIGINT) is SIG_DFL
+    if to_python:
+        signal(SIGINT, default_int_handler)
+    try:
+        why = _apply(plan, timing)
+    finally:
+        if to_python:
+            signal(SIGINT, SIG_DFL)
+    if why is not None:
+        decider.unused(plan.wall_ns)
+        notes.root_not_applied(why)
+        if explain:
+            _tell("run", call, why)
+        return None
+    notes.root_hit(plan)
+    if explain:
+        _tell("hit", call, "")
+    return plan.status
+
+
+def _apply(plan: Plan, timing: Timing) -> str | None:
+    """Puts everything in place; if that cannot be, as it was before, and why."""
     written: dict[int, tuple[int, int]] = {}
     committed = False
     try:
@@ -80,20 +90,13 @@ def _replay(
         if committed:
             committed = False
             _take_back(plan, written)
-        decider.unused(plan.wall_ns)
-        notes.root_not_applied(why_not(error))
-        if explain:
-            _tell("run", call, why_not(error))
-        return None
+        return why_not(error)
     finally:
         if committed:
             plan.conclude()
         else:
             plan.abandon()
-    notes.root_hit(plan)
-    if explain:
-        _tell("hit", call, "")
-    return plan.status
+    return None
 
 
 def _tell(verdict: str, call: Call, why: str) -> None:

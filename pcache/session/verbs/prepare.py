@@ -13,7 +13,7 @@ from pcache.enforce.intercept import Entry, Execve, Nowhere
 from pcache.enforce.sandbox import DEFAULT
 from pcache.errors import PcacheError, PrivilegeError
 from pcache.probes import program
-from pcache.recorder import server
+from pcache.recorder import pinned
 from pcache.session.steps.make import make, words
 
 
@@ -47,7 +47,7 @@ def _kept() -> set[bytes]:
 
 def _recorder() -> None:
     program.image()  # kept across restarts, whatever is in the kernel already
-    server.obtain().close()
+    pinned.of_this_kernel().close()
 
 
 def _filters() -> None:

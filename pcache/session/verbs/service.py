@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pcache.errors import EnvironmentProblem, PrivilegeError
 from pcache.linux.user import is_root
 from pcache.recorder import SERVICE, image
-from pcache.recorder.server import LEAST_RING
+from pcache.recorder.protocol import LEAST_RING
 from pcache.recorder.service import Service, listen, remove_afterwards
 from pcache.session.steps.load_probes import Probes
 from pcache.session.steps.make import RECORDER, make
@@ -44,7 +44,8 @@ Documentation=man:pcache(1)
 [Service]
 ExecStartPre=+{command} doctor --prepare --quiet
 ExecStart={command} service start
-User=nobody
+User=pcache-recorder
+DynamicUser=yes
 AmbientCapabilities=CAP_BPF CAP_PERFMON
 CapabilityBoundingSet=CAP_BPF CAP_PERFMON
 CPUSchedulingPolicy=rr
@@ -56,7 +57,10 @@ ProtectProc=invisible
 ProtectClock=yes
 ProtectHostname=yes
 ProtectControlGroups=yes
+ProtectKernelLogs=yes
 ProtectKernelModules=yes
+ProtectKernelTunables=yes
+PrivateDevices=yes
 PrivateTmp=yes
 PrivateNetwork=yes
 RestrictAddressFamilies=AF_UNIX
@@ -66,6 +70,7 @@ RestrictSUIDSGID=yes
 LockPersonality=yes
 SystemCallArchitectures=native
 IPAddressDeny=any
+UMask=0077
 TasksMax=64
 """
 
@@ -96,15 +101,24 @@ def install(settings: Settings) -> Iterator[str]:
     if not os.path.isdir(_SYSTEMD):
         yield "there is no systemd here: sudo pcache service start serves in the foreground"
         return
-    command = f"{sys.executable} -IS {os.path.abspath(sys.argv[0])}"
-    for kind, text in (("socket", _SOCKET_UNIT), ("service", _SERVICE_UNIT)):
-        path = f"{_UNITS}/pcache.{kind}"
+    for name, text in units(settings):
+        path = f"{_UNITS}/{name}"
         with open(path, "w", encoding="ascii") as file:
-            file.write(text.format(path=settings.path, group=settings.group, command=command))
+            file.write(text)
         yield f"wrote {path}"
     _call("systemctl", "daemon-reload")
     _call("systemctl", "enable", "--now", "pcache.socket")
     yield f"the recorder listens at {settings.path}"
+
+
+def units(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Names and texts of systemd's, for the command that this process is."""
+    command = f"{sys.executable} -IS {os.path.abspath(sys.argv[0])}"
+    for kind, text in (("socket", _SOCKET_UNIT), ("service", _SERVICE_UNIT)):
+        yield (
+            f"pcache.{kind}",
+            text.format(path=settings.path, group=settings.group, command=command),
+        )
 
 
 def start(settings: Settings) -> Iterator[str]:

@@ -9,6 +9,7 @@ import select
 from pcache.enforce import signals, syscalls
 from pcache.enforce.sentinel import Sentinel
 from pcache.errors import Nested, PcacheError
+from pcache.linux.pids import check_waiting
 from pcache.linux.user import is_root
 from pcache.session.steps.live import Live
 from pcache.session.steps.load_probes import nothing_recorded
@@ -108,6 +109,7 @@ class Trace(RecordingVerb):
         """The same without a supervisor, from behind a gate."""
         # Made now, not by the child: what that imports would be recorded.
         command = self._command.to_execute()
+        check_waiting()
         # From here on they are ours to pass on: none may kill us in between.
         wanted = signals.handled(signals.FORWARDED)
         mask = signals.block(wanted)
@@ -120,6 +122,10 @@ class Trace(RecordingVerb):
             if pid == 0:
                 self._behind_gate(command, gate, opener, mask)
             ended = os.pidfd_open(pid)
+            poll = select.poll()
+            poll.register(ended, select.POLLIN)
+            poll.register(pending.fd, select.POLLIN)
+            poll.poll(0)  # if that is refused, then before the command runs
         except BaseException:
             if pid:
                 os.kill(pid, signals.KILL)
@@ -134,9 +140,6 @@ class Trace(RecordingVerb):
             signals.set_mask(mask)  # it ends us
         os.write(opener, b"g" + name)
         os.close(opener)
-        poll = select.poll()
-        poll.register(ended, select.POLLIN)
-        poll.register(pending.fd, select.POLLIN)
         ready: set[int] = set()
         while ended not in ready:
             ready = {fd for fd, _ in poll.poll(_PAUSE_MS)}

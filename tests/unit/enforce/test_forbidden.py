@@ -57,6 +57,7 @@ NEEDED = (
     *("kcmp", "memfd_create", "perf_event_open", "pidfd_open", "pipe2", "poll", "prctl", "ptrace"),
     *("process_vm_readv", "recvmsg", "rt_sigprocmask", "seccomp", "sendmsg", "setresuid"),
     *("shutdown", "signalfd4", "socket", "socketpair", "statx", "umask", "unshare", "userfaultfd"),
+    "wait4",
 )
 """System calls, some of which pcache makes before the command runs, beside it, or as it ends."""
 

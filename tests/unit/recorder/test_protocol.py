@@ -12,12 +12,21 @@ from collections.abc import Iterator
 import pytest
 
 from pcache.enforce import syscalls
+from pcache.probes.program import image
 from pcache.recorder import protocol, server
-from pcache.recorder.area import Area, Broken
+from pcache.recorder.area import CONSUMED, Area, Broken
+from pcache.recorder.pinned import of_this_kernel
+from pcache.session.steps.taking import Taking
 
 pytestmark = pytest.mark.root
 
 PATIENCE = 20
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kept() -> None:
+    """What a recorder without `make` loads."""
+    image()
 
 
 class Client:
@@ -30,18 +39,18 @@ class Client:
             try:
                 self.socket.close()
                 owner = os.getuid() if uid is None else uid
-                server.Connection(theirs, owner, server.obtain).serve()
+                server.Connection(theirs, owner, of_this_kernel).serve()
             finally:
                 os._exit(0)
         theirs.close()
         self.socket.settimeout(PATIENCE)
         self.ended = False
 
-    def start(self) -> tuple[bytes, Area]:
+    def start(self) -> tuple[bytes, Taking]:
         protocol.send(self.socket, protocol.START, protocol.RING.pack(1 << 20, 0))
         kind, name, descriptors = protocol.receive(self.socket, 1)
         assert kind == protocol.READY, name
-        return name, Area(descriptors[0])
+        return name, Taking(descriptors[0])
 
     def ask(self, kind: int) -> bytes:
         protocol.send(self.socket, kind)
@@ -99,7 +108,7 @@ def record(name: bytes) -> int:
     return pid
 
 
-def events(area: Area) -> bytes:
+def events(area: Taking) -> bytes:
     with open(os.memfd_create("events"), "r+b", buffering=0) as file:
         area.move(file.fileno(), area.pending())
         return os.pread(file.fileno(), 1 << 24, 0)
@@ -214,7 +223,7 @@ def test_client_that_has_taken_what_was_not_there(client: Client, taken: int) ->
     """The position that it has written is not believed."""
     _, area = client.start()
     client.ask(protocol.ATTACH)
-    area._words[8] = taken
+    area.words[CONSUMED] = taken
     assert client.refused() == "more was taken than there was"
 
 
@@ -258,7 +267,7 @@ def test_area_that_is_none() -> None:
 
 def test_data_goes_around() -> None:
     writer = Area.create(1 << 16)
-    reader = Area(os.dup(writer.fd))
+    reader = Taking(os.dup(writer.fd))
     pattern = bytes(range(251)) * 100
     sent = received = b""
     while len(sent) < 1 << 18:
