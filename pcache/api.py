@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     Word = str | bytes | os.PathLike[str]
     Format = Literal["chrome-trace", "compile-commands", "json", "in-toto", "ro-crate"]
 
-LAST = "last"
-"""Stands for the number of the last session."""
-
 _PROGRAM = (
     "import sys; sys.path.insert(0, {root!r}); sys.path += {path!r}\n"
     "from pcache.cli.main import launch\nlaunch()"
@@ -300,7 +297,7 @@ def sessions(limit: int = 0) -> list[Session]:
         return [Session(data.summary(at)) for at in kept(store)[-limit:]]
 
 
-def session(name: str = LAST) -> Session:
+def session(name: str = "last") -> Session:
     """The session of a number, or the last one.  Raises Failed if it is not kept."""
     from pcache.history.sessions import find
     from pcache.report import data

@@ -57,7 +57,7 @@ def run(args: list[str]) -> int:
     from pcache.cli.asking import at_most
 
     at_most("export", 1, words)
-    session = api.session(words[0] if words else api.LAST)
+    session = api.session(*words)
     if output == "-":
         sys.stdout.buffer.write(session.exported(form).encode(errors="backslashreplace"))
     else:

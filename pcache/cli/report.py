@@ -43,7 +43,7 @@ def run(args: list[str]) -> int:
     from pcache.cli.asking import at_most
 
     at_most("report", 1, words)
-    session = api.session(words[0] if words else api.LAST)
+    session = api.session(*words)
     if options.get("json"):
         text = session.data().model_dump_json(indent=1) + "\n"
     else:

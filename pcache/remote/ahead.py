@@ -10,8 +10,10 @@ from itertools import islice
 from stat import S_ISREG
 from threading import Thread
 
+from pcache.linux.unseen import open_unseen
 from pcache.model import Kind
 from pcache.store.digests import DigestCache, content_digest, stamp
+from pcache.store.writers import has_writers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ class Ahead:
     def __init__(self, digests: DigestCache, keys: Iterable[Key]) -> None:
         self._digests = digests
         self._waiting = sorted(_large(digests, keys), key=_size)
-        self._found: list[tuple[os.stat_result, Digest, int]] = []
+        self._found: list[tuple[os.stat_result, Digest, int, bool | None]] = []
         self._stopped = False
         count = min(_THREADS, len(self._waiting)) if len(os.sched_getaffinity(0)) > 1 else 0
         self._threads = [Thread(target=self._work, daemon=True) for _ in range(count)]
@@ -51,8 +53,8 @@ class Ahead:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join()
-        for st, digest, read_ns in self._found:
-            self._digests.remember(st, digest, read_ns, None)
+        for found in self._found:
+            self._digests.remember(*found)
 
     def stop(self) -> None:
         """Gives up."""
@@ -62,13 +64,14 @@ class Ahead:
         while not self._stopped:
             try:
                 path, st = self._waiting.pop()
+                writers = _has_writers(path, st)
                 read_ns = time.time_ns()
                 digest = content_digest(path, st, self._check, self._digests.algorithm)
             except IndexError:
                 return
             except OSError:
                 continue
-            self._found.append((st, digest, read_ns))
+            self._found.append((st, digest, read_ns, writers))
 
     def _check(self) -> None:
         if self._stopped:
@@ -93,6 +96,14 @@ def _large(digests: DigestCache, keys: Iterable[Key]) -> Iterable[tuple[bytes, o
         ):
             found[stamp(st)] = os.path.realpath(path), st
     return found.values()
+
+
+def _has_writers(path: bytes, st: os.stat_result) -> bool | None:
+    fd = open_unseen(path, st.st_uid, os.O_NOFOLLOW)
+    try:
+        return has_writers(fd)
+    finally:
+        os.close(fd)
 
 
 def _size(found: tuple[bytes, os.stat_result]) -> int:

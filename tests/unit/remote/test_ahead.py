@@ -77,6 +77,18 @@ def test_what_changes_meanwhile_is_not_entered(
     assert digests.file_digest(bytes(path), path.stat()) == sha256(b"x" * LARGE).digest()
 
 
+def test_what_somebody_can_write_to_is_not_entered(tmp_path: Path, digests: DigestCache) -> None:
+    """By a mapping, for example, of which the times of a file tell late."""
+    keys = made(tmp_path, LARGE)
+    with (tmp_path / "0").open("r+b"):
+        found = Ahead(digests, keys)
+        found.learn()
+        assert digests.remembered((tmp_path / "0").stat()) is None
+    found = Ahead(digests, keys)
+    found.learn()
+    assert digests.remembered((tmp_path / "0").stat()) or not found.busy
+
+
 def test_giving_up(tmp_path: Path, digests: DigestCache) -> None:
     found = Ahead(digests, made(tmp_path, LARGE, LARGE, LARGE))
     found.stop()
