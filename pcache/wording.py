@@ -21,6 +21,7 @@ _BASES = {
 _ASPECTS = {
     Kind.LISTING: "its entries",
     Kind.OTHERS: "its other entries",
+    Kind.NUMBERED: "the numbered directories beside it",
     Kind.NAMES: "its names",
     Kind.TIMES: "its modification time",
     Kind.LTIMES: "its modification time",

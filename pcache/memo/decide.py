@@ -10,6 +10,7 @@ from pcache.errors import DamagedBlob, StoreError, why_not
 from pcache.linux.descriptors import StillOpen
 from pcache.linux.stamps import let_time_pass
 from pcache.memo.facts import Facts
+from pcache.memo.numbered import names_now
 from pcache.memo.restore import Plan
 from pcache.model import Kind
 from pcache.settings.rules import NO
@@ -185,14 +186,20 @@ class Decider:
         withdrawn = None
         damaged = unknowable = ""
         latest = None
+        shown = hidden  # what stands for names in the latest path set
         awaited = -1
         for paths in store.each_path_set(weak):
             since = timing.spent("path sets", since)
-            latest = latest or paths
-            keys = paths.keys if hidden is None else tuple(map(hidden.show_key, paths.keys))
+            first, latest = latest is None, latest or paths
+            keys, names = paths.keys, hidden
             try:
+                if keys and keys[0][0] == Kind.NUMBERED:
+                    names = names_now(keys, hidden)
+                if names is not None:
+                    keys = tuple(map(names.show_key, keys))
+                shown = names if first else shown
                 strong, outcome, values = self._evaluate(
-                    call, fds, facts, weak, paths, keys, known, hidden
+                    call, fds, facts, weak, paths, keys, known, names
                 )
             except StillOpen as pipe:
                 in_vain = self._in_vain.get(weak, 0)
@@ -213,7 +220,7 @@ class Decider:
                 self._why = f"its output is its input: {own}"
                 return None, "input changed"
             if outcome is not None:
-                outcome = outcome if hidden is None else hidden.show_outcome(outcome)
+                outcome = outcome if names is None else names.show_outcome(outcome)
                 plan = Plan(outcome, store, fds, self._counters)
                 plan.strong, plan.decided_ns = strong, decided_ns
                 plan.keys, plan.values = keys, values
@@ -240,7 +247,7 @@ class Decider:
         if unknowable:
             self._why = f"cannot read an input: {unknowable}"
         else:
-            self._seen = (weak, latest, known if hidden is None else hidden.hide_known(known))
+            self._seen = (weak, latest, known if shown is None else shown.hide_known(known))
         return None, "input changed"
 
     def _evaluate(

@@ -243,7 +243,7 @@ class Execution:
         else:
             known.opened |= observation.opened
         # Somebody else must not have changed it in between.
-        listing = key[0] in (Kind.LISTING, Kind.OTHERS)
+        listing = key[0] in (Kind.LISTING, Kind.OTHERS, Kind.NUMBERED)
         if listing:
             self.listed_again.append((known, observation))
         ours = listing or observation.name in self.changes or self.writes_to(observation.stamp)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pcache.history.entries import Entry
 from pcache.history.log import UNKNOWN
 from pcache.history.sessions import Session
-from pcache.model import Kind
+from pcache.model import SERIES, Kind
 from pcache.report import difference, schema
 from pcache.report.why import Why, path_text
 from pcache.session.steps.describe import value_text
@@ -33,6 +33,7 @@ OUTPUT_KINDS = {
     b"p": "fifo",
     b"-": "deleted",
     b"m": "attributes",
+    SERIES: "numbered directories",
     b"t": "newer",
 }
 

@@ -5,6 +5,9 @@ Everything here is data with its reason, so that it can be shown to users.
 
 from __future__ import annotations
 
+PARALLEL = (b"PARALLEL_PID", b"PARALLEL_TMP")
+"""Number of its process, and a name that it has found to be free for a temporary directory."""
+
 IGNORED_ENVIRONMENT: tuple[tuple[bytes, str], ...] = (
     # Shell bookkeeping.
     (b"_", "shell bookkeeping: path of the command itself, set anew for each command"),
@@ -44,6 +47,11 @@ IGNORED_ENVIRONMENT: tuple[tuple[bytes, str], ...] = (
     (b"INVOCATION_ID", "session: number of the service's start"),
     (b"JOURNAL_STREAM", "session: inode of the log socket"),
     (b"SUDO_*", "session: who called sudo, and how"),
+    # What started it.
+    *(
+        (name, "GNU parallel: made up each time (what shows it is not recorded)")
+        for name in PARALLEL
+    ),
     # pcache itself.
     (b"PCACHE_*", "settings of pcache"),
 )

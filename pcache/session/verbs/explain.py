@@ -12,6 +12,7 @@ from pcache.codec import DamagedRow
 from pcache.errors import NoStore, why_not
 from pcache.linux.user import User
 from pcache.memo.facts import Facts
+from pcache.memo.numbered import names_now
 from pcache.model import Call, Digest, Fact, Key, Kind, Outcome, PathSet, Uncacheable
 from pcache.session.steps.command import Command
 from pcache.session.steps.describe import call_text, value_text
@@ -113,7 +114,10 @@ class Explanation:
     def _compare(self, weak: Digest, paths: PathSet) -> None:
         """The versions over one path set against the present."""
         try:
-            values = self._facts.values(paths.keys, self._known)
+            names = names_now(paths.keys, None)
+            keys = paths.keys if names is None else tuple(map(names.show_key, paths.keys))
+            values = self._facts.values(keys, self._known)
+            values = values if names is None else names.hide_values(keys, values)
         except OSError as error:
             self._say(f"an input cannot be read: {why_not(error)}", 1)
             return
