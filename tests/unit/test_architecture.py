@@ -30,7 +30,7 @@ STEPS = {"observe", "enforce", "rerun", "doctor", "history"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "bundle": set(),
-    "cli": DOMAIN | STEPS | {"session", "remote", "report", "export", "pcache"},
+    "cli": DOMAIN | STEPS | {"session", "remote", "report", "export", "api", "pcache"},
     "export": DOMAIN | {"session", "history", "report", "pcache"},
     "reference": {"cli", "pcache"},
     "report": DOMAIN | {"session", "history"},
@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": set(),
     **{name: VOCABULARY for name in VOCABULARY - {"model"}},
     "pcache": {"api"},
-    "api": {"report", "errors"},
+    "api": DOMAIN | {"history", "report", "export"},
 }
 """By package, or by module where it stands in none; a package may always import itself."""
 
