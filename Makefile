@@ -44,7 +44,7 @@ test-slow: dev
 	@tools/install run slow
 	@$(PYTHON) -m pytest -m slow $(PYTEST_ARGS)
 
-# 2,000 Ctrl-C, 782 kills that met pcache, 420 damaged stores, 200 times three starts at once.
+# 2,400 Ctrl-C, 782 kills that met pcache, 420 damaged stores, 200 times three starts at once.
 test-stress: dev
 	@$(PYTHON) -m pytest -m rounds --stress --timeout=0 $(PYTEST_ARGS)
 
