@@ -150,6 +150,7 @@ class _Bench:
         reports = self._work / "reports"
         reports.mkdir(exist_ok=True)
         return Place(
+            home=Path(self._env["HOME"]),
             tree=self._tree.path,
             store=self._work / "stores" / tool.name,
             report=reports / f"{tool.name}.json",

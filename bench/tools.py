@@ -26,6 +26,8 @@ _PLAIN: frozenset[PhaseName] = _CACHING - {"warm", "versions"} | _EMPTY
 class Place:
     """Where one tool may keep its things during one workload."""
 
+    home: Path
+    """That of the commands."""
     tree: Path
     store: Path
     """Emptied before each cold run, and each with nothing on record."""
@@ -102,6 +104,12 @@ class Pcache(Tool):
 
     def version(self) -> str:
         return _first_line([*self.launcher, "--version"])
+
+    def empty(self, place: Place) -> None:
+        super().empty(place)
+        # What programs keep for the user outlives any cleaning, as for the plain command.
+        for kept in (place.home / ".cache").glob("*"):
+            (place.store / kept.name).symlink_to(kept)
 
     def env(self, env: dict[str, str], place: Place) -> dict[str, str]:
         return {**env, "XDG_CACHE_HOME": str(place.store)}

@@ -170,6 +170,9 @@ class Kind:
     TRAIT: Final = b"P"
     """The path is `affinity`, `groups`, `signal 1` and the like (`pcache.linux.traits`): what the
     process was handed down (`pcache.linux.descriptors.FdView.trait`), where it went by that."""
+    NUMBERED: Final = b"#"
+    """`MADE,KEPT,REMOVED:PLACE` (`pcache.settings.numbered`): what is in a directory beside those
+    that are numbered, if of each of these it is known what becomes of it.  The first of all."""
     XATTRS: Final = b"X"
     """The names of the extended attributes, following links."""
     LXATTRS: Final = b"Y"
@@ -212,7 +215,9 @@ class Kind:
 
 PATHLESS: Final = (Kind.BASE, Kind.SOCKET, Kind.INTERFACES, Kind.CGROUPS)
 """Kinds of facts about what has no path, and is the same for each of an execution's programs."""
-PREFIXED: Final = (Kind.REPLACEABLE, Kind.UNLOCKED, Kind.OTHERS, Kind.LOADER, Kind.STREAM)
+PREFIXED: Final = (
+    *(Kind.REPLACEABLE, Kind.UNLOCKED, Kind.OTHERS, Kind.LOADER, Kind.STREAM, Kind.NUMBERED),
+)
 """Kinds whose path has something before it that ends with a colon."""
 
 Key = tuple[bytes, bytes]
@@ -262,13 +267,17 @@ def shared_group(mtime_ns: int) -> tuple[int, int] | None:
     return divmod(_SHARED - mtime_ns, len(UNITS_NS))
 
 
+SERIES: Final = b"n"
+
+
 class Output(_Record):
     """One postcondition: the state a path has at the end of the execution because of it.
 
     kind: b"f" new regular file, b"w" regular file that is written to in place if there is one,
     b"r" moved from elsewhere as it was, b"d" directory, b"l" symbolic link, b"h" hard link, b"p"
     fifo, b"-" deleted (what is not there was made and removed), b"m" only mode or times changed
-    (mtime_ns FRESH: they stay).
+    (mtime_ns FRESH: they stay), b"t" directory in which something of a random name was made and
+    removed: it has become newer, b"n" numbered directories (`pcache.settings.numbered`).
     """
 
     __slots__ = ("kind", "path", "mode", "content", "mtime_ns", "extents")

@@ -27,7 +27,7 @@ class Pattern:
     def fullmatch(self, text: bytes) -> Match[bytes] | None:
         return self._pattern().fullmatch(text)
 
-    def search(self, text: bytes) -> Match[bytes] | None:
+    def search(self, text: bytes | bytearray) -> Match[bytes] | None:
         return self._pattern().search(text)
 
     def findall(self, text: bytes) -> list[bytes]:

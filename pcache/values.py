@@ -18,7 +18,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `pMODE:UID:GID`, `sMODE:UID:GID` | content, existence | fifo, socket |
 | `cMODE:UID:GID:MAJ:MIN`, `bMODE:...` | content, existence | device |
 | `cn...`, `bn...` | both | device that may not be opened where it is (a mount with nodev) |
-| `LDIGEST` | LISTING, OTHERS | names and types in a directory (SHA-256) |
+| `LDIGEST` | LISTING, OTHERS, NUMBERED | names and types in a directory (SHA-256) |
 | `LDIGEST` | NAMES | names in a directory (SHA-256) |
 | `ok` | those that `model.Kind` says it of | |
 | `gGID:DIGEST` | DEFAULTS | group, SHA-256 of the default access control list (each or none) |

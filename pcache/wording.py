@@ -21,6 +21,7 @@ _BASES = {
 _ASPECTS = {
     Kind.LISTING: "its entries",
     Kind.OTHERS: "its other entries",
+    Kind.NUMBERED: "the numbered directories beside it",
     Kind.NAMES: "its names",
     Kind.TIMES: "its modification time",
     Kind.LTIMES: "its modification time",
@@ -84,8 +85,12 @@ def fact_name(kind: bytes, path: bytes) -> str:
 
 def changed_text(keys: Iterable[Key]) -> str:
     """Inputs that have changed: the first, and how many more."""
-    changed = list(dict.fromkeys(subject(kind, path) for kind, path in keys))
+    changed: dict[str, str] = {}
+    for kind, path in keys:
+        changed.setdefault(subject(kind, path), aspect(kind))
     if not changed:
         return "input changed"
+    first, what = next(iter(changed.items()))
+    told = f"{first} ({what})" if what else first
     more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-    return f"input changed: {changed[0]}{more}"
+    return f"input changed: {told}{more}"

@@ -27,7 +27,9 @@ class Lab:
         self._pcache_run = PcacheRun(pcache.launcher)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        self._place = Place(self.folder, self.folder / "store", self.folder / "report.json")
+        self._place = Place(
+            self.folder, self.folder, self.folder / "store", self.folder / "report.json"
+        )
         home = self.folder / "home"
         home.mkdir()
         self._base = base_env(home)

@@ -17,6 +17,7 @@ first at a terminal; elsewhere it takes --yes.
 
 options:
   -y, --yes    do not ask
+      --json   as JSON: see docs/json.md
   -q, --quiet  print nothing
   -h, --help   this text
 
@@ -26,7 +27,7 @@ example:
   pcache clear --yes
 """
 
-OPTIONS = {"-y": "yes", "--yes": "yes", "-q": "quiet", "--quiet": "quiet"}
+OPTIONS = {"-y": "yes", "--yes": "yes", "--json": "json", "-q": "quiet", "--quiet": "quiet"}
 
 
 def run(args: list[str]) -> int:
@@ -46,15 +47,19 @@ def run(args: list[str]) -> int:
     import time
 
     from pcache.cli.asking import open_store, trim_history
-    from pcache.store.gc import Collector
-    from pcache.store.removal import forget_refusals
+    from pcache.store.removal import clear
     from pcache.wording import counted
 
     with open_store() as store:
-        report = Collector(store, max_size=0).run()
-        forget_refusals(store)
+        removed, contents = clear(store)
         trim_history(store, time.time_ns())
-    if not options.get("quiet"):
-        records, contents = counted(report.records, "record"), counted(report.blobs, "content")
-        sys.stdout.write(f"{records} and {contents} removed\n")
+    if options.get("json"):
+        from pcache.cli.asking import write_model
+        from pcache.report.schema_upkeep import Removal
+
+        write_model(Removal(records=removed, contents=contents))
+    elif not options.get("quiet"):
+        sys.stdout.write(
+            f"{counted(removed, 'record')} and {counted(contents, 'content')} removed\n"
+        )
     return 0

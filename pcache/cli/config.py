@@ -10,7 +10,7 @@ from pcache.errors import ConfigError, EnvironmentProblem, UsageError, why_not
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 SUMMARY = "show or change settings, each with where it comes from"
 
@@ -72,6 +72,7 @@ were).
 
 options:
       --project  the project's file: the nearest .pcache.toml, else one in this directory
+      --json     as JSON: see docs/json.md
   -h, --help     this text
 
 exit status: 0, 1 `get`, `unset`: the file says nothing of it, 2 wrong usage or value, 125 a file
@@ -83,7 +84,7 @@ examples:
   pcache config --project set program.generate.strict true
 """
 
-OPTIONS: dict[str, str] = {"--project": "project"}
+OPTIONS = {"--project": "project", "--json": "json"}
 _TAKES: dict[str, tuple[str, ...]] = {
     "show": (),
     "get": ("name",),
@@ -104,8 +105,9 @@ def run(args: list[str]) -> int:
         raise UsageError(f"config {what} needs a {names[len(words)]}", _usage(what))
     if len(words) > len(names):
         raise UsageError(f"config {what} does not take {words[len(names)]!r}", _usage(what))
+    as_json = bool(options.get("json"))
     if what == "show":
-        return _show()
+        return _show(as_json)
     from pcache.linux.user import User
     from pcache.settings.locations import PROJECT_FILE, project_file, user_file
 
@@ -113,12 +115,19 @@ def run(args: list[str]) -> int:
     path = user_file(user)
     if options.get("project"):
         path = project_file(user, cwd) or os.path.join(cwd, PROJECT_FILE)
-    return {"get": _get, "set": _set, "unset": _unset, "edit": _edit}[what](path, words)
+    if as_json and what == "get":
+        found = _told(path, words)
+        _write(found)
+        return 0 if found else 1
+    status = {"get": _get, "set": _set, "unset": _unset, "edit": _edit}[what](path, words)
+    if as_json:
+        _write(_told(path, words))
+    return status
 
 
 def names() -> list[str]:
     """Of the settings that stand alone or in a table, for completion."""
-    from pcache.settings.configfile import TABLES, File
+    from pcache.settings.schema import TABLES, File
 
     found = [name for name in File.model_fields if name not in TABLES]
     for title, table in TABLES.items():
@@ -193,52 +202,122 @@ def _make_directory(path: bytes) -> None:
         raise ConfigError(f"cannot make {os.fsdecode(path)}: {error.strerror}") from error
 
 
-def _show() -> int:
+def _told(path: bytes, words: list[str]) -> list[Shown]:
+    """What a file says; of the setting that is named first, if one is."""
+    from pcache.settings import configfile, editing
+
+    if not os.path.lexists(path):
+        return []
+    found = configfile.settings(path)
+    if words:
+        name = editing.Name(words[0])
+        about = name.table[-1] if name.table else ""
+        found = [at for at in found if (at.pattern, at.name) == (about, name.setting)]
+    return [Shown(at.pattern, at.name, at.value, file=at.path, line=at.line) for at in found]
+
+
+def _show(as_json: bool) -> int:
     from pcache.linux.user import User
     from pcache.settings import configfile
     from pcache.settings.locations import project_file, user_file
 
     user, cwd = User.current(), os.getcwdb()
-    for line in _defaults():
-        sys.stdout.write(line + "\n")
+    found = list(_defaults())
     for path in (user_file(user), project_file(user, cwd)):
-        if path is None or not os.path.lexists(path):
-            continue
-        configfile.compile_files([path])
-        for setting in configfile.settings(path):
-            what = f"{setting.pattern}: " if setting.pattern else ""
-            where = f"{os.fsdecode(setting.path)}:{setting.line}"
-            sys.stdout.write(f"{what}{setting.name} = {_toml(setting.value)}   {where}\n")
+        if path is not None and os.path.lexists(path):
+            configfile.compile_files([path])
+            found += _told(path, [])
+    if as_json:
+        _write(found)
+    else:
+        sys.stdout.write("".join(f"{shown.text()}\n" for shown in found))
     return 0
 
 
-def _defaults() -> Iterator[str]:
+def _write(found: list[Shown]) -> None:
+    from pcache.cli.asking import write_model
+    from pcache.report.schema_upkeep import Setting, Settings
+
+    write_model(
+        Settings(
+            settings=[
+                Setting(
+                    about=at.about,
+                    name=at.name,
+                    value=at.value,
+                    file=None if at.file is None else os.fsdecode(at.file),
+                    line=at.line,
+                    because=at.because,
+                )
+                for at in found
+            ]
+        )
+    )
+
+
+class Shown:
+    """A setting in force, with its origin: a place in a file, or the reason for a default."""
+
+    def __init__(
+        self,
+        about: str,
+        name: str,
+        value: object,
+        because: str = "",
+        words: str = "",
+        file: bytes | None = None,
+        line: int | None = None,
+    ) -> None:
+        self.about = about
+        """Programs, a table, or empty."""
+        self.name = name
+        self.value = value
+        self.because = because
+        self.words = words
+        """What people read in place of the value."""
+        self.file = file
+        self.line = line
+
+    def text(self) -> str:
+        about = f"{self.about}: " if self.about else ""
+        where = f"default: {self.because}" if self.because else "default"
+        if self.file is not None:
+            where = f"{os.fsdecode(self.file)}:{self.line}"
+        return f"{about}{self.name} = {self.words or _toml(self.value)}   {where}"
+
+
+def _defaults() -> Iterator[Shown]:
     from pcache.settings import defaults
     from pcache.settings.units import size_text
     from pcache.store.gc import DEFAULT_MAX_SIZE
 
-    yield f'max_size = "{size_text(DEFAULT_MAX_SIZE)}"   default'
-    yield "compress = true   default: contents take less than half of the room"
-    yield 'history = "30d"   default: long enough to be asked about'
-    yield "secret_env = those of docs/security.md   default: what names of secrets have in them"
-    yield "base_dir = none   default: what is recorded in one directory is of no use in another"
-    yield "remote = none   default: what is recorded stays on this machine"
-    yield 'sandbox: deny = ["io_uring"]   default: what it does to files cannot be observed'
-    yield "*: cache_failures = true   default: a failure is a result like another"
+    yield Shown("", "max_size", size_text(DEFAULT_MAX_SIZE))
+    yield Shown("", "compress", True, "contents take less than half of the room")
+    yield Shown("", "history", "30d", "long enough to be asked about")
+    why = "what names of secrets have in them"
+    yield Shown("", "secret_env", None, why, "those of docs/security.md")
+    why = "what is recorded in one directory is of no use in another"
+    yield Shown("", "base_dir", None, why, "none")
+    yield Shown("", "remote", None, "what is recorded stays on this machine", "none")
+    yield Shown("sandbox", "deny", ["io_uring"], "what it does to files cannot be observed")
+    yield Shown("*", "cache_failures", True, "a failure is a result like another")
     for name, reason in defaults.IGNORED_ENVIRONMENT:
-        yield f'*: ignore_env = ["{name.decode()}"]   default: {reason}'
+        yield Shown("*", "ignore_env", [name.decode()], reason)
     for name, reason in defaults.MAKE_FLAGS:
-        yield f"*: variable {name.decode()} counts in part   default: {reason}"
+        yield Shown("*", f"variable {name.decode()}", None, reason, "counts in part")
     for name, reason in defaults.NEVER_CACHED:
-        yield f'{name.decode()}: never_cache = "itself"   default: {reason}'
+        yield Shown(name.decode(), "never_cache", "itself", reason)
     for name, options, reason in defaults.AGES:
-        given = f" with {b' '.join(options).decode()}" if options else ""
-        yield f'{name.decode()}{given}: never_cache = "itself"   default: {reason}'
+        yield Shown(_with(name, options), "never_cache", "itself", reason)
     for name, options, reason in defaults.STRICT:
-        given = f" with {b' '.join(options).decode()}" if options else ""
-        yield f"{name.decode()}{given}: strict = true   default: {reason}"
+        yield Shown(_with(name, options), "strict", True, reason)
     for name, reason in defaults.MTIME_ORDER:
-        yield f"{name.decode()}: mtime_order = true   default: {reason}"
+        yield Shown(name.decode(), "mtime_order", True, reason)
+
+
+def _with(name: bytes, options: Sequence[bytes]) -> str:
+    given = f" with {b' '.join(options).decode()}" if options else ""
+    return name.decode() + given
 
 
 def _toml(value: object) -> str:

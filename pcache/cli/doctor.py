@@ -19,6 +19,7 @@ what was found; below a line that is not ok, the one command that mends it.  Run
 `sudo pcache doctor` too: only root can try what trace needs.
 
 options:
+      --json   as JSON: see docs/json.md
   -q, --quiet  print only what is not ok
   --prepare    check nothing, but make now what the first command after an installation or on
                another kernel would make: compile the probes, build the filters (root)
@@ -32,7 +33,7 @@ examples:
   sudo pcache doctor --prepare
 """
 
-OPTIONS = {"-q": "quiet", "--quiet": "quiet", "--prepare": "prepare"}
+OPTIONS = {"--json": "json", "-q": "quiet", "--quiet": "quiet", "--prepare": "prepare"}
 
 
 def run(args: list[str]) -> int:
@@ -40,8 +41,11 @@ def run(args: list[str]) -> int:
     options, rest = parse(args, OPTIONS)
     if rest:
         raise UsageError(f"doctor takes no argument: {rest[0]!r}")
+    as_json = bool(options.get("json"))
     if options.get("prepare"):
-        return _prepare(bool(options.get("quiet")))
+        return _prepare(bool(options.get("quiet")), as_json)
+    if as_json:
+        return _write()
     failed = 0
     for check in checks.all_checks():
         result = check.probe()
@@ -55,11 +59,37 @@ def run(args: list[str]) -> int:
     return 1 if failed else 0
 
 
-def _prepare(quiet: bool) -> int:
+def _write() -> int:
+    from pcache.cli.asking import write_model
+    from pcache.report.schema_upkeep import Check, Checks
+
+    found = []
+    for check in checks.all_checks():
+        result = check.probe()
+        fields = {
+            "name": check.name,
+            "needed_for": list(check.needed_for),
+            "status": result.status,
+            "found": result.reason,
+            "remedy": result.remedy,
+        }
+        found.append(Check.model_validate(fields))
+    failed = sum(check.status == FAIL for check in found)
+    write_model(Checks(failed=failed, checks=found))
+    return 1 if failed else 0
+
+
+def _prepare(quiet: bool, as_json: bool) -> int:
     from pcache.session.verbs.prepare import prepare
     from pcache.wording import counted
 
     made, problems = prepare()
+    if as_json:
+        from pcache.cli.asking import write_model
+        from pcache.report.schema_upkeep import Preparation
+
+        write_model(Preparation(files=made, problems=problems))
+        return 1 if problems else 0
     if made and not quiet:
         sys.stdout.write(f"prepared for the first command: {counted(made, 'file')}\n")
     for problem in problems:

@@ -11,7 +11,7 @@ from pcache.errors import UsageError
 SUMMARY = "say whether a command would be replayed now, and if not, why"
 
 HELP = """\
-usage: pcache explain COMMAND [ARG...]
+usage: pcache explain [OPTION...] COMMAND [ARG...]
        pcache explain --last [--json] [SESSION]
 
 Looks COMMAND up as `pcache replay` would, runs nothing and changes nothing, and prints what was
@@ -27,7 +27,7 @@ those as well.  `pcache replay -v` explains every program that COMMAND starts.
 
 options:
       --last   what ran in the last session, or another one, and why: as `pcache why`
-      --json   with --last: as JSON, see docs/json.md
+      --json   as JSON: see docs/json.md
   -h, --help   this text
 
 exit status: 0 a hit, 1 a miss, 2 wrong usage, 125 nothing was recorded yet or pcache failed, 126
@@ -49,8 +49,6 @@ def run(args: list[str]) -> int:
         from pcache.cli import why
 
         return why.run([*(["--json"] if options.get("json") else []), *words])
-    if options.get("json"):
-        raise UsageError("--json is for --last", "usage: pcache explain --last --json [SESSION]")
     if not words:
         raise UsageError("no command to explain", "usage: pcache explain COMMAND [ARG...]")
     from pcache.linux.user import User
@@ -59,5 +57,11 @@ def run(args: list[str]) -> int:
 
     command = Command([os.fsencode(word) for word in words])
     explanation = explain(command, User.current())
-    sys.stdout.write("\n".join(explanation.lines) + "\n")
+    if options.get("json"):
+        from pcache.cli.asking import write_model
+        from pcache.report.upkeep import explanation as model
+
+        write_model(model(command, explanation))
+    else:
+        sys.stdout.write("\n".join(explanation.lines) + "\n")
     return 0 if explanation.hit else 1

@@ -26,6 +26,7 @@ options:
                         configuration, 10G if it says nothing; 0 removes all records
       --older-than AGE  first remove all records that were not used for that long: 12h, 30d, 2w
       --dry-run         remove nothing, only say what would go
+      --json            as JSON: see docs/json.md
   -q, --quiet           print nothing
   -h, --help            this text
 
@@ -40,6 +41,7 @@ OPTIONS = {
     "--max-size": "max-size=",
     "--older-than": "older-than=",
     "--dry-run": "dry-run",
+    "--json": "json",
     "-q": "quiet",
     "--quiet": "quiet",
 }
@@ -79,7 +81,12 @@ def run(args: list[str]) -> int:
         if not options.get("dry-run"):
             keep_ns = KEPT_NS if policy.history is None else policy.history * 10**9
             trim_history(store, time.time_ns() - keep_ns)
-    if not options.get("quiet"):
+    if options.get("json"):
+        from pcache.cli.asking import write_model
+        from pcache.report.upkeep import collection
+
+        write_model(collection(report, bool(options.get("dry-run"))))
+    elif not options.get("quiet"):
         compressed = (
             f", {counted(report.compressed, 'content')} compressed" if report.compressed else ""
         )

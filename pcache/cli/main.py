@@ -180,7 +180,7 @@ def _dispatch(args: list[str]) -> int:
     try:
         status: int = module.run(rest)
     except HelpWanted:
-        return _print(module.HELP)
+        return _print_help(module.HELP)
     except UsageError as error:
         if not error.remedy:
             error.remedy = f"`pcache help {verb}` explains its options"
@@ -203,7 +203,7 @@ def _unknown(verb: str) -> UsageError:
 
     if which(verb):
         return UsageError(f"no verb {verb!r}", f"to run that command: sudo pcache run {verb}")
-    near = get_close_matches(verb, (*VERBS, "help"), n=1, cutoff=0.7)
+    near = get_close_matches(verb, (*VERBS, "help"), n=1)
     if near:
         return UsageError(f"no verb {verb!r}", f"did you mean `pcache {near[0]}`?")
     return UsageError(f"no verb {verb!r}", "`pcache help` lists the verbs")
@@ -220,16 +220,26 @@ def _unknown_topic(name: str, known: tuple[str, ...]) -> UsageError:
 
 def _help(args: list[str]) -> int:
     if args and args[0] in VERBS:
-        return _print(_load(args[0]).HELP)
+        return _print_help(_load(args[0]).HELP)
     if args and args[0] != "help":
         from pcache.cli.topics import TOPICS
 
         if args[0] not in TOPICS:
             raise _unknown_topic(args[0], (*VERBS, *TOPICS))
-        return _print(TOPICS[args[0]]())
+        return _print_help(TOPICS[args[0]]())
     width = max(map(len, VERBS))
     verbs = "".join(f"  {name:<{width}}  {summary}\n" for name, summary in VERBS.items())
-    return _print(f"{USAGE}\n\n{TITLE}\n\nverbs:\n{verbs}\n{EPILOG}")
+    return _print_help(f"{USAGE}\n\n{TITLE}\n\nverbs:\n{verbs}\n{EPILOG}")
+
+
+def _print_help(text: str) -> int:
+    if sys.stdout is not None and sys.stdout.isatty():
+        from shutil import get_terminal_size
+
+        from pcache.cli.narrow import fitted
+
+        text = fitted(text, get_terminal_size().columns)
+    return _print(text)
 
 
 def _print(text: str) -> int:

@@ -20,6 +20,7 @@ are here already are not fetched again, so that a pull that was interrupted goes
 
 options:
   -n, --dry-run   fetch nothing, only say how much it would be
+      --json      as JSON: see docs/json.md
   -q, --quiet     print nothing
   -h, --help      this text
 
@@ -31,7 +32,13 @@ examples:
   pcache pull --dry-run make -j4
 """
 
-OPTIONS = {"-n": "dry-run", "--dry-run": "dry-run", "-q": "quiet", "--quiet": "quiet"}
+OPTIONS = {
+    "-n": "dry-run",
+    "--dry-run": "dry-run",
+    "--json": "json",
+    "-q": "quiet",
+    "--quiet": "quiet",
+}
 
 
 def run(args: list[str]) -> int:
@@ -56,7 +63,12 @@ def run(args: list[str]) -> int:
     report = Pull(command, User.current()).run(dry_run, tell)
     if shows:
         sys.stderr.write("\r\033[K")
-    if not quiet:
+    if options.get("json"):
+        from pcache.cli.asking import write_model
+        from pcache.report.upkeep import pulled
+
+        write_model(pulled(report, dry_run))
+    elif not quiet:
         from pcache.wording import counted
 
         fetched = "" if dry_run else f", {size_text(report.received)} of that fetched"

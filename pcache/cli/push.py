@@ -9,6 +9,10 @@ import time
 from pcache.cli.options import parse
 from pcache.errors import UsageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.remote.push import Report
+
 SUMMARY = "give what is recorded to the shared store"
 
 HELP = """\
@@ -23,6 +27,7 @@ as they were: their SHA-256 cannot be known any more.
 options:
   -n, --dry-run       send nothing: list what would leave this machine, and what would not and why
       --since AGE     only what was recorded or used within that time: 12h, 30d, 2w
+      --json          as JSON: see docs/json.md
   -v, --verbose       one line for each record
   -q, --quiet         print nothing
   -h, --help          this text
@@ -38,6 +43,7 @@ OPTIONS = {
     "-n": "dry-run",
     "--dry-run": "dry-run",
     "--since": "since=",
+    "--json": "json",
     "-v": "verbose",
     "--verbose": "verbose",
     "-q": "quiet",
@@ -63,7 +69,8 @@ def run(args: list[str]) -> int:
             raise UsageError(str(error)) from error
     user = User.current()
     policy, _ = session_policy(user, os.getcwdb())
-    dry_run, quiet = bool(options.get("dry-run")), bool(options.get("quiet"))
+    as_json, dry_run = bool(options.get("json")), bool(options.get("dry-run"))
+    quiet = as_json or bool(options.get("quiet"))
     verbose = dry_run or bool(options.get("verbose"))
     progress = _Progress(not quiet and not verbose)
 
@@ -74,6 +81,8 @@ def run(args: list[str]) -> int:
 
     report, seconds = Push(user, policy).everything(since, dry_run, tell)
     progress.end()
+    if as_json:
+        _write(report, dry_run, seconds)
     if quiet:
         return 0
     if verbose:
@@ -84,6 +93,25 @@ def run(args: list[str]) -> int:
     took = "" if dry_run else f" in {seconds:.1f} s"
     sys.stdout.write(f"{summary(report, dry_run)}{took}\n")
     return 0
+
+
+def _write(report: Report, dry_run: bool, seconds: float) -> None:
+    from pcache.cli.asking import write_model
+    from pcache.report.schema_upkeep import Kept, Push
+    from pcache.wording import text
+
+    write_model(
+        Push(
+            dry_run=dry_run,
+            records=report.records,
+            contents=report.contents,
+            bytes=report.bytes,
+            manifests=report.manifests,
+            known=report.known,
+            stays=[Kept(command=text(label), reason=why) for label, why in report.kept],
+            seconds=seconds,
+        )
+    )
 
 
 class _Progress:

@@ -21,6 +21,7 @@ depends on; and what was saved over time.
 options:
   -o, --output FILE  where to; - is standard output
       --markdown     a summary in Markdown instead, for the page of a CI job
+      --json         what the page is drawn from, as JSON: see docs/json.md
   -h, --help         this text
 
 exit status: 0, 2 wrong usage, 125 the session is not kept or pcache failed
@@ -30,14 +31,14 @@ examples:
   pcache report --markdown >>"$GITHUB_STEP_SUMMARY"
 """
 
-OPTIONS = {"-o": "output=", "--output": "output=", "--markdown": "markdown"}
+OPTIONS = {"-o": "output=", "--output": "output=", "--markdown": "markdown", "--json": "json"}
 
 
 def run(args: list[str]) -> int:
     """Run the verb; the exit status."""
     options, words = parse(args, OPTIONS)
     output = options.get("output")
-    if output is None and not options.get("markdown"):
+    if output is None and not options.get("markdown") and not options.get("json"):
         raise UsageError("where to write the page?", "pcache report -o report.html")
     from pcache.cli.asking import at_most, open_store
     from pcache.history.sessions import LAST, find, sessions
@@ -46,7 +47,14 @@ def run(args: list[str]) -> int:
     at_most("report", 1, words)
     with open_store() as store:
         session, _ = find(store, words[0] if words else LAST)
-        text = markdown(session) if options.get("markdown") else page(session, sessions(store))
+        if options.get("json"):
+            from pcache.report.upkeep import report
+
+            text = report(session, sessions(store)).model_dump_json(indent=1) + "\n"
+        elif options.get("markdown"):
+            text = markdown(session)
+        else:
+            text = page(session, sessions(store))
     data = text.encode()
     if output is None or output == "-":
         sys.stdout.buffer.write(data)

@@ -27,10 +27,11 @@ Removes records, so that what they are of runs again: those of all calls that be
 all of it.
 
 options:
-      --path FILE       records of what read, looked for or wrote FILE
-      --session NUMBER  records of what ran or was brought back in a session
-  -q, --quiet           print nothing
-  -h, --help            this text
+      --path FILE        records of what read, looked for or wrote FILE
+      --session SESSION  records of what ran or was brought back in a session
+      --json             as JSON: see docs/json.md
+  -q, --quiet            print nothing
+  -h, --help             this text
 
 exit status: 0 something was removed, 1 there was nothing to remove, 2 wrong usage, 125 nothing was
 recorded yet or pcache failed
@@ -41,7 +42,13 @@ examples:
   pcache rm --session last
 """
 
-OPTIONS = {"--path": "path=", "--session": "session=", "-q": "quiet", "--quiet": "quiet"}
+OPTIONS = {
+    "--path": "path=",
+    "--session": "session=",
+    "--json": "json",
+    "-q": "quiet",
+    "--quiet": "quiet",
+}
 _EXECUTION = re.compile(r"(\d+|last)\.\d+")
 
 
@@ -56,7 +63,12 @@ def run(args: list[str]) -> int:
 
     with open_store(here=True) as store:
         removed = remove(store, *_chosen(store, options, words))
-    if not options.get("quiet"):
+    if options.get("json"):
+        from pcache.cli.asking import write_model
+        from pcache.report.schema_upkeep import Removal
+
+        write_model(Removal(records=removed, contents=0))
+    elif not options.get("quiet"):
         sys.stdout.write(f"{counted(removed, 'record')} removed\n")
     return 0 if removed else 1
 

@@ -26,6 +26,7 @@ options:
                       another one by PCACHE_SOCKET
       --group NAME    who may use it (default pcache)
       --idle SECONDS  end after so long without a session (default: 300 under systemd, else never)
+      --json          as JSON, a line for each thing that is done: see docs/json.md
   -h, --help          this text
 
 exit status: 0, 1 if `status` finds none, 2 wrong usage, 125 it failed
@@ -36,7 +37,7 @@ examples:
   sudo pcache service start --socket /run/pcache/recorder.sock
 """
 
-OPTIONS = {"--socket": "socket=", "--group": "group=", "--idle": "idle="}
+OPTIONS = {"--socket": "socket=", "--group": "group=", "--idle": "idle=", "--json": "json"}
 _WHAT = ("install", "start", "stop", "status")
 
 
@@ -60,11 +61,20 @@ def run(args: list[str]) -> int:
         str(options.get("group", "pcache")),
         None if idle is None else float(idle),
     )
+    as_json = bool(options.get("json"))
     if what == "status":
         said, found = status(settings)
-        sys.stdout.write(f"{said}\n")
+        _say(said, as_json, found)
         return 0 if found else 1
     for line in {"install": install, "start": start, "stop": stop}[what](settings):
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+        _say(line, as_json)
     return 0
+
+
+def _say(line: str, as_json: bool, answers: bool | None = None) -> None:
+    if as_json:
+        from pcache.report.schema_upkeep import Service
+
+        line = Service(said=line, answers=answers).model_dump_json()
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -31,6 +31,7 @@ copy takes root or user namespaces, and overlayfs.
 
 options:
       --rerun SHARE  such as 5%: how many of the records to execute again
+      --json         as JSON: see docs/json.md
   -q, --quiet        print nothing
   -h, --help         this text
 
@@ -42,7 +43,7 @@ examples:
   pcache verify --rerun 5%
 """
 
-OPTIONS = {"--rerun": "rerun=", "-q": "quiet", "--quiet": "quiet"}
+OPTIONS = {"--rerun": "rerun=", "--json": "json", "-q": "quiet", "--quiet": "quiet"}
 
 
 def run(args: list[str]) -> int:
@@ -56,7 +57,12 @@ def run(args: list[str]) -> int:
     from pcache.session.verbs.verify import verify
 
     verification = verify(User.current(), share)
-    if not options.get("quiet"):
+    if options.get("json"):
+        from pcache.cli.asking import write_model
+        from pcache.report.upkeep import verification as model
+
+        write_model(model(verification))
+    elif not options.get("quiet"):
         sys.stdout.write("\n".join(verification.lines) + "\n")
     return 0 if verification.sound else 1
 

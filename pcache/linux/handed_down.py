@@ -52,7 +52,7 @@ STATUS: tuple[Row, ...] = (
     ("SigPnd", HARMLESS, "without effect unless blocked, which is a reason"),
     ("ShdPnd", HARMLESS, "without effect unless blocked, which is a reason"),
     ("SigBlk", FACT, "of signals sent within; linux.signal_sets.UNUSUAL are a reason"),
-    ("SigIgn", FACT, "of signals sent within; TOLD are in the call, UNUSUAL are a reason"),
+    ("SigIgn", FACT, "of signals sent within; TOLD are in the call"),
     ("SigCgt", HARMLESS, _SELF),
     ("CapInh", SESSION, _CAPABILITIES),
     ("CapPrm", SESSION, "what it may do; secure bits show here as well"),

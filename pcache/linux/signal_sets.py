@@ -39,12 +39,12 @@ _OF_THE_LIBRARY = 0b11 << 31
 """32 and 33, which glibc keeps for itself: its posix_spawn(3) has programs ignore them."""
 
 UNUSUAL = ((1 << 64) - 1) & ~(HARMLESS_TO_IGNORE | _OF_THE_LIBRARY)
-"""A program that finds one of these ignored or blocked may do something else than it usually does,
-and nothing in its call tells of it."""
+"""A program that finds one of these ignored or blocked may do something else than it usually does.
+That one is ignored is part of its call, that one is blocked a reason."""
 
-TOLD: int = sum(1 << (number - 1) for number in (SIGPIPE, SIGXFSZ))
-"""Signals whose being ignored is part of a call: a program then sees that a write failed, instead
-of ending there.  Services have them ignored."""
+TOLD: int = UNUSUAL | sum(1 << (number - 1) for number in (SIGPIPE, SIGXFSZ))
+"""Signals whose being ignored is part of a call.  With SIGPIPE or SIGXFSZ, as services have them, a
+program sees that a write failed, instead of ending there."""
 
 HIDDEN_BY_PYTHON = (SIGPIPE, SIGXFSZ)
 """Signals that Python ignores from its start on, whatever it was given (pylifecycle.c,
@@ -61,7 +61,7 @@ _TRAIT = b"signal "
 
 def trait(number: int) -> bytes | None:
     """Path of a fact of kind TRAIT: what a program was handed down for a signal that was sent to it
-    or below it.  None of those that are UNUSUAL, whose being handed down is a reason."""
+    or below it.  None of those that are UNUSUAL, which its call tells of."""
     return _TRAIT + b"%d" % number if HARMLESS_TO_IGNORE >> (number - 1) & 1 else None
 
 
@@ -87,7 +87,7 @@ def trait_here(number: int) -> bytes:
 
 
 def ignored_by_caller() -> int:
-    """Those of HIDDEN_BY_PYTHON that were ignored when this process was started, as the launcher
+    """Those of TOLD that were ignored when this process was started, as the launcher
     (tools/launcher.c) has seen; none where there was no launcher."""
     return int(str(sys._xoptions.get("ignored", "0")), 16) & TOLD
 

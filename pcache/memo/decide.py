@@ -10,6 +10,7 @@ from pcache.errors import DamagedBlob, StoreError, why_not
 from pcache.linux.descriptors import StillOpen
 from pcache.linux.stamps import let_time_pass
 from pcache.memo.facts import Facts
+from pcache.memo.numbered import names_now
 from pcache.memo.restore import Plan
 from pcache.model import Kind
 from pcache.settings.rules import NO
@@ -152,9 +153,9 @@ class Decider:
 
     @property
     def explained_miss(self) -> str:
-        """The same; of an unknown call also why it was refused when it last ran, if it was."""
-        refused = "" if self._unknown is None else refused_text(self._store, self._unknown)
-        return refused or self.last_miss
+        """The same; of an unknown call also why it is none, if that is known."""
+        why = "" if self._unknown is None else unknown_text(self._store, self._unknown)
+        return why or self.last_miss
 
     @property
     def seen(self) -> Seen | None:
@@ -185,14 +186,20 @@ class Decider:
         withdrawn = None
         damaged = unknowable = ""
         latest = None
+        shown = hidden  # what stands for names in the latest path set
         awaited = -1
         for paths in store.each_path_set(weak):
             since = timing.spent("path sets", since)
-            latest = latest or paths
-            keys = paths.keys if hidden is None else tuple(map(hidden.show_key, paths.keys))
+            first, latest = latest is None, latest or paths
+            keys, names = paths.keys, hidden
             try:
+                if keys and keys[0][0] == Kind.NUMBERED:
+                    names = names_now(keys, hidden)
+                if names is not None:
+                    keys = tuple(map(names.show_key, keys))
+                shown = names if first else shown
                 strong, outcome, values = self._evaluate(
-                    call, fds, facts, weak, paths, keys, known, hidden
+                    call, fds, facts, weak, paths, keys, known, names
                 )
             except StillOpen as pipe:
                 in_vain = self._in_vain.get(weak, 0)
@@ -213,7 +220,7 @@ class Decider:
                 self._why = f"its output is its input: {own}"
                 return None, "input changed"
             if outcome is not None:
-                outcome = outcome if hidden is None else hidden.show_outcome(outcome)
+                outcome = outcome if names is None else names.show_outcome(outcome)
                 plan = Plan(outcome, store, fds, self._counters)
                 plan.strong, plan.decided_ns = strong, decided_ns
                 plan.keys, plan.values = keys, values
@@ -240,7 +247,7 @@ class Decider:
         if unknowable:
             self._why = f"cannot read an input: {unknowable}"
         else:
-            self._seen = (weak, latest, known if hidden is None else hidden.hide_known(known))
+            self._seen = (weak, latest, known if shown is None else shown.hide_known(known))
         return None, "input changed"
 
     def _evaluate(
@@ -308,13 +315,18 @@ def _own_stream(call: Call, fds: FdView, facts: Facts, keys: Iterable[Key]) -> s
     return ""
 
 
-def refused_text(store: Store, weak: Digest) -> str:
-    """Why a call could not be recorded when it last ran; empty if it could, or never ran."""
+def unknown_text(store: Store, weak: Digest) -> str:
+    """Why a call has no record: it could not be recorded when it last ran, or was under other
+    settings; empty if it never ran."""
+    from pcache.store.inspect import under_other_settings
+
     try:
         reasons = sorted({reason.reason for reason in store.uncacheable(weak)})
+        if reasons:
+            return f"not cacheable when it last ran: {', '.join(reasons)}"
+        return "recorded under other settings" if under_other_settings(store, weak) else ""
     except StoreError:
         return ""
-    return f"not cacheable when it last ran: {', '.join(reasons)}" if reasons else ""
 
 
 def changed_inputs(store: Store, weak: Digest, paths: PathSet, now: dict[Key, bytes]) -> list[Key]:

@@ -9,6 +9,7 @@ from time import time_ns
 
 from pcache.linux import locks
 from pcache.linux.looks import file_of, identity, look
+from pcache.memo.numbered import numbered_now
 from pcache.memo.questions import (
     absence,
     cgroups_value,
@@ -360,6 +361,7 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.REPLACEABLE: Facts._replaceable,
     Kind.NAMES: Facts._names,
     Kind.OTHERS: lambda _, path: others(path),
+    Kind.NUMBERED: lambda _, path: numbered_now(path),
     Kind.PLAIN: lambda _, path: plain_value(path),
     Kind.DEFAULTS: lambda _, path: inherited_value(path),
     Kind.UNLOCKED: Facts._unlocked,

@@ -10,7 +10,8 @@ from pcache.linux.plain import is_plain
 from pcache.linux.sparse import Writer, may_have_holes
 from pcache.linux.stamps import RACY_NS, fresh_ns
 from pcache.memo import git_index
-from pcache.model import FRESH, UNITS_NS, shared_group
+from pcache.memo.numbered import new_and_outdated
+from pcache.model import FRESH, SERIES, UNITS_NS, shared_group
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,12 +51,16 @@ class Placement:
         """Directories in which an entry was made or removed to no visible effect."""
         self._shared: dict[int, int] = {}
         """Times that outputs have in common, by group."""
+        self._numbered: frozenset[bytes] = frozenset()
+        """Directories with numbers that nobody else must have taken meanwhile."""
 
     def put_all(self, outputs: tuple[Output, ...]) -> None:
         """Deletions, deepest first; directories; what is moved, and then the directories that it
         was in; files, symbolic links and fifos in the recorded order; hard links, whose other name
-        exists by then; last the directories' modes and times, which may forbid writing into them.
+        exists by then; last the directories' modes and times, which may forbid writing into them,
+        and what goes of numbered directories.
         """
+        outdated = self._take_numbers(output for output in outputs if output.kind == SERIES)
         moves = [output for output in outputs if output.kind == b"r"]
         sources = {output.content for output in moves}
         above = _above(sources)
@@ -83,6 +88,8 @@ class Placement:
         for output in outputs:
             if output.kind == b"h":
                 self._put_link(output)
+            elif output.kind == b"t":
+                self._entered.add(output.path)
         for directory in self._entered:
             os.utime(directory)
         for output in reversed(directories):
@@ -92,6 +99,17 @@ class Placement:
                 self._set_attributes(output)
         if indexes:
             self._put_indexes(indexes, {output.path for output in outputs})
+        for path in outdated:
+            self._undo.remove_tree(path)
+
+    def _take_numbers(self, series: Iterable[Output]) -> list[bytes]:
+        """Notes which directories must be new, and returns which go."""
+        outdated: list[bytes] = []
+        for output in series:
+            new, old = new_and_outdated(output)
+            self._numbered |= new
+            outdated += old
+        return outdated
 
     # Files
 
@@ -228,7 +246,8 @@ class Placement:
         """One that is there makes room for the new one, unless there is something in it that the
         execution has removed: then it must be one like a new one, and gets its times."""
         try:
-            self._clear(path)
+            if path not in self._numbered:
+                self._clear(path)
         except OSError as error:
             if error.errno not in _NOT_EMPTY:
                 raise

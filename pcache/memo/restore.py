@@ -315,6 +315,9 @@ class Plan:
         self._bytes += size
 
     def _check(self, output: Output) -> None:
+        if output.kind == b"t":
+            self._place(os.path.join(output.path, b"."))
+            return
         if output.kind == b"r" and not os.path.lexists(output.content):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), output.content)
         mode = None if self._within_replaced(output.path) else mode_of(output.path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from stat import S_ISFIFO, S_ISLNK, S_ISREG
 
+from pcache.memo.numbered import remove_all
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +27,7 @@ class Undo:
         self._aside = aside
         self._actions: list[tuple[Callable[..., object], tuple[object, ...]]] = []
         self._kept = _Kept(staging)
+        self._doomed: list[bytes] = []
 
     def add(self, action: Callable[..., object], *arguments: object) -> None:
         self._actions.append((action, arguments))
@@ -50,6 +53,13 @@ class Undo:
         else:
             self.add(os.rename, name, path)
 
+    def remove_tree(self, path: bytes) -> None:
+        """Removes a directory with what is in it.  Raises OSError."""
+        name = b"%b/garbage-%b" % (os.path.dirname(path), os.urandom(16).hex().encode())
+        os.rename(path, name)
+        self.add(os.rename, name, path)
+        self._doomed.append(name)
+
     def keep_content(self, path: bytes, fd: int, st: os.stat_result) -> None:
         """Keeps the content of a file, open for reading, that is about to be written to."""
         content = self._kept.content(fd, st.st_size, os.path.dirname(path))
@@ -62,6 +72,7 @@ class Undo:
     def take_back(self) -> None:
         """Undoes everything, as far as that can be done: every bit of it helps the command that
         runs next."""
+        self._doomed.clear()
         while self._actions:
             action, arguments = self._actions.pop()
             try:
@@ -74,6 +85,8 @@ class Undo:
         """What was done stays."""
         self._actions.clear()
         self._kept.close()
+        if self._doomed:
+            remove_all(self._doomed)
 
     def _keep_copy(self, path: bytes) -> None:
         st = os.lstat(path)

@@ -6,9 +6,10 @@ observations before they are handed up.
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Container
-from stat import S_IFDIR, S_IFMT, S_IFREG, S_ISDIR, S_ISREG
+from stat import S_IFDIR, S_IFMT, S_IFREG, S_ISDIR, S_ISREG, S_ISVTX, S_IWOTH
 
 from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
@@ -118,14 +119,20 @@ def _depend_on_order(execution: Execution) -> None:
     unread file, it is not known whose source it is, so every file is taken for a target; where
     there is none (after `make clean`), everything that was there was a source, and was used.
     Directories may be sources as well; they are read by being listed, and say nothing about that.
+    Who resolves names looks at those above its own with lstat(2), which make does not.
     """
     assert execution.looks is not None
     times: dict[bytes, int] = {}
     files: set[bytes] = set()
     entered = execution.entered()
-    for ts, name, stamp in execution.looks.values():
+    above = posixpath.dirname(execution.cwd or b"") + b"/"
+    for (kind, _), (ts, name, stamp) in execution.looks.items():
         form = S_IFMT(stamp.st_mode)
-        if form == S_IFDIR and entered.get(name, ts) < ts:
+        if form == S_IFDIR and (
+            entered.get(name, ts) < ts
+            or _is_everybodys(stamp)
+            or (kind == Kind.LCONTENT and above.startswith(name.rstrip(b"/") + b"/"))
+        ):
             continue
         if form in (S_IFREG, S_IFDIR) and not execution.times_are_ours(name, ts):
             times.setdefault(name, stamp.st_mtime_ns)
@@ -182,9 +189,19 @@ def _timed(execution: Execution) -> list[tuple[Key, Observation, Stamp]]:
         and not observation.name.startswith(OF_THE_SYSTEM)
         and (
             S_ISREG(observation.stamp.st_mode)
-            or (S_ISDIR(observation.stamp.st_mode) and observation.name not in idle)
+            or (
+                S_ISDIR(observation.stamp.st_mode)
+                and observation.name not in idle
+                and not _is_everybodys(observation.stamp)
+            )
         )
     ]
+
+
+def _is_everybodys(directory: Stamp | os.stat_result) -> bool:
+    """Whether a directory is one that everybody on the machine makes files in, as /tmp: nobody goes
+    by its time."""
+    return bool(directory.st_mode & S_ISVTX and directory.st_mode & S_IWOTH)
 
 
 def _note_order(execution: Execution, times: dict[bytes, int], decisive: Container[bytes]) -> None:

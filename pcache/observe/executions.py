@@ -71,6 +71,8 @@ class Execution:
         """How often it has asked where 1 or 2 stands."""
         self.flags_changed: set[int] = set()
         """Descriptors whose flags are other ones than when it was handed them, and no hit sets."""
+        self.touched: dict[bytes, int] = {}
+        """Directories in which it made and removed something of a random name, and when last."""
         self.appending: set[int] = set()
         """Descriptors to which it left O_APPEND set."""
         self.told: dict[int, bool] = {}
@@ -241,7 +243,7 @@ class Execution:
         else:
             known.opened |= observation.opened
         # Somebody else must not have changed it in between.
-        listing = key[0] in (Kind.LISTING, Kind.OTHERS)
+        listing = key[0] in (Kind.LISTING, Kind.OTHERS, Kind.NUMBERED)
         if listing:
             self.listed_again.append((known, observation))
         ours = listing or observation.name in self.changes or self.writes_to(observation.stamp)

@@ -6,11 +6,13 @@ that any are does, in what they are told to do.
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Container
 from stat import S_ISREG
 
 from pcache.linux.unseen import open_unseen
+from pcache.model import Key, Kind
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.observe.shells import SHELLS
@@ -89,6 +91,7 @@ _PACKAGES = (
 )
 """Code for all purposes, of which most is not used."""
 _LARGEST = 4 << 20
+_STDIN: Key = (Kind.INPUT, b"0")
 
 
 class Mentions:
@@ -114,17 +117,16 @@ class Mentions:
         return any(self._says(execution, _UNKEPT.get(name)) for name in _names(execution))
 
     def _says(self, execution: Execution, tokens: Pattern | None) -> bool:
-        """Whether its arguments or its own code say something."""
+        """Whether its arguments, its environment or its own code say something."""
         if tokens is None:
             return False
-        argv = execution.argv()
-        if tokens.search(b"\0".join(argv)):
+        if tokens.search(execution.arguments) or _in_pipe(tokens, execution):
             return True
-        words = {posixpath.basename(word) for word in argv[1:]} | _BY_NAME
+        words = {posixpath.basename(word) for word in execution.argv()[1:]} | _BY_NAME
         return any(
             self._in_file(tokens, observation)
-            for observation in execution.inputs.values()
-            if observation.opened and is_code(observation.name, words)
+            for key, observation in execution.inputs.items()
+            if observation.opened and (key == _STDIN or is_code(observation.name, words))
         )
 
     def _in_file(self, tokens: Pattern, observation: Observation) -> bool:
@@ -142,6 +144,18 @@ class Mentions:
                 found = True
             self._known[key] = found
         return found
+
+
+def _in_pipe(tokens: Pattern, execution: Execution) -> bool:
+    """Whether what came through a pipe on its standard input says something."""
+    chunks = [chunk for pipe in execution.pipes.values() if pipe.fd == 0 for chunk in pipe.chunks]
+    if not chunks:
+        return False
+    try:
+        data = b"".join([os.pread(chunk.source, chunk.length, chunk.offset) for chunk in chunks])
+    except OSError:
+        return True
+    return tokens.search(data) is not None
 
 
 def _names(execution: Execution) -> list[bytes]:

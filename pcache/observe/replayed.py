@@ -6,8 +6,21 @@ in the record that was replayed: they enter the executions that contain it as if
 
 from __future__ import annotations
 
+import posixpath
+
 from pcache.linux.descriptors import descriptor_trait_of
-from pcache.model import APPENDING, FRESH, PATHLESS, PREFIXED, Key, Kind, Outcome, Output, Reason
+from pcache.model import (
+    APPENDING,
+    FRESH,
+    PATHLESS,
+    PREFIXED,
+    SERIES,
+    Key,
+    Kind,
+    Outcome,
+    Output,
+    Reason,
+)
 from pcache.model import NOW as TOUCHED
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
@@ -36,6 +49,7 @@ from pcache.observe.chunks import Chunk, PipeInput
 from pcache.observe.executions import TIMED, Execution
 from pcache.observe.names import Names
 from pcache.observe.observations import Observation
+from pcache.settings.numbered import number_of, numbers_in, series_of
 from pcache.wording import text
 
 _HOW = {b"-": REMOVED, b"m": ATTRIBUTES}
@@ -50,7 +64,10 @@ _FOLLOWING = frozenset(
 _OF_ENTRIES = (Kind.LISTING, Kind.NAMES, Kind.OTHERS)
 _OF_THE_FILE = (Kind.PLAIN, Kind.UNLOCKED)
 _NOT_BY_KEY = frozenset(
-    (*_OF_DESCRIPTORS, *TIMED, *_OF_ENTRIES, *_OF_THE_FILE, Kind.TRAIT, Kind.STREAM, Kind.ONE)
+    (
+        *(*_OF_DESCRIPTORS, *TIMED, *_OF_ENTRIES, *_OF_THE_FILE),
+        *(Kind.TRAIT, Kind.STREAM, Kind.ONE, Kind.NUMBERED),
+    )
 )
 """Kinds that concern each of the executions that contain a hit in a way of its own."""
 
@@ -93,6 +110,8 @@ class Replayed:
         inputs = {} if parent is None else parent.inputs
         covering = execution.covering
         for key, value in zip(self.keys, self.values, strict=True):
+            if key[0] in _OF_ENTRIES:
+                context.numbered.list(execution, key[1].rpartition(b":")[2])
             # Most of what a program depends on, such as the C library, others beside it did too.
             known = inputs.get(key)
             if (
@@ -115,7 +134,15 @@ class Replayed:
             if output.kind == b"d" and output.path not in self.existed:
                 context.grown.put(output.path, DT_DIR)
                 context.grown.made(output.path)
+                context.numbered.make(execution, output.path)
         for output in self.outcome.outputs:
+            if output.kind == b"t":
+                for at in execution.chain():
+                    at.touched[output.path] = self.ended
+                continue
+            if output.kind == SERIES:
+                self._remove_numbered(execution, output, context)
+                continue
             how = REPLACED if output.path in self.existed else CREATED
             if output.kind in _HOW:
                 how = _HOW[output.kind]
@@ -143,6 +170,23 @@ class Replayed:
             self._write(execution, fd, at_byte, length)
             at_byte += length
 
+    def _remove_numbered(self, execution: Execution, output: Output, context: Context) -> None:
+        """Enters which of the directories of a series were removed."""
+        upto = numbers_in(output)[2]
+        beginning = posixpath.basename(output.path)
+        listed = [
+            self.listed.get(path, ()) for kind, path in self.keys if _is_of(output, kind, path)
+        ]
+        for leaf in sorted({leaf for entries in listed for leaf, _ in entries}):
+            number = number_of(leaf, beginning)
+            if number is not None and number <= upto:
+                name = posixpath.join(posixpath.dirname(output.path), leaf)
+                execution.change(name, self.ended, REMOVED, directory=True)
+                context.history.add(name, self.ended, attributes=False)
+                context.history.removed(name, self.ended)
+                context.names.forget(name, self.ended, free=False)
+                context.grown.gone(name)
+
     @staticmethod
     def _name(key: Key, names: Names) -> bytes:
         """Canonical name of what a key is about."""
@@ -160,6 +204,14 @@ class Replayed:
         kind, path = key
         if kind == Kind.ONE:
             return  # each execution finds that out of all its own files
+        if kind == Kind.NUMBERED:
+            place = series_of(path).place
+            directory = posixpath.dirname(place)
+            entries = self.listed.get(path)
+            if entries is None:
+                execution.problem_throughout(Reason.INPUT_CHANGED, text(place))
+            execution.observe((kind, place), Observation(self.began, directory, entries=entries))
+            return
         if kind in _OF_DESCRIPTORS:
             self._depend_on_descriptor(execution, kind, int(path), value)
         elif kind == Kind.STREAM:
@@ -267,6 +319,11 @@ class Replayed:
             if numbers:
                 number = fd if fd in numbers else numbers[0]
                 depend_on_trait(self.began, at, what, number, value)
+
+
+def _is_of(output: Output, kind: bytes, path: bytes) -> bool:
+    """Whether a key is about the series that an output is of."""
+    return kind == Kind.NUMBERED and series_of(path).place == output.path
 
 
 def _path(output: Output) -> bytes:

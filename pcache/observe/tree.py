@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from stat import S_ISREG
 
+from pcache.linux import signal_sets
 from pcache.linux.descriptors import is_make_job, jobserver
 from pcache.linux.signal_sets import UNUSUAL
 from pcache.model import Key, Kind, Reason
@@ -298,12 +299,15 @@ class Tree:
 
     @staticmethod
     def _refuse_signals(execution: Execution) -> None:
-        """Ignored and blocked signals outlast an execve; no call tells of them."""
-        unusual = (execution.signals_ignored | execution.signals_blocked) & UNUSUAL
+        """Blocked signals outlast an execve, and no call tells of them; as ignored ones where the
+        caller is that of pcache."""
+        unusual = execution.signals_blocked & UNUSUAL
+        if execution.parent is None:
+            unusual |= execution.signals_ignored & UNUSUAL
         if unusual:
-            execution.problem(
-                Reason.UNSUPPORTED, f"signals ignored or blocked by its caller: {unusual:#x}"
-            )
+            numbers = ", ".join(map(str, signal_sets.numbers(unusual)))
+            evidence = f"signals ignored or blocked by its caller: {numbers}"
+            execution.problem(Reason.UNSUPPORTED, evidence)
 
     def _descriptors(
         self, execution: Execution, found: list[events.Descriptor], table_size: int, scanned: int

@@ -13,7 +13,7 @@ _FRAME = """\
 _pcache()
 {
     local current=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]-} before=() at=2
-    local options= words= valued= command= settings=
+    local options= words= valued= command= settings= sessions=0 executions=
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W '@VERBS@ help --help --version -h -V' -- "$current")
@@ -57,10 +57,28 @@ _pcache()
         fi
     elif [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+    elif ((COMP_CWORD - at < sessions)); then
+        _pcache_sessions "$current" "$executions"
     elif ((at == COMP_CWORD)); then
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
     elif [[ $((at + 1)) == "$COMP_CWORD" && " get set unset " == *" ${COMP_WORDS[at]} "* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$settings" -- "$current")
+    fi
+}
+
+# Names of sessions, or of executions if these are wanted; with their commands where there are
+# several, of which readline then inserts what all have in common.
+_pcache_sessions()
+{
+    local program=${COMP_WORDS[0]/#"~/"/$HOME/}
+    COMPREPLY=()
+    [[ $1 == *.* && -z $2 ]] && return
+    mapfile -t COMPREPLY < <("$program" log --complete "$1" 2>/dev/null)
+    compopt -o nosort 2>/dev/null
+    if ((${#COMPREPLY[@]} == 1)); then
+        COMPREPLY=("${COMPREPLY[0]%%$'\t'*}")
+    else
+        COMPREPLY=("${COMPREPLY[@]/$'\t'/  }")
     fi
 }
 
@@ -97,6 +115,9 @@ def _cases(verbs: list[Verb]) -> Iterator[str]:
         yield f"        options='{names}' valued='{valued}' words='{words}' command={command}"
         if verb.settings:
             yield f"        settings='{' '.join(verb.settings)}'"
+        if verb.sessions:
+            executions = "yes" if verb.executions else ""
+            yield f"        sessions={verb.sessions} executions={executions}"
         yield "        ;;"
     yield f"    help) words='{' '.join(explained(verbs))}' ;;"
 
@@ -111,6 +132,8 @@ def _values(verb: Verb) -> Iterator[str]:
 def _value(option: Option) -> str:
     if option.argument == "FILE":
         return 'compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$3")'
+    if option.argument == "SESSION":
+        return '_pcache_sessions "$3" ""'
     words = f"compgen -W '{' '.join(option.choices)}'"
     if option.argument == "LIST":
         # What stands before the last comma is kept.

@@ -10,8 +10,9 @@ from pcache.reference.helptext import verbs as all_verbs
 _FRAME = """\
 # fish completion for pcache, made by pcache.reference of the texts of --help.
 
-# Whether the next word is the verb (no argument), or an option or the first argument of that verb.
-function __pcache_at --argument-names verb
+# Whether the next word is the verb (no argument), or an option or an argument of that verb that has
+# so many before it (default: none).
+function __pcache_at --argument-names verb before
     set -l words (commandline -opc)[2..-1]
     if test -z "$verb"
         test (count $words) = 0
@@ -20,15 +21,26 @@ function __pcache_at --argument-names verb
     test "$words[1]" = $verb; or return
     set -l valued @VALUED@
     set -l skip
+    test -n "$before"; or set before 0
     for word in $words[2..-1]
         if test -n "$skip"
             set skip
         else if contains -- $word $valued
             set skip yes
         else if not string match -q -- '-*' $word; or test $word = --
-            return 1
+            test $before -gt 0; or return 1
+            set before (math $before - 1)
         end
     end
+    return 0
+end
+
+# Names of sessions, or with an argument of executions too, and their commands.
+function __pcache_sessions --argument-names executions
+    set -l word (commandline -ct | string replace -r '^--[a-z]+=' '')
+    string match -q -- '*.*' $word; and test -z "$executions"; and return
+    set -l program (commandline -opc)[1]
+    $program log --complete "$word" 2>/dev/null
 end
 
 # Whether the verb is one that runs a command.
@@ -85,6 +97,10 @@ def _lines(verb: Verb) -> Iterator[str]:
     start = f"complete -c pcache -n '__pcache_at {verb.name}'"
     if verb.words:
         yield f"{start} -a '{' '.join(verb.words)}'"
+    if verb.sessions:
+        names = "__pcache_sessions executions" if verb.executions else "__pcache_sessions"
+        place = f"'__pcache_at {verb.name} {verb.sessions - 1}'"
+        yield f"complete -c pcache -n {place} -k -a '({names})'"
     for option in verb.options:
         names = " ".join(
             f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names
@@ -97,6 +113,8 @@ def _value(option: Option) -> str:
         return ""
     if option.argument == "FILE":
         return " -r -F"
+    if option.argument == "SESSION":
+        return " -x -k -a '(__pcache_sessions)'"
     choices = " ".join(option.choices)
     if option.argument == "LIST":
         return f" -x -a '(__fish_append , {choices})'"

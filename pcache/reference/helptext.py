@@ -22,6 +22,8 @@ from pcache.cli.topics import TOPICS
 _TITLE = re.compile(r"([a-z][a-z ]*):(?: +(\S.*))?$")
 # Two blanks also follow the full stop of a sentence.
 _ROW = re.compile(r"( *)(\S+(?: \S+)*?(?<![.:;?)]))( {2,})(\S.*)$")
+_NAMES_EXECUTION = {"EXECUTION", "OLD", "NEW"}
+_NAMES_SESSION = _NAMES_EXECUTION | {"SESSION"}
 _SANDBOX_ELSEWHERE = "sandbox: the options that all verbs share which run a command; see SANDBOX\n"
 
 
@@ -63,6 +65,8 @@ class Verb(NamedTuple):
     words: tuple[str, ...]  # what its arguments can be, apart from a command
     runs_command: bool
     settings: tuple[str, ...]  # of `config`: what can come after get, set and unset
+    sessions: int  # how many of its arguments name sessions
+    executions: bool  # whether these can also name executions
 
 
 def verbs() -> list[Verb]:
@@ -136,6 +140,8 @@ def _verb(name: str) -> Verb:
         tuple(part for word in arguments for part in word.split("|") if part.islower()),
         "COMMAND" in arguments,
         tuple(names()) if name == "config" else (),
+        sum(bool(_NAMES_SESSION & set(re.findall("[A-Z]+", word))) for word in arguments),
+        bool(_NAMES_EXECUTION & set(re.findall("[A-Z]+", " ".join(arguments)))),
     )
 
 

@@ -11,13 +11,22 @@ _FRAME = """\
 #compdef pcache
 # Made by pcache.reference of the texts of --help.
 
-local curcontext=$curcontext state line
+local curcontext=$curcontext state line program=$words[1]
 local -A opt_args
 local -a verbs
 verbs=(
 @VERBS@
     'help:explain a verb'
 )
+
+# Names of sessions, or with an argument of executions too.
+_pcache_sessions() {
+    local -a found
+    [[ -n $1 || $PREFIX != *.* ]] || return 1
+    found=(${(f)"$(_call_program sessions ${(q)program} log --complete ${(qq)PREFIX} 2>/dev/null)"})
+    found=(${found/$'\t'/:})
+    _describe -V session found
+}
 
 _arguments -C \\
     '(- *)'{-h,--help}'[list the verbs]' \\
@@ -54,6 +63,10 @@ def _case(verb: Verb) -> Iterator[str]:
     specs = [_spec(option) for option in verb.options]
     if verb.runs_command:
         specs += ["'(-)1:command:_command_names -e'", "'*::arguments:_normal'"]
+    elif verb.sessions:
+        # The blank before it: called with these arguments and no others.
+        action = " _pcache_sessions" + (" executions" if verb.executions else "")
+        specs += [f"'{place + 1}:session:{action}'" for place in range(verb.sessions)]
     elif verb.words:
         specs.append(_quoted(f"1:what:({' '.join(verb.words)})"))
         if verb.settings:
@@ -83,6 +96,8 @@ def _spec(option: Option) -> str:
 def _action(option: Option) -> str:
     if option.argument == "FILE":
         return "_files"
+    if option.argument == "SESSION":
+        return " _pcache_sessions"
     if option.argument == "LIST":
         return f"_values -s , feature {' '.join(option.choices)}"
     return f"({' '.join(option.choices)})" if option.choices else ""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pcache.model import Key
     from pcache.remote.names import Name
 
-_KINDS = (b"f", b"w", b"r", b"d", b"l", b"h", b"p", b"-", b"m")
+_KINDS = (b"f", b"w", b"r", b"d", b"l", b"h", b"p", b"-", b"m", b"t")
 _REGULAR = (b"f", b"w")
 _OUTPUT_FIELDS = 7
 _HEAD_FIELDS = 7

@@ -67,13 +67,15 @@ class Pusher:
         self._signer = signer
         self._tell = tell
         self._translated: dict[Digest, Translated | None] = {}
+        self._noted: set[tuple[bytes, Name]] = set()
+        """What was pushed, or would have been, by this one."""
         self.report = Report()
 
     def records(self, records: Iterable[Stored]) -> None:
         """Pushes single records."""
         with ThreadPoolExecutor(_PARALLEL) as pool:
             for stored in records:
-                if self._known.is_pushed(_RECORD, stored.strong):
+                if self._is_pushed(_RECORD, stored.strong):
                     self.report.known += 1
                     continue
                 translated = self._translate(stored)
@@ -99,7 +101,7 @@ class Pusher:
         parts = about(call, places, machine, self._store.policy)
         data = encode_manifest(command, parts, entries)
         name = sha256_digest(data)
-        if self._known.is_pushed(_SETS, name):
+        if self._is_pushed(_SETS, name):
             return
         if self._shelf is not None and self._signer is not None:
             self._shelf.add_manifest(command, self._signer.sign(MANIFEST, data))
@@ -121,7 +123,7 @@ class Pusher:
         new = [
             (name, digest, size)
             for name, (digest, size) in translated.contents.items()
-            if not self._known.is_pushed(_CONTENT, name)
+            if not self._is_pushed(_CONTENT, name)
         ]
         shelf, signer = self._shelf, self._signer
         if shelf is not None and signer is not None:
@@ -167,6 +169,10 @@ class Pusher:
             if isinstance(content, int):
                 os.close(content)
 
-    def _note(self, kind: bytes, name: bytes) -> None:
+    def _is_pushed(self, kind: bytes, name: Name) -> bool:
+        return (kind, name) in self._noted or self._known.is_pushed(kind, name)
+
+    def _note(self, kind: bytes, name: Name) -> None:
+        self._noted.add((kind, name))
         if self._shelf is not None:
             self._known.note_pushed(kind, name)

@@ -150,6 +150,8 @@ class Translator:
         """The value with SHA-256 in place of local digests; notes what shows in it."""
         if fact.kind == Kind.PIPE:
             raise NotShared("what it read from a pipe is not kept")
+        if fact.kind == Kind.NUMBERED:
+            raise NotShared("it made a numbered directory")
         path = self.places.hide_path(fact.path)
         shows |= self._scanner.text(path)
         if fact.path in _ACCOUNTS and self.places.name:

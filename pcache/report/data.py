@@ -5,7 +5,7 @@ from __future__ import annotations
 from pcache.history.entries import Entry
 from pcache.history.log import UNKNOWN
 from pcache.history.sessions import Session
-from pcache.model import Kind
+from pcache.model import SERIES, Kind
 from pcache.report import difference, schema
 from pcache.report.why import Why, path_text
 from pcache.session.steps.describe import value_text
@@ -14,6 +14,7 @@ from pcache.wording import changed_text, fact_name, text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pcache.history.sessions import Parts
+    from pcache.report.why import Refusal
 
 KINDS = {
     value: name.lower().replace("_", " ")
@@ -32,6 +33,8 @@ OUTPUT_KINDS = {
     b"p": "fifo",
     b"-": "deleted",
     b"m": "attributes",
+    SERIES: "numbered directories",
+    b"t": "newer",
 }
 
 
@@ -41,8 +44,8 @@ def summary(session: Session) -> schema.Summary:
         session=at.number,
         name=at.name.decode(),
         verb=at.verb,
-        command=list(map(_string, at.argv)),
-        directory=_string(at.cwd),
+        command=list(map(string, at.argv)),
+        directory=string(at.cwd),
         began=at.began_ns / 1e9,
         seconds=at.elapsed_ns / 1e9,
         status=_known(at.status),
@@ -52,7 +55,7 @@ def summary(session: Session) -> schema.Summary:
         not_cacheable=at.refused,
         stored=at.stored,
         saved_seconds=at.saved_ns / 1e9,
-        why=_clean(at.why),
+        why=clean(at.why),
     )
 
 
@@ -66,21 +69,21 @@ def _execution(number: int, entry: Entry) -> schema.Execution:
             "execution": number,
             "parent": _known(entry.parent),
             "verdict": entry.verdict,
-            "command": list(map(_string, entry.argv)),
-            "program": _string(entry.executable),
-            "directory": _string(entry.cwd),
+            "command": list(map(string, entry.argv)),
+            "program": string(entry.executable),
+            "directory": string(entry.cwd),
             "process": entry.tgid,
             "start_seconds": None if entry.start_ns == UNKNOWN else entry.start_ns / 1e9,
             "seconds": entry.wall_ns / 1e9 if entry.wall_ns else None,
             "cpu_seconds": entry.cpu_ns / 1e9,
             "saved_seconds": entry.saved_ns / 1e9,
             "status": _known(entry.status),
-            "miss": _clean(entry.miss),
+            "miss": clean(entry.miss),
             "changed": [
-                _clean(changed_text([key]).removeprefix("input changed: ")) for key in entry.changed
+                clean(changed_text([key]).removeprefix("input changed: ")) for key in entry.changed
             ],
             "reasons": [
-                {"reason": reason, "evidence": _clean(evidence)}
+                {"reason": reason, "evidence": clean(evidence)}
                 for reason, evidence in entry.reasons
             ],
             "record": entry.strong.hex() or None,
@@ -108,25 +111,25 @@ def execution(found: Session, number: int) -> schema.ExecutionDetail:
 
 def call(parts: Parts) -> schema.Call:
     found = parts[0]
-    pairs = (_string(entry).partition("=") for entry in found.env)
+    pairs = (string(entry).partition("=") for entry in found.env)
     return schema.Call(
-        program=_string(found.executable),
-        command=list(map(_string, found.argv)),
-        directory=_string(found.cwd),
+        program=string(found.executable),
+        command=list(map(string, found.argv)),
+        directory=string(found.cwd),
         umask=found.umask,
         user=found.uid,
         group=found.gid,
         environment={name: value for name, _, value in pairs},
-        descriptors=list(map(_string, found.fds)),
+        descriptors=list(map(string, found.fds)),
     )
 
 
 def inputs(parts: Parts) -> list[schema.Input]:
     return [
         schema.Input(
-            kind=KINDS.get(at.kind, _string(at.kind)),
-            path=_clean(fact_name(at.kind, at.path)),
-            value=_clean(value_text(at.kind, at.value)),
+            kind=KINDS.get(at.kind, string(at.kind)),
+            path=clean(fact_name(at.kind, at.path)),
+            value=clean(value_text(at.kind, at.value)),
         )
         for at in parts[1]
     ]
@@ -136,9 +139,9 @@ def outputs(parts: Parts) -> list[schema.Output]:
     return [
         schema.Output(
             kind=OUTPUT_KINDS[at.kind],
-            path=_string(at.path),
+            path=string(at.path),
             mode=at.mode,
-            content=at.content.hex() if at.kind in (b"f", b"w") else _string(at.content) or None,
+            content=at.content.hex() if at.kind in (b"f", b"w") else string(at.content) or None,
         )
         for at in parts[2].outputs
     ]
@@ -153,9 +156,9 @@ def causes(why: Why) -> schema.Causes:
         session=why.session.number,
         causes=[
             schema.Cause(
-                changed=_clean(cause.name),
-                path=_clean(path_text(cause.key)),
-                written_by=_clean(cause.writer),
+                changed=clean(cause.name),
+                path=clean(path_text(cause.key)),
+                written_by=clean(cause.writer),
                 ran=cause.reran,
                 followed=cause.followed,
             )
@@ -163,17 +166,18 @@ def causes(why: Why) -> schema.Causes:
         ],
         unknown=why.unknown,
         other=why.other,
-        not_cacheable=[
-            schema.Refusal(
-                reason=refusal.reason,
-                evidence=list(map(_clean, refusal.evidence)),
-                executions=refusal.programs,
-                seconds=refusal.wall_ns / 1e9,
-                cure=refusal.cure,
-                page=refusal.page,
-            )
-            for refusal in why.refusals
-        ],
+        not_cacheable=list(map(refusal, why.refusals)),
+    )
+
+
+def refusal(found: Refusal) -> schema.Refusal:
+    return schema.Refusal(
+        reason=found.reason,
+        evidence=list(map(clean, found.evidence)),
+        executions=found.programs,
+        seconds=found.wall_ns / 1e9,
+        cure=found.cure,
+        page=found.page,
     )
 
 
@@ -183,9 +187,9 @@ def differences(changes: list[difference.Change]) -> schema.Differences:
             schema.Change.model_validate(
                 {
                     "what": change.what,
-                    "name": _clean(change.name),
-                    "old": _clean(change.old),
-                    "new": _clean(change.new),
+                    "name": clean(change.name),
+                    "old": clean(change.old),
+                    "new": clean(change.new),
                 }
             )
             for change in changes
@@ -197,11 +201,11 @@ def _known(number: int) -> int | None:
     return None if number == UNKNOWN else number
 
 
-def _string(data: bytes) -> str:
+def string(data: bytes) -> str:
     """Bytes that are no UTF-8 as backslash escapes, for JSON has none."""
     return data.decode(errors="backslashreplace")
 
 
-def _clean(words: str) -> str:
+def clean(words: str) -> str:
     """Words that may hold names with surrogates."""
     return text(words.encode(errors="surrogateescape"))

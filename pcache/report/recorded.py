@@ -44,6 +44,8 @@ def lines(found: Sequence[schema.Recorded], style: Style) -> Iterator[str]:
     yield style("dim", "LAST                 RECORDS  COMMAND")
     for at in found:
         front = f"{words.when(int(at.last * 1e9))}  {at.records:>7}  "
-        why = "   " + style("bad", ", ".join(at.not_cacheable)) if at.not_cacheable else ""
-        command = " ".join(at.command)
-        yield front + style.cut(command, len(front) + 40) + style("dim", f"   {at.directory}") + why
+        why = "   " + ", ".join(at.not_cacheable) if at.not_cacheable else ""
+        command, directory = style.share(
+            " ".join(at.command), f"   {at.directory}", len(front) + len(why)
+        )
+        yield front + command + style("dim", directory) + style("bad", why)

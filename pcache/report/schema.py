@@ -1,4 +1,5 @@
-"""The forms of all JSON that pcache writes: docs/json.md says what they mean.
+"""The forms of all JSON that pcache writes: docs/json.md says what they mean.  Those of sessions;
+`pcache.report.schema_upkeep` has the others.
 
 Fields are only added within a version; who reads should pass over what it does not know.
 """
@@ -10,11 +11,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 
-class _Form(BaseModel):
+class Form(BaseModel):
+    """A part of what is written."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class Document(_Form):
+class Document(Form):
     """What is written as a whole."""
 
     version: Literal[1] = 1
@@ -31,7 +34,7 @@ class Counted(Document):
     session: str | None = None
 
 
-class Summary(_Form):
+class Summary(Form):
     """One session."""
 
     session: int
@@ -61,12 +64,12 @@ class SessionList(Document):
 Verdict = Literal["hit", "stored", "known", "nondeterministic", "not cacheable", "ran"]
 
 
-class Reason(_Form):
+class Reason(Form):
     reason: str
     evidence: str
 
 
-class Execution(_Form):
+class Execution(Form):
     """One execution in a session."""
 
     execution: int
@@ -95,7 +98,7 @@ class SessionDetail(Document):
     executions: list[Execution]
 
 
-class Call(_Form):
+class Call(Form):
     program: str
     command: list[str]
     directory: str
@@ -106,20 +109,20 @@ class Call(_Form):
     descriptors: list[str]
 
 
-class Input(_Form):
+class Input(Form):
     kind: str
     path: str
     value: str
 
 
-class Output(_Form):
+class Output(Form):
     kind: str
     path: str
     mode: int
     content: str | None
 
 
-class Stream(_Form):
+class Stream(Form):
     descriptor: int
     bytes: int
 
@@ -136,7 +139,7 @@ class ExecutionDetail(Document):
     streams: list[Stream] | None
 
 
-class Cause(_Form):
+class Cause(Form):
     changed: str
     path: str
     written_by: str
@@ -144,7 +147,7 @@ class Cause(_Form):
     followed: list[int]
 
 
-class Refusal(_Form):
+class Refusal(Form):
     reason: str
     evidence: list[str]
     executions: list[int]
@@ -164,7 +167,7 @@ class Causes(Document):
     not_cacheable: list[Refusal]
 
 
-class Change(_Form):
+class Change(Form):
     what: Literal["call", "input", "output", "stream", "status", "verdict", "execution"]
     name: str
     old: str
@@ -178,14 +181,14 @@ class Differences(Document):
     differences: list[Change]
 
 
-class File(_Form):
+class File(Form):
     path: str
     sha256: str | None
     size: int | None
     xxh3_128: str
 
 
-class FilesOfExecution(_Form):
+class FilesOfExecution(Form):
     execution: int
     session: int
     verdict: Verdict
@@ -209,7 +212,7 @@ class Files(Document):
     executions: list[FilesOfExecution]
 
 
-class Day(_Form):
+class Day(Form):
     day: str
     sessions: int
     hits: int
@@ -226,7 +229,7 @@ class Statistics(Document):
     days: list[Day]
 
 
-class Recorded(_Form):
+class Recorded(Form):
     command: list[str]
     directory: str
     last: float

@@ -33,3 +33,20 @@ class Style:
         if not self.columns or len(text) <= room:
             return text
         return text[: max(room - 1, 8)] + "\N{HORIZONTAL ELLIPSIS}"
+
+    def prose(self, text: str) -> str:
+        """Sentences, indented by two, in lines that a terminal need not break within words."""
+        if not self.columns:
+            return f"  {text}"
+        from textwrap import fill
+
+        return fill(
+            text, max(self.columns, 20), initial_indent="  ", subsequent_indent="    ",
+            break_long_words=False, break_on_hyphens=False,
+        )  # fmt: skip
+
+    def share(self, text: str, tail: str, taken: int) -> tuple[str, str]:
+        """Two texts that stand behind `taken` columns, each cut if it takes more than its half."""
+        half = max((self.columns - taken) // 2, 16)
+        text = self.cut(text, taken + min(len(tail), half))
+        return text, self.cut(tail, taken + len(text))

@@ -17,26 +17,57 @@ if TYPE_CHECKING:
     from pcache.history.sessions import Session
     from pcache.report.style import Style
 
+_COLUMNS = {
+    "SESSION": ">7",
+    "WHEN": "<19",
+    "VERB": "<6",
+    "STATUS": ">6",
+    "HITS/ALL": ">8",
+    "TIME": ">7",
+    "SAVED": ">8",
+}
+_OF_HITS = ("HITS/ALL", "TIME", "SAVED")
+_NARROW = ("VERB", "STATUS", "SAVED", "WHEN", "TIME")
+"""What a narrow terminal does without, the first first."""
+_LEAST = 20
+"""Columns for the command."""
 _STREAMS = {0: "standard input", 1: "standard output", 2: "standard error"}
 
 
 def table(sessions: Sequence[Session], style: Style) -> Iterator[str]:
     """One line for each session."""
-    yield style(
-        "dim", "SESSION  WHEN                 VERB    STATUS  HITS/ALL     TIME     SAVED  COMMAND"
-    )
+    shown = _columns(style)
+    yield style("dim", "  ".join([*(f"{name:{shown[name]}}" for name in shown), "COMMAND"]))
     for session in sessions:
         at = session.summary
-        counts = f"{at.hits}/{at.programs}"
-        saved = seconds(at.saved_ns) if at.hits else ""
-        head = (
-            f"{at.number:>7}  {words.when(at.began_ns)}  {at.verb:<6}  "
-            f"{words.short_status(at.status):>6}  "
-        )
-        numbers = f"{counts:>8}  {seconds(at.elapsed_ns):>7}  {saved:>8}  "
+        values = {
+            "SESSION": str(at.number),
+            "WHEN": words.when(at.began_ns),
+            "VERB": at.verb,
+            "STATUS": words.short_status(at.status),
+            "HITS/ALL": f"{at.hits}/{at.programs}",
+            "TIME": seconds(at.elapsed_ns),
+            "SAVED": seconds(at.saved_ns) if at.hits else "",
+        }
         colour = "hit" if at.programs and at.hits == at.programs else "ran"
-        command = style.cut(words.command(at.argv), len(head) + len(numbers))
-        yield head + style(colour, numbers) + command
+        cells = [f"{values[name]:{form}}" for name, form in shown.items()]
+        command = style.cut(words.command(at.argv), sum(map(len, cells)) + 2 * len(cells))
+        painted = [
+            style(colour, cell) if name in _OF_HITS else cell
+            for name, cell in zip(shown, cells, strict=True)
+        ]
+        yield "  ".join([*painted, command])
+
+
+def _columns(style: Style) -> dict[str, str]:
+    """Those that leave room for the command, and how each is aligned."""
+    shown = dict(_COLUMNS)
+    for name in _NARROW:
+        taken = sum(int(form[1:]) + 2 for form in shown.values())
+        if not style.columns or style.columns - taken >= _LEAST:
+            break
+        del shown[name]
+    return shown
 
 
 def head(session: Session, style: Style) -> Iterator[str]:
@@ -44,7 +75,7 @@ def head(session: Session, style: Style) -> Iterator[str]:
     at = session.summary
     yield style("bold", f"session {at.number}: pcache {at.verb} {words.command(at.argv)}")
     yield f"  {words.when(at.began_ns)} in {text(at.cwd)}, {words.status(at.status)}"
-    yield "  " + closing_line(at, session.entries).removeprefix("pcache: ")
+    yield style.prose(closing_line(at, session.entries).removeprefix("pcache: "))
 
 
 def tree(session: Session, style: Style, everything: bool) -> Iterator[str]:
@@ -65,10 +96,12 @@ def tree(session: Session, style: Style, everything: bool) -> Iterator[str]:
         time = seconds(entry.saved_ns) if entry.verdict == HIT else _wall(entry)
         front = f"  {id:<9} {verdict:<4} {time:>8}  {'  ' * depths[-1]}"
         why = words.why(entry, session.summary.cwd)
-        command = style.cut(words.command(entry.argv), len(front) + min(len(why), 40) + 3)
+        command, why = style.share(
+            words.command(entry.argv), f"   {why}" if why else "", len(front)
+        )
         yield (
             f"  {style('dim', f'{id:<9}')} {style(colour, f'{verdict:<4}')} {time:>8}  "
-            f"{'  ' * depths[-1]}{command}" + (f"   {style('dim', why)}" if why else "")
+            f"{'  ' * depths[-1]}{command}{style('dim', why)}"
         )
     if hidden:
         yield style("dim", f"  and {hidden} that work on a temporary file of their caller: --all")

@@ -211,7 +211,7 @@ def lines(why: Why, style: Style) -> Iterator[str]:
         if len(alike) > _SHOWN:
             yield f"  and {len(alike) - _SHOWN} more"
         if cause.writer:
-            yield f"  {cause.writer}"
+            yield style.prose(cause.writer)
         yield from _list("so these ran:", cause.reran, session, style)
         yield from _list("and then, for what those wrote:", cause.followed, session, style)
     if why.unknown:
@@ -230,10 +230,10 @@ def lines(why: Why, style: Style) -> Iterator[str]:
         cost = f"{len(refusal.programs)} {programs}, {seconds(refusal.wall_ns)}"
         yield style("bold", f"not cacheable: {refusal.reason}   {cost}")
         for evidence in refusal.evidence[:_SHOWN]:
-            yield f"  evidence: {evidence}"
+            yield style.prose(f"evidence: {evidence}")
         yield from _list("", refusal.programs, session, style)
         if refusal.cure:
-            yield f"  cure: {refusal.cure}"
+            yield style.prose(f"cure: {refusal.cure}")
         yield style("dim", f"  {refusal.page}")
 
 

@@ -6,7 +6,7 @@ import time
 
 from pcache.history.entries import NONDETERMINISTIC
 from pcache.history.log import UNKNOWN
-from pcache.model import Reason
+from pcache.model import SERIES, Reason
 from pcache.wording import changed_text, text
 
 TYPE_CHECKING = False
@@ -26,6 +26,8 @@ _KINDS = {
     b"p": "fifo",
     b"-": "deleted",
     b"m": "mode or times",
+    SERIES: "numbered directories",
+    b"t": "newer",
 }
 
 

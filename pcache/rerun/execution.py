@@ -7,9 +7,10 @@ import signal
 
 from pcache.counters import Counters
 from pcache.enforce import spawn, syscalls
+from pcache.linux import signal_sets
 from pcache.linux.descriptors import OwnFds, descriptor_trait_of
 from pcache.memo.facts import Facts
-from pcache.model import APPENDING, Call, Fact, Kind, Outcome
+from pcache.model import APPENDING, SERIES, Call, Fact, Kind, Outcome
 from pcache.rerun.comparison import files_difference, streams_difference
 from pcache.rerun.descriptors import CannotMake, Descriptors
 from pcache.rerun.scratch import Scratch
@@ -118,6 +119,8 @@ def _check_outcome(outcome: Outcome) -> None:
     for number, _ in outcome.chunks:
         if number not in (1, 2):
             raise CannotRerun(Why.DESCRIPTOR, str(number))
+    if any(output.kind == SERIES for output in outcome.outputs):
+        raise CannotRerun(Why.DIRECTORY)
     made = any(output.kind == b"d" for output in outcome.outputs)
     for output in outcome.outputs:
         if made and output.kind == b"-" and os.path.isdir(output.path):
@@ -180,6 +183,8 @@ class _Child:
             self._check_facts()
             os.chdir(self._call.cwd)
             os.umask(self._call.umask)
+            for number in signal_sets.numbers(self._call.ignored):
+                signal.signal(number, signal.SIG_IGN)
             syscalls.forbid_core(0)
             call = self._call
             # What interprets a script learns its own arguments only.

@@ -4,127 +4,31 @@ from __future__ import annotations
 
 import os
 import tomllib
-from base64 import b64decode
-from difflib import get_close_matches
-from typing import Annotated, Literal
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pcache.codec import join
 from pcache.errors import ConfigError
 from pcache.linux.files import open_file
-from pcache.settings import units
+from pcache.settings import plain, units
 from pcache.settings.base_dir import Base
 from pcache.settings.locations import PROJECT_FILE
-from pcache.settings.remote import TIMEOUT_MS, Remote
+from pcache.settings.remote import Remote
 from pcache.settings.rule_fields import pack_rule
 from pcache.settings.rules import CALLERS, ITSELF, NO, Policy, Rule
 from pcache.sha256 import sha256_digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pydantic import ValidationError
     from pydantic_core import ErrorDetails
+
+    from pcache.settings.schema import File, Program, Shared
 
 _OF_THE_STORE = ("max_size", "compress", "history", "remote")
 """Settings that no project may change."""
 _OF_A_PROJECT = ("base_dir",)
 """Settings that only a project has."""
 
-_KEY_BYTES = 32
-SCHEMES = ("s3://", "gs://", "az://", "https://", "http://", "file:///")
-"""Of the stores that can be shared."""
-
 _NEVER = {"no": NO, "itself": ITSELF, "callers": CALLERS, True: ITSELF, False: NO}
-
-
-def _checked_size(value: str) -> str:
-    units.size(value)
-    return value
-
-
-def _checked_age(value: str) -> str:
-    units.age(value)
-    return value
-
-
-_Supervised = Literal["io_uring", "network", "ptrace"]
-"""Features that are denied when they are asked for, which is when it is known by whom."""
-
-
-class Sandbox(BaseModel):
-    """The table `[sandbox]`: for `--allow` and `--deny`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    allow: list[_Supervised | Literal["32-bit"]] = Field(default=[])
-    deny: list[_Supervised | Literal["32-bit"]] = Field(default=[])
-
-
-def _checked_key(value: str) -> str:
-    kind, _, encoded = value.partition(":")
-    try:
-        if kind == "ed25519" and len(b64decode(encoded, validate=True)) == _KEY_BYTES:
-            return value
-    except ValueError:
-        pass
-    raise ValueError("a key is written as ed25519: and 44 characters, as `pcache key` prints it")
-
-
-def _checked_url(value: str) -> str:
-    if not value.startswith(SCHEMES):
-        raise ValueError(f"a store begins with one of {' '.join(SCHEMES)}")
-    return value
-
-
-class Shared(BaseModel):
-    """The table `[remote]`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    url: Annotated[str, AfterValidator(_checked_url)]
-    endpoint: str = ""
-    region: str = ""
-    push: Literal["never", "ci", "always"] = "never"
-    key: str = ""
-    trust: list[Annotated[str, AfterValidator(_checked_key)]] = Field(default=[])
-    timeout: Annotated[float, Field(gt=0, le=60)] = TIMEOUT_MS / 1000
-    map: list[Literal["home", "user", "host"]] = Field(default=[])
-    portable: list[str] = Field(default=[])
-    restore: list[str] = Field(default=[])
-
-
-class Program(BaseModel):
-    """One table `[program.PATTERN]`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    ignore_env: list[str] = Field(default=[])
-    ignore_paths: list[str] = Field(default=[])
-    extra_inputs: list[str] = Field(default=[])
-    never_cache: Literal["no", "itself", "callers"] | bool | None = None
-    strict: bool | None = None
-    mtime_order: bool | None = None
-    cache_failures: bool | None = None
-    allow: list[_Supervised] = Field(default=[])
-
-
-TABLES: dict[str, type[BaseModel]] = {"sandbox": Sandbox, "remote": Shared, "program": Program}
-"""What stands in tables of its own; of `program`, one for each pattern."""
-
-
-class File(BaseModel):
-    """One configuration file."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    max_size: Annotated[str, AfterValidator(_checked_size)] | None = None
-    compress: bool | None = None
-    history: Annotated[str, AfterValidator(_checked_age)] | None = None
-    base_dir: str | None = None
-    secret_env: list[str] | None = None
-    sandbox: Sandbox = Field(default=Sandbox())
-    remote: Shared | None = None
-    program: dict[str, Program] = Field(default={})
 
 
 class Setting:
@@ -166,7 +70,11 @@ def compile_files(paths: list[bytes]) -> Policy:
         base = os.path.dirname(path) if _is_project(path) else b""
         if file.base_dir is not None:
             base_dir = _directory(file.base_dir, base, path)
-        rules += [_rule(pattern, given, base, path) for pattern, given in file.program.items()]
+        rules += [
+            _rule(pattern, given, base, path)
+            for pattern, given in file.program.items()
+            if given.model_fields_set  # `config unset` leaves empty tables
+        ]
     allowed, denied = (tuple(map(os.fsencode, sorted(names))) for names in (allow, deny))
     return Policy(
         tuple(rules),
@@ -198,7 +106,7 @@ def settings(path: bytes) -> list[Setting]:
     found = []
     for name in (*_OF_THE_STORE, *_OF_A_PROJECT, "secret_env"):
         value = getattr(file, name)
-        if value is not None and name not in TABLES:
+        if value is not None and name != "remote":
             found.append(Setting("", name, value, path, lines.get(("", name), 1)))
     for title, table in (("sandbox", file.sandbox), ("remote", file.remote)):
         for name in sorted(table.model_fields_set if table else ()):
@@ -216,22 +124,12 @@ def _parse(path: bytes) -> tuple[File, dict[tuple[str, str], int]]:
     try:
         with open(open_file(path, follow=True), "rb") as source:
             text = source.read().decode()
-        file = File.model_validate(tomllib.loads(text))
+        found = tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"cannot read {name}: {error.strerror}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        # Also the places in a list, and which of several forms was tried.
-        parts = [part for part in first["loc"] if isinstance(part, str)]
-        where = ".".join(part for part in parts if not part.startswith("literal["))
-        what = _words(first)
-        if first["type"] == "extra_forbidden":
-            known = TABLES.get(str(first["loc"][0]), File).model_fields
-            near = get_close_matches(str(first["loc"][-1]), known, n=1)
-            what = "no such setting" + (f", did you mean {near[0]}?" if near else "")
-        raise ConfigError(f"{name}: {where}: {what}", _REMEDY) from error
     except ValueError as error:  # TOML or UTF-8
         raise ConfigError(f"{name}: {error}", _REMEDY) from error
+    file = plain.read(found) or _model(found, name)
     here = _is_project(path)
     place = "the user's" if here else "a project's"
     for setting in _OF_THE_STORE if here else _OF_A_PROJECT:
@@ -240,6 +138,35 @@ def _parse(path: bytes) -> tuple[File, dict[tuple[str, str], int]]:
     if here and any(pattern.startswith("!") for pattern in file.secret_env or ()):
         raise ConfigError(f"{name}: secret_env: a project can only add names", _REMEDY)
     return file, _lines(text)
+
+
+def _model(found: dict[str, object], name: str) -> File:
+    """The same by pydantic, which tells what is wrong.  Raises ConfigError."""
+    from pydantic import ValidationError
+
+    from pcache.settings.schema import File
+
+    try:
+        return File.model_validate(found)
+    except ValidationError as error:
+        raise ConfigError(f"{name}: {_what_is_wrong(error)}", _REMEDY) from error
+
+
+def _what_is_wrong(error: ValidationError) -> str:
+    from difflib import get_close_matches
+
+    from pcache.settings.schema import TABLES, File
+
+    first = error.errors()[0]
+    # Also the places in a list, and which of several forms was tried.
+    parts = [part for part in first["loc"] if isinstance(part, str)]
+    where = ".".join(part for part in parts if not part.startswith("literal["))
+    what = _words(first)
+    if first["type"] == "extra_forbidden":
+        known = TABLES.get(str(first["loc"][0]), File).model_fields
+        near = get_close_matches(str(first["loc"][-1]), known, n=1)
+        what = "no such setting" + (f", did you mean {near[0]}?" if near else "")
+    return f"{where}: {what}"
 
 
 _FORMS = {

@@ -5,6 +5,9 @@ Everything here is data with its reason, so that it can be shown to users.
 
 from __future__ import annotations
 
+PARALLEL = (b"PARALLEL_PID", b"PARALLEL_TMP")
+"""Number of its process, and a name that it has found to be free for a temporary directory."""
+
 IGNORED_ENVIRONMENT: tuple[tuple[bytes, str], ...] = (
     # Shell bookkeeping.
     (b"_", "shell bookkeeping: path of the command itself, set anew for each command"),
@@ -44,6 +47,11 @@ IGNORED_ENVIRONMENT: tuple[tuple[bytes, str], ...] = (
     (b"INVOCATION_ID", "session: number of the service's start"),
     (b"JOURNAL_STREAM", "session: inode of the log socket"),
     (b"SUDO_*", "session: who called sudo, and how"),
+    # What started it.
+    *(
+        (name, "GNU parallel: made up each time (what shows it is not recorded)")
+        for name in PARALLEL
+    ),
     # pcache itself.
     (b"PCACHE_*", "settings of pcache"),
 )
@@ -145,6 +153,10 @@ STRICT: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
     ),
     (b"gzip", (), "writes the modification time into its output"),
     (b"pigz", (), "writes the modification time into its output"),
+    *(
+        (name, (b"U",), "compares modification times, and writes them into archives")
+        for name in (b"ar", b"gcc-ar", b"llvm-ar", b"x86_64-linux-gnu-ar")
+    ),
     (b"rsync", (), "compares and copies modification times"),
     (b"stat", (), "prints modification times"),
     *((name, _OF_LS, "prints modification times or sorts by them") for name in (b"ls", b"dir")),
@@ -181,7 +193,8 @@ STRICT: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
     *((name, (), "prints modification times") for name in (b"enscript", b"a2ps")),
 )
 """(base name, options, reason): for these programs, when given one of the options (or always if
-there is none), the modification times of what they look at are inputs too."""
+there is none), the modification times of what they look at are inputs too.  A letter without a dash
+is one of the first argument, wherever it stands in it."""
 
 MTIME_ORDER: tuple[tuple[bytes, str], ...] = (
     (b"make", "decides by which file is newer"),

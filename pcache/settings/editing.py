@@ -9,7 +9,8 @@ from difflib import get_close_matches
 
 from pcache.errors import ConfigError, UsageError, why_not
 from pcache.linux.files import open_file
-from pcache.settings.configfile import TABLES, File, compile_files
+from pcache.settings.configfile import compile_files
+from pcache.settings.schema import TABLES, File
 
 
 class Name:

@@ -173,6 +173,8 @@ def _is_given(option: bytes, arguments: Sequence[bytes]) -> bool:
         # getopt_long(3) takes any beginning that is unambiguous.
         words = (word.partition(b"=")[0] for word in arguments if word.startswith(b"--"))
         return any(len(word) > 2 and option.startswith(word) for word in words)
+    if len(option) == 1:
+        return bool(arguments) and option in arguments[0]
     if len(option) > 2:
         return any(word.startswith(option) for word in arguments)
     letter = option[1:]

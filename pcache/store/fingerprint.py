@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pcache.settings.base_dir import Base
     from pcache.settings.rules import Policy
 
-_FORMAT = b"pcache call 13"
+_FORMAT = b"pcache call 14"
 """Part of every weak fingerprint: change it whenever the meaning of a stored fact changes."""
 
 _IGNORED = frozenset(name for name, _ in IGNORED_ENVIRONMENT if not name.endswith(b"*"))
@@ -96,6 +96,9 @@ def arguments_digest(argv: tuple[bytes, ...], base: Base | None = None) -> bytes
     """
     return xxh3_64_digest(_arguments_field(argv, base))
 
+
+ARGUMENTS_BYTES = 8
+"""Of such a beginning."""
 
 _last: tuple[tuple[bytes, ...], Base | None, bytes] = ((), None, join(()))
 """The arguments that were asked for last: a decision asks twice."""

@@ -37,7 +37,7 @@ _ROW = 100
 _BATCH = 200
 """Records removed in one transaction: others wait no longer than that takes."""
 _PAGES = 1000
-_SLACK_NS = 2 * 10**9
+SLACK_NS = 2 * 10**9
 """Rows carry whole seconds, file times lag behind the clock by up to a kernel tick."""
 
 
@@ -116,7 +116,7 @@ class Collector:
         began = time.time_ns()
         # Before anything is read: what a session that has ended by then put is referred to.
         lease = oldest_lease_ns(self._store.directory)
-        fresh = (began if lease is None else min(began, lease)) - _SLACK_NS
+        fresh = (began if lease is None else min(began, lease)) - SLACK_NS
         for digest, size in self._store.blobs.objects.all():
             self._files[digest] = self._files.get(digest, 0) + _occupied(size)
         records = self._read()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pcache.codec import DamagedRow
 from pcache.errors import DamagedBlob
 from pcache.model import Fact
+from pcache.store.fingerprint import ARGUMENTS_BYTES, weak_fingerprint
 from pcache.store.records import call_environment, unpack_call, unpack_values
+from pcache.store.secrets import is_hidden
 from pcache.store.totals import Totals
 
 TYPE_CHECKING = False
@@ -52,6 +54,30 @@ def calls(store: Store) -> Iterator[tuple[Digest, Call]]:
             yield weak, unpack_call(packed, variables)
         except (DamagedRow, DamagedBlob):
             continue
+
+
+def under_other_settings(store: Store, weak: Digest) -> bool:
+    """Whether a call that is not known would be, but for settings of programs or the sandbox."""
+    rows = store.database.rows(
+        "SELECT weak, call FROM calls WHERE weak >= ? AND weak < ?",
+        (weak[:ARGUMENTS_BYTES], weak[:ARGUMENTS_BYTES] + b"\xff" * len(weak)),
+    )
+    for known, packed in rows:
+        try:
+            call = unpack_call(packed, store.blobs.get_bytes(call_environment(packed)))
+        except (DamagedRow, DamagedBlob):
+            continue
+        if known != weak and present_fingerprint(store, call) == weak:
+            return True
+    return False
+
+
+def present_fingerprint(store: Store, call: Call) -> Digest:
+    """The weak fingerprint of a stored call under the settings in force; empty if it cannot be
+    told, as values of its environment are not kept."""
+    if any(is_hidden(entry.partition(b"=")[2]) for entry in call.env):
+        return b""
+    return weak_fingerprint(call, store.policy)
 
 
 def withdrawn(store: Store, weak: Digest) -> list[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from pcache.codec import DamagedRow
 from pcache.errors import DamagedBlob
-from pcache.store.gc import DEFAULT_MAX_SIZE, Collector
+from pcache.store.gc import DEFAULT_MAX_SIZE, SLACK_NS, Collector
 from pcache.store.inspect import calls, stored
+from pcache.store.lease import oldest_lease_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,8 +53,29 @@ def about(store: Store, path: bytes) -> list[Digest]:
     return found
 
 
-def forget_refusals(store: Store) -> None:
-    """Removes what is noted of calls without records.  Raises StoreError."""
+def clear(store: Store) -> tuple[int, int]:
+    """Removes all records and all contents but those that others are recording now; how many.
+
+    Raises StoreError.
+    """
+    report = Collector(store, max_size=0).run()
+    _forget_refusals(store)
+    # Nothing refers to the environments of calls any more.
+    contents = report.blobs + Collector(store, max_size=0).run().blobs
+    if _contents(store) and oldest_lease_ns(store.directory) is None:
+        # What was put a moment ago may be younger than the clock tells.
+        time.sleep(SLACK_NS / 1e9 + 0.1)
+        contents += Collector(store, max_size=0).run().blobs
+    return report.records, contents
+
+
+def _contents(store: Store) -> bool:
+    rows = store.database.number("SELECT count(*) FROM blobs")
+    return rows > 0 or any(True for _ in store.blobs.objects.all())
+
+
+def _forget_refusals(store: Store) -> None:
+    """Removes what is noted of calls without records."""
     with store.batch():
         for table in (*_OF_CALLS, "calls"):
             store.database.change(f"DELETE FROM {table}")

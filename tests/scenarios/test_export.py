@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from rocrate.rocrate import ROCrate
 from pcache.report import schema
 from tests.lib.differential import SETTLE_SECONDS, Bench
 from tests.lib.launch import Result, Stdio
+from tests.lib.perfetto import Perfetto
 
 pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
@@ -83,7 +85,7 @@ def compilations(text: str) -> set[tuple[str, str, str, tuple[str, ...]]]:
     found = set()
     for entry in json.loads(text):
         directory, file = entry["directory"], os.path.join(entry["directory"], entry["file"])
-        output = os.path.join(directory, entry["output"])
+        output = os.path.join(directory, entry.get("output", ""))
         found.add((directory, file, output, tuple(sorted(entry["arguments"][1:]))))
     return found
 
@@ -184,6 +186,31 @@ def test_crate_can_be_read(build: Build, tmp_path: Path) -> None:
     }
 
 
+def test_crate_of_a_pipeline(build: Build) -> None:
+    """Each step is an action; what one leaves and the next reads joins them."""
+    script = (
+        "sort reads.txt >sorted.txt\nuniq -c sorted.txt counts.txt\nhead -n 1 counts.txt >top.txt\n"
+    )
+    (build.place / "pipeline.sh").write_text(script)
+    (build.place / "reads.txt").write_text("b\na\nb\n")
+    build.run("sh", "pipeline.sh")
+    directory = build.place / "crate"
+    build.export("ro-crate", "-o", str(directory))
+    crate = ROCrate(directory)
+    assert crate.mainEntity.id == "pipeline.sh"
+    assert (directory / "pipeline.sh").read_text() == script
+    run = crate.dereference("#workflow-run")
+    here = f"file://{build.place}/"
+    assert {entity.id for entity in run["result"]} >= {f"{here}counts.txt", f"{here}top.txt"}
+    assert f"{here}reads.txt" in {entity.id for entity in run["object"]}
+    actions = [entity for entity in crate.get_entities() if entity.type == "CreateAction"]
+    (uniq,) = (action for action in actions if action["name"].startswith("uniq"))
+    assert f"{here}sorted.txt" in {entity.id for entity in uniq["object"]}
+    assert [entity.id for entity in uniq["result"]] == [f"{here}counts.txt"]
+    digest = hashlib.sha256((build.place / "counts.txt").read_bytes()).hexdigest()
+    assert crate.dereference(f"{here}counts.txt")["sha256"] == digest
+
+
 def references(value: Any) -> Iterator[dict[str, str]]:
     if isinstance(value, dict):
         if value.keys() == {"@id"}:
@@ -222,6 +249,33 @@ def test_trace_keeps_the_rules_of_its_format(build: Build) -> None:
             open_ends.append(begin + length)
     commands = {event["args"].get("command") for event in document["traceEvents"]}
     assert "make" in commands
+
+
+def test_perfetto_reads_the_trace(build: Build) -> None:
+    """All of it, with nothing to complain about: processes by name, slices with their arguments."""
+    build.run()
+    (build.place / "main.c").write_text("int other(void); int main(void) { return other(); }\n")
+    build.run()
+    path = build.place / "trace.json"
+    build.export("chrome-trace", "-o", str(path))
+    document = json.loads(path.read_text())
+    slices = [event for event in document["traceEvents"] if event["ph"] == "X"]
+    with Perfetto(trace=str(path)) as trace:
+        complaints = "select name, value from stats where severity <> 'info' and value > 0"
+        assert trace.rows(complaints) == []
+        read = trace.rows("select name, category, ts, dur from slice order by ts, name, dur")
+        written = [(at["name"], at["cat"], at["ts"] * 1e3, at["dur"] * 1e3) for at in slices]
+        assert len(read) == len(written) > 10
+        for one, other in zip(read, sorted(written, key=itemgetter(2, 0, 3)), strict=True):
+            assert one[:2] == other[:2]
+            assert one[2:] == pytest.approx(other[2:], abs=2)
+        assert {"hit", "ran"} <= {category for _, category, *_ in read}
+        processes = trace.rows("select name from process where name is not null")
+        assert {("make",), ("slots",)} <= set(processes)
+        threads = trace.rows("select name from thread where name glob 'slot *'")
+        assert threads == [("slot 0",)]
+        commands = trace.rows("select distinct string_value from args where key = 'args.command'")
+        assert ("make",) in commands
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,35 @@ def test_what_is_not_cacheable_has_evidence_and_cure(told: Told) -> None:
     assert told.sessions()[-1].why == "not cacheable when it last ran: network"
 
 
+def test_other_settings_are_the_cause(told: Told) -> None:
+    told.session()
+    told.ask("config", "set", "program.sort.strict", "true")
+    explained = told.ask("explain", "sh", "run.sh", status=1)
+    assert "miss: sh run.sh   unknown call\n" in explained
+    assert "    settings of programs, or options of the sandbox\n" in explained
+    assert "5 ran (recorded under other settings)" in told.session().own
+    causes = told.why()
+    assert causes.other == {"recorded under other settings": [0]}
+    told.ask("config", "unset", "program.sort.strict")
+    assert "brought back as a whole" in told.session().own
+
+
+def test_what_is_never_cached_is_no_unknown_call(told: Told) -> None:
+    told.write("run.sh", "cat other\ndate >stamp\n")
+    told.session()
+    causes = told.why()
+    assert causes.other == {"never cached": [told.number(told.show("last"), "date")]}
+    assert len(causes.unknown) == 2
+
+
+def test_a_directory_has_changed_by_its_entries(told: Told) -> None:
+    told.write("run.sh", "ls >/dev/null\n")
+    told.session()
+    told.write("new", "")
+    assert f"(input changed: {told.bench.directory} (its entries)" in told.session().own
+    assert f"changed: {told.bench.directory} (its entries)" in told.ask("why")
+
+
 def test_a_replay_is_noted_too(told: Told) -> None:
     told.session("trace")
     told.write("text", "more\n")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.lib.differential import SETTLE_SECONDS, Bench
+from tests.lib.launch import Stdio
 from tests.lib.verbs import VERBS
 
 pytestmark = pytest.mark.root
@@ -24,3 +27,19 @@ def test_ignored(pcache: str, tmp_path: Path, verb: str, ignored: str) -> None:
     plain = found()
     for _ in range(2):
         assert found(pcache, *VERBS[verb]) == plain
+
+
+def test_ignored_by_a_script(bench: Bench) -> None:
+    """What it starts comes back as long as the same signals are ignored."""
+    steps = "sort in; sh -c 'kill -ALRM $$; echo survived'; sh -c 'kill -USR1 $$; echo survived'"
+    (bench.directory / "in").write_text("2\n1\n")
+    for number, (signals, hits) in enumerate(
+        [("ALRM USR1", 0), ("ALRM USR1", 3), ("ALRM", 0), ("USR1 ALRM", 3), ("", 0), ("ALRM", 3)]
+    ):
+        trap = f"trap '' {signals}; " if signals else ""
+        command = ("sh", "-c", f"{trap}{steps}; echo {number}")
+        plain = bench.launcher.plain(command, bench.directory, bench.env, Stdio())
+        time.sleep(SETTLE_SECONDS)
+        got = bench.launcher.run(command, bench.directory, bench.env, Stdio(), ("-q", "--explain"))
+        assert (got.stdout, got.status) == (plain.stdout, plain.status)
+        assert got.counters["hits"] == hits, got.own

@@ -29,6 +29,7 @@ PROBES = VOCABULARY | {"linux", "recorder"}
 STEPS = {"observe", "enforce", "rerun", "doctor", "history"}
 MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
+    "bundle": set(),
     "cli": DOMAIN | STEPS | {"session", "remote", "report", "export", "pcache"},
     "export": DOMAIN | {"session", "history", "report", "pcache"},
     "reference": {"cli", "pcache"},

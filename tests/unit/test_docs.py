@@ -14,8 +14,8 @@ import pytest
 
 from pcache import counters, errors, model, timing
 from pcache.cli import main, sandbox
-from pcache.report import cures, schema, why
-from pcache.settings import configfile
+from pcache.report import cures, schema, schema_upkeep, why
+from pcache.settings import schema as settings_schema
 from pcache.store.index import Store
 from pcache.store.inspect import statistics
 from tests.conftest import CHECKOUT
@@ -154,12 +154,12 @@ def test_exit_statuses() -> None:
 
 
 def test_settings() -> None:
-    known = set(configfile.Program.model_fields)
-    known |= {f"sandbox.{name}" for name in configfile.Sandbox.model_fields}
-    known |= set(configfile.File.model_fields) - {"sandbox", "program"}
+    known = set(settings_schema.Program.model_fields)
+    known |= {f"sandbox.{name}" for name in settings_schema.Sandbox.model_fields}
+    known |= set(settings_schema.File.model_fields) - {"sandbox", "program"}
     assert set(first_cells(section(MANUAL, "Settings"))) == known
     shared = set(first_cells(section(REMOTE, "Settings")))
-    assert shared == set(configfile.Shared.model_fields)
+    assert shared == set(settings_schema.Shared.model_fields)
 
 
 _READ = (
@@ -238,18 +238,22 @@ def test_cures_are_those_of_the_page() -> None:
 # ---- JSON
 
 
+_AS_IN_THE_TEXT = {schema.Call, schema.Input, schema.Output, schema.Stream}
+"""Parts of records, which are as `pcache show EXECUTION` prints them."""
+
+
 def test_forms_of_json() -> None:
     """Every document and every field of it is explained."""
     documents = schema.Document.__subclasses__()
+    assert schema_upkeep.Report in documents
     kinds = {form.model_fields["kind"].default for form in documents}
     assert set(first_cells(text(JSON).partition("| kind |")[2].partition("\n\n")[0])) == kinds
     (verdicts,) = re.findall(r"^\| verdict \|.*?(?=\n\n|\Z)", text(JSON), re.M | re.S)
     told = set(first_cells(verdicts))
     assert told == set(get_args(schema.Execution.model_fields["verdict"].annotation))
     words = set(re.findall(r"`(\w+)`", text(JSON)))
-    forms = (schema.Summary, schema.Execution, schema.Cause, schema.Refusal)
-    forms += (schema.File, schema.FilesOfExecution, schema.Day, schema.Recorded)
-    for form in (*documents, *forms):
+    parts = set(schema.Form.__subclasses__()) - _AS_IN_THE_TEXT
+    for form in (*documents, *parts):
         assert form.model_fields.keys() - {"kind", "version"} <= words, form
 
 

@@ -42,10 +42,12 @@ def test_names_of_facts(kind: bytes, path: bytes, words: str) -> None:
     assert fact_name(kind, path) == words
     assert words.startswith(subject(kind, path))
     assert words.endswith(aspect(kind))
-    assert changed_text([(kind, path)]) == f"input changed: {subject(kind, path)}"
+    what = f" ({aspect(kind)})" if aspect(kind) else ""
+    assert changed_text([(kind, path)]) == f"input changed: {subject(kind, path)}{what}"
 
 
 def test_what_has_changed_in_several_ways_is_named_once() -> None:
     keys = [(Kind.CONTENT, b"/a"), (Kind.TIMES, b"/a"), (Kind.LISTING, b"/d")]
     assert changed_text(keys) == "input changed: /a and 1 more"
+    assert changed_text(keys[2:]) == "input changed: /d (its entries)"
     assert changed_text([]) == "input changed"

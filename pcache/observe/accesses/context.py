@@ -20,6 +20,7 @@ from pcache.observe.accesses.event import Event, Process
 from pcache.observe.accesses.hard_links import HardLinks
 from pcache.observe.accesses.interfaces import depend_on_interfaces
 from pcache.observe.accesses.made_up import MadeUpNames
+from pcache.observe.accesses.numbered import Numbered
 from pcache.observe.accesses.own_obstacles import note_own_obstacle
 from pcache.observe.accesses.present import is_socket, status_of
 from pcache.observe.accesses.refusals import crosses_mounts, explains
@@ -70,6 +71,7 @@ class Context:
         self.temporaries: set[bytes] = set()
         """Random names, never twice the same: of mkstemp(3), and of links to be renamed."""
         self.made_up_names = MadeUpNames()
+        self.numbered = Numbered()
         self.hard_links = HardLinks(self.history)
         self.with_acl: set[bytes] = set()
         """Names whose access control list was set; usually it only repeats the mode."""

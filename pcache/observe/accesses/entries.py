@@ -101,6 +101,7 @@ class Entries:
         self.context.change(event, name, CREATED, directory=directory)
         if directory:
             self.context.grown.made(name)
+            self.context.numbered.make(event.execution, name)
             if body.args[0] & 0o777 == _MKDTEMP_MODE:
                 self.context.made_up_names.private(name, event.ts)
         for at, origin in origins.items():

@@ -191,7 +191,7 @@ class Inherited:
 
 def _about_itself(event: Event) -> bool:
     """Whether a call like getpriority or sched_getaffinity means who makes it."""
-    if not event.body.args:
+    if not event.body.args or SYSCALL_NAMES[event.body.nr] == "getgroups":
         return True
     *which, who = event.body.args
     itself = _IOPRIO_WHO_PROCESS if SYSCALL_NAMES[event.body.nr] in _IOPRIO else _PRIO_PROCESS

@@ -213,6 +213,7 @@ class Queries:
         part = (body.handle.file, name)
         key = (event.execution.image, part)
         listing = event.execution.listing
+        self.context.numbered.list(event.execution, name)
         if event.ret > 0:
             self._listing_of[event.tid] = key
             listing.setdefault(part, (event.ts, body.stamp))

@@ -64,7 +64,8 @@ class Renames:
         self.context.led_to(event, target, new)
         execution = event.execution
         known = self.context.grown.tree(old)
-        below = _tree(new) if known is None else known
+        outdated = known is None and self.context.numbered.move(old)
+        below = [] if outdated else _tree(new) if known is None else known
         if below is None:
             what = f"{text(old)}, renamed, with too much in it or gone since"
             execution.problem_throughout(Reason.INPUT_CHANGED, what)
@@ -75,13 +76,14 @@ class Renames:
         if below:
             self.context.grown.moved(old, new)
             self.context.captured.moved_below(old)
-        self._observe_moved(event, source, old, new)
+        if not outdated:
+            self._observe_moved(event, source, old, new)
         if free:
             self.context.observe(event, Kind.LEXISTS, target, new, value=ABSENT)
         else:
             self.context.observe(event, Kind.OVERWRITABLE, target, new, value=OK)
         self.context.parent_exists(event, target)
-        directory = below != []
+        directory = outdated or below != []
         self._stay_on_one_mount(event, source, target)
         if directory and not execution.determined(old, event.ts):
             self._may_be_moved(event, source, old)
@@ -99,7 +101,8 @@ class Renames:
             self.context.grown.put(new, kind)
         if not directory:
             _set_origins(event, new, origins)
-        _keep_times(event, old, new, before)
+        if not outdated:
+            _keep_times(event, old, new, before)
         self.context.names.look_for_link(new, event.ts)
         self.context.hard_links.move(event.ts, old, new)
 

@@ -16,6 +16,7 @@ from pcache.observe.conditions.call import call_of
 from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.conflicts import mark_conflicts
 from pcache.observe.conditions.listings import list_rest
+from pcache.observe.conditions.numbered import NumberedDirectories, refuse_shown
 from pcache.observe.conditions.outputs import Outputs
 from pcache.observe.conditions.preconditions import Preconditions, in_order
 from pcache.observe.conditions.private import PrivateNames
@@ -31,6 +32,7 @@ from pcache.observe.mentions import Mentions
 from pcache.observe.observations import Observation
 from pcache.observe.relocation import BaseDirSearch
 from pcache.settings import base_dir
+from pcache.settings.numbered import NumberedNames
 from pcache.settings.rules import DEFAULT, Policy
 from pcache.settings.stand_ins import StandIns
 from pcache.store import fingerprint
@@ -65,6 +67,7 @@ class Conditions:
         self._times = KeptTimes(blobs, context, clock)
         self._settling = Settling(self._versions, context, clock)
         self._private = PrivateNames(context, blobs)
+        self._numbered = NumberedDirectories(context)
         self._results: dict[Execution, Record | Uncacheable] = {}
         """Of executions that have ended and are not settled yet."""
         self._stand_ins: dict[Execution, StandIns] = {}
@@ -88,6 +91,8 @@ class Conditions:
             shells.apply(execution)
             depend_on_pipes(execution)
         list_rest(execution, self._clock)
+        if self._context.numbered:
+            self._numbered.take(execution)
         stand_ins = self._private.judge(execution)
         if not execution.problems and not execution.replayed:
             try:
@@ -95,6 +100,11 @@ class Conditions:
                 if stand_ins is not None:
                     self._private.refuse_shown(record, stand_ins)
                     self._stand_ins[execution] = stand_ins
+                self._private.refuse_caller(record)
+                numbers = self._numbered.names(execution)
+                if numbers is not None:
+                    self._private.refuse_printed(record, numbers.names)
+                    refuse_shown(record, numbers)
             except Unknowable as unknowable:
                 self._results[execution] = unknowable.uncacheable
         elif not execution.replayed:
@@ -108,6 +118,9 @@ class Conditions:
         outcome = self._times.apply(execution, *self._outputs.outcome(execution))
         facts = self._preconditions.of(execution)
         facts = in_order([*facts, *self._outputs.assumptions(execution, outcome)])
+        if self._context.numbered:
+            facts = in_order([*self._numbered.facts(execution), *facts])
+            outcome = outcome.with_outputs((*outcome.outputs, *self._numbered.outputs(execution)))
         if self._base_search is not None and self._base_search.shows(facts, outcome):
             assert execution.end is not None  # capture() is told of ended ones only
             bound = Fact(*base_dir.KEY, self._policy.base_dir)
@@ -119,6 +132,10 @@ class Conditions:
     def stand_ins(self, execution: Execution) -> StandIns | None:
         """What its record is to be stored with, in place of names in its call; None for nothing."""
         return self._stand_ins.get(execution)
+
+    def numbers(self, execution: Execution) -> NumberedNames | None:
+        """The same in place of numbers of directories."""
+        return self._numbered.names(execution)
 
     def settle(self, execution: Execution) -> Record | list[Uncacheable]:
         """The record, or why there is none; when the tree has ended and all events are known."""

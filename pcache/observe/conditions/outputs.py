@@ -22,6 +22,7 @@ from pcache.observe.conditions.streams import stored_streams
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.events import Stamp
 from pcache.observe.executions import Execution
+from pcache.settings.stand_ins import TEMPORARY_DIRECTORIES
 from pcache.store.blobs import Blobs
 from pcache.store.digests import DigestCache
 from pcache.store.digests import stamp as version_of
@@ -72,6 +73,9 @@ class Outputs:
                 output = self._output(execution, name, change, mtimes)
             if output is not None:
                 outputs.append((change.last, len(name), output))
+        for directory, at in execution.touched.items():
+            if directory not in TEMPORARY_DIRECTORIES and not execution.made_below(directory, at):
+                outputs.append((at, len(directory), Output(b"t", directory)))
         # Of equal times (a moved tree) the shorter name is the directory.
         outputs.sort(key=lambda item: item[:2])
         chunks, data = stored_streams(self._blobs, execution.chunks)
@@ -94,7 +98,7 @@ class Outputs:
         facts: dict[Key, Fact] = {}
         owned = {at for at in execution.owned if at in execution.changes}
         for output in outcome.outputs:
-            if output.kind in (b"-", b"m", b"h", b"r"):
+            if output.kind in (b"-", b"m", b"h", b"r", b"t"):
                 continue
             change = execution.changes[output.path]
             if change.origin and change.origin != output.path:
@@ -138,11 +142,14 @@ class Outputs:
             return None
         if change.last_how == REMOVED:
             # Made and removed again: what an interrupted run has left there goes as well.
-            own = change.first_how == CREATED and (
-                name in self._context.temporaries
-                or execution.made_below(posixpath.dirname(name), change.last)
-            )
-            return None if own else Output(b"-", name)
+            directory = posixpath.dirname(name)
+            if change.first_how == CREATED:
+                if execution.made_below(directory, change.last):
+                    return None
+                if name in self._context.temporaries:
+                    execution.touched[directory] = change.last
+                    return None
+            return Output(b"-", name)
         if change.before is not None and self._is_as_before(name, change.before, change.first):
             return None
         older = self._context.hard_links.older.get(name, b"")

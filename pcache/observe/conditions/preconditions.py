@@ -61,6 +61,8 @@ class Preconditions:
         loaders: list[tuple[bytes, bytes]] = []
         streams = _own_streams(execution)
         for (kind, path), observation in execution.inputs.items():
+            if kind == Kind.NUMBERED:
+                continue  # `NumberedDirectories.facts`
             key = (kind, path)
             name, stamp = observation.name, observation.stamp
             stream = streams.get(key) if streams else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 
 from xxhash import xxh3_128
 
@@ -17,6 +18,7 @@ from pcache.observe.accesses.context import Context
 from pcache.observe.changes import CREATED
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.executions import Execution
+from pcache.settings.defaults import PARALLEL
 from pcache.settings.stand_ins import (
     TEMPORARY_DIRECTORIES,
     StandIns,
@@ -35,6 +37,9 @@ _UNNAMED = (Kind.PIPE, Kind.INPUT, Kind.ORDER, Kind.NOT_NEWER, Kind.BASE)
 """Kinds of facts in which a name may be that is not found there."""
 _SOURCES = (b".c", b".cc", b".cpp", b".cxx", b".C", b".m", b".f", b".f90", b".s", b".S")
 _SEVERAL = 2
+_CALLER = tuple([name + b"=" for name in PARALLEL])
+_DIGITS = b"0123456789"
+_LONGEST_NUMBER = 20
 
 
 class PrivateNames:
@@ -107,9 +112,54 @@ class PrivateNames:
                 return text(fact.path)
         return self._in_outcome(record.outcome, names)
 
-    def _in_outcome(self, outcome: Outcome, names: tuple[bytes, ...]) -> str:
+    def refuse_printed(self, record: Record, names: tuple[bytes, ...]) -> None:
+        """Raises Unknowable if one of these is in something that was printed or written, or the
+        number that one ends with by itself in something that was printed."""
+        outcome = record.outcome
+        where = self._in_outcome(outcome, names, links=False)
+        if not where and outcome.data and self._is_number_in(outcome.data, names):
+            where = "what it printed"
+        if where:
+            raise Unknowable(Reason.PRIVATE_TEMPORARY, f"{text(names[0])} shows in {where}")
+
+    def refuse_caller(self, record: Record) -> None:
+        """Raises Unknowable if something shows that GNU parallel has made up for the environment,
+        where it is no part of the call."""
+        told = [one for one in record.call.env if one.startswith(_CALLER)]
+        if not told:
+            return
+        alone = _alone(*(posixpath.basename(one.partition(b"=")[2]) for one in told))
+        outcome = record.outcome
+        names = [one for fact in record.facts for one in (fact.path, fact.value)]
+        names += [one for output in outcome.outputs for one in (output.path, output.content)]
+        digests = [one.content for one in outcome.outputs if one.kind in (b"f", b"w")]
+        if any(map(alone.search, names)) or any(
+            self._matches(one, alone) for one in (*digests, outcome.data) if one
+        ):
+            raise Unknowable(Reason.UNSUPPORTED, f"it shows {text(b' or '.join(told))}")
+
+    def _is_number_in(self, digest: Digest, names: tuple[bytes, ...]) -> bool:
+        """Whether the number of one of them is there by itself; also if that cannot be told."""
+        return self._matches(digest, _alone(*(name[len(name.rstrip(_DIGITS)) :] for name in names)))
+
+    def _matches(self, digest: Digest, alone: re.Pattern[bytes]) -> bool:
+        try:
+            fd = self._blobs.open(digest)
+        except (OSError, DamagedBlob):
+            return True
+        try:
+            end = b""
+            for piece in pieces(fd):
+                if alone.search(end + piece):
+                    return True
+                end = bytes(piece[-_LONGEST_NUMBER:])
+        finally:
+            os.close(fd)
+        return False
+
+    def _in_outcome(self, outcome: Outcome, names: tuple[bytes, ...], links: bool = True) -> str:
         for output in outcome.outputs:
-            if output.kind == b"l" and any(name in output.content for name in names):
+            if links and output.kind == b"l" and any(name in output.content for name in names):
                 return text(output.path)
             if output.kind in (b"f", b"w") and self._in_blob(output.content, names):
                 return text(output.path)
@@ -141,6 +191,12 @@ class PrivateNames:
             return _holds(fd, names, xxh3_128())
         finally:
             os.close(fd)
+
+
+def _alone(*numbers: bytes) -> re.Pattern[bytes]:
+    """One of these, and not as a part of another number."""
+    either = b"|".join(map(re.escape, numbers))
+    return re.compile(rb"(?<![0-9])(?<![0-9]\.)(?:" + either + rb")(?![0-9])(?!\.[0-9])")
 
 
 def is_sure(execution: Execution) -> bool:

@@ -85,6 +85,9 @@ class Analysis:
     def _add(self, execution: Execution, record: Record) -> str:
         """Stores a record, with stand-ins for names that are others each time.  Where those may
         make a difference to the program, only for comparison, until it has done the same twice."""
+        numbers = self._conditions.numbers(execution)
+        if numbers is not None:
+            record = numbers.hide_record(record, record.weak)
         stand_ins = self._conditions.stand_ins(execution)
         if stand_ins is None:
             return self._store.add(record)

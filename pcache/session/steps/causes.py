@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pcache.errors import StoreError
 from pcache.history.entries import HIT, KNOWN, NONDETERMINISTIC, REFUSED, STORED, Entry
-from pcache.memo.decide import changed_inputs, refused_text
+from pcache.memo.decide import changed_inputs, unknown_text
 from pcache.model import Call, Key, Kind
 from pcache.store.fingerprint import weak_fingerprint
 from pcache.store.index import Store
@@ -46,7 +46,7 @@ def cause_of(store: Store, call: Call, seen: Seen | None, miss: str) -> tuple[st
         if seen is not None:
             return miss, foremost(changed_inputs(store, *seen), call.cwd)
         if miss == "unknown call":
-            return refused_text(store, weak_fingerprint(call, store.policy)) or miss, []
+            return unknown_text(store, weak_fingerprint(call, store.policy)) or miss, []
     except StoreError:
         pass
     return miss, []

@@ -115,6 +115,10 @@ class Noting(Observer):
                     entry.strong, entry.saved_ns = decision.strong, decision.saved_ns
                 else:
                     entry.miss, entry.changed = decision.miss, decision.changed
+                    never = any(reason == Reason.CONFIGURED for reason, _ in entry.reasons)
+                    if never and decision.miss == "unknown call":
+                        # Where nothing is known of its arguments, no setting was looked at.
+                        entry.miss = Reason.CONFIGURED
 
 
 def recorded(recording: Recording, notes: Notes, noting: Noting | None) -> None:

@@ -12,7 +12,8 @@ from pcache.codec import DamagedRow
 from pcache.errors import NoStore, why_not
 from pcache.linux.user import User
 from pcache.memo.facts import Facts
-from pcache.model import Call, Digest, Fact, Key, Kind, PathSet
+from pcache.memo.numbered import names_now
+from pcache.model import Call, Digest, Fact, Key, Kind, Outcome, PathSet, Uncacheable
 from pcache.session.steps.command import Command
 from pcache.session.steps.describe import call_text, value_text
 from pcache.session.steps.policy import session_policy
@@ -34,22 +35,50 @@ _CHANGES = 20
 _STREAMS = ("standard input", "standard output", "standard error")
 
 
-class Explanation:
-    """The answer: `hit`, and lines of text."""
+class Compared:
+    """The versions over one path set beside the present."""
 
-    def __init__(self, store: Store, command: Command) -> None:
+    def __init__(self, facts: int, versions: int, used_ns: int) -> None:
+        self.facts = facts
+        self.versions = versions
+        self.used_ns = used_ns
+        """When the nearest of them was last used: time.time_ns."""
+        self.differing = 0
+        self.changes: dict[str, list[str]] = {}
+        """What is not as in the nearest version, with all that is different about it."""
+
+
+class Explanation:
+    """The answer, in lines of text and in parts."""
+
+    def __init__(self, store: Store, command: Command, call: Call | None) -> None:
         self.hit = False
+        self.why = ""
+        """Why there is nothing to compare with: never cached, unknown call, not looked up."""
         self.lines: list[str] = []
+        self.outcome: Outcome | None = None
+        """What a hit would restore."""
+        self.versions: list[Compared] = []
+        self.refusals: list[Uncacheable] = []
+        self.contradictions: list[str] = []
+        """What differed between executions over the same inputs."""
+        self.calls: list[list[str]] = []
+        """What is different about the nearest recorded calls."""
+        self.otherwise: Explanation | None = None
+        """Of the nearest recorded call, where only standard descriptors are different about it."""
+        self.elsewhere: list[str] = []
+        """What a shared store has."""
         self._store = store
         self._command = command
-        if command.call is None:
+        if call is None:
+            self.why = "not looked up"
             self._say("not looked up: the kernel alone can tell what this command starts")
             return
         self._facts = Facts(
             store.digests, command.fds, store.counters, base_dir=store.policy.base_dir
         )
         self._known: dict[Key, bytes] = {}
-        self._explain(command.call)
+        self._explain(call)
 
     def _say(self, line: str, depth: int = 0) -> None:
         self.lines.append("  " * depth + line)
@@ -58,6 +87,7 @@ class Explanation:
         weak = weak_fingerprint(call, self._store.policy)
         self._say("")  # the verdict is put here
         if self._store.policy.settings(call.executable, call.argv).never(call.argv) != NO:
+            self.why = "never cached"
             self.lines[0] = f"miss: {call_text(call)}   never cached"
             because = never_because(self._store.policy, call.executable, call.argv)
             self._say(f"{text(call.executable)} always runs, {because}", 1)
@@ -69,22 +99,25 @@ class Explanation:
             self._compare(weak, paths)
         if len(stored) > _SETS:
             self._say(f"and {len(stored) - _SETS} more sets of paths, used longer ago", 1)
-        for reason in self._store.uncacheable(weak):
+        self.refusals = self._store.uncacheable(weak)
+        for reason in self.refusals:
             self._say(f"not cached when it last ran: {reason.reason}: {reason.evidence}", 1)
-        contradictions = inspect.withdrawn(self._store, weak)
-        for what in contradictions:
+        self.contradictions = inspect.withdrawn(self._store, weak)
+        for what in self.contradictions:
             self._say(f"non-deterministic: with the same inputs, {what} differed", 1)
         verdict = "hit" if self.hit else "miss"
-        why = ""
-        if not stored and not contradictions and not self._store.uncacheable(weak):
-            why = "   unknown call"
+        if not stored and not self.contradictions and not self.refusals:
+            self.why = "unknown call"
             self._near(call)
-        self.lines[0] = f"{verdict}: {call_text(call)}{why}"
+        self.lines[0] = f"{verdict}: {call_text(call)}" + (f"   {self.why}" if self.why else "")
 
     def _compare(self, weak: Digest, paths: PathSet) -> None:
         """The versions over one path set against the present."""
         try:
-            values = self._facts.values(paths.keys, self._known)
+            names = names_now(paths.keys, None)
+            keys = paths.keys if names is None else tuple(map(names.show_key, paths.keys))
+            values = self._facts.values(keys, self._known)
+            values = values if names is None else names.hide_values(keys, values)
         except OSError as error:
             self._say(f"an input cannot be read: {why_not(error)}", 1)
             return
@@ -95,7 +128,7 @@ class Explanation:
             self._say(str(error), 1)
             return
         if outcome is not None:
-            self.hit = True
+            self.hit, self.outcome = True, outcome
             self._say(f"all {len(values)} facts about its inputs are as recorded", 1)
             self._say(
                 f"it would end with {_status(outcome.status)}, put {len(outcome.outputs)} paths in"
@@ -115,12 +148,15 @@ class Explanation:
         if nearest is None:
             return
         distance, version = nearest
+        compared = Compared(len(values), len(stored), version.used_ns)
+        self.versions.append(compared)
         self._say(
             f"{distance} of {len(values)} facts are not as in the nearest of {len(stored)} versions"
             f" (last used {_when(version.used_ns)}):",
             1,
         )
         changes = _changes(zip(version.facts, values, strict=True))
+        compared.differing, compared.changes = distance, changes
         for name in list(changes)[:_CHANGES]:
             self._say(f"{name}:", 2)
             for line in changes[name]:
@@ -135,10 +171,12 @@ class Explanation:
         secrets = Secrets(self._store.directory, self._store.policy.secret_env)
         mine = _Parts(call, secrets.hide(environment(call.env)))
         near: list[tuple[int, list[str], Call]] = []
-        for _, other in inspect.calls(self._store):
+        for known, other in inspect.calls(self._store):
             if other.executable != call.executable:
                 continue
             differences = mine.differences(_Parts(other, secrets.hide(environment(other.env))))
+            if inspect.present_fingerprint(self._store, other) not in (known, b""):
+                differences.append("settings of programs, or options of the sandbox")
             far = 100 if other.argv != call.argv else 0
             near.append((far + len(differences), differences, other))
         near.sort(key=lambda one: one[0])
@@ -149,23 +187,18 @@ class Explanation:
         if not same:
             self._say(f"{text(call.executable)} was recorded with other arguments only", 1)
         for _, differences, _ in (same or near)[: _NEAR if same else 1]:
+            self.calls.append(differences)
             self._say("the nearest recorded call differs in:", 1)
             for line in differences[:_CHANGES]:
                 self._say(line, 2)
             if len(differences) > _CHANGES:
                 self._say(f"and {len(differences) - _CHANGES} more", 2)
         _, differences, nearest = near[0]
-        if all(line.startswith(_STREAMS) for line in differences):
+        if differences and all(line.startswith(_STREAMS) for line in differences):
             self._say("and that one, from here:", 1)
-            self.lines += [f"    {line}" for line in self._aside(nearest)]
-
-    def _aside(self, call: Call) -> list[str]:
-        """The explanation of another call."""
-        mine, self.lines = self.lines, []
-        self._explain(call)
-        self.hit = False  # that is for the call that was asked about
-        theirs, self.lines = self.lines, mine
-        return theirs
+            self.otherwise = Explanation(self._store, self._command, nearest)
+            for line in self.otherwise.lines:
+                self._say(line, 2)
 
 
 def _changes(facts: Iterable[tuple[Fact, bytes]]) -> dict[str, list[str]]:
@@ -208,6 +241,7 @@ class _Parts:
             ("umask", f"{other.umask:03o}", f"{mine.umask:03o}"),
             ("user", str(other.uid), str(mine.uid)),
             ("group", str(other.gid), str(mine.gid)),
+            ("ignored signals", f"{other.ignored:x}", f"{mine.ignored:x}"),
         ):
             if old != new:
                 lines.append(f"{name}: {old} -> {new}")
@@ -254,10 +288,10 @@ def explain(command: Command, user: User) -> Explanation:
             f"nothing was recorded yet: {error}", "record something: sudo pcache trace COMMAND"
         ) from error
     with store:
-        explanation = Explanation(store, command)
+        explanation = Explanation(store, command, command.call)
         if policy.remote and command.call is not None and not explanation.hit:
             from pcache.session.verbs.explain_elsewhere import lines_about
 
-            found = lines_about(store, command, command.call, user)
-            explanation.lines += [f"  {line}" for line in found]
+            explanation.elsewhere += lines_about(store, command, command.call, user)
+            explanation.lines += [f"  {line}" for line in explanation.elsewhere]
         return explanation

@@ -13,6 +13,7 @@ from stat import S_IFMT
 from pcache.counters import Counters
 from pcache.errors import Nested, PcacheError
 from pcache.memo.decide import Decider
+from pcache.memo.numbered import unlocked
 from pcache.memo.questions import entries_of
 from pcache.model import Kind
 from pcache.session.steps.meeting import meet
@@ -194,7 +195,10 @@ def _note_before(plan: Plan) -> None:
         with contextlib.suppress(OSError):
             plan.existed[output.path] = S_IFMT(os.lstat(output.path).st_mode) >> 12
     for (kind, path), value in zip(plan.keys, plan.values, strict=True):
-        if kind in (Kind.LISTING, Kind.NAMES, Kind.OTHERS):
+        if kind == Kind.NUMBERED:
+            with contextlib.suppress(OSError):
+                plan.listed[path] = unlocked(path)
+        elif kind in (Kind.LISTING, Kind.NAMES, Kind.OTHERS):
             names, directory = others_names(path) if kind == Kind.OTHERS else (frozenset(), path)
             with contextlib.suppress(OSError):
                 entries = frozenset(entries_of(directory))

@@ -23,7 +23,7 @@ from pcache.store.fingerprint import weak_fingerprint
 from pcache.store.index import Store
 from pcache.store.inspect import Stored, stored
 from pcache.store.secrets import is_hidden
-from pcache.store.verify import Verifier
+from pcache.store.verify import Report, Verifier
 from pcache.store.workdirs import RERUN, abandoned, remove
 from pcache.wording import counted, text
 
@@ -38,11 +38,15 @@ class Verification:
         self.sound = True
         """Whether nothing was damaged and nothing differed."""
         self.lines: list[str] = []
+        self.read_report = Report()
+        """What is stored, and what of it is damaged."""
+        self.sample: Sample | None = None
+        """What was executed again."""
         self._store = store
 
     def read(self) -> None:
         """Reads everything that is stored."""
-        report = Verifier(self._store).run()
+        report = self.read_report = Verifier(self._store).run()
         self.lines.append(
             f"{counted(report.records, 'record')} of {counted(report.calls, 'call')},"
             f" {counted(report.contents, 'content')}"
@@ -59,7 +63,7 @@ class Verification:
         records = stored(self._store)
         wanted = ceil(len(records) * share)
         random.shuffle(records)
-        sample = _Sample(self._store)
+        sample = self.sample = Sample(self._store, wanted)
         for record in records:
             if sample.done >= wanted:
                 break
@@ -81,10 +85,11 @@ class Verification:
             self.lines.append(f"  {count}: {reason}" + (f" (such as {example})" if example else ""))
 
 
-class _Sample:
+class Sample:
     """Records that are executed again one after another."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, wanted: int) -> None:
+        self.wanted = wanted
         self.equal = 0
         self.different: list[str] = []
         self.passed: Counter[str] = Counter()

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.system_files
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     (tmp_path / "tree").mkdir()
-    return Place(tmp_path / "tree", tmp_path / "store", tmp_path / "report.json")
+    return Place(tmp_path / "home", tmp_path / "tree", tmp_path / "store", tmp_path / "report.json")
 
 
 def launcher(base: Path, verbs: str) -> list[str]:

@@ -76,7 +76,7 @@ def test_topics(pcache: str, topic: str) -> None:
         (["help", "xyzzy"], "no verb or topic 'xyzzy'", "`pcache help` lists the verbs"),
         (["help", "reason"], "no verb or topic 'reason'", "`pcache help reasons`"),
         (["-q", "trace"], "unknown option -q", "after the verb"),
-        (["doctor", "--wrong"], "unknown option --wrong", "-h --help --prepare -q --quiet"),
+        (["doctor", "--wrong"], "unknown option --wrong", "-h --help --json --prepare -q --quiet"),
         (["doctor", "--quiet=1"], "takes no value", "`pcache help doctor` explains its options"),
         (["doctor", "make"], "doctor takes no argument: 'make'", "`pcache help doctor`"),
     ],

@@ -12,8 +12,10 @@ import pytest
 
 from pcache.cli.main import VERBS
 from pcache.cli.options import HELP_NAMES
+from pcache.history.entries import STORED
 from pcache.reference import bash, fish, helptext, man, zsh
 from pcache.reference.__main__ import FILES, write
+from tests.unit.report.sessions import Made, open_store
 
 # One command line to complete, and words that must and must not be among what is offered.
 LINES = [
@@ -48,6 +50,42 @@ def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+# The same for names of sessions.  In the store there are two; the last one has three executions.
+SESSIONS = [
+    ("pcache report ", ["last", "2", "1"], ["2.0"]),
+    ("pcache report 2.", [], ["2.0"]),
+    ("pcache report -o /dev/null l", ["last"], ["2"]),
+    ("pcache why ", ["last", "2", "1"], []),
+    ("pcache export --format json ", ["last", "2", "1"], ["json"]),
+    ("pcache show ", ["last", "2", "1"], ["2.0"]),
+    ("pcache show 2.", ["2.0", "2.1", "2.2"], ["1.0", "2"]),
+    ("pcache show last.", ["last.0", "last.2"], []),
+    ("pcache show 9.", [], ["9.0"]),
+    ("pcache show 1 ", [], ["1", "last"]),
+    ("pcache diff ", ["last", "1"], []),
+    ("pcache diff 1 ", ["last", "2"], []),
+    ("pcache diff 1 2.", ["2.1"], []),
+    ("pcache diff 1 2 ", [], ["1"]),
+    ("pcache rm 2.", ["2.1"], []),
+    ("pcache rm --session ", ["last", "1"], []),
+]
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, pcache: str) -> dict[str, str]:
+    """The environment of somebody who has sessions."""
+    directory = tmp_path_factory.mktemp("cache")
+    with open_store(directory) as store:
+        for last in ("link", "install"):
+            made = Made(store, (b"make", last.encode()))
+            made.add(STORED, f"make {last}", 0, 9)
+            made.add(STORED, "cc main.c", 1, 4)
+            made.add(STORED, f"{last} it", 5, 8)
+            made.keep()
+    path = f"{Path(pcache).parent}:/usr/bin:/bin"
+    return {"PATH": path, "XDG_CACHE_HOME": str(directory), "HOME": "/nowhere"}
+
+
 def checked(*command: str | Path, **options: object) -> str:
     """Runs a command that must succeed and say nothing on stderr; its output."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
@@ -55,7 +93,7 @@ def checked(*command: str | Path, **options: object) -> str:
     return str(done.stdout)
 
 
-def bash_offers(line: str, script: Path) -> list[str]:
+def bash_offers(line: str, script: Path, env: dict[str, str] | None = None) -> list[str]:
     words = shlex.split(line) + ([""] if line.endswith(" ") else [])
     # As readline has it: = is a word of its own.
     words = [part for word in words for part in re.split(r"(=)", word) if part or not word]
@@ -64,16 +102,16 @@ def bash_offers(line: str, script: Path) -> list[str]:
         "COMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n"
         '_pcache; [ -z "${COMPREPLY[*]}" ] || printf "%s\\n" "${COMPREPLY[@]}"'
     )
-    return checked("bash", "--norc", "-c", program).splitlines()
+    return checked("bash", "--norc", "-c", program, env=env).splitlines()
 
 
-def fish_offers(line: str, script: Path) -> list[str]:
+def fish_offers(line: str, script: Path, env: dict[str, str] | None = None) -> list[str]:
     program = f"source {shlex.quote(str(script))}; complete -C {shlex.quote(line)}"
-    offered = checked("fish", "--no-config", "--command", program).splitlines()
+    offered = checked("fish", "--no-config", "--command", program, env=env).splitlines()
     return [candidate.partition("\t")[0] for candidate in offered]
 
 
-def zsh_offers(line: str, script: Path, home: Path) -> list[str]:
+def zsh_offers(line: str, script: Path, home: Path, env: dict[str, str] | None = None) -> list[str]:
     """What zsh lists: in a terminal of zpty, with a `compadd` that prints what it is given."""
     (home / ".zshrc").write_text(
         f"PS1='ready>'; fpath=({shlex.quote(str(script.parent))} $fpath)\n"
@@ -91,7 +129,8 @@ def zsh_offers(line: str, script: Path, home: Path) -> list[str]:
         "zmodload zsh/zpty; zpty z zsh -i; zpty -r z out '*ready>*'\n"
         f"zpty -w -n z {shlex.quote(line)}$'\\t'; zpty -r z out '*<<end>>*'; print -r -- $out\n"
     )
-    environment = {"ZDOTDIR": str(home), "HOME": str(home), "TERM": "dumb", "PATH": "/usr/bin:/bin"}
+    environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", **(env or {})}
+    environment |= {"ZDOTDIR": str(home), "TERM": "dumb"}
     done = subprocess.run(
         ["zsh", "-f", "-c", program],
         env=environment, cwd="/", capture_output=True, text=True, check=False, timeout=60,
@@ -195,4 +234,39 @@ def test_zsh_completes(
     offered = zsh_offers(line, share / "zsh/site-functions/_pcache", tmp_path)
     # Of a path, zsh adds the last part.
     assert {Path(word).name for word in wanted} <= {Path(word).name for word in offered}
+    assert not set(unwanted) & set(offered)
+
+
+@pytest.mark.parametrize(("line", "wanted", "unwanted"), SESSIONS)
+def test_bash_completes_sessions(
+    share: Path, kept: dict[str, str], line: str, wanted: list[str], unwanted: list[str]
+) -> None:
+    offered = bash_offers(line, share / "bash-completion/completions/pcache", kept)
+    # With the command behind two blanks, if there are several.
+    names = [word.partition("  ")[0] for word in offered]
+    assert len(offered) < 2 or all("  " in word for word in offered)
+    assert set(wanted) <= set(names)
+    assert not set(unwanted) & set(names)
+
+
+@pytest.mark.parametrize(("line", "wanted", "unwanted"), SESSIONS)
+def test_fish_completes_sessions(
+    share: Path, kept: dict[str, str], line: str, wanted: list[str], unwanted: list[str]
+) -> None:
+    offered = fish_offers(line, share / "fish/vendor_completions.d/pcache.fish", kept)
+    assert set(wanted) <= set(offered)
+    assert not set(unwanted) & set(offered)
+
+
+@pytest.mark.parametrize(("line", "wanted", "unwanted"), SESSIONS)
+def test_zsh_completes_sessions(
+    share: Path,
+    tmp_path: Path,
+    kept: dict[str, str],
+    line: str,
+    wanted: list[str],
+    unwanted: list[str],
+) -> None:
+    offered = zsh_offers(line, share / "zsh/site-functions/_pcache", tmp_path, kept)
+    assert set(wanted) <= set(offered)
     assert not set(unwanted) & set(offered)
