@@ -6,7 +6,9 @@ export PREFIX
 PYTHON := .venv/bin/python
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
-STOCK_TESTS ?= tests/unit/probes tests/unit/observe
+CONTAINER := tests/scenarios/test_surroundings.py
+STOCK_TESTS ?= tests/unit/probes tests/unit/observe $(CONTAINER)::test_inside_of_pid_namespaces \
+    $(CONTAINER)::test_services_socket_in_a_container
 
 .PHONY: help install dev demo test test-slow test-stress test-stock-kernel lint bench bench-everyday bench-reference bench-full wheel sdist deb uninstall clean
 
