@@ -89,6 +89,7 @@ PIPED = 1 << 24
 """How many bytes from a pipe are an input, at most: bpf/state.bpf.h."""
 ABSENT = b"-"
 OK = b"ok"
+NO_ATTRIBUTES = b"X"
 EMPTY = xxh3_128_digest(b"")
 """Digest of an empty file."""
 

@@ -39,6 +39,8 @@ _BLIND = frozenset(
     (b"cc1", b"cc1plus", b"cc1obj", b"cc1objplus", b"f951", b"as", b"ld", b"ld.bfd", b"ld.gold")
 )
 """Programs below a compiler driver: from what a temporary file is called they make nothing."""
+_DRIVERS = frozenset((b"cc", b"c++", b"gcc", b"g++", b"gfortran", b"clang", b"clang++"))
+"""Those themselves, who make of it what these write and print."""
 
 
 def stem(leaf: bytes, *, beside_others: bool) -> bytes:
@@ -194,3 +196,9 @@ def is_blind(program: bytes) -> bool:
     if name in _BLIND:
         return True
     return name.rpartition(b"-")[2] in _BLIND  # x86_64-linux-gnu-as
+
+
+def is_driver(program: bytes) -> bool:
+    """Whether it is one that starts such programs."""
+    name = program.rpartition(b"/")[2].rstrip(b"0123456789.-")
+    return name in _DRIVERS or name.rpartition(b"-")[2] in _DRIVERS  # x86_64-linux-gnu-gcc-12

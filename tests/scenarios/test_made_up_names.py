@@ -163,6 +163,50 @@ def test_the_other_sources_of_a_compiler(bench: Bench) -> None:
     assert run(bench, "sh", "-c", "./program; echo $?").stdout == b"4\n"
 
 
+PROBE = """\
+import os, subprocess, sys, tempfile, time
+place = tempfile.mkdtemp(dir=os.getcwd())
+open("where", "w").write(place)
+open(f"{place}/probe.c", "w").write(open("probe.c").read())
+command = ["gcc", *sys.argv[1:], f"{place}/probe.c", "-o", f"{place}/probe"]
+done = subprocess.run(command, capture_output=True)
+print(done.returncode, done.stderr.decode().replace(place, "PLACE"))
+if not done.returncode:
+    print(subprocess.run([f"{place}/probe"], capture_output=True).stdout.decode())
+time.sleep(0.3)
+subprocess.run(["rm", "-r", place])
+"""
+"""As Meson finds out what a compiler can do."""
+HELLO = '#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n'
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "hit"),
+    [
+        (HELLO, [], True),
+        (HELLO.replace('"hello"', "__FILE__"), [], False),
+        (HELLO, ["-g"], False),
+        (HELLO, ["-g", "-gz"], False),
+        ("int broken", [], False),
+    ],
+)
+def test_what_a_compiler_is_asked(bench: Bench, source: str, options: list[str], hit: bool) -> None:
+    """From the second time on."""
+    write(bench, "probe.c", source)
+    for number in range(2):
+        write(bench, "run.py", PROBE + f"# {number}\n")
+        result = run(bench, "/usr/bin/python3", "-I", "run.py", *options)
+        told = result.stdout.decode()
+        if "__FILE__" in source:
+            assert f"{read(bench, 'where')}/probe.c" in told
+        found = [one for one in hits(result) if one.startswith("gcc")]
+        assert bool(found) == (hit and number == 1), result.own
+    write(bench, "probe.c", source.replace("hello", "changed"))
+    write(bench, "run.py", PROBE + "# changed\n")
+    changed = run(bench, "/usr/bin/python3", "-I", "run.py", *options)
+    assert ("changed" in changed.stdout.decode()) == ("hello" in source)
+
+
 def test_a_name_that_is_always_the_same_proves_nothing(bench: Bench) -> None:
     """It looks made up, and is not."""
     place = f"/tmp/pcache{os.getpid():07}"

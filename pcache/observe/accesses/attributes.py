@@ -177,6 +177,8 @@ class Attributes:
         """It has none, or not the one asked for: the names are the fact."""
         follow = SYSCALL_NAMES[event.body.nr][0] != "l"
         name = event.body.file or self.context.names.canonical(path, follow=follow)
+        if event.body.err not in (0, errno.ENODATA, errno.EOPNOTSUPP):
+            self.context.with_attributes.add(name)
         if not self.context.ignored(event, path, name):
             self.context.observe(event, Kind.XATTRS if follow else Kind.LXATTRS, path, name)
 

@@ -75,6 +75,8 @@ class Context:
         self.hard_links = HardLinks(self.history)
         self.with_acl: set[bytes] = set()
         """Names whose access control list was set; usually it only repeats the mode."""
+        self.with_attributes: set[bytes] = set()
+        """Names of what has, or may have, an extended attribute that was asked for."""
         self.made_up: dict[bytes, int] = {}
         """Names of files whose stamps say nothing -> magic of their file system."""
         self.made_up_written: set[int] = set()

@@ -24,6 +24,7 @@ from pcache.settings.stand_ins import (
     StandIns,
     given_names,
     is_blind,
+    is_driver,
     stand_ins,
 )
 from pcache.store.blobs import Blobs
@@ -37,6 +38,8 @@ _UNNAMED = (Kind.PIPE, Kind.INPUT, Kind.ORDER, Kind.NOT_NEWER, Kind.BASE)
 """Kinds of facts in which a name may be that is not found there."""
 _SOURCES = (b".c", b".cc", b".cpp", b".cxx", b".C", b".m", b".f", b".f90", b".s", b".S")
 _SEVERAL = 2
+_COMPRESSING = (b"-flto", b"-gz", b"--compress-debug", b"-Wa,", b"@")
+"""Options by which a name could be in an output, or be one of the arguments, and not show."""
 _CALLER = tuple([name + b"=" for name in PARALLEL])
 _DIGITS = b"0123456789"
 _LONGEST_NUMBER = 20
@@ -204,7 +207,10 @@ def _alone(*numbers: bytes) -> Pattern:
 def is_sure(execution: Execution) -> bool:
     """Whether the names make no difference to a program, as far as they do not show; of others that
     is believed once it was seen to do the same under different ones."""
-    return is_blind(execution.executable)
+    program = execution.executable
+    if not (is_blind(program) or is_driver(program)):
+        return False
+    return not any(word.startswith(_COMPRESSING) for word in execution.argv())
 
 
 def _is_its_own(execution: Execution, name: bytes) -> bool:
@@ -215,7 +221,7 @@ def _is_its_own(execution: Execution, name: bytes) -> bool:
 def _is_asked_again(execution: Execution) -> bool:
     """Whether a program may run again although its caller's inputs have changed: what a compiler
     driver starts for its only source is in vain to be kept."""
-    if not is_sure(execution) or execution.parent is None:
+    if not is_blind(execution.executable) or execution.parent is None:
         return True
     sources = [word for word in execution.parent.argv() if word.endswith(_SOURCES)]
     return len(sources) >= _SEVERAL

@@ -22,6 +22,7 @@ from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.values import (
     ABSENT,
+    NO_ATTRIBUTES,
     exists_value,
     input_value,
     listing_value,
@@ -44,6 +45,7 @@ class Values:
         self._versions = versions
         self._facts = facts
         self._history = context.history
+        self._with_attributes = context.with_attributes
         self._clock = clock
         self._later: dict[Key, tuple[bytes, int]] = {}
         """Values looked up after the fact, and when."""
@@ -91,6 +93,8 @@ class Values:
             earlier = self._earlier_attributes(execution, key[1], observation)
             if earlier is not None:
                 return earlier
+            if self._is_asked_in_vain(execution, observation):
+                return NO_ATTRIBUTES
         if observation.value is not None:
             if observation.looked and _is_made_later(execution, key, observation):
                 return ABSENT
@@ -194,6 +198,18 @@ class Values:
         if self._history.touched(read.name, first, last):
             return None
         return self._versions.earlier_attributes(read.name, read.stamp)
+
+    def _is_asked_in_vain(self, execution: Execution, observation: Observation) -> bool:
+        """Whether attributes were asked for that were missing, of a file that the execution has
+        changed before we looked: of that it is taken that it had none at all, as with that the
+        answers were the same."""
+        change = execution.changes.get(observation.name)
+        return (
+            change is not None
+            and observation.name not in self._with_attributes
+            and observation.ts < change.first
+            and (observation.value is None or observation.looked > change.first)
+        )
 
     def _later_value(self, execution: Execution, key: Key, observation: Observation) -> bytes:
         """Something whose version was not seen: it must not have changed since."""
