@@ -177,6 +177,10 @@ STRICT: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
     (b"cvs", (), "compares modification times with those it has noted"),
     *((name, (b"-l", *_AGES_OF_FD), "goes by times") for name in (b"fd", b"fdfind")),
     (b"unzip", (b"-u", b"-f"), "compares modification times"),
+    *(
+        (name, (b"U",), "compares modification times with those in the archive")
+        for name in (b"ar", b"x86_64-linux-gnu-ar", b"aarch64-linux-gnu-ar", b"llvm-ar")
+    ),
     *((name, (), "prints modification times") for name in (b"enscript", b"a2ps")),
 )
 """(base name, options, reason): for these programs, when given one of the options (or always if

@@ -176,6 +176,8 @@ def is_given(option: bytes, arguments: Sequence[bytes]) -> bool:
         return any(len(word) > 2 and option.startswith(word) for word in words)
     if len(option) > 2:
         return any(word.startswith(option) for word in arguments)
+    if option[:1] != b"-":
+        return bool(arguments) and option in arguments[0]  # a letter of the first word, as of ar
     letter = option[1:]
     return any(word[:1] == b"-" and word[:2] != b"--" and letter in word for word in arguments)
 
