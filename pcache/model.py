@@ -258,24 +258,6 @@ APPENDING = -1
 """In place of an offset: the descriptor is left writing at the end (O_APPEND)."""
 FRESH, NOW = -1, -2
 """In place of a modification time in ns: one of the moment in which the output is put in place."""
-_SHARED = -3
-UNITS_NS = (1, 1_000, 1_000_000_000)
-"""What times are rounded down to by programs that copy them."""
-
-
-def shared_time(group: int, unit: int) -> int:
-    """In place of a modification time in ns: a fresh one that all outputs of a group have in
-    common, rounded down to one of UNITS_NS (its index)."""
-    return _SHARED - group * len(UNITS_NS) - unit
-
-
-def shared_group(mtime_ns: int) -> tuple[int, int] | None:
-    """The group and unit of `shared_time`; None of any other time."""
-    if mtime_ns > _SHARED:
-        return None
-    return divmod(_SHARED - mtime_ns, len(UNITS_NS))
-
-
 SERIES: Final = b"n"
 
 
@@ -310,7 +292,7 @@ class Output(_Record):
         former one of what was moved."""
         self.mtime_ns = mtime_ns
         """Modification time if the program set one explicitly (utimensat), or another output holds
-        it; else FRESH, NOW (of b"m"), or what `shared_time` says."""
+        it; else FRESH, NOW (of b"m"), or what `pcache.times` says."""
         self.extents = extents
         """Of a sparse file: offset and end of each piece that has blocks, and the file's size."""
 

@@ -15,14 +15,14 @@ from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
 from pcache.observe import git_times, identity, sizes
 from pcache.observe.accesses.descriptors import depend_on_status
-from pcache.observe.accesses.present import status_of
+from pcache.observe.accesses.present import seen_status
 from pcache.observe.changes import ATTRIBUTES, UNTOUCHED
 from pcache.observe.events import Stamp
 from pcache.observe.executions import Execution
 from pcache.observe.mentions import ORDER, TIMES, Mentions, is_code
 from pcache.observe.observations import OF_THE_SYSTEM, TIMES_OF, Observation
 from pcache.settings.rules import CALLERS, NO, Policy, Settings, matches
-from pcache.values import ABSENT, order_path, order_value, times_value
+from pcache.values import order_path, order_value, times_value
 from pcache.wording import text
 
 _GO_VERBS = (b"build", b"install", b"list", b"run", b"vet")
@@ -179,15 +179,6 @@ def _depend_on_status(execution: Execution) -> None:
                 depend_on_status(execution.image, at, one.fd)
 
 
-def _status(observation: Observation) -> Stamp | os.stat_result | None:
-    """As it was when somebody looked; or is now, where the first look did not tell it, as by
-    statx(2) of the type alone."""
-    if observation.stamp is not None:
-        return observation.stamp
-    absent = observation.value == ABSENT
-    return None if absent or not observation.name else status_of(observation.place)
-
-
 def _timed(execution: Execution) -> list[tuple[Key, Observation, Stamp | os.stat_result]]:
     """What a script may have the time of, by the key of that: files, and those directories that it
     was not in and its code is not in, which interpreters look at."""
@@ -199,7 +190,7 @@ def _timed(execution: Execution) -> list[tuple[Key, Observation, Stamp | os.stat
         for (kind, path), observation in inputs
         if kind in TIMES_OF
         and not observation.name.startswith(OF_THE_SYSTEM)
-        and (stamp := _status(observation)) is not None
+        and (stamp := seen_status(observation)) is not None
         and (
             S_ISREG(stamp.st_mode)
             or (

@@ -154,7 +154,10 @@ STRICT: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
     (b"pigz", (), "writes the modification time into its output"),
     *(
         (name, (b"U",), "compares modification times, and writes them into archives")
-        for name in (b"ar", b"gcc-ar", b"llvm-ar", b"x86_64-linux-gnu-ar")
+        for name in (
+            *(b"ar", b"gcc-ar", b"llvm-ar"),
+            *(b"x86_64-linux-gnu-ar", b"aarch64-linux-gnu-ar"),
+        )
     ),
     (b"rsync", (), "compares and copies modification times"),
     (b"stat", (), "prints modification times"),

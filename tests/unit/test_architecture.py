@@ -13,15 +13,8 @@ LONGEST = 400
 """Lines of a file."""
 
 VOCABULARY = {
-    "model",
-    "values",
-    "codec",
-    "errors",
-    "counters",
-    "timing",
-    "sha256",
-    "wording",
-    "pattern",
+    *("model", "values", "codec", "errors", "counters", "timing", "times"),
+    *("sha256", "wording", "pattern"),
 }
 BASE = VOCABULARY | {"settings", "linux"}
 DOMAIN = BASE | {"memo", "store"}
