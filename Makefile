@@ -6,7 +6,9 @@ export PREFIX
 PYTHON := .venv/bin/python
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
-STOCK_TESTS ?= tests/unit/probes tests/unit/observe
+CONTAINER := tests/scenarios/test_surroundings.py
+STOCK_TESTS ?= tests/unit/probes tests/unit/observe $(CONTAINER)::test_inside_of_pid_namespaces \
+    $(CONTAINER)::test_services_socket_in_a_container
 
 .PHONY: help install dev demo test test-slow test-stress test-stock-kernel lint bench bench-everyday bench-reference bench-full wheel sdist deb uninstall clean
 
@@ -44,7 +46,7 @@ test-slow: dev
 	@tools/install run slow
 	@$(PYTHON) -m pytest -m slow $(PYTEST_ARGS)
 
-# 2,000 Ctrl-C, 782 kills that met pcache, 420 damaged stores, 200 times three starts at once.
+# 2,400 Ctrl-C, 782 kills that met pcache, 420 damaged stores, 200 times three starts at once.
 test-stress: dev
 	@$(PYTHON) -m pytest -m rounds --stress --timeout=0 $(PYTEST_ARGS)
 

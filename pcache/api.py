@@ -1,24 +1,33 @@
 """What `import pcache` offers: commands with their results, lookups, sessions.
 
-Each call starts the command line and reads its JSON (`pcache.report.schema`): supervising a command
-changes the process that does it, which should not be the caller's.
+What the verbs write of sessions as documents is made here: the command line is on top of it.  Only
+`run`, `trace`, `replay` and `lookup` start the command line, as supervising a command changes the
+process that does it, which should not be the caller's.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Literal
+from contextlib import contextmanager
 
-from pcache.errors import PcacheError
-from pcache.report import schema
+from pcache.errors import EnvironmentProblem, NoStore, PcacheError, UsageError
 
-Word = str | bytes | os.PathLike[str]
-Format = Literal["chrome-trace", "compile-commands", "json", "in-toto", "ro-crate"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Literal
+
+    from pcache.export.files import Files
+    from pcache.history.sessions import Session as Kept
+    from pcache.report import schema
+    from pcache.report.schema_upkeep import Report
+    from pcache.settings.rules import Policy
+    from pcache.store.index import Store
+
+    Word = str | bytes | os.PathLike[str]
+    Format = Literal["chrome-trace", "compile-commands", "json", "in-toto", "ro-crate"]
 
 _PROGRAM = (
     "import sys; sys.path.insert(0, {root!r}); sys.path += {path!r}\n"
@@ -29,9 +38,61 @@ _PROGRAM = (
 class Failed(PcacheError):
     """pcache could not do what it was asked to; the message is its own."""
 
+    def __init__(self, message: str, remedy: str = "", status: int = PcacheError.status) -> None:
+        super().__init__(message, remedy)
+        self.status = status
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except Failed:
+        raise
+    except PcacheError as error:
+        raise Failed(str(error), error.remedy, error.status) from error
+
+
+def write(path: Word, data: bytes) -> None:
+    """Writes a file.  Raises EnvironmentProblem."""
+    try:
+        with open(path, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise EnvironmentProblem(f"cannot write {os.fsdecode(path)}: {error.strerror}") from error
+
+
+def _before(store: Store, session: Kept) -> list[Kept]:
+    """The sessions before one, the latest first."""
+    from pcache.history.sessions import sessions as kept
+
+    return [at for at in kept(store) if at.number < session.number][::-1]
+
+
+def _files(store: Store, session: Kept) -> Files:
+    from pcache.export.files import Files
+
+    # The package itself, which imports this module.
+    version = sys.modules[__name__.partition(".")[0]].__version__
+    return Files(store, session, _before(store, session), version)
+
+
+def open_store(policy: Policy | None = None) -> Store:
+    """The user's store, for who asks about it.  Raises NoStore if there is none, StoreError."""
+    from pcache.linux.user import User
+    from pcache.settings.rules import DEFAULT
+    from pcache.store.index import Store
+
+    try:
+        return Store.open(User.current().store_dir, create=False, policy=policy or DEFAULT)
+    except NoStore as error:
+        raise NoStore(
+            f"nothing was recorded yet: {error}", "record something: sudo pcache run COMMAND"
+        ) from error
+
 
 class Session:
-    """One session: see docs/history.md."""
+    """One session: see docs/history.md.  All of it raises Failed where it is not kept any more."""
 
     def __init__(self, summary: schema.Summary) -> None:
         self.summary = summary
@@ -52,31 +113,100 @@ class Session:
         """Whether everything was brought back."""
         return self.summary.programs > 0 and self.summary.hits == self.summary.programs
 
+    def detail(self) -> schema.SessionDetail:
+        """It with its executions: what `pcache show --json` writes."""
+        from pcache.report import data
+
+        with self._kept() as (_, found):
+            return data.session(found)
+
     def executions(self) -> list[schema.Execution]:
         """Its executions in the order of their start, the command itself first."""
-        text = _ask("show", "--json", str(self.number))
-        return schema.SessionDetail.model_validate_json(text).executions
+        return self.detail().executions
 
     def execution(self, number: int) -> schema.ExecutionDetail:
-        """One of them with its call, inputs, outputs and streams.  Raises Failed."""
-        text = _ask("show", "--json", f"{self.number}.{number}")
-        return schema.ExecutionDetail.model_validate_json(text)
+        """One of them with its call, inputs, outputs and streams."""
+        from pcache.report import data
+
+        with self._kept(f".{number}") as (_, found):
+            return data.execution(found, number)
 
     def why(self) -> schema.Causes:
         """Why programs ran instead of being brought back."""
-        return schema.Causes.model_validate_json(_ask("why", "--json", str(self.number)))
+        from pcache.report import data
+        from pcache.report.why import Why
+
+        with self._kept() as (store, found):
+            return data.causes(Why(found, _before(store, found)))
+
+    def data(self) -> Report:
+        """What the page of the session is drawn from."""
+        from pcache.history.sessions import sessions as kept
+        from pcache.report.upkeep import report
+
+        with self._kept() as (store, found):
+            return report(found, kept(store))
+
+    def page(self) -> str:
+        """The page of the session, HTML."""
+        from pcache.history.sessions import sessions as kept
+        from pcache.report.page import page
+
+        with self._kept() as (store, found):
+            return page(found, kept(store))
 
     def report(self, path: Word) -> None:
-        """Writes the page of the session.  Raises Failed."""
-        _ask("report", "-o", os.fsdecode(path), str(self.number))
+        """Writes the page of the session."""
+        with _told():
+            write(path, self.page().encode())
 
     def markdown(self) -> str:
         """A summary for people."""
-        return _ask("report", "--markdown", str(self.number))
+        from pcache.report.page import markdown
+
+        with self._kept() as (_, found):
+            return markdown(found)
+
+    def exported(self, format: Format) -> str:
+        """The session in a form of others, which is no directory."""
+        with self._kept() as (store, found):
+            if format == "chrome-trace":
+                from pcache.export.trace import chrome_trace
+
+                return chrome_trace(found)
+            if format == "compile-commands":
+                from pcache.export.compilations import compile_commands
+                from pcache.export.whole import expanded
+
+                return compile_commands(expanded(found, _before(store, found)))
+            from pcache.export.files import document
+
+            files = _files(store, found)
+            if format == "json":
+                return document(files).model_dump_json(indent=1) + "\n"
+            if format == "in-toto":
+                from pcache.export.provenance import statement
+
+                return statement(files)
+        raise Failed("a crate is a directory", status=UsageError.status)
 
     def export(self, format: Format, path: Word) -> None:
-        """Writes the session in a form of others.  Raises Failed."""
-        _ask("export", "--format", format, "-o", os.fsdecode(path), str(self.number))
+        """Writes the session in a form of others."""
+        if format != "ro-crate":
+            with _told():
+                write(path, self.exported(format).encode(errors="backslashreplace"))
+            return
+        from pcache.export import crate
+
+        with self._kept() as (store, found):
+            crate.write(_files(store, found), os.fsdecode(path))
+
+    @contextmanager
+    def _kept(self, execution: str = "") -> Iterator[tuple[Store, Kept]]:
+        from pcache.history.sessions import find
+
+        with _told(), open_store() as store:
+            yield store, find(store, f"{self.number}{execution}")[0]
 
 
 class Completed:
@@ -109,6 +239,8 @@ class Completed:
     def check(self) -> Completed:
         """Itself; raises subprocess.CalledProcessError unless the command succeeded."""
         if self.returncode:
+            import subprocess
+
             raise subprocess.CalledProcessError(self.returncode, "pcache", self.stdout, self.stderr)
         return self
 
@@ -158,8 +290,23 @@ def lookup(
 
 def sessions(limit: int = 0) -> list[Session]:
     """The last sessions that are kept (0: all of them), the oldest first."""
-    text = _ask("log", "--json", "-n", str(limit))
-    return list(map(Session, schema.SessionList.model_validate_json(text).sessions))
+    from pcache.history.sessions import sessions as kept
+    from pcache.report import data
+
+    with _told(), open_store() as store:
+        return [Session(data.summary(at)) for at in kept(store)[-limit:]]
+
+
+def session(name: str = "last") -> Session:
+    """The session of a number, or the last one.  Raises Failed if it is not kept."""
+    from pcache.history.sessions import find
+    from pcache.report import data
+
+    with _told(), open_store() as store:
+        found, execution = find(store, name)
+        if execution is not None:
+            raise UsageError(f"{name!r} is an execution, and no session")
+        return Session(data.summary(found))
 
 
 def _run(
@@ -172,6 +319,11 @@ def _run(
     sudo: bool = False,
     arguments: Sequence[str] = (),
 ) -> Completed:
+    import tempfile
+    from pathlib import Path
+
+    from pcache.report import schema
+
     with tempfile.TemporaryDirectory(prefix="pcache-") as directory:
         # By sudo, pcache writes it as the user who called that.
         counters = Path(directory) / "counters.json"
@@ -188,13 +340,6 @@ def _run(
     return Completed(done.returncode, done.stdout, done.stderr, report)
 
 
-def _ask(*words: str) -> str:
-    done = _start(words)
-    if done.returncode:
-        raise Failed(_message(done))
-    return str(done.stdout.decode())
-
-
 def _start(
     words: Sequence[Word],
     *,
@@ -203,6 +348,8 @@ def _start(
     capture: bool = True,
     sudo: bool = False,
 ) -> subprocess.CompletedProcess[bytes]:
+    import subprocess
+
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     path = [entry for entry in sys.path if entry and entry != root]
     python = [sys.executable, "-IS", "-c", _PROGRAM.format(root=root, path=path)]

@@ -107,6 +107,11 @@ class Kind:
     """stat following links: type, permission bits and owner, but no content (access(2))."""
     LEXISTS: Final = b"n"
     """The same without following a final symbolic link."""
+    SIZE: Final = b"z"
+    """EXISTS and, of a regular file, number of names and size: it was looked at by a program that
+    may go by them, and was then replaced or removed without being read."""
+    LSIZE: Final = b"Z"
+    """The same without following a final symbolic link."""
     LISTING: Final = b"d"
     """The sorted names and types in a directory."""
     REPLACEABLE: Final = b"r"
@@ -153,6 +158,10 @@ class Kind:
     """mtime in nanoseconds, owner and number of names, following links: only for programs
     configured `strict`."""
     LTIMES: Final = b"T"
+    """The same without following a final symbolic link."""
+    VERSION: Final = b"v"
+    """Inode number and time of change, following links: only where somebody goes by these."""
+    LVERSION: Final = b"W"
     """The same without following a final symbolic link."""
     ORDER: Final = b"m"
     """Several paths (`pcache.values.order_path`): which of them are newer than which, only for
@@ -249,24 +258,6 @@ APPENDING = -1
 """In place of an offset: the descriptor is left writing at the end (O_APPEND)."""
 FRESH, NOW = -1, -2
 """In place of a modification time in ns: one of the moment in which the output is put in place."""
-_SHARED = -3
-UNITS_NS = (1, 1_000, 1_000_000_000)
-"""What times are rounded down to by programs that copy them."""
-
-
-def shared_time(group: int, unit: int) -> int:
-    """In place of a modification time in ns: a fresh one that all outputs of a group have in
-    common, rounded down to one of UNITS_NS (its index)."""
-    return _SHARED - group * len(UNITS_NS) - unit
-
-
-def shared_group(mtime_ns: int) -> tuple[int, int] | None:
-    """The group and unit of `shared_time`; None of any other time."""
-    if mtime_ns > _SHARED:
-        return None
-    return divmod(_SHARED - mtime_ns, len(UNITS_NS))
-
-
 SERIES: Final = b"n"
 
 
@@ -301,7 +292,7 @@ class Output(_Record):
         former one of what was moved."""
         self.mtime_ns = mtime_ns
         """Modification time if the program set one explicitly (utimensat), or another output holds
-        it; else FRESH, NOW (of b"m"), or what `shared_time` says."""
+        it; else FRESH, NOW (of b"m"), or what `pcache.times` says."""
         self.extents = extents
         """Of a sparse file: offset and end of each piece that has blocks, and the file's size."""
 

@@ -11,6 +11,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `fMODE:UID:GID~D:DIGEST` | content | the same (`+N` too), with holes that have this digest |
 | `fMODE:UID:GID:!N` | content | regular file that we may not read (EACCES, EPERM) |
 | `fMODE:UID:GID` | existence | regular file |
+| `fMODE:UID:GID:SIZE` | SIZE, LSIZE | the same (`+N` too) |
 | `dMODE:UID:GID` | content, existence | directory |
 | `dm...` | both | directory that is a mount point |
 | `lTARGET` | nofollow kinds | symbolic link |
@@ -25,6 +26,7 @@ Forms of values (numbers in octal where they are permission bits, else decimal):
 | `r`, `w` | UNLOCKED | somebody holds a lock for reading, for writing |
 | `tNS UID GID N` | TIMES, LTIMES | modification time, owner, number of names (1 for a directory) |
 | `tNS UID GID N` | INPUT_TIMES | the same |
+| `vINODE NS` | VERSION, LVERSION | inode number, time of change |
 | `mN N ...` | ORDER | for each file, how many of the decisive times are earlier than its own |
 | `XNAMES` | XATTRS, LXATTRS | names of extended attributes, each ended by NUL |
 | numbers, bytes of a structure | TRAIT | `pcache.linux.descriptors.FdView.trait` |
@@ -95,8 +97,8 @@ _DIGEST_SIZES = (len(EMPTY), SIZE)
 _BEFORE_DIGEST = {b"f": 3, b"i": 1}
 """How many colons, by the first letter of a value."""
 
-FOLLOWING = (Kind.CONTENT, Kind.EXISTS)
-_OF_FILES = (*FOLLOWING, Kind.LCONTENT, Kind.LEXISTS)
+FOLLOWING = (Kind.CONTENT, Kind.EXISTS, Kind.SIZE)
+OF_FILES = (*FOLLOWING, Kind.LCONTENT, Kind.LEXISTS, Kind.LSIZE)
 
 _LETTERS = {S_IFIFO: b"p", S_IFSOCK: b"s", S_IFCHR: b"c", S_IFBLK: b"b"}
 
@@ -188,6 +190,11 @@ def exists_value(st: Stat, target: bytes = b"") -> bytes:
     return _special_value(st)
 
 
+def size_value(st: Stat) -> bytes:
+    """Value of SIZE or LSIZE for a regular file."""
+    return b"%b:%d" % (_regular(st), st.st_size)
+
+
 def link_value(st: Stat) -> bytes:
     """Value of LINK for a symbolic link."""
     return b"l%d" % st.st_size
@@ -249,7 +256,7 @@ def may_be_one(kind: bytes, path: bytes, value: bytes) -> bool:
     """Whether a key with this value is about a file whose device and inode may be seen, and be
     those of another key's: not of one whose names are made up for each process."""
     return (
-        kind in _OF_FILES
+        kind in OF_FILES
         and value[:1] not in (b"-", b"!", b"l")
         and not path.startswith((b"/proc/", b"/sys/", b"/dev/fd/"))
     )

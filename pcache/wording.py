@@ -25,6 +25,8 @@ _ASPECTS = {
     Kind.NAMES: "its names",
     Kind.TIMES: "its modification time",
     Kind.LTIMES: "its modification time",
+    Kind.VERSION: "its inode number or time of change",
+    Kind.LVERSION: "its inode number or time of change",
     Kind.XATTRS: "its extended attributes",
     Kind.LXATTRS: "its extended attributes",
     Kind.READABLE: "whether it may be read",

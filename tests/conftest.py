@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from pcache import bundle
 from tests.lib import system
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -95,12 +96,15 @@ def pcache() -> Iterator[str]:
         if _compiled():
             shutil.copytree(COMPILED, directory / "lib", dirs_exist_ok=True)
         compileall.compile_dir(directory / "lib", quiet=2)
+        bundle.write(directory / "lib", "pcache", str(directory / "lib"))
         site = sysconfig.get_path("platlib")
         launcher, main = directory / "pcache", directory / "main.py"
         main.write_text(
             "import sys\n"
             f"sys.path[:0] = [{str(directory / 'lib')!r}]\n"
             f"sys.path += [{site!r}, '/usr/lib/python3/dist-packages']\n"
+            "from pcache.bundle import use\n"
+            f"use({str(directory / 'lib')!r}, 'pcache')\n"
             "from pcache.cli.main import launch\n"
             "launch()\n"
         )

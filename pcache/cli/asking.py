@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from pcache.errors import NoStore, StoreError, UsageError
+from pcache.errors import StoreError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,19 +21,11 @@ def open_store(here: bool = False) -> Store:
 
     Raises NoStore if there is none, StoreError and ConfigError.
     """
+    from pcache import api
     from pcache.linux.user import User
     from pcache.settings import config
-    from pcache.settings.rules import DEFAULT
-    from pcache.store.index import Store
 
-    user = User.current()
-    policy = config.load(user, os.getcwdb()) if here else DEFAULT
-    try:
-        return Store.open(user.store_dir, create=False, policy=policy)
-    except NoStore as error:
-        raise NoStore(
-            f"nothing was recorded yet: {error}", "record something: sudo pcache run COMMAND"
-        ) from error
+    return api.open_store(config.load(User.current(), os.getcwdb()) if here else None)
 
 
 def trim_history(store: Store, horizon_ns: int) -> None:

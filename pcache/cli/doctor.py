@@ -6,7 +6,7 @@ import sys
 
 from pcache.cli.options import parse
 from pcache.doctor import checks
-from pcache.doctor.result import FAIL, OK
+from pcache.doctor.result import FAIL, OK, WARN
 from pcache.errors import UsageError
 
 SUMMARY = "check whether this machine can trace and replay, and say what mends it"
@@ -35,6 +35,8 @@ examples:
 
 OPTIONS = {"--json": "json", "-q": "quiet", "--quiet": "quiet", "--prepare": "prepare"}
 
+_COLOURS = {OK: "hit", WARN: "ran", FAIL: "bad"}
+
 
 def run(args: list[str]) -> int:
     """Probe everything and print it; 1 if a check failed."""
@@ -46,6 +48,9 @@ def run(args: list[str]) -> int:
         return _prepare(bool(options.get("quiet")), as_json)
     if as_json:
         return _write()
+    from pcache.report.style import Style
+
+    style = Style()
     failed = 0
     for check in checks.all_checks():
         result = check.probe()
@@ -53,9 +58,10 @@ def run(args: list[str]) -> int:
         if result.status == OK and options.get("quiet"):
             continue
         needed = " and ".join(check.needed_for)
-        sys.stdout.write(f"{result.status:<4}  {check.name} ({needed}): {result.reason}\n")
+        status = style(_COLOURS[result.status], f"{result.status:<4}")
+        sys.stdout.write(f"{status}  {check.name} ({needed}): {result.reason}\n")
         if result.remedy:
-            sys.stdout.write(f"      mend it: {result.remedy}\n")
+            sys.stdout.write(f"      mend it: {style('bold', result.remedy)}\n")
     return 1 if failed else 0
 
 

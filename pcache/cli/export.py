@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from pcache.cli.options import choice
 from pcache.cli.options import parse_anywhere as parse
-from pcache.errors import EnvironmentProblem, UsageError
+from pcache.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.api import Format
 
 SUMMARY = "write a session in a form of others: trace, compilation database, provenance"
 
@@ -36,7 +39,7 @@ examples:
   pcache export --format in-toto 7
 """
 
-FORMATS = ("chrome-trace", "compile-commands", "json", "in-toto", "ro-crate")
+FORMATS: tuple[Format, ...] = ("chrome-trace", "compile-commands", "json", "in-toto", "ro-crate")
 OPTIONS = {"--format": "format=", "-o": "output=", "--output": "output="}
 
 
@@ -45,50 +48,18 @@ def run(args: list[str]) -> int:
     options, words = parse(args, OPTIONS)
     if "format" not in options:
         raise UsageError("in which form?", f"--format {'|'.join(FORMATS)}")
-    form = choice("format", FORMATS, options)
+    given = choice("format", FORMATS, options)
+    form = next(one for one in FORMATS if one == given)
     output = str(options.get("output", "-"))
     if form == "ro-crate" and output == "-":
         raise UsageError("a crate is a directory", "pcache export --format ro-crate -o DIRECTORY")
-    from pcache.cli.asking import at_most, open_store
-    from pcache.history.sessions import LAST, find, sessions
+    from pcache import api
+    from pcache.cli.asking import at_most
 
     at_most("export", 1, words)
-    with open_store() as store:
-        session, _ = find(store, words[0] if words else LAST)
-        before = [at for at in sessions(store) if at.number < session.number][::-1]
-        if form == "chrome-trace":
-            from pcache.export.trace import chrome_trace
-
-            return _write(output, chrome_trace(session))
-        if form == "compile-commands":
-            from pcache.export.compilations import compile_commands
-            from pcache.export.whole import expanded
-
-            return _write(output, compile_commands(expanded(session, before)))
-        from pcache.export.files import Files, document
-
-        files = Files(store, session, before)
-        if form == "json":
-            return _write(output, document(files).model_dump_json(indent=1) + "\n")
-        if form == "in-toto":
-            from pcache.export.provenance import statement
-
-            return _write(output, statement(files))
-        from pcache.export import crate
-
-        crate.write(files, output)
-    return 0
-
-
-def _write(output: str, text: str) -> int:
-    data = text.encode(errors="backslashreplace")
+    session = api.session(*words)
     if output == "-":
-        sys.stdout.buffer.write(data)
-        return 0
-    try:
-        with open(output, "wb") as file:
-            file.write(data)
-    except OSError as error:
-        name = os.fsdecode(output)
-        raise EnvironmentProblem(f"cannot write {name}: {error.strerror}") from error
+        sys.stdout.buffer.write(session.exported(form).encode(errors="backslashreplace"))
+    else:
+        session.export(form, output)
     return 0

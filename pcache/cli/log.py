@@ -55,13 +55,15 @@ def run(args: list[str]) -> int:
     if "complete" in options:
         write(_names(str(options["complete"]), limit))
         return 0
+    if options.get("json"):
+        from pcache import api
+        from pcache.report.schema import SessionList
+
+        write_model(SessionList(sessions=[at.summary for at in api.sessions(limit)]))
+        return 0
     with open_store() as store:
         found = sessions(store)[-limit:]
-        if options.get("json"):
-            from pcache.report.data import session_list
-
-            write_model(session_list(found))
-        elif not found:
+        if not found:
             sys.stderr.write("pcache: no session is kept\n")
         else:
             from pcache.report.style import Style

@@ -181,8 +181,8 @@ def _dispatch(args: list[str]) -> int:
         status: int = module.run(rest)
     except HelpWanted:
         return _print_help(module.HELP)
-    except UsageError as error:
-        if not error.remedy:
+    except PcacheError as error:
+        if error.status == UsageError.status and not error.remedy:
             error.remedy = f"`pcache help {verb}` explains its options"
         raise
     return status

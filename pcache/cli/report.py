@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from pcache.cli.options import parse_anywhere as parse
-from pcache.errors import EnvironmentProblem, UsageError
+from pcache.errors import UsageError
 
 SUMMARY = "draw a session as a page: time line, flame view, critical path, what it depends on"
 
@@ -40,29 +39,17 @@ def run(args: list[str]) -> int:
     output = options.get("output")
     if output is None and not options.get("markdown") and not options.get("json"):
         raise UsageError("where to write the page?", "pcache report -o report.html")
-    from pcache.cli.asking import at_most, open_store
-    from pcache.history.sessions import LAST, find, sessions
-    from pcache.report.page import markdown, page
+    from pcache import api
+    from pcache.cli.asking import at_most
 
     at_most("report", 1, words)
-    with open_store() as store:
-        session, _ = find(store, words[0] if words else LAST)
-        if options.get("json"):
-            from pcache.report.upkeep import report
-
-            text = report(session, sessions(store)).model_dump_json(indent=1) + "\n"
-        elif options.get("markdown"):
-            text = markdown(session)
-        else:
-            text = page(session, sessions(store))
-    data = text.encode()
+    session = api.session(*words)
+    if options.get("json"):
+        text = session.data().model_dump_json(indent=1) + "\n"
+    else:
+        text = session.markdown() if options.get("markdown") else session.page()
     if output is None or output == "-":
-        sys.stdout.buffer.write(data)
-        return 0
-    try:
-        with open(str(output), "wb") as file:
-            file.write(data)
-    except OSError as error:
-        name = os.fsdecode(str(output))
-        raise EnvironmentProblem(f"cannot write {name}: {error.strerror}") from error
+        sys.stdout.buffer.write(text.encode())
+    else:
+        api.write(str(output), text.encode())
     return 0

@@ -41,17 +41,22 @@ def run(args: list[str]) -> int:
     from pcache.report.style import Style
 
     at_most("show", 1, words)
-    with open_store() as store:
-        session, number = find(store, words[0] if words else LAST)
-        if options.get("json"):
-            from pcache.report import data
+    word = words[0] if words else LAST
+    if options.get("json"):
+        from pcache import api
 
-            model = data.session(session) if number is None else data.execution(session, number)
-            write_model(model)
-        elif number is None:
+        name, dot, number = word.partition(".")
+        if dot and number.isdigit():
+            write_model(api.session(name).execution(int(number)))
+        else:
+            write_model(api.session(word).detail())
+        return 0
+    with open_store() as store:
+        session, place = find(store, word)
+        if place is None:
             style = Style()
             write(tree.head(session, style))
             write(tree.tree(session, style, bool(options.get("all"))))
         else:
-            write(tree.execution(session, number, Style()))
+            write(tree.execution(session, place, Style()))
     return 0

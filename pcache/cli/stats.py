@@ -42,6 +42,7 @@ def run(args: list[str]) -> int:
     from pcache.cli.asking import open_store
     from pcache.history.sessions import sessions
     from pcache.report.over_time import by_day, chart
+    from pcache.report.style import Style
     from pcache.store.inspect import refusals, statistics
 
     with open_store() as store:
@@ -55,12 +56,14 @@ def run(args: list[str]) -> int:
     width = max(map(len, numbers))
     for name, number in numbers.items():
         sys.stdout.write(f"{_LABELS.get(name, name):<{width}}  {_shown(name, number)}\n")
+    style = Style()
     if reasons:
-        sys.stdout.write("\ncalls not cacheable, by reason\n")
+        sys.stdout.write("\n" + style("bold", "calls not cacheable, by reason") + "\n")
     for reason, count in reasons.items():
         sys.stdout.write(f"{count:>7}  {reason}\n")
     if days:
-        sys.stdout.write("\nsaved, by day\n" + "".join(f"{line}\n" for line in chart(days)))
+        sys.stdout.write("\n" + style("bold", "saved, by day") + "\n")
+        sys.stdout.write("".join(f"{line}\n" for line in chart(days, style)))
     return 0
 
 

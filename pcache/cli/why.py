@@ -39,14 +39,14 @@ def run(args: list[str]) -> int:
     from pcache.report.why import Why, lines
 
     at_most("why", 1, words)
-    with open_store() as store:
-        session, _ = find(store, words[0] if words else LAST)
-        before = [at for at in sessions(store) if at.number < session.number]
-        why = Why(session, before[::-1])
-        if options.get("json"):
-            from pcache.report.data import causes
+    word = words[0] if words else LAST
+    if options.get("json"):
+        from pcache import api
 
-            write_model(causes(why))
-        else:
-            write(lines(why, Style()))
+        write_model(api.session(word).why())
+        return 0
+    with open_store() as store:
+        session, _ = find(store, word)
+        before = [at for at in sessions(store) if at.number < session.number]
+        write(lines(Why(session, before[::-1]), Style()))
     return 0

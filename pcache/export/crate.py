@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 
-from pcache import __version__
 from pcache.errors import EnvironmentProblem
 from pcache.export.files import File, Files, name, uri
 from pcache.export.provenance import stamp
@@ -112,7 +111,7 @@ def _metadata(files: Files, workflow: bytes) -> Entity:
         "@type": "CreativeWork",
         "about": {"@id": "./"},
         "conformsTo": _ids(forms),
-        "sdPublisher": f"pcache {__version__}",
+        "sdPublisher": f"pcache {files.version}",
     }
     return {"@context": _CONTEXT, "@graph": [descriptor, root, *graph.values()]}
 

@@ -25,8 +25,12 @@ File = tuple[bytes, bytes]
 class Files:
     """The files of a session: what it depended on, what it left, and through which executions."""
 
-    def __init__(self, store: Store, session: Session, before: Sequence[Session]) -> None:
+    def __init__(
+        self, store: Store, session: Session, before: Sequence[Session], version: str
+    ) -> None:
+        """`version`: of pcache."""
         self.session = session
+        self.version = version
         self.executions = expanded(session, before)
         self.contents = Contents(store)
         self.of: list[tuple[list[File], list[File], list[bytes]] | None] = [

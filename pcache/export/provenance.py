@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import time
 
-from pcache import __version__
 from pcache.errors import StoreError
 from pcache.export.files import File, Files, name, uri
 from pcache.report import words
@@ -52,7 +51,7 @@ def statement(files: Files) -> str:
                     "runDetails": {
                         "builder": {
                             "id": "urn:pcache:recorder",
-                            "version": {"pcache": __version__},
+                            "version": {"pcache": files.version},
                         },
                         "metadata": {
                             "invocationId": f"urn:pcache:session:{summary.began_ns}",

@@ -18,6 +18,7 @@ from pcache.settings.stand_ins import given_names, stand_ins
 from pcache.store.aside import sweep
 from pcache.store.database import DamagedIndex
 from pcache.store.fingerprint import arguments_digest, weak_fingerprint
+from pcache.values import OF_FILES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ _ASKED_ELSEWHERE = ("unknown call", "input changed", "damaged")
 _IN_VAIN = 2
 _MANY = 200
 """Keys from which on a shortcut pays."""
-_OF_FILES = (Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS)
 
 
 class Decider:
@@ -303,7 +303,7 @@ def _own_stream(call: Call, fds: FdView, facts: Facts, keys: Iterable[Key]) -> s
         return ""
     told = {path.partition(b":")[2] for kind, path in keys if kind == Kind.STREAM}
     for kind, path in keys:
-        if kind in _OF_FILES and path not in told:
+        if kind in OF_FILES and path not in told:
             try:
                 status = os.stat(path)
             except OSError:

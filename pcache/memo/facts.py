@@ -11,6 +11,7 @@ from pcache.linux import locks
 from pcache.linux.looks import file_of, identity, look
 from pcache.memo.numbered import numbered_now
 from pcache.memo.questions import (
+    OF_TIMES,
     absence,
     cgroups_value,
     entries_of,
@@ -18,16 +19,14 @@ from pcache.memo.questions import (
     inherited_value,
     interfaces_value,
     is_absent,
-    latest_time,
     loader_value,
     marked,
     others,
     permission_value,
     plain_value,
-    relative_times,
-    shown_times,
     socket_value,
     stream_value,
+    with_size,
     xattrs_value,
 )
 from pcache.model import Kind
@@ -357,6 +356,8 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.LCONTENT: Facts._lcontent,
     Kind.EXISTS: Facts._exists,
     Kind.LEXISTS: Facts._lexists,
+    Kind.SIZE: lambda facts, path: with_size(facts._exists(path), path, follow=True),
+    Kind.LSIZE: lambda facts, path: with_size(facts._lexists(path), path, follow=False),
     Kind.LISTING: Facts._listing,
     Kind.REPLACEABLE: Facts._replaceable,
     Kind.NAMES: Facts._names,
@@ -374,10 +375,7 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.RESOLVES: Facts._resolves,
     Kind.PRESENT: Facts._present,
     Kind.OVERWRITABLE: Facts._overwritable,
-    Kind.TIMES: lambda _, path: shown_times(path, follow=True),
-    Kind.LTIMES: lambda _, path: shown_times(path, follow=False),
-    Kind.ORDER: lambda _, path: relative_times(path),
-    Kind.NOT_NEWER: lambda _, path: latest_time(path),
+    **OF_TIMES,
     Kind.INPUT_TIMES: Facts._input_times,
     Kind.XATTRS: lambda _, path: xattrs_value(path, follow=True),
     Kind.LXATTRS: lambda _, path: xattrs_value(path, follow=False),

@@ -11,7 +11,8 @@ from pcache.linux.sparse import Writer, may_have_holes
 from pcache.linux.stamps import RACY_NS, fresh_ns
 from pcache.memo import git_index
 from pcache.memo.numbered import new_and_outdated
-from pcache.model import FRESH, SERIES, UNITS_NS, shared_group
+from pcache.model import FRESH, SERIES
+from pcache.times import UNITS_NS, shared_group
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

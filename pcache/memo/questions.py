@@ -7,6 +7,7 @@ import os
 from stat import S_IFDIR, S_IFLNK, S_IFMT, S_IFREG
 
 from pcache.linux.plain import default_acl, is_plain
+from pcache.model import Kind
 from pcache.values import (
     ABSENT,
     OK,
@@ -20,11 +21,14 @@ from pcache.values import (
     order_value,
     others_names,
     others_value,
+    size_value,
     times_value,
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pcache.linux.descriptors import FdView
     from pcache.linux.loader_cache import LoaderCache
 
@@ -145,6 +149,30 @@ def shown_times(path: bytes, *, follow: bool) -> bytes:
         return error_value(error.errno)
 
 
+def with_size(exists: bytes, path: bytes, *, follow: bool) -> bytes:
+    """Value of SIZE or LSIZE now; `exists`: that of EXISTS or LEXISTS."""
+    if exists[:1] != b"f":
+        return exists
+    try:
+        return size_value(os.stat(path, follow_symlinks=follow))
+    except OSError as error:
+        return error_value(error.errno)
+
+
+def version_value(inode: int, ctime_ns: int) -> bytes:
+    """Value of VERSION."""
+    return b"v%d %d" % (inode, ctime_ns)
+
+
+def shown_version(path: bytes, *, follow: bool) -> bytes:
+    """Value of VERSION or LVERSION now."""
+    try:
+        st = os.stat(path, follow_symlinks=follow)
+    except OSError as error:
+        return error_value(error.errno)
+    return version_value(st.st_ino, st.st_ctime_ns)
+
+
 def relative_times(path: bytes) -> bytes:
     """Value of ORDER now."""
     files = order_files(path)
@@ -162,6 +190,17 @@ def latest_time(path: bytes) -> bytes:
         return not_newer_value(mtime_ns, [os.stat(file).st_mtime_ns for file in files])
     except OSError as error:
         return error_value(error.errno)
+
+
+OF_TIMES: dict[bytes, Callable[[object, bytes], bytes]] = {
+    Kind.TIMES: lambda _, path: shown_times(path, follow=True),
+    Kind.LTIMES: lambda _, path: shown_times(path, follow=False),
+    Kind.VERSION: lambda _, path: shown_version(path, follow=True),
+    Kind.LVERSION: lambda _, path: shown_version(path, follow=False),
+    Kind.ORDER: lambda _, path: relative_times(path),
+    Kind.NOT_NEWER: lambda _, path: latest_time(path),
+}
+"""How the kinds are evaluated that are about times."""
 
 
 def marked(value: bytes, path: bytes, st: os.stat_result | None = None) -> bytes:

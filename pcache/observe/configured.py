@@ -13,8 +13,9 @@ from stat import S_IFDIR, S_IFMT, S_IFREG, S_ISDIR, S_ISREG, S_ISVTX, S_IWOTH
 
 from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
-from pcache.observe import git_times
+from pcache.observe import git_times, identity, sizes
 from pcache.observe.accesses.descriptors import depend_on_status
+from pcache.observe.accesses.present import seen_status
 from pcache.observe.changes import ATTRIBUTES, UNTOUCHED
 from pcache.observe.events import Stamp
 from pcache.observe.executions import Execution
@@ -45,7 +46,10 @@ def apply(execution: Execution, policy: Policy, facts: Facts, mentions: Mentions
     if execution.told and not execution.replayed and mentions.status(execution):
         _depend_on_status(execution)
     if not execution.replayed and mentions.unkept(execution):
-        execution.problem(Reason.UNSUPPORTED, "goes by times of change (ctime) or by free space")
+        execution.problem(Reason.UNSUPPORTED, "goes by free space")
+    if not execution.replayed:
+        sizes.apply(execution, settings, mentions)
+        identity.apply(execution, mentions)
     if settings.ignore_paths:
         _ignore(execution, settings.ignore_paths)
     for path in settings.extra_inputs:
@@ -175,24 +179,24 @@ def _depend_on_status(execution: Execution) -> None:
                 depend_on_status(execution.image, at, one.fd)
 
 
-def _timed(execution: Execution) -> list[tuple[Key, Observation, Stamp]]:
+def _timed(execution: Execution) -> list[tuple[Key, Observation, Stamp | os.stat_result]]:
     """What a script may have the time of, by the key of that: files, and those directories that it
     was not in and its code is not in, which interpreters look at."""
     inputs = execution.inputs.items()
     idle = {posixpath.dirname(one.name) for _, one in inputs if one.opened and is_code(one.name)}
     idle.add(execution.cwd or b"")
     return [
-        ((TIMES_OF[kind], path), observation, observation.stamp)
+        ((TIMES_OF[kind], path), observation, stamp)
         for (kind, path), observation in inputs
-        if observation.stamp is not None
-        and kind in TIMES_OF
+        if kind in TIMES_OF
         and not observation.name.startswith(OF_THE_SYSTEM)
+        and (stamp := seen_status(observation)) is not None
         and (
-            S_ISREG(observation.stamp.st_mode)
+            S_ISREG(stamp.st_mode)
             or (
-                S_ISDIR(observation.stamp.st_mode)
+                S_ISDIR(stamp.st_mode)
                 and observation.name not in idle
-                and not _is_everybodys(observation.stamp)
+                and not _is_everybodys(stamp)
             )
         )
     ]

@@ -21,7 +21,10 @@ from pcache.observe.observations import Look, Observation
 from pcache.values import narrowed_order, not_newer_files, not_newer_path
 from pcache.wording import text
 
-TIMED = (Kind.TIMES, Kind.LTIMES, Kind.ORDER, Kind.NOT_NEWER)
+TIMED = (
+    *(Kind.TIMES, Kind.LTIMES, Kind.VERSION, Kind.LVERSION),
+    *(Kind.ORDER, Kind.NOT_NEWER),
+)
 _OF_ITSELF = (Kind.FD, Kind.PIPE, Kind.INPUT, Kind.INPUT_TIMES, Kind.STREAM, Kind.TRAIT)
 
 PartOfListing = tuple[int, bytes]
@@ -130,6 +133,8 @@ class Execution:
         """Magic of file systems that make up their files -> one of them that was read."""
         self.looks: dict[Key, tuple[int, bytes, Stamp | os.stat_result]] | None = None
         """First look at each path, if its time may matter: when, canonical name, version."""
+        self.weighed: set[Key] = set()
+        """Inputs whose status was asked for by a program that may go by their sizes."""
         self.moved_times: dict[bytes, bytes] = {}
         """Former names of files that were moved -> value of TIMES."""
         self.owned: set[bytes] = set()
@@ -360,6 +365,7 @@ class Execution:
         if timed:
             parent.observe_times(timed)
         parent.ignored |= self.ignored
+        parent.weighed |= self.weighed
         parent.children.append(self)
 
     def release(self) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Container
 from stat import S_ISREG
 
 from pcache.linux.unseen import open_unseen
-from pcache.model import Key, Kind
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.observe.shells import SHELLS
@@ -34,16 +33,17 @@ _TELLING: dict[bytes, Pattern] = {
     **dict.fromkeys(
         (b"python", b"pypy"),
         Pattern(
-            rb"getmtime|(?i:st_mtime)|\bl?stat\([^()]*\)\s*\[|\bfilecmp\b|\bnewer(?:_group|_pairwise)?\("
+            rb"getmtime|(?i:st_mtime)|\bl?stat\([^()]*\)\s*[\[)=]|\bfilecmp\b"
+            rb"|\bnewer(?:_group|_pairwise)?\("
         ),
     ),
-    b"perl": Pattern(rb"\bl?stat\b|mtime|(?:^|[\s({,!])-[MAC]\s"),
-    b"ruby": Pattern(rb"mtime|\buptodate\?|\btest\s*\(?\s*\?[M<>=]"),
+    b"perl": Pattern(rb"\bl?stat\b|mtime|(?:^|[\s({,!])-[MAC]\s|Archive::(?:Tar|Zip)"),
+    b"ruby": Pattern(rb"mtime|\buptodate\?|\btest\s*\(?\s*\?[M<>=]|stat[^\n]*<=>"),
     **dict.fromkeys((b"node", b"nodejs", b"deno", b"bun"), Pattern(rb"mtime")),
     b"php": Pattern(rb"filemtime|getMTime|\bl?stat\s*\("),
     b"tclsh": Pattern(rb"\bmtime\b|\bfile\s+l?stat\b"),
     b"lua": Pattern(rb"modification"),
-    b"zsh": Pattern(rb"zsh/stat|\bzstat\b|\([^)\s]*(?:[oO]m|m[Mwhms]?[+-]?\d)"),
+    b"zsh": Pattern(rb"zsh/stat|\bzstat\b|\([^)\s]*(?:[oO]m|m[Mwdhms]?[+-]?\d)"),
     **dict.fromkeys((b"awk", b"gawk"), Pattern(rb"\bfilefuncs\b")),
     **dict.fromkeys((b"R", b"Rscript"), Pattern(rb"\bfile\.(?:mtime|info)\b")),
     b"julia": Pattern(rb"\bmtime\b"),
@@ -55,17 +55,24 @@ _TELLING: dict[bytes, Pattern] = {
 }
 """By name of the interpreter without its version: what says that it compares times of files with
 each other, and what, that it may do anything with them."""
-_UNKEPT: dict[bytes, Pattern] = {
-    **dict.fromkeys(
-        (b"python", b"pypy"),
-        Pattern(rb"getctime|st_ctime|ST_CTIME|disk_usage|statvfs|f_bavail|f_bfree"),
-    ),
-    b"perl": Pattern(rb"->ctime|(?:^|[\s({,!])-C\s|statvfs|Filesys::Df"),
-    b"ruby": Pattern(rb"\bctime\b|Filesystem\.stat"),
-    **dict.fromkeys((b"node", b"nodejs", b"deno", b"bun"), Pattern(rb"ctime|statfs")),
-    b"php": Pattern(rb"filectime|getCTime|disk_(?:free|total)_space"),
+_EVALUATING: dict[bytes, Pattern] = {
+    **dict.fromkeys((*SHELLS, b"fish"), Pattern(rb"(?:^|[\s;&|({\0])(?:eval|source|\.)\s")),
+    **dict.fromkeys((b"python", b"pypy"), Pattern(rb"\b(?:exec|eval|run_path)\(|importlib")),
+    b"perl": Pattern(rb"\b(?:eval|do|require)\s*[(\"'$]"),
+    b"ruby": Pattern(rb"eval\b|\bload\b"),
+    **dict.fromkeys((b"node", b"nodejs", b"deno", b"bun"), Pattern(rb"eval\(|Function\(|\bvm\b")),
+    b"php": Pattern(rb"\beval\s*\("),
+    b"tclsh": Pattern(rb"\b(?:eval|source)\b"),
 }
-"""What says that they go by what no hit keeps: times of change, and free space."""
+"""By name of the interpreter: what says that anything it has read may be a part of its program."""
+_UNKEPT: dict[bytes, Pattern] = {
+    **dict.fromkeys((b"python", b"pypy"), Pattern(rb"disk_usage|statvfs|f_bavail|f_bfree")),
+    b"perl": Pattern(rb"statvfs|Filesys::Df"),
+    b"ruby": Pattern(rb"Filesystem\.stat"),
+    **dict.fromkeys((b"node", b"nodejs", b"deno", b"bun"), Pattern(rb"statfs")),
+    b"php": Pattern(rb"disk_(?:free|total)_space"),
+}
+"""What says that they go by what no hit keeps: free space."""
 _STATUS: dict[bytes, Pattern] = {
     **dict.fromkeys((*SHELLS, b"fish", b"zsh"), Pattern(rb"/dev/(?:std(?:out|err)|fd)|/self/fd")),
     **dict.fromkeys((b"python", b"pypy"), Pattern(rb"\bf?stat\b|getsize|st_size")),
@@ -91,7 +98,7 @@ _PACKAGES = (
 )
 """Code for all purposes, of which most is not used."""
 _LARGEST = 4 << 20
-_STDIN: Key = (Kind.INPUT, b"0")
+_LARGEST_PIECE = 1 << 18
 
 
 class Mentions:
@@ -102,31 +109,60 @@ class Mentions:
 
     def times(self, execution: Execution) -> int:
         """What it may go by: NOTHING, ORDER or TIMES."""
-        for name in _names(execution):
+        for name in names_of(execution):
             for table, answer in ((_TELLING, TIMES), (_COMPARING, ORDER)):
-                if self._says(execution, table.get(name)):
+                if self.says(execution, table.get(name)):
                     return answer
         return NOTHING
 
     def status(self, execution: Execution) -> bool:
         """Whether it may go by what fstat(2) tells of its output, which C libraries ask anyway."""
-        return any(self._says(execution, _STATUS.get(name)) for name in _names(execution))
+        return any(self.says(execution, _STATUS.get(name)) for name in names_of(execution))
 
     def unkept(self, execution: Execution) -> bool:
         """Whether it may go by what no hit keeps."""
-        return any(self._says(execution, _UNKEPT.get(name)) for name in _names(execution))
+        return any(self.says(execution, _UNKEPT.get(name)) for name in names_of(execution))
 
-    def _says(self, execution: Execution, tokens: Pattern | None) -> bool:
-        """Whether its arguments, its environment or its own code say something."""
+    def says(self, execution: Execution, tokens: Pattern | None) -> bool:
+        """Whether its arguments or its own code say something; of a shell also the functions and
+        texts in its environment."""
         if tokens is None:
             return False
-        if tokens.search(execution.arguments) or _in_pipe(tokens, execution):
+        argv = execution.argv()
+        told = b"\0".join(argv)
+        if posixpath.basename(execution.executable) in SHELLS:
+            told = bytes(execution.arguments)
+        if tokens.search(told) or self._in_code(execution, tokens, everything=False):
             return True
+        if _reads_code(execution):
+            callers = list(execution.chain())[1:]
+            return (
+                _in_pipe(tokens, execution)
+                or self._in_code(execution, tokens, everything=True)
+                or any(tokens.search(b"\0".join(caller.argv())) for caller in callers)
+                or any(
+                    self._in_code(caller, tokens, everything=caller is callers[0])
+                    for caller in callers
+                )
+            )
+        evaluating = _EVALUATING.get(names_of(execution)[0])
+        return (
+            evaluating is not None
+            and (
+                evaluating.search(told) is not None
+                or self._in_code(execution, evaluating, everything=False)
+            )
+            and self._in_code(execution, tokens, everything=True)
+        )
+
+    def _in_code(self, execution: Execution, tokens: Pattern, *, everything: bool) -> bool:
+        """Whether it is in a program that an execution has read, or in anything that it has."""
         words = {posixpath.basename(word) for word in execution.argv()[1:]} | _BY_NAME
         return any(
             self._in_file(tokens, observation)
-            for key, observation in execution.inputs.items()
-            if observation.opened and (key == _STDIN or is_code(observation.name, words))
+            for observation in execution.inputs.values()
+            if observation.opened
+            and (is_code(observation.name, words) or (everything and _may_be_code(observation)))
         )
 
     def _in_file(self, tokens: Pattern, observation: Observation) -> bool:
@@ -158,7 +194,7 @@ def _in_pipe(tokens: Pattern, execution: Execution) -> bool:
     return tokens.search(data) is not None
 
 
-def _names(execution: Execution) -> list[bytes]:
+def names_of(execution: Execution) -> list[bytes]:
     """Under which an execution stands in the tables."""
     programs = programs_of(execution.executable, execution.argv())
     return [posixpath.basename(program).rstrip(b"0123456789.-") for program in programs]
@@ -166,8 +202,33 @@ def _names(execution: Execution) -> list[bytes]:
 
 def is_code(name: bytes, words: Container[bytes] = ()) -> bool:
     """Whether a file is a program by its name, or because it is among `words`."""
-    return (
-        (posixpath.splitext(name)[1] in _CODE or posixpath.basename(name) in words)
-        and not name.startswith(_LIBRARIES)
-        and not any(package in name for package in _PACKAGES)
-    )
+    named = posixpath.splitext(name)[1] in _CODE or posixpath.basename(name) in words
+    return named and not _is_library(name)
+
+
+def _may_be_code(observation: Observation) -> bool:
+    """Whether a file of any name may be a piece of a program."""
+    stamp = observation.stamp
+    return not _is_library(observation.name) and (stamp is None or stamp.st_size <= _LARGEST_PIECE)
+
+
+def _is_library(name: bytes) -> bool:
+    return name.startswith(_LIBRARIES) or any(package in name for package in _PACKAGES)
+
+
+def _reads_code(execution: Execution) -> bool:
+    """Whether an interpreter reads its program from its standard input or another descriptor, as of
+    `sh <<E` and `python3 <(./generate)`."""
+    argv = execution.argv()
+    program = names_of(execution)[0]
+    if program not in _EVALUATING:
+        return False
+    given = b"c" if program in SHELLS else b"ceEmpr"  # options that a program follows
+    for word in argv[1:]:
+        if word == b"-" or word.startswith((b"/dev/stdin", b"/dev/fd/", b"/proc/self/fd/")):
+            return True
+        if word[:1] != b"-" or (word[:2] != b"--" and word[-1:] in given):
+            return False
+        if word == b"-s":
+            return True
+    return True

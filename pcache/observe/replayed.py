@@ -57,7 +57,7 @@ _TIMES = {FRESH: UNTOUCHED, TOUCHED: NOW}
 _OF_DESCRIPTORS = (Kind.FD, Kind.PIPE, Kind.INPUT, Kind.INPUT_TIMES)
 _FOLLOWING = frozenset(
     (
-        *(Kind.CONTENT, Kind.EXISTS, Kind.NOT_DIRECTORY, Kind.XATTRS, Kind.LOADER),
+        *(Kind.CONTENT, Kind.EXISTS, Kind.SIZE, Kind.NOT_DIRECTORY, Kind.XATTRS, Kind.LOADER),
         *(Kind.READABLE, Kind.WRITABLE, Kind.EXECUTABLE),
     )
 )
@@ -281,8 +281,8 @@ class Replayed:
     def _depend_on_times(self, execution: Execution, key: Key, value: bytes, names: Names) -> None:
         kind, path = key
         name = b""
-        if kind in (Kind.TIMES, Kind.LTIMES):
-            name = names.canonical(path, follow=kind == Kind.TIMES)
+        if kind in (Kind.TIMES, Kind.LTIMES, Kind.VERSION, Kind.LVERSION):
+            name = names.canonical(path, follow=kind in (Kind.TIMES, Kind.VERSION))
         execution.observe_times([(key, Observation(self.began, name, value))])
 
     def _depend_on_descriptor(

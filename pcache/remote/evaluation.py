@@ -5,6 +5,7 @@ from __future__ import annotations
 from pcache.counters import Counters
 from pcache.memo.facts import Facts
 from pcache.model import Fact, Kind
+from pcache.remote.ahead import Ahead
 from pcache.remote.names import keys_of
 from pcache.store.digests import Algorithm, DigestCache
 
@@ -35,6 +36,7 @@ class Evaluation:
     ) -> None:
         base = store.policy.base_dir
         self._places = places
+        self._digests = digests
         self._local = Facts(store.digests, fds, Counters(), uid, base)
         self._strong = Facts(digests, fds, Counters(), uid, base)
         self._known: dict[Key, tuple[bytes, bytes]] = {}
@@ -44,7 +46,9 @@ class Evaluation:
         them; None if it has keys that mean nothing here."""
         values = []
         facts = []
-        for key in keys_of(encoded):
+        keys = keys_of(encoded)
+        self._look_ahead(keys)
+        for key in keys:
             if key[0] == Kind.BASE:
                 value = self._places.identity(key[1])
                 values.append(value)
@@ -61,6 +65,22 @@ class Evaluation:
             values.append(hidden)
             facts.append(Fact(*shown, local))
         return values, tuple(facts)
+
+    def _look_ahead(self, keys: tuple[Key, ...]) -> None:
+        """Takes the digests of large files side by side; whatever goes wrong is met again."""
+        try:
+            shown = [self._places.show_key(key) for key in keys if key[0] == Kind.CONTENT]
+        except (KeyError, ValueError):
+            return
+        ahead = Ahead(self._digests, shown)
+        try:
+            if ahead.busy:
+                self._local.values(shown)
+                ahead.learn()
+        except OSError:
+            return
+        finally:
+            ahead.stop()
 
     def _one(self, key: Key, facts: list[Fact]) -> tuple[bytes, bytes]:
         keys = [(fact.kind, fact.path) for fact in facts]

@@ -100,8 +100,8 @@ def _connect(path: bytes) -> Connection:
     make_private_database(path)
     connection = connect(path, timeout=2.0, isolation_level=None)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA journal_mode = WAL")
         for statement in _TABLES:
             connection.execute(statement)
     except DatabaseError:

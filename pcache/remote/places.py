@@ -163,6 +163,8 @@ _OWNED_KINDS = (
         Kind.LCONTENT,
         Kind.EXISTS,
         Kind.LEXISTS,
+        Kind.SIZE,
+        Kind.LSIZE,
         Kind.REPLACEABLE,
         Kind.PLAIN,
         Kind.REMOVABLE,

@@ -59,10 +59,6 @@ def summary(session: Session) -> schema.Summary:
     )
 
 
-def session_list(sessions: list[Session]) -> schema.SessionList:
-    return schema.SessionList(sessions=list(map(summary, sessions)))
-
-
 def _execution(number: int, entry: Entry) -> schema.Execution:
     return schema.Execution.model_validate(
         {

@@ -13,7 +13,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_WIDTH = 40
+    from pcache.report.style import Style
+
+_WIDTH, _LEAST = 40, 8
+_BESIDE = 37
+"""Columns that what stands before a bar takes."""
 _BAR = "\N{FULL BLOCK}"
 
 
@@ -33,12 +37,13 @@ def by_day(sessions: Sequence[Session]) -> list[schema.Day]:
     return list(found.values())
 
 
-def chart(days: Sequence[schema.Day]) -> Iterator[str]:
+def chart(days: Sequence[schema.Day], style: Style) -> Iterator[str]:
     """A bar for each day."""
     most = max(day.saved_seconds for day in days) or 1
+    width = min(_WIDTH, max(style.columns - _BESIDE, _LEAST)) if style.columns else _WIDTH
     bar = _BAR if (sys.stdout.encoding or "").lower().startswith("utf") else "#"
     for day in days:
-        drawn = bar * round(day.saved_seconds / most * _WIDTH)
+        drawn = style("hit", bar * round(day.saved_seconds / most * width))
         saved = seconds(int(day.saved_seconds * 1e9))
         noun = "session " if day.sessions == 1 else "sessions"
         yield f"{day.day}  {saved:>8}  {day.sessions:>4} {noun}  {drawn}".rstrip()

@@ -119,10 +119,9 @@ AGES: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
         (
             *(b"-mtime", b"-mmin", b"-atime", b"-amin", b"-ctime", b"-cmin", b"-used"),
             *(b"-newerat", b"-newerBt", b"-newerct", b"-newermt"),
-            *(b"-cnewer", b"-newerac", b"-newerBc", b"-newercc", b"-newermc"),
-            *(b"-newerca", b"-newercB", b"-newercm"),
+            *(b"-newerac", b"-newerBc", b"-newerca", b"-newercB"),
         ),
-        "compares times with the present one, or times of change",
+        "compares times with the present one, or of access and birth",
     ),
     *((name, _AGES_OF_FD, "compares times with the present one") for name in (b"fd", b"fdfind")),
     (b"touch", (b"-d", b"--date"), "may be given a time relative to the present one"),
@@ -155,7 +154,10 @@ STRICT: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
     (b"pigz", (), "writes the modification time into its output"),
     *(
         (name, (b"U",), "compares modification times, and writes them into archives")
-        for name in (b"ar", b"gcc-ar", b"llvm-ar", b"x86_64-linux-gnu-ar")
+        for name in (
+            *(b"ar", b"gcc-ar", b"llvm-ar"),
+            *(b"x86_64-linux-gnu-ar", b"aarch64-linux-gnu-ar"),
+        )
     ),
     (b"rsync", (), "compares and copies modification times"),
     (b"stat", (), "prints modification times"),
@@ -195,6 +197,63 @@ STRICT: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
 """(base name, options, reason): for these programs, when given one of the options (or always if
 there is none), the modification times of what they look at are inputs too.  A letter without a dash
 is one of the first argument, wherever it stands in it."""
+
+VERSIONED: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
+    *(
+        (name, (b"-i", b"-c", b"--inode", b"--time"), "prints inode numbers or times of change")
+        for name in (b"ls", b"dir", b"vdir")
+    ),
+    (
+        b"find",
+        (
+            *(b"-inum", b"-ls", b"-fls", b"-printf", b"-fprintf", b"-cnewer", b"-ctime", b"-cmin"),
+            *(b"-newerc", b"-newerac", b"-newermc", b"-newerBc"),
+        ),
+        "compares or prints inode numbers or times of change",
+    ),
+    (b"tar", (b"-g", b"--listed-incremental"), "compares times of change"),
+    (b"du", (b"--time",), "may print times of change"),
+    (b"tree", (b"-c", b"--inodes", b"--sort"), "prints inode numbers or times of change"),
+)
+"""(base name, options, reason): for these programs, when given one of the options, the inode
+numbers and times of change of what they look at are inputs too."""
+
+_OF_FIND = (
+    *(b"-size", b"-empty", b"-links", b"-samefile", b"-ls", b"-fls", b"-printf", b"-fprintf"),
+)
+
+UNWEIGHED: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
+    *(
+        (name, (), "looks at its old output only to replace it")
+        for name in (
+            *(b"gcc", b"g++", b"cc", b"c++", b"c89", b"c99", b"cpp", b"clang", b"clang++"),
+            *(b"cc1", b"cc1plus", b"cc1obj", b"f951", b"gfortran", b"collect2", b"lto1"),
+            *(b"ld", b"ld.bfd", b"ld.gold", b"ld.lld", b"lld", b"ld.mold", b"mold", b"as"),
+            *(b"ar", b"ranlib", b"strip", b"objcopy", b"lto-wrapper", b"gnat1", b"gnatbind"),
+            *(b"rustc", b"javac", b"jar", b"go", b"compile", b"link", b"asm", b"bison", b"flex"),
+            *(b"m4", b"sed", b"awk", b"mawk", b"gawk", b"sort", b"split", b"csplit", b"tee"),
+            *(b"gzip", b"bzip2", b"xz", b"zstd", b"lz4", b"unzip", b"tar", b"patch"),
+        )
+    ),
+    *(
+        (name, (), "goes by what kind of file it finds")
+        for name in (
+            *(b"mv", b"install", b"ln", b"rm", b"unlink", b"rmdir", b"mkdir", b"touch"),
+            *(b"chmod", b"env", b"xargs", b"nice", b"nohup", b"timeout", b"flock", b"setsid"),
+        )
+    ),
+    *(
+        (name, (), "goes by times")
+        for name in (
+            *(b"make", b"gmake", b"bmake", b"ninja", b"samu", b"cargo", b"cmake", b"ctest"),
+        )
+    ),
+    (b"cp", (b"-d",), "goes by what kind of file it finds"),
+    (b"find", _OF_FIND, "goes by names and kinds of files"),
+)
+"""(base name without version and target, options, reason): these programs do not go by the sizes
+and numbers of names of files that they look at and then replace or remove, unless they are given
+one of the options, or go by times."""
 
 MTIME_ORDER: tuple[tuple[bytes, str], ...] = (
     (b"make", "decides by which file is newer"),

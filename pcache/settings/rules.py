@@ -165,10 +165,11 @@ class Settings:
         """Whether modification times are inputs, which may depend on the arguments."""
         if isinstance(self._strict, bool):
             return self._strict
-        return any(_is_given(option, argv[1:]) for option in self._strict)
+        return any(is_given(option, argv[1:]) for option in self._strict)
 
 
-def _is_given(option: bytes, arguments: Sequence[bytes]) -> bool:
+def is_given(option: bytes, arguments: Sequence[bytes]) -> bool:
+    """Whether an option of the defaults is among arguments."""
     if option.startswith(b"--"):
         # getopt_long(3) takes any beginning that is unambiguous.
         words = (word.partition(b"=")[0] for word in arguments if word.startswith(b"--"))

@@ -220,11 +220,11 @@ def _connect(path: bytes) -> Connection:
     make_private_database(path)
     connection = connect(path, timeout=2.0, isolation_level=None)
     try:
+        connection.execute("PRAGMA synchronous = OFF")
         if _version(connection) != _SCHEMA:
             with Lock(os.path.dirname(path)):
                 if _version(connection) != _SCHEMA:
                     _set_up(connection)
-        connection.execute("PRAGMA synchronous = OFF")
     except (DatabaseError, OSError):
         connection.close()
         raise

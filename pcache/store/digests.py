@@ -88,7 +88,9 @@ def stamp(st: os.stat_result) -> Version:
     return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns
 
 
-def content_digest(path: bytes, st: os.stat_result, check: Callable[[], None]) -> Digest:
+def content_digest(
+    path: bytes, st: os.stat_result, check: Callable[[], None], algorithm: Algorithm = XXH3
+) -> Digest:
     """Digest of a regular file while it is as in `st`, read piece by piece: any thread may call it.
 
     `check` is called for each piece and may raise to end it.  Raises OSError: ESTALE if the file is
@@ -97,7 +99,7 @@ def content_digest(path: bytes, st: os.stat_result, check: Callable[[], None]) -
     fd = open_unseen(path, st.st_uid, os.O_NOFOLLOW)
     try:
         if stamp(os.fstat(fd)) == stamp(st):
-            _, digest = _in_pieces(fd, bytearray(CHUNK), XXH3, check)
+            _, digest = _in_pieces(fd, bytearray(CHUNK), algorithm, check)
             if stamp(os.fstat(fd)) == stamp(st):
                 return digest
         raise OSError(errno.ESTALE, "another file than expected")
@@ -128,7 +130,7 @@ class DigestCache:
     """
 
     def __init__(self, path: bytes | None, counters: Counters, algorithm: Algorithm = XXH3) -> None:
-        self._algorithm = algorithm
+        self.algorithm = algorithm
         self.table = DigestTable(path, algorithm.size)
         self._counters = counters
         self.values: dict[bytes, bytes] = {}
@@ -279,7 +281,7 @@ class DigestCache:
     def _known(self, version: Version) -> Digest | None:
         if not version[2]:
             # Elsewhere it may be made up by a file system that is not known to.
-            return self._algorithm.empty if self.kind(version[0]) == EXACT else None
+            return self.algorithm.empty if self.kind(version[0]) == EXACT else None
         digest = self._memory.get(version)
         if digest is None:
             digest = self.table.find(version)
@@ -296,11 +298,13 @@ class DigestCache:
         In between came, in that order, `has_writers`, the time `read_ns` (time.time_ns), and
         reading all of it.
         """
-        kind = self.kind(st.st_dev)
-        if is_coarse(st.st_ctime_ns) or self._overlays or kind == MADE_UP:
-            return
-        if self._is_sure(st, read_ns, writers):
+        if self.keeps(st) and self._is_sure(st, read_ns, writers):
             self._keep(stamp(st), digest)
+
+    def keeps(self, st: os.stat_result) -> bool:
+        """Whether `remember` is of use for a file."""
+        kind = self.kind(st.st_dev)
+        return not (is_coarse(st.st_ctime_ns) or self._overlays or kind == MADE_UP)
 
     def flush(self) -> None:
         """Writes what was learnt.  Failing to is no error."""
@@ -330,7 +334,7 @@ class DigestCache:
         if st.st_size < _SMALL:
             data = os.pread(fd, st.st_size + 1, 0)
             size = len(data)
-            digest = self._algorithm.digest(data)
+            digest = self.algorithm.digest(data)
         else:
             size, digest = self._hash_large(fd)
         self._counters.inc("files hashed")
@@ -356,14 +360,14 @@ class DigestCache:
     def _hash_large(self, fd: int) -> tuple[int, Digest]:
         if self._buffer is None:
             self._buffer = bytearray(CHUNK)
-        return _in_pieces(fd, self._buffer, self._algorithm)
+        return _in_pieces(fd, self._buffer, self.algorithm)
 
     def _hash_pseudo(self, fd: int, st: os.stat_result) -> Digest:
         """A made-up file: its size and times mean nothing, so it is read each time."""
         now = os.fstat(fd)
         if (now.st_dev, now.st_ino) != (st.st_dev, st.st_ino):
             raise OSError(errno.ESTALE, "another file than expected")
-        state = self._algorithm.new()
+        state = self.algorithm.new()
         size = 0
         while data := os.pread(fd, CHUNK, size):
             state.update(data)

@@ -164,13 +164,16 @@ class Launcher:
         result.counters = json.loads(report.read_text())["counters"]
         return result
 
+    def words(self, command: Sequence[str], env: Mapping[str, str]) -> Sequence[str]:
+        """What to start for a command to have exactly these variables."""
+        assignments = [f"{name}={value}" for name, value in env.items()]
+        # setpriv or sudo stand in between.
+        return [*self._user, "env", "-i", *assignments, *command] if self._user else command
+
     def _start(
         self, command: Sequence[str], cwd: Path, env: Mapping[str, str], stdio: Stdio
     ) -> Result:
-        words = [f"{name}={value}" for name, value in env.items()]
-        if self._user:
-            # setpriv or sudo stand in between: env(1) gives exactly these variables.
-            command = [*self._user, "env", "-i", *words, *command]
+        command = self.words(command, env)
         with ExitStack() as stack:
             stdin: int | IO[bytes] | None = subprocess.DEVNULL
             if isinstance(stdio.stdin, str):

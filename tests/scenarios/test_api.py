@@ -64,6 +64,40 @@ def test_run_and_its_session(place: Path) -> None:
     third.export("json", place / "files.json")
     schema.Files.model_validate_json((place / "files.json").read_text())
     assert third.markdown().startswith("### pcache run `cat in`")
+    assert "<canvas" in third.page()
+    assert third.data().summary == third.summary
+    assert json.loads(third.exported("chrome-trace"))["traceEvents"]
+    assert third.detail().executions == third.executions()
+    with pytest.raises(pcache.Failed, match="a crate is a directory"):
+        third.exported("ro-crate")
+    third.export("ro-crate", place / "crate")
+    assert (place / "crate/ro-crate-metadata.json").exists()
+
+
+def test_the_command_line_writes_what_it_gives(place: Path) -> None:
+    """Of sessions: every document."""
+    command = [sys.executable, "-c", "from pcache.cli.main import launch; launch()"]
+    env = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+
+    def written(*words: str) -> str:
+        done = subprocess.run(
+            [*command, *words], env=env, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    session = pcache.run(["sh", "-c", "true; ls"], sudo=SUDO).session
+    assert session is not None
+    for words, model in (
+        (("show", "--json"), session.detail()),
+        (("show", "--json", "last.0"), session.execution(0)),
+        (("why", "--json"), session.why()),
+        (("report", "--json"), session.data()),
+        (("log", "--json"), schema.SessionList(sessions=[session.summary])),
+    ):
+        assert written(*words) == model.model_dump_json(indent=1) + "\n"
+    assert written("report", "-o", "-") == session.page()
+    assert written("report", "--markdown") == session.markdown()
+    assert written("export", "--format", "json") == session.exported("json")
 
 
 def pcache_lookup_fails(command: list[str]) -> bool:

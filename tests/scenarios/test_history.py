@@ -8,6 +8,7 @@ import pty
 import shutil
 import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -268,12 +269,16 @@ def test_a_full_disk_costs_the_notes_alone(told: Told) -> None:
 
 def test_colours_are_for_terminals(told: Told) -> None:
     told.session()
-    assert "\x1b" not in told.ask("log") + told.ask("show") + told.ask("why")
-    for variables, coloured in (({"TERM": "xterm"}, True), ({"NO_COLOR": "1"}, False)):
+    asked = (told.ask(verb) for verb in ("log", "show", "why", "stats", "doctor", "ls"))
+    assert "\x1b" not in "".join(asked)
+    cases = (({"TERM": "xterm"}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False))
+    for (verb, word), (variables, coloured) in product(
+        (("show", b"sort whole"), ("stats", b"saved, by day"), ("doctor", b"store (")), cases
+    ):
         pid, terminal = pty.fork()
         if pid == 0:
             env = {**told.bench.env, **variables}
-            os.execve(told.bench.launcher.pcache, ["pcache", "show"], env)
+            os.execve(told.bench.launcher.pcache, ["pcache", verb], env)
         printed = b""
         try:
             while data := os.read(terminal, 65536):
@@ -282,7 +287,7 @@ def test_colours_are_for_terminals(told: Told) -> None:
             pass  # EIO: the other end is closed
         os.close(terminal)
         assert os.waitpid(pid, 0)[1] == 0
-        assert b"sort whole" in printed
+        assert word in printed
         assert (b"\x1b[" in printed) == coloured
 
 

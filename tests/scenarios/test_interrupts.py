@@ -7,7 +7,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
@@ -34,7 +34,7 @@ ENDS = ("sh", "-c", f"{SCRIPT}: >ended")
 class Typed:
     """A command as somebody starts it at a terminal of its own."""
 
-    def __init__(self, words: list[str], bench: Bench) -> None:
+    def __init__(self, words: Sequence[str], bench: Bench) -> None:
         self.said = b""
         self._terminal, theirs = os.openpty()
         # -c: the terminal is its controlling one from before the command is executed.
@@ -90,6 +90,18 @@ class Typed:
                         found.append(line)
         return found
 
+    def wait_for(self, path: Path) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not path.exists():
+            assert time.monotonic() < deadline and not self.ended, self.said
+            time.sleep(0.001)
+
+    def wait_for_python(self, name: str) -> None:
+        """Until pcache is being started below sudo, which loses keys while it starts."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not any(b"python" in line.split(b"\0")[0] for line in self._remaining(name)):
+            assert time.monotonic() < deadline and not self.ended, self.said
+
     def close(self) -> None:
         if not self.ended:
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -98,7 +110,7 @@ class Typed:
 
 
 @contextmanager
-def typed(words: list[str], bench: Bench) -> Iterator[Typed]:
+def typed(words: Sequence[str], bench: Bench) -> Iterator[Typed]:
     command = Typed(words, bench)
     try:
         yield command
@@ -106,46 +118,64 @@ def typed(words: list[str], bench: Bench) -> Iterator[Typed]:
         command.close()
 
 
+def interrupted(
+    words: Sequence[str], bench: Bench, start: Path, name: str, rounds: int, by_sudo: bool = False
+) -> Iterator[tuple[int, bool, bytes]]:
+    """For each Ctrl-C the status, whether the script had come to its end, and what was printed.
+
+    The moments are chosen by how long all takes; half of them are while it starts.
+    """
+    source = random.Random(rounds)
+    whole = 0.0
+    for number in range(-2, rounds):
+        bench.states.restore(start)
+        bench.own()
+        ended = bench.directory / "ended"
+        with typed(words, bench) as one:
+            if by_sudo:
+                one.wait_for_python(name)
+            since = time.monotonic()
+            if number < 0:
+                one.wait_for(ended)
+            else:
+                time.sleep(source.uniform(0, whole / (1 if number % 2 else 4)))
+            one.type(CTRL_C)
+            status = one.wait(name)
+            whole = max(whole, time.monotonic() - since) if number < 0 else whole
+        yield status, ended.exists(), one.said.replace(b"^C", b"")
+        assert list(bench.directory.rglob(".pcache-*")) == []
+
+
 @pytest.mark.rounds(8, 250)
 @pytest.mark.parametrize("command", [STAYS, ENDS], ids=["stays", "ends"])
 @pytest.mark.parametrize("verb", VERBS)
 def test_ctrl_c(bench: Bench, rounds: int, verb: str, command: tuple[str, ...]) -> None:
-    source = random.Random(rounds)
     pcache = bench.launcher.pcache
     name = str(Path(pcache).parent)
-    words = [pcache, *VERBS[verb], *command]
     start = bench.states.save()
-
-    def lasts() -> float:
-        """Seconds from the start to the script's end, or the end of all."""
-        bench.states.restore(start)
-        with typed(words, bench) as one:
-            since = time.monotonic()
-            while not (bench.directory / "ended").exists():
-                assert time.monotonic() < since + PATIENCE_S
-                time.sleep(0.001)
-            if command is STAYS:
-                one.type(CTRL_C)
-            one.wait(name)
-            return time.monotonic() - since
-
-    bench.states.restore(start)
     with typed([pcache, *VERBS["run"], *ENDS], bench) as recording:
         assert recording.wait(name) == 0
     plain = Snapshot.take(bench.directory, 0, 0)
-    whole = max(lasts() for _ in range(3))
-    for number in range(rounds):
-        bench.states.restore(start)
-        with typed(words, bench) as one:
-            # Half of them while it starts.
-            time.sleep(source.uniform(0, whole / (1 if number % 2 else 4)))
-            one.type(CTRL_C)
-            status = one.wait(name)
-        ended = (bench.directory / "ended").exists()
-        assert status == -signal.SIGINT or (status == 0 and ended and command is ENDS), one.said
-        assert set(one.said.replace(b"^C", b"").split()) <= PRINTED, one.said
-        assert list(bench.directory.rglob(".pcache-*")) == []
+    words = [pcache, *VERBS[verb], *command]
+    for status, ended, said in interrupted(words, bench, start, name, rounds):
+        assert status == -signal.SIGINT or (status == 0 and ended and command is ENDS), said
+        assert set(said.split()) <= PRINTED, said
     bench.states.restore(start)
     with typed([pcache, *VERBS["replay"], *ENDS], bench) as replay:
         assert replay.wait(name) == 0
     assert plain.difference(Snapshot.take(bench.directory, 0, 0)) == []
+
+
+@pytest.mark.rounds(4, 100)
+@pytest.mark.parametrize("verb", ["run", "trace"])
+@pytest.mark.parametrize("way", ["sudo", "service"])
+def test_of_a_user(user_bench: Bench, service: str, rounds: int, verb: str, way: str) -> None:
+    """With sudo's own terminal in between, or the recorder in another tree of processes."""
+    name = f"interrupted-{os.getpid()}"
+    *command, script = STAYS
+    words = [user_bench.launcher.pcache, verb, "-q", *command, f": {name}; {script}"]
+    words = ["sudo", *words] if way == "sudo" else ["env", f"PCACHE_SOCKET={service}", *words]
+    exact = user_bench.launcher.words(words, user_bench.env)
+    start = user_bench.states.save()
+    for status, _, said in interrupted(exact, user_bench, start, name, rounds, way == "sudo"):
+        assert status == -signal.SIGINT and set(said.split()) <= PRINTED, (status, said)

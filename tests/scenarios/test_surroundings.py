@@ -144,7 +144,7 @@ def test_memory_is_bounded_whatever_is_printed(pcache: str, tmp_path: Path, verb
                 continue
         time.sleep(0.05)
     assert process.returncode == 0
-    assert 10_000 < peak < 200_000, f"{peak} KiB"
+    assert 10_000 < peak < 150_000, f"{peak} KiB"
 
 
 @pytest.mark.parametrize("verb", ["run", "trace", "trace --no-network", "replay"])

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from stat import S_ISSOCK
 
+from pcache.observe.events import Stamp
+from pcache.observe.observations import Observation
+from pcache.values import ABSENT
+
 
 def status_of(path: bytes, *, follow: bool = False) -> os.stat_result | None:
     """What stat(2) says; None if it fails."""
@@ -12,6 +16,16 @@ def status_of(path: bytes, *, follow: bool = False) -> os.stat_result | None:
         return os.stat(path, follow_symlinks=follow)
     except OSError:
         return None
+
+
+def seen_status(observation: Observation) -> Stamp | os.stat_result | None:
+    """As it was when somebody looked; or is now, where the first look did not tell it, as by
+    statx(2) of the type alone.  None for nothing."""
+    if observation.stamp is not None:
+        return observation.stamp
+    if observation.value == ABSENT or not observation.name:
+        return None
+    return status_of(observation.place)
 
 
 def is_socket(path: bytes) -> bool:

@@ -17,7 +17,7 @@ from pcache.wording import text
 
 _LOOKS = (
     *(Kind.CONTENT, Kind.LCONTENT, Kind.EXISTS, Kind.LEXISTS, Kind.LINK, Kind.PRESENT),
-    *(Kind.REMOVABLE, Kind.NOT_LINK),
+    *(Kind.SIZE, Kind.LSIZE, Kind.REMOVABLE, Kind.NOT_LINK),
 )
 """Kinds that tell whether something was there."""
 

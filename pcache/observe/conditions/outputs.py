@@ -157,6 +157,8 @@ class Outputs:
             older = b""
         key = (name, change.last, change.content_last, change.times, older)
         taken = self._taken.get(key)
+        if change.times == GIVEN and name in execution.directories:
+            taken = None  # what is made in it since gives it another time
         if taken is None:
             if self._history.last(name) > change.last:
                 raise Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
@@ -235,6 +237,9 @@ class Outputs:
         form, mode = S_IFMT(now.st_mode), now.st_mode & 0o7777
         mtime = now.st_mtime_ns if change.times == GIVEN else FRESH
         if form == S_IFDIR:
+            assert execution.end is not None
+            if change.times == GIVEN and self._clock.is_after(now.st_mtime_ns, execution.end):
+                raise Unknowable(Reason.OUTPUT_OVERWRITTEN, name)
             if name in self._context.with_acl and has_attributes(name):
                 raise Unknowable(Reason.UNSUPPORTED, f"access control list of {text(name)}")
             if change.content_last:

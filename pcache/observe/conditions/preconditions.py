@@ -36,7 +36,10 @@ _STATES = frozenset(
 )
 """Kinds whose values hold the mode."""
 _LISTINGS = (Kind.LISTING, Kind.OTHERS)
-_AS_CONTENT = {Kind.EXISTS: Kind.CONTENT, Kind.LEXISTS: Kind.LCONTENT}
+_AS_CONTENT = {
+    **dict.fromkeys((Kind.EXISTS, Kind.SIZE), Kind.CONTENT),
+    **dict.fromkeys((Kind.LEXISTS, Kind.LSIZE), Kind.LCONTENT),
+}
 
 
 class Preconditions:
@@ -89,9 +92,13 @@ class Preconditions:
                 and kind in (Kind.CONTENT, Kind.LCONTENT)
             ):
                 # Looked at and then replaced or removed without being read, as compilers do with
-                # their old output: existence and mode are all it depended on.
-                key = (Kind.EXISTS if kind == Kind.CONTENT else Kind.LEXISTS, path)
-                facts[key] = self._fact(key, exists_value(stamp))
+                # their old output: existence and mode are all that these depended on.
+                if key in execution.weighed:
+                    key = (Kind.SIZE if kind == Kind.CONTENT else Kind.LSIZE, path)
+                    facts[key] = self._fact(key, self._values.size(execution, observation, stamp))
+                else:
+                    key = (Kind.EXISTS if kind == Kind.CONTENT else Kind.LEXISTS, path)
+                    facts[key] = self._fact(key, exists_value(stamp))
                 continue
             if kind in _LISTINGS:
                 key = listed.without_unknown(key, observation)

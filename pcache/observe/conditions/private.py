@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 
 from xxhash import xxh3_128
 
@@ -18,6 +17,7 @@ from pcache.observe.accesses.context import Context
 from pcache.observe.changes import CREATED
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.executions import Execution
+from pcache.pattern import Pattern
 from pcache.settings.defaults import PARALLEL
 from pcache.settings.stand_ins import (
     TEMPORARY_DIRECTORIES,
@@ -145,7 +145,7 @@ class PrivateNames:
         """Whether the number of one of them is there by itself; also if that cannot be told."""
         return self._matches(digest, _alone(*(name[len(name.rstrip(_DIGITS)) :] for name in names)))
 
-    def _matches(self, digest: Digest, alone: re.Pattern[bytes]) -> bool:
+    def _matches(self, digest: Digest, alone: Pattern) -> bool:
         try:
             fd = self._blobs.open(digest)
         except (OSError, DamagedBlob):
@@ -196,10 +196,12 @@ class PrivateNames:
             os.close(fd)
 
 
-def _alone(*numbers: bytes) -> re.Pattern[bytes]:
+def _alone(*numbers: bytes) -> Pattern:
     """One of these, and not as a part of another number."""
-    either = b"|".join(map(re.escape, numbers))
-    return re.compile(rb"(?<![0-9])(?<![0-9]\.)(?:" + either + rb")(?![0-9])(?!\.[0-9])")
+    from re import escape
+
+    either = b"|".join(map(escape, numbers))
+    return Pattern(rb"(?<![0-9])(?<![0-9]\.)(?:" + either + rb")(?![0-9])(?!\.[0-9])")
 
 
 def is_sure(execution: Execution) -> bool:

@@ -11,19 +11,10 @@ import os
 from stat import S_ISREG
 
 from pcache.memo import git_index
-from pcache.model import (
-    FRESH,
-    NOW,
-    UNITS_NS,
-    Key,
-    Kind,
-    Outcome,
-    Output,
-    Reason,
-    shared_time,
-)
+from pcache.model import FRESH, NOW, Key, Kind, Outcome, Output, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
+from pcache.observe.accesses.present import seen_status
 from pcache.observe.changes import leads_through
 from pcache.observe.chunks import Chunk
 from pcache.observe.conditions.clock import Clock
@@ -32,6 +23,7 @@ from pcache.observe.conditions.unknowable import Unknowable, gone
 from pcache.observe.executions import Execution
 from pcache.observe.observations import TIMES_OF, Observation
 from pcache.store.blobs import Blobs
+from pcache.times import UNITS_NS, shared_time
 from pcache.values import ABSENT, not_newer_path, not_newer_value, times_value
 from pcache.wording import text
 
@@ -96,7 +88,10 @@ class KeptTimes:
             if fresh:
                 self._guard(execution, min(fresh.values()), holder)
             return _timed(outcome, fresh)
-        return _shared(outcome, fresh, self._input_times(execution)) if given and fresh else outcome
+        if not given:
+            return outcome
+        inputs = self._input_times(execution)
+        return self._renewed(execution, _shared(outcome, fresh, inputs), inputs)
 
     def _without_status(self, execution: Execution, outcome: Outcome) -> Outcome:
         """With git's index as it is stored."""
@@ -131,6 +126,7 @@ class KeptTimes:
         self._embedded.add(self._context.mtimes)
         self._context.mtimes.clear()
         self._embedded.add(more)
+        self._embedded.add(set(_moved_times(execution).values()))
         environment = bytes(execution.arguments[execution.argv_size :])
         at = (b"\0" + environment).find(b"\0TZ=")
         if at >= 0:
@@ -171,7 +167,8 @@ class KeptTimes:
             return
         observed: list[tuple[Key, Observation]] = []
         for (kind, path), observation in execution.inputs.items():
-            stamp, times = observation.stamp, TIMES_OF.get(kind)
+            times = TIMES_OF.get(kind)
+            stamp = None if times is None else seen_status(observation)
             if stamp is None or times is None:
                 continue
             ns = stamp.st_mtime_ns
@@ -184,6 +181,10 @@ class KeptTimes:
             if held or any(_is_copy(one, ns) for one in given_ns):
                 noted = Observation(observation.ts, observation.name, times_value(stamp))
                 observed.append(((times, path), noted))
+        for name, ns in _moved_times(execution).items():
+            if found.everything or ns in found.exact or any(_is_copy(one, ns) for one in given_ns):
+                value = execution.moved_times[name]
+                observed.append(((Kind.TIMES, name), Observation(execution.image, name, value)))
         if observed:
             execution.observe_times(observed)
 
@@ -195,11 +196,28 @@ class KeptTimes:
         return began <= ns // _SECOND_NS <= ended
 
     def _input_times(self, execution: Execution) -> set[int]:
-        return {
-            observation.stamp.st_mtime_ns
-            for observation in execution.inputs.values()
-            if observation.stamp is not None
+        """Those from before the execution: not of directories in which it had made something."""
+        entered = execution.entered()
+        found = {
+            stamp.st_mtime_ns
+            for (kind, _), observation in execution.inputs.items()
+            if kind in TIMES_OF
+            and not entered.get(observation.name, observation.ts) < observation.ts
+            and (stamp := seen_status(observation)) is not None
         }
+        return found.union(_moved_times(execution).values())
+
+    def _renewed(self, execution: Execution, outcome: Outcome, inputs: set[int]) -> Outcome:
+        """With a time of its own for what was given one of the present, such as that of a directory
+        in which the execution had made something."""
+        times = {
+            output.path: NOW if output.kind == b"m" else FRESH
+            for output in outcome.outputs
+            if output.mtime_ns >= 0
+            and self._is_now(execution, output.mtime_ns)
+            and not any(_is_copy(output.mtime_ns, ns) for ns in inputs)
+        }
+        return _timed(outcome, times) if times else outcome
 
     def _guard(self, execution: Execution, earliest: int, holder: bytes) -> None:
         """What is older than the outputs must be so when they get the times they had: else who
@@ -219,6 +237,13 @@ class KeptTimes:
             key = Kind.NOT_NEWER, not_newer_path(earliest, sorted(times))
             value = not_newer_value(earliest, times.values())
             execution.inputs[key] = Observation(execution.image, b"", value)
+
+
+def _moved_times(execution: Execution) -> dict[bytes, int]:
+    """Those of files that were moved, and which nobody may have looked at, by former names."""
+    return {
+        name: int(value[1:].partition(b" ")[0]) for name, value in execution.moved_times.items()
+    }
 
 
 class _GitFiles:

@@ -30,6 +30,7 @@ from pcache.values import (
     others_names,
     others_value,
     relinked,
+    size_value,
 )
 from pcache.wording import text
 
@@ -62,6 +63,10 @@ class Values:
             else:
                 value = self._before(execution, observation.name, observation.ts, value)
         return value
+
+    def size(self, execution: Execution, observation: Observation, stamp: Stamp) -> bytes:
+        """The value of SIZE for a file that was looked at, before the execution."""
+        return self._before(execution, observation.name, observation.ts, size_value(stamp))
 
     def recounted(self, execution: Execution, facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
         """The facts with the numbers of names from before the execution, when all events are

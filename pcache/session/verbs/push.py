@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from pcache.history.sessions import sessions as kept_sessions
 from pcache.linux.user import User
 from pcache.model import Digest
 from pcache.remote import sessions
@@ -67,7 +68,8 @@ class Push:
             translator = Translator(store, self._remote, self._user, known)
             pusher = Pusher(store, translator, known, shelf, signer, tell)
             pusher.records(stored(store, since_ns))
-            for weak, strongs in sessions.noted(store.directory):
+            noted = dict(sessions.noted(store.directory))
+            for weak, strongs in {**_from_history(store), **noted}.items():
                 pusher.command(weak, strongs)
             translator.close()
             known.close()
@@ -96,6 +98,19 @@ class Push:
                 "pcache key new FILE, and `key` in [remote]",
             )
         return signer
+
+
+def _from_history(store: Store) -> dict[Digest, list[Digest]]:
+    """The records of the last session of each command that has one itself: of when no shared store
+    was configured yet."""
+    found: dict[Digest, list[Digest]] = {}
+    for session in kept_sessions(store):
+        root = record(store, session.summary.strong) if session.summary.strong else None
+        strongs = [entry.strong for entry in session.entries if entry.strong]
+        # What came back as a whole tells nothing of its parts.
+        if root is not None and (len(strongs) > 1 or root.weak not in found):
+            found[root.weak] = strongs
+    return found
 
 
 def summary(report: Report, would: bool = False) -> str:

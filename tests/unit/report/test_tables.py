@@ -10,7 +10,7 @@ import pytest
 from pcache.history.entries import HIT, REFUSED, STORED
 from pcache.history.sessions import Session
 from pcache.model import Reason
-from pcache.report import recorded, tree, why
+from pcache.report import over_time, recorded, tree, why
 from pcache.report.style import Style
 from pcache.store.index import Store
 from tests.unit.report.sessions import Made, open_store
@@ -41,6 +41,7 @@ def test_lines_fit(store: Store, session: Session, columns: int) -> None:
         tree.table([session], style),
         tree.tree(session, style, False),
         recorded.lines(recorded.recorded(store, (), 0), style),
+        over_time.chart(over_time.by_day([session]), style),
     ):
         assert max(len(line) for line in lines) <= columns
     told = "\n".join((*tree.head(session, style), *why.lines(why.Why(session, ()), style)))

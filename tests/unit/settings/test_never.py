@@ -15,7 +15,7 @@ from pcache.settings.rules import CALLERS, NO, Policy, Rule
         (
             b"/usr/bin/find",
             (b"find", b".", b"-mmin", b"5"),
-            "by default: compares times with the present one, or times of change",
+            "by default: compares times with the present one, or of access and birth",
         ),
         (b"/usr/bin/cc", (b"cc",), 'the setting never_cache of program."c*"'),
         (b"/bin/sh", (b"sh", b"dir/gen.sh"), 'the setting never_cache of program."gen.sh"'),
