@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Container
-from stat import S_IFDIR, S_IFMT, S_IFREG, S_ISDIR, S_ISREG, S_ISVTX, S_IWOTH
+from stat import S_IFDIR, S_IFMT, S_IFREG, S_ISDIR, S_ISREG
 
 from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
 from pcache.observe import git_times, identity, sizes
 from pcache.observe.accesses.descriptors import depend_on_status
-from pcache.observe.accesses.present import seen_status
+from pcache.observe.accesses.present import is_everybodys, seen_status
 from pcache.observe.changes import ATTRIBUTES, UNTOUCHED
 from pcache.observe.events import Stamp
 from pcache.observe.executions import Execution
@@ -134,7 +134,7 @@ def _depend_on_order(execution: Execution) -> None:
         form = S_IFMT(stamp.st_mode)
         if form == S_IFDIR and (
             entered.get(name, ts) < ts
-            or _is_everybodys(stamp)
+            or is_everybodys(stamp)
             or (kind == Kind.LCONTENT and above.startswith(name.rstrip(b"/") + b"/"))
         ):
             continue
@@ -194,18 +194,10 @@ def _timed(execution: Execution) -> list[tuple[Key, Observation, Stamp | os.stat
         and (
             S_ISREG(stamp.st_mode)
             or (
-                S_ISDIR(stamp.st_mode)
-                and observation.name not in idle
-                and not _is_everybodys(stamp)
+                S_ISDIR(stamp.st_mode) and observation.name not in idle and not is_everybodys(stamp)
             )
         )
     ]
-
-
-def _is_everybodys(directory: Stamp | os.stat_result) -> bool:
-    """Whether a directory is one that everybody on the machine makes files in, as /tmp: nobody goes
-    by its time."""
-    return bool(directory.st_mode & S_ISVTX and directory.st_mode & S_IWOTH)
 
 
 def _note_order(execution: Execution, times: dict[bytes, int], decisive: Container[bytes]) -> None:

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
+from stat import S_ISDIR
 
 from pcache.memo.questions import shown_version, version_value
 from pcache.model import Key, Kind
+from pcache.observe.accesses.present import is_everybodys, seen_status
 from pcache.observe.executions import Execution
 from pcache.observe.mentions import Mentions, is_code, names_of
 from pcache.observe.observations import OF_THE_SYSTEM, Observation
@@ -41,11 +43,12 @@ _KINDS = {
 
 def apply(execution: Execution, mentions: Mentions) -> None:
     """Makes them inputs of an execution that goes by them, of all that it has looked at."""
-    names = names_of(execution)
-    if any(map(_shows, names, [execution.argv()] * len(names))) or any(
-        mentions.says(execution, _SCRIPTED.get(name)) for name in names
-    ):
-        execution.observe_times(_seen(execution))
+    argv, names = execution.argv(), names_of(execution)
+    if any(_shows(name, argv) for name in names):
+        execution.observe_times(_seen(execution, b""))
+    elif any(mentions.says(execution, _SCRIPTED.get(name)) for name in names):
+        # Interpreters look at where they are, and at all that is above.
+        execution.observe_times(_seen(execution, (execution.cwd or b"").rstrip(b"/") + b"/"))
 
 
 def _shows(program: bytes, argv: list[bytes]) -> bool:
@@ -57,7 +60,9 @@ def _shows(program: bytes, argv: list[bytes]) -> bool:
     return options is not None and any(is_given(option, argv[1:]) for option in options)
 
 
-def _seen(execution: Execution) -> Iterator[tuple[Key, Observation]]:
+def _seen(execution: Execution, idle: bytes) -> Iterator[tuple[Key, Observation]]:
+    """Of all that it has looked at, but for directories that everybody makes files in, and those
+    that lead to `idle`."""
     for (kind, path), observation in list(execution.inputs.items()):
         name, ts = observation.name, observation.ts
         if kind == Kind.LISTING:
@@ -65,10 +70,12 @@ def _seen(execution: Execution) -> Iterator[tuple[Key, Observation]]:
                 place, below = posixpath.join(path, entry), posixpath.join(name, entry)
                 value = shown_version(place, follow=False)
                 yield (Kind.LVERSION, place), Observation(ts, below, value)
-        elif kind in _KINDS and not (name.startswith(OF_THE_SYSTEM) or is_code(name)):
-            stamp = observation.stamp
-            if stamp is not None:
-                value = version_value(stamp.st_ino, stamp.st_ctime_ns)
-            else:
-                value = shown_version(path, follow=_KINDS[kind] == Kind.VERSION)
+        elif kind in _KINDS and not (name.startswith(OF_THE_SYSTEM) or (idle and is_code(name))):
+            status = seen_status(observation)
+            if status is None or (
+                S_ISDIR(status.st_mode)
+                and (is_everybodys(status) or idle.startswith(name.rstrip(b"/") + b"/"))
+            ):
+                continue
+            value = version_value(status.st_ino, status.st_ctime_ns)
             yield (_KINDS[kind], path), Observation(ts, name, value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from stat import S_ISSOCK
+from stat import S_ISSOCK, S_ISVTX, S_IWOTH
 
 from pcache.observe.events import Stamp
 from pcache.observe.observations import Observation
@@ -26,6 +26,12 @@ def seen_status(observation: Observation) -> Stamp | os.stat_result | None:
     if observation.value == ABSENT or not observation.name:
         return None
     return status_of(observation.place)
+
+
+def is_everybodys(directory: Stamp | os.stat_result) -> bool:
+    """Whether a directory is one that everybody on the machine makes files in, as /tmp: nobody goes
+    by its time."""
+    return bool(directory.st_mode & S_ISVTX and directory.st_mode & S_IWOTH)
 
 
 def is_socket(path: bytes) -> bool:

@@ -20,6 +20,7 @@ from pcache.observe.chunks import Chunk
 from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.embedded import LARGEST, EmbeddedTimes
 from pcache.observe.conditions.unknowable import Unknowable, gone
+from pcache.observe.events import Stamp
 from pcache.observe.executions import Execution
 from pcache.observe.observations import TIMES_OF, Observation
 from pcache.store.blobs import Blobs
@@ -168,7 +169,7 @@ class KeptTimes:
         observed: list[tuple[Key, Observation]] = []
         for (kind, path), observation in execution.inputs.items():
             times = TIMES_OF.get(kind)
-            stamp = None if times is None else seen_status(observation)
+            stamp = None if times is None else _status_before(execution, observation)
             if stamp is None or times is None:
                 continue
             ns = stamp.st_mtime_ns
@@ -203,7 +204,7 @@ class KeptTimes:
             for (kind, _), observation in execution.inputs.items()
             if kind in TIMES_OF
             and not entered.get(observation.name, observation.ts) < observation.ts
-            and (stamp := seen_status(observation)) is not None
+            and (stamp := _status_before(execution, observation)) is not None
         }
         return found.union(_moved_times(execution).values())
 
@@ -237,6 +238,13 @@ class KeptTimes:
             key = Kind.NOT_NEWER, not_newer_path(earliest, sorted(times))
             value = not_newer_value(earliest, times.values())
             execution.inputs[key] = Observation(execution.image, b"", value)
+
+
+def _status_before(execution: Execution, observation: Observation) -> Stamp | os.stat_result | None:
+    """What was seen of an input, or is there now if the execution has not changed that."""
+    if observation.stamp is None and observation.name in execution.changes:
+        return None
+    return seen_status(observation)
 
 
 def _moved_times(execution: Execution) -> dict[bytes, int]:
