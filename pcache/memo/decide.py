@@ -10,7 +10,6 @@ from pcache.errors import DamagedBlob, StoreError, why_not
 from pcache.linux.descriptors import StillOpen
 from pcache.linux.stamps import let_time_pass
 from pcache.memo.facts import Facts
-from pcache.memo.numbered import names_now
 from pcache.memo.restore import Plan
 from pcache.model import Kind
 from pcache.settings.rules import NO
@@ -194,6 +193,8 @@ class Decider:
             keys, names = paths.keys, hidden
             try:
                 if keys and keys[0][0] == Kind.NUMBERED:
+                    from pcache.memo.numbered import names_now
+
                     names = names_now(keys, hidden)
                 if names is not None:
                     keys = tuple(map(names.show_key, keys))

@@ -9,7 +9,6 @@ from time import time_ns
 
 from pcache.linux import locks
 from pcache.linux.looks import file_of, identity, look
-from pcache.memo.numbered import numbered_now
 from pcache.memo.questions import (
     OF_TIMES,
     absence,
@@ -345,6 +344,11 @@ class Facts:
         except OSError as error:
             return error_value(error.errno)
 
+    def _numbered(self, path: bytes) -> bytes:
+        from pcache.memo.numbered import numbered_now
+
+        return numbered_now(path)
+
     def _view(self) -> FdView:
         if self._fds is None:
             raise OSError(errno.EBADF, "no descriptors to look at")
@@ -362,7 +366,7 @@ _EVALUATORS: dict[bytes, Callable[[Facts, bytes], bytes]] = {
     Kind.REPLACEABLE: Facts._replaceable,
     Kind.NAMES: Facts._names,
     Kind.OTHERS: lambda _, path: others(path),
-    Kind.NUMBERED: lambda _, path: numbered_now(path),
+    Kind.NUMBERED: Facts._numbered,
     Kind.PLAIN: lambda _, path: plain_value(path),
     Kind.DEFAULTS: lambda _, path: inherited_value(path),
     Kind.UNLOCKED: Facts._unlocked,

@@ -10,7 +10,6 @@ from pcache.linux.plain import is_plain
 from pcache.linux.sparse import Writer, may_have_holes
 from pcache.linux.stamps import RACY_NS, fresh_ns
 from pcache.memo import git_index
-from pcache.memo.numbered import new_and_outdated
 from pcache.model import FRESH, SERIES
 from pcache.times import UNITS_NS, shared_group
 
@@ -107,6 +106,8 @@ class Placement:
         """Notes which directories must be new, and returns which go."""
         outdated: list[bytes] = []
         for output in series:
+            from pcache.memo.numbered import new_and_outdated
+
             new, old = new_and_outdated(output)
             self._numbered |= new
             outdated += old

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from stat import S_ISFIFO, S_ISLNK, S_ISREG
 
-from pcache.memo.numbered import remove_all
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,6 +84,8 @@ class Undo:
         self._actions.clear()
         self._kept.close()
         if self._doomed:
+            from pcache.memo.numbered import remove_all
+
             remove_all(self._doomed)
 
     def _keep_copy(self, path: bytes) -> None:

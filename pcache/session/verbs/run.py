@@ -13,7 +13,6 @@ from stat import S_IFMT
 from pcache.counters import Counters
 from pcache.errors import Nested, PcacheError
 from pcache.memo.decide import Decider
-from pcache.memo.numbered import unlocked
 from pcache.memo.questions import entries_of
 from pcache.model import Kind
 from pcache.session.steps.meeting import meet
@@ -197,6 +196,8 @@ def _note_before(plan: Plan) -> None:
     for (kind, path), value in zip(plan.keys, plan.values, strict=True):
         if kind == Kind.NUMBERED:
             with contextlib.suppress(OSError):
+                from pcache.memo.numbered import unlocked
+
                 plan.listed[path] = unlocked(path)
         elif kind in (Kind.LISTING, Kind.NAMES, Kind.OTHERS):
             names, directory = others_names(path) if kind == Kind.OTHERS else (frozenset(), path)
