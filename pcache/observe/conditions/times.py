@@ -84,7 +84,13 @@ class KeptTimes:
             if held.everything or held.exact & times:
                 holder = holder or b"its output"
         given = {output.mtime_ns for output in outcome.outputs if output.mtime_ns >= 0}
-        self._depend(execution, found, given, {ns // _SECOND_NS for ns in times})
+        # Directories that are moved keep their own, often that of what was made in them last.
+        copied = {
+            output.mtime_ns
+            for output in outcome.outputs
+            if output.mtime_ns >= 0 and output.kind != b"d"
+        }
+        self._depend(execution, found, given, copied, {ns // _SECOND_NS for ns in times})
         if holder:
             if fresh:
                 self._guard(execution, min(fresh.values()), holder)
@@ -121,7 +127,7 @@ class KeptTimes:
             found = _Found(set(), set(), data is None)
             if data is not None:
                 found.exact, found.loose = self._embedded.find(data)
-            self._depend(execution, found, set(), set())
+            self._depend(execution, found, set(), set(), set())
 
     def _prepare(self, execution: Execution, more: set[int]) -> None:
         self._embedded.add(self._context.mtimes)
@@ -157,10 +163,16 @@ class KeptTimes:
         return data
 
     def _depend(
-        self, execution: Execution, found: _Found, given_ns: set[int], made: set[int]
+        self,
+        execution: Execution,
+        found: _Found,
+        given_ns: set[int],
+        copied_ns: set[int],
+        made: set[int],
     ) -> None:
         """Of the inputs whose times were found or given, these are facts.
 
+        `copied_ns`: those given that may be times of what was moved and that nobody looked at.
         `made`: the seconds in which outputs were changed.  Directories such as /tmp often are in
         the same ones.
         """
@@ -183,7 +195,7 @@ class KeptTimes:
                 noted = Observation(observation.ts, observation.name, times_value(stamp))
                 observed.append(((times, path), noted))
         for name, ns in _moved_times(execution).items():
-            if found.everything or ns in found.exact or any(_is_copy(one, ns) for one in given_ns):
+            if found.everything or ns in found.exact or any(_is_copy(one, ns) for one in copied_ns):
                 value = execution.moved_times[name]
                 observed.append(((Kind.TIMES, name), Observation(execution.image, name, value)))
         if observed:
