@@ -128,10 +128,9 @@ class Mentions:
         texts in its environment."""
         if tokens is None:
             return False
-        argv = execution.argv()
-        told = b"\0".join(argv)
-        if posixpath.basename(execution.executable) in SHELLS:
-            told = bytes(execution.arguments)
+        told = execution.arguments
+        if posixpath.basename(execution.executable) not in SHELLS:
+            told = told[: execution.argv_size]
         if tokens.search(told) or self._in_code(execution, tokens, everything=False):
             return True
         if _reads_code(execution):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import shutil
 import time
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ from pcache.report import schema
 from pcache.report.cures import CURES
 from tests.lib.differential import SETTLE_SECONDS, Bench
 from tests.lib.launch import Result, Stdio
+from tests.lib.terminals import printed_at_one
 
 pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
@@ -275,18 +274,8 @@ def test_colours_are_for_terminals(told: Told) -> None:
     for (verb, word), (variables, coloured) in product(
         (("show", b"sort whole"), ("stats", b"saved, by day"), ("doctor", b"store (")), cases
     ):
-        pid, terminal = pty.fork()
-        if pid == 0:
-            env = {**told.bench.env, **variables}
-            os.execve(told.bench.launcher.pcache, ["pcache", verb], env)
-        printed = b""
-        try:
-            while data := os.read(terminal, 65536):
-                printed += data
-        except OSError:
-            pass  # EIO: the other end is closed
-        os.close(terminal)
-        assert os.waitpid(pid, 0)[1] == 0
+        env = {**told.bench.env, **variables}
+        printed = printed_at_one((told.bench.launcher.pcache, verb), env)
         assert word in printed
         assert (b"\x1b[" in printed) == coloured
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 from importlib import import_module
 
@@ -11,6 +10,7 @@ import pytest
 
 from pcache.cli.main import VERBS
 from pcache.cli.narrow import fitted
+from tests.lib.terminals import printed_at_one
 
 
 @pytest.mark.parametrize("columns", [60, 80, 99])
@@ -43,17 +43,7 @@ def test_examples_stay_lines() -> None:
 
 
 def test_on_a_terminal_and_in_a_pipe(pcache: str) -> None:
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(pcache, ["pcache", "help", "gc"], {"COLUMNS": "70", "PATH": "/usr/bin:/bin"})
-    printed = b""
-    try:
-        while data := os.read(terminal, 65536):
-            printed += data
-    except OSError:
-        pass  # EIO: the other end is closed
-    os.close(terminal)
-    assert os.waitpid(pid, 0)[1] == 0
+    printed = printed_at_one((pcache, "help", "gc"), {"COLUMNS": "70", "PATH": "/usr/bin:/bin"})
     lines = printed.decode().replace("\r\n", "\n").splitlines()
     assert max(map(len, lines)) <= 70
     assert os.popen(f"{pcache} help gc").read() == import_module("pcache.cli.gc").HELP
