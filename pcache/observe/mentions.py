@@ -12,6 +12,7 @@ from collections.abc import Container
 from stat import S_ISREG
 
 from pcache.linux.unseen import open_unseen
+from pcache.observe.accesses.present import seen_status
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.observe.shells import SHELLS
@@ -158,14 +159,15 @@ class Mentions:
         """Whether it is in a program that an execution has read, or in anything that it has."""
         words = {posixpath.basename(word) for word in execution.argv()[1:]} | _BY_NAME
         return any(
-            self._in_file(tokens, observation)
+            self.in_file(tokens, observation)
             for observation in execution.inputs.values()
             if observation.opened
             and (is_code(observation.name, words) or (everything and _may_be_code(observation)))
         )
 
-    def _in_file(self, tokens: Pattern, observation: Observation) -> bool:
-        stamp = observation.stamp
+    def in_file(self, tokens: Pattern, observation: Observation) -> bool:
+        """Whether it is in a regular file; also if that cannot be told."""
+        stamp = seen_status(observation)  # of a script that was executed, as it is now
         if stamp is None or not S_ISREG(stamp.st_mode):
             return False
         key = tokens, observation.name, stamp.st_mtime_ns, stamp.st_size
@@ -197,6 +199,11 @@ def names_of(execution: Execution) -> list[bytes]:
     """Under which an execution stands in the tables."""
     programs = programs_of(execution.executable, execution.argv())
     return [posixpath.basename(program).rstrip(b"0123456789.-") for program in programs]
+
+
+def is_interpreter(program: bytes) -> bool:
+    """Whether a program of such a name (`names_of`) is told what to do by files."""
+    return program in _EVALUATING or program in _TELLING
 
 
 def is_code(name: bytes, words: Container[bytes] = ()) -> bool:
