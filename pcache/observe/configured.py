@@ -25,6 +25,8 @@ from pcache.settings.rules import CALLERS, NO, Policy, Settings, matches
 from pcache.values import order_path, order_value, times_value
 from pcache.wording import text
 
+_CHECKS_ITS_DIRECTORY = b"--check-build-system"
+"""Of cmake, which a makefile starts with it in the directory that cmake has made."""
 _GO_VERBS = (b"build", b"install", b"list", b"run", b"vet")
 
 
@@ -157,7 +159,11 @@ def _depend_on_all_order(execution: Execution) -> None:
         if not execution.times_are_ours(observation.name, observation.ts)
     }
     if len(times) > 1:
-        _note_order(execution, times, times.keys())
+        decisive = set(times)
+        if _CHECKS_ITS_DIRECTORY in execution.argv():
+            own = (execution.cwd or b"") + b"/"
+            decisive = {name for name in times if name.startswith(own)}
+        _note_order(execution, times, decisive)
 
 
 def _depend_on_all_times(execution: Execution) -> None:

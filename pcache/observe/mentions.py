@@ -27,7 +27,10 @@ _NEWER = Pattern(rb"(?:^|[\s\0])-(?:[no]t(?:[\s\0]|$)|\$)")
 """Also an operator that a variable holds."""
 _COMPARING: dict[bytes, Pattern] = {
     **dict.fromkeys((*SHELLS, b"fish", b"test", b"[", b"[["), _NEWER),
-    b"cmake": Pattern(rb"IS_NEWER_THAN"),
+    b"cmake": Pattern(
+        rb"IS_NEWER_THAN|(?i:\bfile\s*\(\s*(?:COPY|INSTALL)\b)"
+        rb"|--check-build-system|\bcmake_depends\b|_if_newer\b"
+    ),
 }
 _TELLING: dict[bytes, Pattern] = {
     **dict.fromkeys((*SHELLS, b"test", b"[", b"[["), Pattern(rb"(?:^|[\s\0])-N(?:[\s\0]|$)")),
@@ -124,13 +127,15 @@ class Mentions:
         """Whether it may go by what no hit keeps."""
         return any(self.says(execution, _UNKEPT.get(name)) for name in names_of(execution))
 
-    def says(self, execution: Execution, tokens: Pattern | None) -> bool:
+    def says(
+        self, execution: Execution, tokens: Pattern | None, *, environment: bool = True
+    ) -> bool:
         """Whether its arguments or its own code say something; of a shell also the functions and
-        texts in its environment."""
+        texts in its `environment`, if that counts."""
         if tokens is None:
             return False
         told = execution.arguments
-        if posixpath.basename(execution.executable) not in SHELLS:
+        if not environment or posixpath.basename(execution.executable) not in SHELLS:
             told = told[: execution.argv_size]
         if tokens.search(told) or self._in_code(execution, tokens, everything=False):
             return True

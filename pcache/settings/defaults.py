@@ -271,6 +271,7 @@ MTIME_ORDER: tuple[tuple[bytes, str], ...] = (
     (b"rake", "decides by which file is newer"),
     (b"snakemake", "decides by which file is newer"),
     (b"cargo", "decides by which file is newer"),
+    (b"javac", "compiles what it uses of other classes if their source is newer"),
     (b"org.codehaus.plexus.classworlds.launcher.Launcher", "Maven: decides by what is newer"),
     (b"org.apache.tools.ant.launch.Launcher", "Ant: decides by which file is newer"),
 )
