@@ -20,6 +20,8 @@ _ELSEWHERE = (b"_", b"OLDPWD", *PARALLEL, b"PCACHE_*")
 _MAKE = (b"make", b"gmake", b"bmake", b"pmake")
 _MAKEFILES = (b"akefile", b".mk", b".mak", b".make")
 """How their names end."""
+_OF_TEMPLATES = (b"envsubst",)
+"""What it reads may name any variable."""
 _PATH = b"PATH="
 _LEAST = 16
 """Bytes: of a shorter search path one may be shown that is not the environment's."""
@@ -41,7 +43,9 @@ _ANY = Pattern(
 
 def apply(execution: Execution, mentions: Mentions) -> None:
     """Notes which of them a program's arguments name, or its code."""
-    if _names(execution, mentions, _ANY):
+    if names_of(execution)[0] in _OF_TEMPLATES:
+        _depend_on_all(execution)
+    elif _names(execution, mentions, _ANY):
         for variable, pattern in _PATTERNS.items():
             if _names(execution, mentions, pattern):
                 _depend(execution, variable)
@@ -73,8 +77,12 @@ def depend_on_shown(execution: Execution, outcome: Outcome, blobs: Blobs) -> Non
     if outcome.data:
         digests.append(outcome.data)
     if any(path in (blobs.small(digest) or b"") for digest in digests):
-        for variable in _LEFT_OUT:
-            _depend(execution, variable)
+        _depend_on_all(execution)
+
+
+def _depend_on_all(execution: Execution) -> None:
+    for variable in _LEFT_OUT:
+        _depend(execution, variable)
 
 
 def _depend(execution: Execution, variable: bytes) -> None:

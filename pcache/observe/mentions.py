@@ -23,8 +23,8 @@ NOTHING, ORDER, TIMES = range(3)
 """What an execution goes by: no times; which file is newer than which; the times themselves, which
 it may compare with a number."""
 
-_NEWER = Pattern(rb"(?:^|[\s\0])-(?:[no]t(?:[\s\0]|$)|\$)")
-"""Also an operator that a variable holds."""
+_NEWER = Pattern(rb"(?:^|[\s\0\"'\\])-(?:[no]t(?:[\s\0\"']|$)|\$)")
+"""Also an operator that is quoted, or that a variable holds."""
 _COMPARING: dict[bytes, Pattern] = {
     **dict.fromkeys((*SHELLS, b"fish", b"test", b"[", b"[["), _NEWER),
     b"cmake": Pattern(
