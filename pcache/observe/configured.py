@@ -13,7 +13,7 @@ from stat import S_IFDIR, S_IFMT, S_IFREG, S_ISDIR, S_ISREG
 
 from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
-from pcache.observe import git_times, identity, sizes
+from pcache.observe import git_times, identity, makefiles, sizes
 from pcache.observe.accesses.descriptors import depend_on_status
 from pcache.observe.accesses.present import is_everybodys, seen_status
 from pcache.observe.changes import ATTRIBUTES, UNTOUCHED
@@ -124,7 +124,9 @@ def _depend_on_order(execution: Execution) -> None:
     date shows by its sources: make looked at them, and nobody read them.  Where there is such an
     unread file, it is not known whose source it is, so every file is taken for a target; where
     there is none (after `make clean`), everything that was there was a source, and was used.
-    Directories may be sources as well; they are read by being listed, and say nothing about that.
+    A target that was left alone may have been read as well, if others are made of it: then that is
+    told by the makefiles.  Directories may be sources as well; they are read by being listed, and
+    say nothing about that.
     Who resolves names looks at those above its own with lstat(2), which make does not.
     """
     assert execution.looks is not None
@@ -146,7 +148,11 @@ def _depend_on_order(execution: Execution) -> None:
                 files.add(name)
     remade = {name for name in times if _is_remade(execution, name)}
     read = {observation.name for observation in execution.inputs.values() if observation.opened}
-    decisive = remade if files <= read | remade else times.keys()
+    decisive = set(times)
+    if files <= read | remade:
+        decisive = remade
+        if makefiles.is_make(execution):
+            decisive |= makefiles.targets(execution, files - remade)
     _note_order(execution, times, decisive)
 
 

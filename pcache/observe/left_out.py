@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pcache.linux.descriptors import variable_trait
 from pcache.model import Outcome
+from pcache.observe import makefiles
 from pcache.observe.executions import Execution
 from pcache.observe.mentions import Mentions, is_interpreter, names_of
 from pcache.observe.shells import depend_on_variable
@@ -17,9 +18,6 @@ from pcache.store.blobs import Blobs
 
 _ELSEWHERE = (b"_", b"OLDPWD", *PARALLEL, b"PCACHE_*")
 """What every shell sets anew, `observe.shells`, `conditions.private`, and our own settings."""
-_MAKE = (b"make", b"gmake", b"bmake", b"pmake")
-_MAKEFILES = (b"akefile", b".mk", b".mak", b".make")
-"""How their names end."""
 _OF_TEMPLATES = (b"envsubst",)
 """What it reads may name any variable."""
 _PATH = b"PATH="
@@ -57,9 +55,9 @@ def _names(execution: Execution, mentions: Mentions, pattern: Pattern) -> bool:
         return mentions.says(execution, pattern, environment=False)
     if pattern.search(execution.arguments[: execution.argv_size]):
         return True
-    return program in _MAKE and any(
+    return makefiles.is_make(execution) and any(
         observation.opened
-        and observation.name.endswith(_MAKEFILES)
+        and observation.name.endswith(makefiles.NAMES)
         and mentions.in_file(pattern, observation)
         for observation in execution.inputs.values()
     )
