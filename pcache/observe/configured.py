@@ -150,9 +150,7 @@ def _depend_on_order(execution: Execution) -> None:
     read = {observation.name for observation in execution.inputs.values() if observation.opened}
     decisive = set(times)
     if files <= read | remade:
-        decisive = remade
-        if makefiles.is_make(execution):
-            decisive |= makefiles.targets(execution, files - remade)
+        decisive = remade | makefiles.targets(execution, files - remade)
     _note_order(execution, times, decisive)
 
 

@@ -96,6 +96,8 @@ _CODE = frozenset(
 """Endings of what interpreters read as a program."""
 _BY_NAME = frozenset({b"CMakeLists.txt"})
 _LIBRARIES = (b"/usr/", b"/lib/", b"/lib64/", b"/etc/", b"/opt/")
+_LOCAL = (b"/usr/local/bin/", b"/usr/local/sbin/", b"/usr/local/libexec/", b"/opt/")
+"""Where people put scripts of their own, beside those of packages."""
 _PACKAGES = (
     *(b"/site-packages/", b"/dist-packages/", b"/node_modules/", b"/gems/"),
     *(b"/lib/python", b"/lib/pypy", b"/lib/ruby/", b"/lib/perl5/"),
@@ -213,6 +215,8 @@ def is_interpreter(program: bytes) -> bool:
 
 def is_code(name: bytes, words: Container[bytes] = ()) -> bool:
     """Whether a file is a program by its name, or because it is among `words`."""
+    if posixpath.basename(name) in words and name.startswith(_LOCAL):
+        return not _is_package(name)
     named = posixpath.splitext(name)[1] in _CODE or posixpath.basename(name) in words
     return named and not _is_library(name)
 
@@ -224,7 +228,11 @@ def _may_be_code(observation: Observation) -> bool:
 
 
 def _is_library(name: bytes) -> bool:
-    return name.startswith(_LIBRARIES) or any(package in name for package in _PACKAGES)
+    return name.startswith(_LIBRARIES) or _is_package(name)
+
+
+def _is_package(name: bytes) -> bool:
+    return any(package in name for package in _PACKAGES)
 
 
 def _reads_code(execution: Execution) -> bool:
