@@ -18,6 +18,7 @@ from pcache.observe.observations import Observation
 from pcache.observe.shells import SHELLS
 from pcache.pattern import Pattern
 from pcache.settings.rules import programs_of
+from pcache.values import ABSENT
 
 NOTHING, ORDER, TIMES = range(3)
 """What an execution goes by: no times; which file is newer than which; the times themselves, which
@@ -175,7 +176,9 @@ class Mentions:
     def in_file(self, tokens: Pattern, observation: Observation) -> bool:
         """Whether it is in a regular file; also if that cannot be told."""
         stamp = seen_status(observation)  # of a script that was executed, as it is now
-        if stamp is None or not S_ISREG(stamp.st_mode):
+        if stamp is None:
+            return observation.value != ABSENT  # it is gone by now
+        if not S_ISREG(stamp.st_mode):
             return False
         key = tokens, observation.name, stamp.st_mtime_ns, stamp.st_size
         found = self._known.get(key)
