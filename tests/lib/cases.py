@@ -45,7 +45,7 @@ class Case:
     one left), look prints what else is worth comparing, undo takes back what deleting the directory
     does not.  within: what surrounds the second run, a text for sh whose "$@" is the command;
     recorded_within: the first one.  env and recorded_env likewise.  stdin, stdout: see Stdio.
-    alone: what other tests do, mounting above all, is an input.
+    alone: what other tests do is an input; mounts: what they mount.
     user: an ordinary one, whose files the directory holds and whose groups are those named (of the
     second run; the first has those of the account).  ignore: patterns of paths that no two plain
     runs leave alike.  modes: only these.  needs: programs.  expect: "hit" if the second run must be
@@ -70,6 +70,7 @@ class Case:
     stdin: str | None = None
     stdout: str = "pipe"
     alone: bool = False
+    mounts: bool = False
     user: bool = False
     groups: str = ""
     ignore: Sequence[str] = ()
@@ -107,6 +108,8 @@ def parameters() -> list[object]:
                 marks = [pytest.mark.xfail(reason=case.expect_wrong, strict=True)]
             if case.alone:
                 marks.append(pytest.mark.alone)
+            if case.mounts:
+                marks.append(pytest.mark.mounts)
             name = path.relative_to(CASES).with_suffix("")
             found.append(pytest.param(case, mode, id=f"{name}-{mode}", marks=marks))
     return found

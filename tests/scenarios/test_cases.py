@@ -6,7 +6,7 @@ import pytest
 
 from tests.lib.cases import Case, Trial, parameters
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 
 @pytest.mark.parametrize(("case", "mode"), parameters())
