@@ -155,6 +155,13 @@ def ordinary_user() -> Iterator[pwd.struct_passwd]:
         subprocess.run([*SUDO, "userdel", "--force", "--remove", name], check=False)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def made_early(request: pytest.FixtureRequest) -> None:
+    """Beside others: what programs read changes for all of them whenever an account is made."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        request.getfixturevalue("ordinary_user")
+
+
 @pytest.fixture
 def user_dir(ordinary_user: pwd.struct_passwd) -> Iterator[Path]:
     """A directory that belongs to the ordinary user."""
