@@ -201,7 +201,8 @@ class Trial:
         self._started.clear()
         for place in _mounted_below(directory):
             subprocess.run(["umount", "--lazy", place], check=True)
-        shutil.rmtree(directory)
+        # What goes by itself meanwhile is no error, what stays is one of the next line.
+        shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir()
         if self._bench.owner:
             os.chown(directory, *self._bench.owner)
