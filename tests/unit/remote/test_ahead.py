@@ -16,6 +16,8 @@ from pcache.remote import ahead
 from pcache.remote.ahead import Ahead
 from pcache.store.digests import Algorithm, DigestCache
 
+pytestmark = pytest.mark.mounts  # while an overlay is mounted, nothing is remembered
+
 ALGORITHM = Algorithm("sha-256", sha256, lambda data: sha256(data).digest())
 LARGE = 3 << 20
 
