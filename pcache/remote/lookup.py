@@ -8,6 +8,7 @@ it has saved so far.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from pcache.errors import PcacheError
 from pcache.model import Call, Fact, Record
@@ -36,6 +37,11 @@ _PREFETCHED = 256 << 20
 """Bytes at most that are fetched before anybody asks for them."""
 _STARTING_NS = 500_000_000
 """What the first look-up may take longer: the agent has to start."""
+_SUPERVISION_NS = 100_000_000
+"""What starting a command under supervision takes, besides running it."""
+_READ, _RECEIVED = 1e9, 50e6
+"""Bytes in a second: of inputs that are read for their digests (SHA-256 takes most of it: 1.8e9 of
+one processor with instructions for it), and of contents."""
 
 
 class Elsewhere:
@@ -67,6 +73,8 @@ class Elsewhere:
         self._link = Link(store.directory, self._remote, user, become)
         self._timeout_ns = self._remote.timeout_ms * 1_000_000
         self._saved_ns = 0
+        self._forgone_ns = 0
+        """What those hits would have saved that were declined."""
         self._entries: dict[Name, list[Entry]] | None = None
         """By call: what the manifests of the command say; None before they were asked for."""
         self._has_manifest = False
@@ -111,7 +119,7 @@ class Elsewhere:
             self._asked.add(name)
             self._counters.inc("remote look-ups")
             found = self._find(name, call, fds, first)
-            if found is not None and self._take(call, *found, first):
+            if found is not None and self._take(call, *found):
                 self._counters.inc("remote hits")
                 return True
         except Untrusted as error:
@@ -134,13 +142,19 @@ class Elsewhere:
             doubt = self._read_manifests(command, manifests)
         evaluation = Evaluation(self._store, self._digests, self._places, fds, call.uid)
         for entry in (self._entries or {}).get(name, ()):
-            state = evaluation.path_set(entry.path_set)
-            if state is not None and state[0] == list(entry.values):
-                found = decode_outcome(state_name(name, entry.path_set, state[0]), entry.outcome)
-                return found, state[1]
+            state = state_name(name, entry.path_set, entry.values)
+            found = decode_outcome(state, entry.outcome)
+            declined = self._counters["remote hits declined"]
+            held = evaluation.path_set(
+                entry.path_set, entry.values, partial(self._pays, found, first)
+            )
+            if held is not None:
+                return found, held[1]
+            if self._counters["remote hits declined"] > declined:
+                return None
         if self._has_manifest and not first:
             return None  # it tells of all that the command needed
-        found_otherwise = self._find_by_path_sets(name, evaluation, pending)
+        found_otherwise = self._find_by_path_sets(name, evaluation, pending, first)
         if found_otherwise is None and doubt is not None:
             raise doubt
         return found_otherwise
@@ -160,30 +174,47 @@ class Elsewhere:
         return None
 
     def _find_by_path_sets(
-        self, name: Name, evaluation: Evaluation, pending: int
+        self, name: Name, evaluation: Evaluation, pending: int, first: bool
     ) -> tuple[Shared, tuple[Fact, ...]] | None:
         number = pending or self._link.ask(frames.PATH_SETS, name)
         for path_set in self._link.answer(number, self._timeout_ns) or ():
             if path_set[:SIZE] != name:
                 continue  # of another call
             encoded = path_set[SIZE:]
-            state = evaluation.path_set(encoded)
+            state = evaluation.path_set(encoded, worth=self._is_read_in_time)
             if state is None:
                 continue
             wanted = state_name(name, encoded, state[0])
             answer = self._link.answer(self._link.ask(frames.OUTCOME, wanted), self._timeout_ns)
             if answer:
-                return decode_outcome(wanted, answer[0]), state[1]
+                found = decode_outcome(wanted, answer[0])
+                return (found, state[1]) if self._pays(found, first) else None
         return None
+
+    def _is_read_in_time(self, size: int) -> bool:
+        return _reading_ns(size) <= self._timeout_ns
+
+    def _pays(self, found: Shared, first: bool, size: int = 0) -> bool:
+        """Whether restoring an outcome takes less than running it, with as many bytes of inputs to
+        be read first, from which what comes later profits as well."""
+        cost_ns = _reading_ns(size) + _receiving_ns(sum(found.sizes.values()))
+        if first:
+            # Supervising a command costs more than a round trip: processes, a filter.
+            cost_ns -= _SUPERVISION_NS
+        elif found.sizes:
+            cost_ns += self._link.round_trip_ns
+        wall_ns = found.outcome.wall_ns
+        if cost_ns <= wall_ns + self._forgone_ns:
+            return True
+        self._forgone_ns += wall_ns
+        self._counters.inc("remote hits declined")
+        return False
 
     # ---- taking
 
-    def _take(self, call: Call, found: Shared, facts: tuple[Fact, ...], first: bool) -> bool:
+    def _take(self, call: Call, found: Shared, facts: tuple[Fact, ...]) -> bool:
         """Fetches all contents, then makes a record of it.  Raises RemoteError, StoreError."""
         wall_ns = found.outcome.wall_ns
-        if not first and found.sizes and wall_ns < self._link.round_trip_ns:
-            self._counters.inc("remote hits declined")
-            return False  # running it takes less than asking for its contents
         try:
             outcome = self._places.show_outcome(found.outcome)
         except ValueError as error:
@@ -229,3 +260,11 @@ class Elsewhere:
         if type(error) not in self._told:
             self._told.add(type(error))
             self._tell(f"pcache: remote: {error}")
+
+
+def _reading_ns(size: int) -> int:
+    return int(size / _READ * 1e9)
+
+
+def _receiving_ns(size: int) -> int:
+    return int(size / _RECEIVED * 1e9)
