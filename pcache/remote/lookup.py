@@ -78,6 +78,8 @@ class Elsewhere:
         self._entries: dict[Name, list[Entry]] | None = None
         """By call: what the manifests of the command say; None before they were asked for."""
         self._has_manifest = False
+        self._contents: dict[Name, bytes] = {}
+        """That came with them."""
         self._asked: set[Name] = set()
         self._told: set[type[Exception]] = set()
 
@@ -166,6 +168,7 @@ class Elsewhere:
             for data in found or ():
                 manifest = decode_manifest(command, data)
                 self._has_manifest = True
+                self._contents.update(manifest.contents)
                 for entry in manifest.entries:
                     assert self._entries is not None
                     self._entries.setdefault(entry.call, []).append(entry)
@@ -197,11 +200,12 @@ class Elsewhere:
     def _pays(self, found: Shared, first: bool, size: int = 0) -> bool:
         """Whether restoring an outcome takes less than running it, with as many bytes of inputs to
         be read first, from which what comes later profits as well."""
-        cost_ns = _reading_ns(size) + _receiving_ns(sum(found.sizes.values()))
+        sizes = self._not_here(found)
+        cost_ns = _reading_ns(size) + _receiving_ns(sum(sizes.values()))
         if first:
             # Supervising a command costs more than a round trip: processes, a filter.
             cost_ns -= _SUPERVISION_NS
-        elif found.sizes:
+        elif sizes:
             cost_ns += self._link.round_trip_ns
         wall_ns = found.outcome.wall_ns
         if cost_ns <= wall_ns + self._forgone_ns:
@@ -209,6 +213,14 @@ class Elsewhere:
         self._forgone_ns += wall_ns
         self._counters.inc("remote hits declined")
         return False
+
+    def _not_here(self, found: Shared) -> dict[Name, int]:
+        """Names and sizes of the contents that have to be asked for."""
+        return {
+            name: size
+            for name, size in found.sizes.items()
+            if (content := self._contents.get(name)) is None or len(content) != size
+        }
 
     # ---- taking
 
@@ -220,14 +232,17 @@ class Elsewhere:
         except ValueError as error:
             raise Untrusted(f"an outcome of the shared store means nothing here: {error}") from None
         check_paths(outcome, self._bounds.allow)
+        sizes = self._not_here(found)
         digests: dict[Name, bytes] = {}
-        if found.sizes:
-            number = self._link.ask(frames.CONTENTS, *frames.contents(found.sizes))
+        if sizes:
+            number = self._link.ask(frames.CONTENTS, *frames.contents(sizes))
             answer = self._link.answer(number, self._timeout_ns + wall_ns // 2)
             if answer is None:
                 return False  # some content has expired
-            digests = dict(zip(found.sizes, answer, strict=True))
-            self._counters.inc("remote bytes received", sum(found.sizes.values()))
+            digests = dict(zip(sizes, answer, strict=True))
+        for name in found.sizes.keys() - sizes.keys():
+            digests[name] = self._store.blobs.put_bytes(self._contents[name])
+        self._counters.inc("remote bytes received", sum(found.sizes.values()))
         weak = weak_fingerprint(call, self._store.policy)
         self._store.add(Record(call, weak, facts, renamed(outcome, digests)))
         self._saved_ns += wall_ns
@@ -245,10 +260,11 @@ class Elsewhere:
                 found = decode_outcome(state, entry.outcome)
             except Untrusted:
                 continue
-            total += sum(found.sizes.values())
+            more = self._not_here(found)
+            total += sum(more.values())
             if total > _PREFETCHED:
                 break
-            sizes.update(found.sizes)
+            sizes.update(more)
         if sizes:
             try:
                 self._link.ask(frames.PREFETCH, *frames.contents(sizes))

@@ -128,14 +128,20 @@ def test_swapped_content(victim: Victim) -> None:
     """A content of the right size, and not of that name."""
     (path,) = [one for one in victim.objects("cas") if one.read_bytes() == b"right\n"]
     path.write_bytes(b"wrong\n")
+    victim.without_manifest()
     result = victim.check()
     assert hits(result) == []
     assert "is not what its name promises" in result.own
 
 
 def test_expired_content(victim: Victim) -> None:
+    """What is small is in the manifest too."""
     for path in victim.objects("cas"):
         path.unlink()
+    assert hits(victim.check()) == ["cp in out"]
+    victim.other.forget()
+    (victim.other.work / "out").unlink()
+    victim.without_manifest()
     result = victim.check()
     assert hits(result) == []
     assert result.counters["remote failures"] == result.counters["remote doubts"] == 0
