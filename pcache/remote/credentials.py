@@ -7,8 +7,6 @@ programs of a build are the same whoever may push.
 from __future__ import annotations
 
 import os
-from configparser import ConfigParser
-from configparser import Error as ConfigParserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,6 +66,11 @@ def _from_files(env: dict[bytes, bytes]) -> dict[str, str]:
         ("AWS_SHARED_CREDENTIALS_FILE", "credentials", profile),
     ):
         path = _variable(env, name) or (f"{home}/.aws/{default}" if home else "")
+        if not os.path.exists(path):
+            continue
+        from configparser import ConfigParser
+        from configparser import Error as ConfigParserError
+
         parser = ConfigParser(interpolation=None)
         try:
             parser.read(path)

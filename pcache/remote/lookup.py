@@ -13,12 +13,8 @@ from functools import partial
 from pcache.errors import PcacheError
 from pcache.model import Call, Fact, Record
 from pcache.remote import frames
-from pcache.remote.arrival import Bounds
 from pcache.remote.errors import RemoteError, Untrusted
-from pcache.remote.evaluation import Evaluation, strong_digests
-from pcache.remote.forms import Entry, check_paths, decode_manifest, decode_outcome, renamed
 from pcache.remote.link import Link
-from pcache.remote.machine import Machine
 from pcache.remote.names import Name, call_name, command_name, state_name
 from pcache.remote.places import Places
 from pcache.settings.remote import unpacked
@@ -30,7 +26,10 @@ if TYPE_CHECKING:
     from pcache.counters import Counters
     from pcache.linux.descriptors import FdView
     from pcache.linux.user import User
-    from pcache.remote.forms import Shared
+    from pcache.remote.evaluation import Evaluation
+    from pcache.remote.forms import Entry, Shared
+    from pcache.remote.machine import Machine
+    from pcache.store.digests import DigestCache
     from pcache.store.index import Store
 
 _PREFETCHED = 256 << 20
@@ -66,10 +65,10 @@ class Elsewhere:
         self._tell = tell
         self._remote = unpacked(policy.remote)
         self._places = Places(policy, user, self._remote.map)
-        self._machine = Machine()
-        self._digests = strong_digests(store)
-        directories = (policy.base_dir or cwd, *self._remote.restore)
-        self._bounds = Bounds(directories, user.home, user.env.get(b"TMPDIR", b""))
+        self._machine: Machine | None = None
+        self._digests: DigestCache | None = None
+        self._cwd = cwd
+        self._user = user
         self._link = Link(store.directory, self._remote, user, become)
         self._timeout_ns = self._remote.timeout_ms * 1_000_000
         self._saved_ns = 0
@@ -107,20 +106,29 @@ class Elsewhere:
     def close(self) -> None:
         """The agent ends; what was learnt of files is kept."""
         self._link.close()
-        self._digests.close()
+        if self._digests is not None:
+            self._digests.close()
 
     # ---- finding
 
     def _bring(self, call: Call, fds: FdView, first: bool) -> bool:
         try:
-            name = call_name(
-                call, self._store.policy, self._places, self._machine, self._remote.portable
-            )
+            command, manifests = b"", 0
+            if first:  # before all else: the agent has to start
+                self._entries = {}
+                command = command_name(call, self._places)
+                manifests = self._link.ask(frames.MANIFESTS, command)
+            name = self._name(call)
             if name in self._asked:
                 return False
             self._asked.add(name)
             self._counters.inc("remote look-ups")
-            found = self._find(name, call, fds, first)
+            pending = self._link.ask(frames.PATH_SETS, name) if first else 0
+            evaluation = self._evaluation(call, fds)
+            doubt = self._read_manifests(command, manifests) if first else None
+            found = self._find(name, evaluation, pending, first)
+            if found is None and doubt is not None:
+                raise doubt
             if found is not None and self._take(call, *found):
                 self._counters.inc("remote hits")
                 return True
@@ -132,17 +140,27 @@ class Elsewhere:
             self._say(error)
         return False
 
+    def _name(self, call: Call) -> Name:
+        from pcache.remote.machine import Machine
+
+        self._machine = self._machine or Machine()
+        return call_name(
+            call, self._store.policy, self._places, self._machine, self._remote.portable
+        )
+
+    def _evaluation(self, call: Call, fds: FdView) -> Evaluation:
+        from pcache.remote.evaluation import Evaluation, strong_digests
+
+        if self._digests is None:
+            self._digests = strong_digests(self._store)
+        return Evaluation(self._store, self._digests, self._places, fds, call.uid)
+
     def _find(
-        self, name: Name, call: Call, fds: FdView, first: bool
+        self, name: Name, evaluation: Evaluation, pending: int, first: bool
     ) -> tuple[Shared, tuple[Fact, ...]] | None:
-        pending, doubt = 0, None
-        if first:
-            self._entries = {}
-            command = command_name(call, self._places)
-            manifests = self._link.ask(frames.MANIFESTS, command)
-            pending = self._link.ask(frames.PATH_SETS, name)
-            doubt = self._read_manifests(command, manifests)
-        evaluation = Evaluation(self._store, self._digests, self._places, fds, call.uid)
+        """`pending`: the request for path sets, if it was made."""
+        from pcache.remote.forms import decode_outcome
+
         for entry in (self._entries or {}).get(name, ()):
             state = state_name(name, entry.path_set, entry.values)
             found = decode_outcome(state, entry.outcome)
@@ -156,13 +174,12 @@ class Elsewhere:
                 return None
         if self._has_manifest and not first:
             return None  # it tells of all that the command needed
-        found_otherwise = self._find_by_path_sets(name, evaluation, pending, first)
-        if found_otherwise is None and doubt is not None:
-            raise doubt
-        return found_otherwise
+        return self._find_by_path_sets(name, evaluation, pending, first)
 
     def _read_manifests(self, command: Name, number: int) -> Untrusted | None:
         """Why there is none that is believed, if so."""
+        from pcache.remote.forms import decode_manifest
+
         try:
             found = self._link.answer(number, self._timeout_ns + _STARTING_NS)
             for data in found or ():
@@ -179,6 +196,8 @@ class Elsewhere:
     def _find_by_path_sets(
         self, name: Name, evaluation: Evaluation, pending: int, first: bool
     ) -> tuple[Shared, tuple[Fact, ...]] | None:
+        from pcache.remote.forms import decode_outcome
+
         number = pending or self._link.ask(frames.PATH_SETS, name)
         for path_set in self._link.answer(number, self._timeout_ns) or ():
             if path_set[:SIZE] != name:
@@ -226,12 +245,17 @@ class Elsewhere:
 
     def _take(self, call: Call, found: Shared, facts: tuple[Fact, ...]) -> bool:
         """Fetches all contents, then makes a record of it.  Raises RemoteError, StoreError."""
+        from pcache.remote.arrival import Bounds
+        from pcache.remote.forms import check_paths, renamed
+
         wall_ns = found.outcome.wall_ns
         try:
             outcome = self._places.show_outcome(found.outcome)
         except ValueError as error:
             raise Untrusted(f"an outcome of the shared store means nothing here: {error}") from None
-        check_paths(outcome, self._bounds.allow)
+        directories = (self._store.policy.base_dir or self._cwd, *self._remote.restore)
+        temporary = self._user.env.get(b"TMPDIR", b"")
+        check_paths(outcome, Bounds(directories, self._user.home, temporary).allow)
         sizes = self._not_here(found)
         digests: dict[Name, bytes] = {}
         if sizes:
@@ -252,6 +276,8 @@ class Elsewhere:
         """What the children of a command that has to run will ask for."""
         if not self._link.usable:
             return
+        from pcache.remote.forms import decode_outcome
+
         sizes: dict[Name, int] = {}
         total = 0
         for entry in [entry for entries in (self._entries or {}).values() for entry in entries]:

@@ -32,9 +32,12 @@ from obstore.store import from_url
 
 from pcache.remote.credentials import configuration
 from pcache.remote.errors import Forbidden, RemoteError, Unreachable
-from pcache.remote.names import Name
 from pcache.settings.remote import Remote
 from pcache.sha256 import sha256_digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.remote.names import Name
 
 _PAGE = 1000
 """Names that are asked for in a listing."""
