@@ -13,7 +13,7 @@ from pcache.remote.errors import RemoteError
 from pcache.remote.forms import encode_manifest
 from pcache.remote.known import Known
 from pcache.remote.names import command_name
-from pcache.remote.translate import NotShared, Translated, Translator, about
+from pcache.remote.translate import NotShared, Translated, Translator
 from pcache.remote.trust import MANIFEST, OUTCOME, PATH_SET, Signer
 from pcache.sha256 import sha256_digest
 from pcache.store.index import Store
@@ -99,9 +99,8 @@ class Pusher:
         if not found:
             return
         entries = [(one.call, one.facts, one.outcome) for one in found]
-        places, machine = self._translator.places, self._translator.machine
-        command = command_name(call, places)
-        parts = about(call, places, machine, self._store.policy)
+        command = command_name(call, self._translator.places)
+        parts = self._translator.about(call)
         data = encode_manifest(command, parts, entries, self._small(call, found))
         name = sha256_digest(data)
         if self._is_pushed(_SETS, name):

@@ -290,7 +290,12 @@ def test_explain_across_machines(team: Team) -> None:
     one.run("make")
     other.lay_out({**BUILD, "h.h": "int b(void); // other\n"})
     other.env["CFLAGS"] = "-O1"
+    narrow = ["prlimit", "--nofile=512", "sh", "-c", 'umask 077; trap "" PIPE; exec "$@"', "sh"]
+    other.prefix = ["setpriv", "--groups=4711", "--", *narrow]
     text = other.pcache("explain", "make").stdout.decode()
-    assert "elsewhere" in text, text
-    assert "variable CFLAGS" in text, text
-    assert "variable HOME" in text, text
+    for difference in (
+        *("elsewhere", "variable CFLAGS", "variable HOME", "umask: 022 -> 077"),
+        *("limits and capabilities: ", "groups and sandbox: 0 -> 0 4711", "ignored signals: "),
+    ):
+        assert difference in text, text
+    assert "all that the processor tells" not in text, text
