@@ -18,9 +18,11 @@ _VARIABLES = (
     *("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
     *("GOOGLE_SERVICE_ACCOUNT", "GOOGLE_APPLICATION_CREDENTIALS"),
     *("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN"),
+    "AZURE_STORAGE_ENDPOINT",
     *("AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE"),
 )
 _PREFIXES = {"s3": ("AWS_",), "gs": ("GOOGLE_",), "az": ("AZURE_",)}
+_ENDPOINTS = {"s3": "AWS_ENDPOINT_URL", "az": "AZURE_STORAGE_ENDPOINT"}
 _OF_FILES = {
     "aws_access_key_id": "AWS_ACCESS_KEY_ID",
     "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
@@ -41,9 +43,9 @@ def configuration(remote: Remote, env: dict[bytes, bytes]) -> dict[str, str]:
         value = _variable(env, name)
         if value and name.startswith(prefixes):
             found[name] = value
+    if remote.endpoint and scheme in _ENDPOINTS:
+        found[_ENDPOINTS[scheme]] = os.fsdecode(remote.endpoint)
     if scheme == "s3":
-        if remote.endpoint:
-            found["AWS_ENDPOINT_URL"] = os.fsdecode(remote.endpoint)
         if remote.region:
             found["AWS_REGION"] = os.fsdecode(remote.region)
         if "AWS_REGION" not in found:
