@@ -190,10 +190,11 @@ def _how(error: RemoteError) -> bytes:
 
 
 def main() -> None:
-    """Arguments: descriptor, directory of the store, packed settings in hexadecimal."""
-    fd, directory, settings = sys.argv[-3:]
+    """Arguments: descriptor, directory of the store; the settings are in a variable."""
+    fd, directory = sys.argv[-2:]
+    settings = unpacked(bytes.fromhex(os.environb.pop(frames.SETTINGS).decode()))
     try:
-        Agent(int(fd), os.fsencode(directory), unpacked(bytes.fromhex(settings))).run()
+        Agent(int(fd), os.fsencode(directory), settings).run()
     except (PcacheError, ImportError) as error:
         # Whatever is asked is answered by why nothing can be.
         _refuse(int(fd), error)

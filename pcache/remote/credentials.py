@@ -53,6 +53,13 @@ def configuration(remote: Remote, env: dict[bytes, bytes]) -> dict[str, str]:
     return {name.lower(): value for name, value in found.items()}
 
 
+def without_passwords(text: str) -> str:
+    """A text for people, which may go to a log, with nothing of who is named in its URLs."""
+    import re
+
+    return re.sub(r"://\S*@", "://...@", text)
+
+
 def _variable(env: dict[bytes, bytes], name: str) -> str:
     own = env.get(f"PCACHE_{name}".encode())
     return os.fsdecode(own or env.get(name.encode()) or b"")

@@ -85,9 +85,9 @@ def test_some_steps(pcache: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("quarter", range(4))
-def test_two_thousand_steps(pcache: str, quarter: int) -> None:
-    tally, objects = fuzz(pcache, seed_of(23) + quarter, 50)
-    assert tally.steps.total() >= 500
-    assert tally.root_hits > 25
-    assert objects > 250
+@pytest.mark.parametrize("tenth", range(10))
+def test_two_thousand_steps(pcache: str, tenth: int) -> None:
+    tally, objects = fuzz(pcache, seed_of(23) + tenth, 20)
+    assert tally.steps.total() >= 200
+    assert tally.root_hits > 10
+    assert objects > 100
