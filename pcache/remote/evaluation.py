@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pcache.remote.places import Places
     from pcache.store.index import Store
 
+_MEANINGLESS = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What comes of keys that are none, which only others can have made."""
+
 OWN_KEYS = ((Kind.BASE, b"home"), (Kind.BASE, b"user"), (Kind.BASE, b"host"))
 """What is only asked of shared records: it cannot change on one machine."""
 
@@ -66,7 +69,7 @@ class Evaluation:
                 return None
             ahead.learn()
             found = self._all(shown)
-        except (KeyError, ValueError):
+        except _MEANINGLESS:
             return None
         return None if expected and found[0] != list(expected) else found
 
