@@ -218,9 +218,14 @@ class Elsewhere:
 
     def _pays(self, found: Shared, first: bool, size: int = 0) -> bool:
         """Whether restoring an outcome takes less than running it, with as many bytes of inputs to
-        be read first, from which what comes later profits as well."""
+        be read first.
+
+        Their digests are of use to all that the manifest tells of, which share the cost, and to
+        later sessions: it is paid once.
+        """
         sizes = self._not_here(found)
-        cost_ns = _reading_ns(size) + _receiving_ns(sum(sizes.values()))
+        sharing = sum(map(len, (self._entries or {}).values())) or 1
+        cost_ns = _reading_ns(size) // sharing + _receiving_ns(sum(sizes.values()))
         if first:
             # Supervising a command costs more than a round trip: processes, a filter.
             cost_ns -= _SUPERVISION_NS

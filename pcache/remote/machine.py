@@ -8,7 +8,7 @@ from pcache.settings.rules import matches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 _FIELDS = (
     *(b"vendor_id", b"cpu family", b"model", b"model name", b"stepping", b"flags"),
@@ -23,8 +23,9 @@ goes by that asks the kernel (the trait of affinity, files in /sys).
 _CPUINFO = "/proc/cpuinfo"
 _CACHES = "/sys/devices/system/cpu/cpu0/cache"
 """The sizes of caches are CPUID's, too: gcc -march=native makes options of them."""
-_HWCAP, _HWCAP2, _MINSIGSTKSZ = 16, 26, 51
-"""Of the auxiliary vector (getauxval(3)): what the kernel tells of the processor unasked."""
+_HWCAP2, _MINSIGSTKSZ = 26, 51
+"""Of the auxiliary vector (getauxval(3)): what the kernel tells of the processor unasked, besides
+AT_HWCAP, which is among the flags."""
 _WORD = 8
 _NAME = b"model name"
 
@@ -71,10 +72,19 @@ def _caches() -> bytes:
 
 def _capabilities() -> bytes:
     """Those of this process, which every program of this architecture is given."""
-    with open("/proc/self/auxv", "rb") as file:
-        data = file.read()
+    try:
+        with open("/proc/self/auxv", "rb") as file:
+            data = file.read()
+    except OSError:  # who gave up root's ids may not; ctypes is slow
+        import ctypes
+
+        getauxval = ctypes.CDLL(None).getauxval
+        getauxval.restype, getauxval.argtypes = ctypes.c_ulong, [ctypes.c_ulong]
+        return _told(getauxval)
     numbers = [int.from_bytes(data[at : at + _WORD], "little") for at in range(0, len(data), _WORD)]
     given = dict(zip(numbers[::2], numbers[1::2], strict=False))
-    return b"given: %x %x %d" % tuple(
-        given.get(what, 0) for what in (_HWCAP, _HWCAP2, _MINSIGSTKSZ)
-    )
+    return _told(lambda what: given.get(what, 0))
+
+
+def _told(value: Callable[[int], int]) -> bytes:
+    return b"given: %x %d" % (value(_HWCAP2), value(_MINSIGSTKSZ))

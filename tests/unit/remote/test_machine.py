@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ flags\t\t: {flags}
 bogomips\t: {clock}
 
 """
+PR_SET_DUMPABLE = 4
 USUAL = {
     "name": "Xeon 8275CL",
     "microcode": "0x5003605",
@@ -87,3 +90,23 @@ def test_portable_programs(sizes: Path) -> None:
     other = Machine()
     assert one.identity((b"cc*",), b"/usr/bin/cc1") == other.identity((b"cc*",), b"/usr/bin/cc1")
     assert one.identity((b"cc*",), b"/usr/bin/ld") != other.identity((b"cc*",), b"/usr/bin/ld")
+
+
+def test_of_who_gave_up_root(sizes: Path) -> None:
+    """The kernel keeps such a process from looking at itself in /proc; it says the same."""
+    (sizes / "cpuinfo").write_text(text({}))
+    sizes.chmod(0o755)
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            libc = ctypes.CDLL(None)
+            libc.prctl(PR_SET_DUMPABLE, 0)
+            os.setresuid(4711, 4711, 4711) if os.geteuid() == 0 else None
+            os.write(writing, machine._capabilities())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.waitpid(pid, 0)
+    assert os.read(reading, 1000) == machine._capabilities() != b""
+    os.close(reading)
