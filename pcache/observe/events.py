@@ -39,11 +39,15 @@ BODY = 40
 """Offset of err: the body of a record starts here."""
 NUMBER = 44
 """Offset of nr; its low byte comes first."""
+FLAGS = 46
 _SECTION = struct.Struct("<HH")
 _STAMP = struct.Struct("<QqqqIIIIIIIIIIII")
 _HANDLE_FORMAT = struct.Struct("<QqII")
 _ENDPOINT_FORMAT = struct.Struct("<16s16sHHHHHHI")
+_TID, _TID_AT = struct.Struct("<I"), 36
 _UNREADABLE = 0xFFFF
+_STAT_KIND = struct.pack("<H", _STAT)
+_STAMP_END = HEADER.size + _SECTION.size + _STAMP.size
 _OWNER_MAPS = owner_maps()
 
 
@@ -112,6 +116,25 @@ class Stamp:
             and (attributes_changed or self.st_mtime_ns == other.st_mtime_ns)
             and (attributes_changed or self.st_ctime_ns == other.st_ctime_ns)
         )
+
+
+def thread_of(record: bytes) -> int:
+    """Its tid."""
+    (tid,) = _TID.unpack_from(record, _TID_AT)
+    return int(tid)
+
+
+def stamp_of_read(record: bytes) -> Stamp | None:
+    """The stamp of a record, if it is the event of a read(2) of a small file as a whole and has no
+    flags: nothing but that comes before the name."""
+    if (
+        len(record) < _STAMP_END
+        or record[BODY : BODY + 2] != b"\0\0"
+        or record[FLAGS : FLAGS + 2] != b"\0\0"
+        or record[HEADER.size : HEADER.size + 2] != _STAT_KIND
+    ):
+        return None
+    return Stamp(record, HEADER.size + _SECTION.size)
 
 
 class Handle:

@@ -26,6 +26,7 @@ from pcache.observe.interpreters import Interpreters
 from pcache.observe.observations import Observation
 from pcache.observe.replayed import Replayed
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
+from pcache.probes.syscall_table import NUMBERS
 from pcache.settings.rules import DEFAULT, Policy
 from pcache.values import OK
 from pcache.wording import PRIVILEGED_EVIDENCE, text
@@ -34,6 +35,7 @@ from pcache.wording import PRIVILEGED_EVIDENCE, text
 _INHERITED, _SCANNED = 32, 256
 _TIF_ADDR32 = 1 << 29
 _RET = 3  # events.HEADER
+_READS = frozenset({NUMBERS["read"], NUMBERS["pread64"]})
 _DUMPED = 0x80  # WCOREFLAG
 # linux/sched.h
 _CLONE_NAMESPACES = 0x7E020080
@@ -56,9 +58,9 @@ class Tree:
         self,
         spool: int,
         copies: int,
-        hash_early: Callable[[bytes, Stamp], None],
+        hash_early: Callable[[bytes, Stamp, int, bool], None],
         look_up_early: Callable[[Key, Observation], None],
-        read_whole: Callable[[int, bytes, Stamp, bytes], None],
+        read_whole: Callable[[bytes, Stamp, bytes], None],
         ended: Callable[[Execution], None],
         policy: Policy = DEFAULT,
     ) -> None:
@@ -100,6 +102,7 @@ class Tree:
         """A run of complete ring records; `base` is its offset in the spool."""
         brief, header = events.BRIEF.unpack_from, events.HEADER.unpack_from
         processes, known, again = self._processes, self._decoder.known, self.accesses.again
+        small_read = self.accesses.small_read
         places = events.records(blob)
         self._look_ahead(blob, places)
         self.events += len(places)
@@ -110,6 +113,8 @@ class Tree:
                 continue
             execution = process.execution
             if kind == events.CALL and execution is not None:
+                if blob[at + events.NUMBER] in _READS and small_read(blob[at:end]):
+                    continue
                 decoded = known(blob[at + events.BODY : end])
                 if decoded is not None and again(execution, ts, decoded):
                     continue  # nine of ten events of a build end here
@@ -257,7 +262,7 @@ class Tree:
             Observation(started, body.file, stamp=body.stamp, opened=True),
         )
         if body.stamp is not None and self.accesses.context.history.last(body.file):
-            self.accesses.context.hash_early(body.file, body.stamp)
+            self.accesses.context.hash_early(body.file, body.stamp, started, False)
         is_script = body.raw_path2 != body.raw_path
         if is_script and pseudo.is_magic(execution.filename):
             execution.problem(Reason.UNSUPPORTED, f"script {text(execution.filename)}")

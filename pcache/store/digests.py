@@ -301,6 +301,14 @@ class DigestCache:
         if self.keeps(st) and self._is_sure(st, read_ns, writers):
             self._keep(stamp(st), digest)
 
+    def remember_read(self, version: Version, digest: Digest, read_ns: int) -> None:
+        """The same of a file that nobody had open for writing at `read_ns`, when it was of this
+        version, as it was when all of it had been read: by the numbers that the kernel itself has
+        for device, inode and times."""
+        exact = self.kind(version[0]) == EXACT and not self._overlays
+        if exact and not is_coarse(version[4]) and lasts(version[4], read_ns):
+            self._keep(version, digest)
+
     def keeps(self, st: os.stat_result) -> bool:
         """Whether `remember` is of use for a file."""
         kind = self.kind(st.st_dev)
