@@ -111,11 +111,12 @@ class Tree:
             process = processes.get(tgid)
             if process is None:
                 continue
-            execution = process.execution
+            execution, decoded = process.execution, None
             if kind == events.CALL and execution is not None:
                 if blob[at + events.NUMBER] in _READS and small_read(blob[at:end]):
                     continue
-                decoded = known(blob[at + events.BODY : end])
+                sections = blob[at + events.BODY : end]
+                decoded = known(sections)
                 if decoded is not None and again(execution, ts, decoded):
                     continue  # nine of ten events of a build end here
             record = blob[at:end]
@@ -129,7 +130,7 @@ class Tree:
                     del self._processes[tgid]
                 continue  # our own child before it became the command
             if kind == events.CALL:
-                body = self._decoder.body(record)
+                body = decoded or self._decoder.new(record, sections)
                 self.accesses.handle(Event(ts, ret, tid, process, execution, body, aux))
             elif kind == events.ABSENT:
                 body = self._decoder.body(record)

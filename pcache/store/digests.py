@@ -61,6 +61,7 @@ CHUNK = 1 << 20
 """Bytes read at once from large files."""
 
 _SMALL = 1 << 16
+_MANY = 1 << 14  # of small files, beyond which a decision has them from the table
 _PSEUDO_LIMIT = 16 << 20
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
@@ -295,8 +296,7 @@ class DigestCache:
         """Keeps a digest found elsewhere, of a file whose content has not changed from a look at
         its times to one that gave `st`.
 
-        In between came, in that order, `has_writers`, the time `read_ns` (time.time_ns), and
-        reading all of it.
+        In between came, in that order, `has_writers`, the time `read_ns` (time.time_ns), reading.
         """
         if self.keeps(st) and self._is_sure(st, read_ns, writers):
             self._keep(stamp(st), digest)
@@ -307,7 +307,9 @@ class DigestCache:
         for device, inode and times."""
         exact = self.kind(version[0]) == EXACT and not self._overlays
         if exact and not is_coarse(version[4]) and lasts(version[4], read_ns):
-            self._keep(version, digest)
+            if len(self._memory) < _MANY:
+                self._memory[version] = digest
+            self.table.put(version, digest)
 
     def keeps(self, st: os.stat_result) -> bool:
         """Whether `remember` is of use for a file."""

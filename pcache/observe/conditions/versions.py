@@ -82,17 +82,15 @@ class Versions:
         self._small = context.small_reads
         self._known: dict[tuple[bytes, int, int, int, int], Version] = {}
         """By canonical name and version."""
-        self._stamped: dict[Stamp, Version] = {}
-        """The same, so as they were found last."""
 
     def of(self, name: bytes, stamp: Stamp) -> Version:
-        version = self._stamped.get(stamp)
+        version: Version | None = stamp.known
         if version is None or version.name != name:
             key = (name, *stamp.version())
             version = self._known.get(key)
             if version is None:
                 version = self._known[key] = Version(name)
-            self._stamped[stamp] = version
+            stamp.known = version
         return version
 
     def hash_early(self, name: bytes, stamp: Stamp, ts: int, to_read: bool) -> None:
