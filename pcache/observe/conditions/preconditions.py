@@ -176,7 +176,12 @@ def _one(execution: Execution, facts: Iterable[Fact]) -> Fact | None:
             else:
                 files.append((fact.path, file))
     known = [(path, file) for path, file in files if path not in unknown]
-    return Fact(Kind.ONE, one_path(unknown), one_value(known)) if len(known) > 1 else None
+    if len(known) < 2:
+        return None
+    first: dict[File, bytes] = {}
+    # Most often none has two names, which is found out faster here than where this is not compiled.
+    linked = any([first.setdefault(file, path) != path for path, file in known])
+    return Fact(Kind.ONE, one_path(unknown), one_value(known if linked else ()))
 
 
 def _file(execution: Execution, fact: Fact) -> File | None:
