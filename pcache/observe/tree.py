@@ -327,10 +327,11 @@ class Tree:
             execution.problem(Reason.DESCRIPTOR_PASSING, f"{len(found)} inherited descriptors")
         if _SCANNED <= scanned < table_size:
             execution.problem(Reason.DESCRIPTOR_PASSING, f"descriptors from {scanned} on")
-        environment = bytes(execution.arguments[execution.argv_size :]).split(b"\0")
-        execution.is_make_job = is_make_job(environment)
-        if execution.is_make_job:
-            execution.jobserver = jobserver(environment)
+        if b"--jobserver-" in execution.arguments:  # few have it
+            environment = execution.environment()
+            execution.is_make_job = is_make_job(environment)
+            if execution.is_make_job:
+                execution.jobserver = jobserver(environment)
 
     def _exit(self, process: Process, ts: int, status: int, cpu: int, flags: int) -> None:
         del self._processes[process.tgid]

@@ -164,11 +164,11 @@ class Values:
             execution.touched_checks.append((observation.name, observation.ts))
         if cached.appended:
             execution.append_checks.append((observation.name, observation.ts, cached.taken))
-        elif cached.snapshot is None:
+        elif cached.snapshot is not None:
+            execution.captured_inputs.append((cached.snapshot, observation.name, observation.ts))
+        elif cached.taken > observation.ts:  # else it had been taken by then
             checks = execution.version_checks if told else execution.input_checks
             checks.append((observation.name, observation.ts, cached.taken))
-        else:
-            execution.captured_inputs.append((cached.snapshot, observation.name, observation.ts))
         if observation.opened:
             self._read_throughout(execution, observation, stamp)
         if key[0] == Kind.INPUT:
@@ -194,7 +194,7 @@ class Values:
             raise Unknowable(Reason.INPUT_CHANGED, evidence)
         if self._history.changed(name, observation.ts, execution.end):
             raise Unknowable(Reason.INPUT_CHANGED, name)
-        execution.opened_inputs.append((name, stamp))
+        execution.opened_inputs.append(observation)
 
     def _earlier_attributes(
         self, execution: Execution, path: bytes, observation: Observation

@@ -45,10 +45,12 @@ class Digested:
 class Version:
     """What is known of one version of a regular file; every program of a build asks for it."""
 
-    __slots__ = ("_content", "_shown", "digested", "name", "still")
+    __slots__ = ("_content", "_shown", "digested", "name", "stamp", "still")
 
-    def __init__(self, name: bytes) -> None:
+    def __init__(self, name: bytes, stamp: Stamp) -> None:
         self.name = name
+        self.stamp = stamp
+        """As it was found first."""
         self.digested: Digested | None = None
         self._content = b""
         self._shown: tuple[int, ...] = ()
@@ -80,16 +82,22 @@ class Versions:
         self._captured = context.captured
         self._clock = clock
         self._small = context.small_reads
-        self._known: dict[tuple[bytes, int, int, int, int], Version] = {}
-        """By canonical name and version."""
+        self._first: dict[bytes, Version] = {}
+        """By canonical name: most have one version."""
+        self._others: dict[tuple[bytes, int, int, int, int], Version] = {}
+        """Further ones, by name and version."""
 
     def of(self, name: bytes, stamp: Stamp) -> Version:
         version: Version | None = stamp.known
         if version is None or version.name != name:
-            key = (name, *stamp.version())
-            version = self._known.get(key)
+            version = self._first.get(name)
             if version is None:
-                version = self._known[key] = Version(name)
+                version = self._first[name] = Version(name, stamp)
+            elif not version.stamp.same_version(stamp, attributes_changed=False):
+                key = (name, *stamp.version())
+                version = self._others.get(key)
+                if version is None:
+                    version = self._others[key] = Version(name, stamp)
             stamp.known = version
         return version
 
