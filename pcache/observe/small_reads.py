@@ -62,12 +62,12 @@ class SmallReads:
         if stamp.st_size <= SMALL:
             self._missed.setdefault((name, version_of(stamp)), ts)
 
-    def begins(self, record: bytes) -> Stamp | None:
-        """Stamp of a file that waits and was read as a whole, as an event without flags tells."""
+    def begins(self, record: bytes) -> Opened | None:
+        """The file that waits and was read as a whole, as an event without flags tells."""
         if not self._waiting:
             return None
         stamp = stamp_of_read(record)
-        return stamp if stamp is not None and version_of(stamp) in self._waiting else None
+        return None if stamp is None else self._waiting.get(version_of(stamp))
 
     def take(self, name: bytes, stamp: Stamp) -> Opened | None:
         """The file of which the content has come, as it was when it was looked at; None if that is

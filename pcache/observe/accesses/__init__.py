@@ -141,12 +141,12 @@ class Accesses:
     def small_read(self, record: bytes) -> bool:
         """Does the same as `handle` where a record tells nothing but that a small file was read
         whose content is waited for; else False."""
-        stamp = self.context.small_reads.begins(record)
-        if stamp is None:
+        opened = self.context.small_reads.begins(record)
+        if opened is None:
             return False
         tid = thread_of(record)
         self._forget(tid)
-        self._streams.reads(tid, b"", stamp)
+        self._streams.reads(tid, opened.name, opened.stamp)
         return True
 
     def _forget(self, tid: int) -> None:
