@@ -145,6 +145,9 @@ def _packed(entry: Entry, strings: dict[bytes, int]) -> Iterator[bytes]:
     )
     yield entry.strong
     yield entry.miss.encode(errors="surrogateescape")
+    if not (entry.changed or entry.reasons):  # as most
+        yield from (b"", b"", b"", b"")
+        return
     yield b"".join(kind for kind, _ in entry.changed)
     yield pack_ints(number(path) for _, path in entry.changed)
     yield "\0".join(reason for reason, _ in entry.reasons).encode()

@@ -39,12 +39,31 @@ BODY = 40
 """Offset of err: the body of a record starts here."""
 NUMBER = 44
 """Offset of nr; its low byte comes first."""
+FLAGS = 46
+_WHAT = struct.Struct("<4H")
 _SECTION = struct.Struct("<HH")
 _STAMP = struct.Struct("<QqqqIIIIIIIIIIII")
 _HANDLE_FORMAT = struct.Struct("<QqII")
 _ENDPOINT_FORMAT = struct.Struct("<16s16sHHHHHHI")
+_STATUS = struct.Struct("<I")
+_TID, _TID_AT = struct.Struct("<I"), 36
 _UNREADABLE = 0xFFFF
+_WORDS = [struct.Struct(f"<{count}Q") for count in range(7)]
+"""As many arguments as a call has."""
+_STAT_KIND = struct.pack("<H", _STAT)
+_STAMP_END = HEADER.size + _SECTION.size + _STAMP.size
 _OWNER_MAPS = owner_maps()
+
+
+_devices: dict[int, int] = {}
+
+
+def _device(number: int) -> int:
+    """As stat(2) gives it."""
+    device = _devices.get(number)
+    if device is None:
+        device = _devices[number] = os.makedev(number >> 20, number & 0xFFFFF)
+    return device
 
 
 def owner(uid: int, gid: int) -> tuple[int, int]:
@@ -64,8 +83,8 @@ class Stamp:
     """
 
     __slots__ = (
-        "f_flags", "f_mode", "magic", "queried", "st_ctime_ns", "st_dev", "st_gid", "st_ino",
-        "st_mode", "st_mtime_ns", "st_nlink", "st_rdev", "st_size", "st_uid", "writers",
+        "f_flags", "f_mode", "known", "magic", "queried", "st_ctime_ns", "st_dev", "st_gid",
+        "st_ino", "st_mode", "st_mtime_ns", "st_nlink", "st_rdev", "st_size", "st_uid", "writers",
     )  # fmt: skip
 
     def __init__(self, data: bytes, at: int = 0) -> None:
@@ -93,8 +112,10 @@ class Stamp:
         self.writers = state & _WRITERS
         self.st_mtime_ns = mtime_s * 1_000_000_000 + mtime_n
         self.st_ctime_ns = ctime_s * 1_000_000_000 + ctime_n
-        self.st_dev = os.makedev(dev >> 20, dev & 0xFFFFF)
-        self.st_rdev = os.makedev(rdev >> 20, rdev & 0xFFFFF)
+        self.st_dev = _device(dev)
+        self.st_rdev = _device(rdev) if rdev else 0
+        self.known: Any = None
+        """For whoever knows more of this version (Versions)."""
 
     def version(self) -> tuple[int, int, int, int]:
         """Inode, size and times: what `same_version` compares."""
@@ -112,6 +133,25 @@ class Stamp:
             and (attributes_changed or self.st_mtime_ns == other.st_mtime_ns)
             and (attributes_changed or self.st_ctime_ns == other.st_ctime_ns)
         )
+
+
+def thread_of(record: bytes) -> int:
+    """Its tid."""
+    (tid,) = _TID.unpack_from(record, _TID_AT)
+    return int(tid)
+
+
+def stamp_of_read(record: bytes) -> Stamp | None:
+    """The stamp of a record, if it is the event of a read(2) of a small file as a whole and has no
+    flags: nothing but that comes before the name."""
+    if (
+        len(record) < _STAMP_END
+        or record[BODY : BODY + 2] != b"\0\0"
+        or record[FLAGS : FLAGS + 2] != b"\0\0"
+        or record[HEADER.size : HEADER.size + 2] != _STAT_KIND
+    ):
+        return None
+    return Stamp(record, HEADER.size + _SECTION.size)
 
 
 class Handle:
@@ -155,7 +195,7 @@ class Body:
     )  # fmt: skip
 
     def __init__(self, record: bytes) -> None:
-        self.err, self.type, self.nr, self.flags = struct.unpack_from("<4H", record, BODY)
+        self.err, self.type, self.nr, self.flags = _WHAT.unpack_from(record, BODY)
         self.args: tuple[int, ...] = ()
         self.path: bytes | None = None
         self.path2: bytes | None = None
@@ -183,7 +223,7 @@ class Body:
             if length == _UNREADABLE:
                 continue
             if kind == _ARGS:
-                self.args = struct.unpack_from(f"<{length // 8}Q", record, at)
+                self.args = _WORDS[length // 8].unpack_from(record, at)
             elif kind == _PATH:
                 self.raw_path = self.path = record[at : at + length - 1]
             elif kind == _PATH2:
@@ -218,15 +258,32 @@ class Body:
 
         A way that was not followed to its end makes the event one of FLAG_TRUNCATED.
         """
-        (status,) = struct.unpack_from("<I", record, at)
+        (status,) = _STATUS.unpack_from(record, at)
         if status & (WALK_FAULT | WALK_TRUNCATED):
             self.flags |= TRUNCATED
         if not status & WALK_ROOT:
             return None, bool(status & WALK_DELETED)
-        names = record[at + 4 : at + length].split(b"\0")
-        names.pop()
-        names.reverse()
-        return b"/" + b"/".join(names), bool(status & WALK_DELETED)
+        names = record[at + 4 : at + length]
+        leaf = names.find(b"\0")
+        if leaf < 0:
+            return b"/", bool(status & WALK_DELETED)
+        return _below(names[leaf + 1 :]) + names[:leaf], bool(status & WALK_DELETED)
+
+
+_MOST_DIRECTORIES = 1 << 12
+_directories: dict[bytes, bytes] = {}
+
+
+def _below(names: bytes) -> bytes:
+    """Path of a directory with a slash at its end, of its names: leaf first, each ended by NUL."""
+    path = _directories.get(names)
+    if path is None:
+        if len(_directories) >= _MOST_DIRECTORIES:
+            _directories.clear()
+        parts = names.split(b"\0")
+        parts.reverse()
+        path = _directories[names] = b"/".join(parts) + b"/"
+    return path
 
 
 def _join(base: bytes | None, path: bytes | None) -> bytes | None:
@@ -259,7 +316,7 @@ def descriptors(record: bytes) -> list[Descriptor]:
     return [Descriptor(record, at) for at in range(HEADER.size, last + 1, DESCRIPTOR_SIZE)]
 
 
-_MOST_KNOWN = 1 << 15
+_MOST_KNOWN = 1 << 14
 
 
 class Decoder:
@@ -273,19 +330,20 @@ class Decoder:
 
     def body(self, record: bytes) -> Body:
         """The body of a record."""
-        return self.known(record[BODY:]) or self.new(record)
+        body = record[BODY:]
+        return self.known(body) or self.new(record, body)
 
     def known(self, body: bytes) -> Body | None:
         """The body with these bytes, if there was one before."""
         return self._known.get(body)
 
-    def new(self, record: bytes) -> Body:
-        """The body of a record of which it is not known."""
+    def new(self, record: bytes, body: bytes) -> Body:
+        """The body of a record of which it is not known: `body` is where it begins there."""
         decoded = Body(record)
         if decoded.handle is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            self._known[record[BODY:]] = decoded
+            self._known[body] = decoded
         return decoded
 
 

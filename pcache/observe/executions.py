@@ -96,8 +96,8 @@ class Execution:
         """What was listed in part so far -> since when, and the directory as it was then."""
         self.listed_again: list[tuple[Observation, Observation]] = []
         """Pairs of listings of one directory, to be the same but for its own changes."""
-        self.opened_inputs: list[tuple[bytes, Stamp]] = []
-        """Versions of files that were read, to be there still when the recording ends."""
+        self.opened_inputs: list[Observation] = []
+        """Of versions of files that were read, to be there still when the recording ends."""
         self.changes: dict[bytes, Change] = {}
         self.directories: set[bytes] = set()
         """Those of `changes` that are or were directories."""

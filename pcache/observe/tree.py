@@ -26,6 +26,7 @@ from pcache.observe.interpreters import Interpreters
 from pcache.observe.observations import Observation
 from pcache.observe.replayed import Replayed
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
+from pcache.probes.syscall_table import NUMBERS
 from pcache.settings.rules import DEFAULT, Policy
 from pcache.values import OK
 from pcache.wording import PRIVILEGED_EVIDENCE, text
@@ -34,6 +35,7 @@ from pcache.wording import PRIVILEGED_EVIDENCE, text
 _INHERITED, _SCANNED = 32, 256
 _TIF_ADDR32 = 1 << 29
 _RET = 3  # events.HEADER
+_READS = frozenset({NUMBERS["read"], NUMBERS["pread64"]})
 _DUMPED = 0x80  # WCOREFLAG
 # linux/sched.h
 _CLONE_NAMESPACES = 0x7E020080
@@ -56,9 +58,9 @@ class Tree:
         self,
         spool: int,
         copies: int,
-        hash_early: Callable[[bytes, Stamp], None],
+        hash_early: Callable[[bytes, Stamp, int, bool], None],
         look_up_early: Callable[[Key, Observation], None],
-        read_whole: Callable[[int, bytes, Stamp, bytes], None],
+        read_whole: Callable[[bytes, Stamp, bytes], None],
         ended: Callable[[Execution], None],
         policy: Policy = DEFAULT,
     ) -> None:
@@ -100,6 +102,7 @@ class Tree:
         """A run of complete ring records; `base` is its offset in the spool."""
         brief, header = events.BRIEF.unpack_from, events.HEADER.unpack_from
         processes, known, again = self._processes, self._decoder.known, self.accesses.again
+        small_read = self.accesses.small_read
         places = events.records(blob)
         self._look_ahead(blob, places)
         self.events += len(places)
@@ -108,9 +111,12 @@ class Tree:
             process = processes.get(tgid)
             if process is None:
                 continue
-            execution = process.execution
+            execution, decoded = process.execution, None
             if kind == events.CALL and execution is not None:
-                decoded = known(blob[at + events.BODY : end])
+                if blob[at + events.NUMBER] in _READS and small_read(blob[at:end]):
+                    continue
+                sections = blob[at + events.BODY : end]
+                decoded = known(sections)
                 if decoded is not None and again(execution, ts, decoded):
                     continue  # nine of ten events of a build end here
             record = blob[at:end]
@@ -124,7 +130,7 @@ class Tree:
                     del self._processes[tgid]
                 continue  # our own child before it became the command
             if kind == events.CALL:
-                body = self._decoder.body(record)
+                body = decoded or self._decoder.new(record, sections)
                 self.accesses.handle(Event(ts, ret, tid, process, execution, body, aux))
             elif kind == events.ABSENT:
                 body = self._decoder.body(record)
@@ -257,7 +263,7 @@ class Tree:
             Observation(started, body.file, stamp=body.stamp, opened=True),
         )
         if body.stamp is not None and self.accesses.context.history.last(body.file):
-            self.accesses.context.hash_early(body.file, body.stamp)
+            self.accesses.context.hash_early(body.file, body.stamp, started, False)
         is_script = body.raw_path2 != body.raw_path
         if is_script and pseudo.is_magic(execution.filename):
             execution.problem(Reason.UNSUPPORTED, f"script {text(execution.filename)}")
@@ -321,10 +327,11 @@ class Tree:
             execution.problem(Reason.DESCRIPTOR_PASSING, f"{len(found)} inherited descriptors")
         if _SCANNED <= scanned < table_size:
             execution.problem(Reason.DESCRIPTOR_PASSING, f"descriptors from {scanned} on")
-        environment = bytes(execution.arguments[execution.argv_size :]).split(b"\0")
-        execution.is_make_job = is_make_job(environment)
-        if execution.is_make_job:
-            execution.jobserver = jobserver(environment)
+        if b"--jobserver-" in execution.arguments:  # few have it
+            environment = execution.environment()
+            execution.is_make_job = is_make_job(environment)
+            if execution.is_make_job:
+                execution.jobserver = jobserver(environment)
 
     def _exit(self, process: Process, ts: int, status: int, cpu: int, flags: int) -> None:
         del self._processes[process.tgid]

@@ -104,7 +104,7 @@ class Settings:
         self.ignore_paths: tuple[bytes, ...] = ()
         self._ages: tuple[bytes, ...] | None = None
         """Options that make it go by the age of files; None if nothing does."""
-        several = any(map(_is_several, programs))
+        several = any(name.rpartition(b"/")[2].startswith(_SEVERAL) for name in programs)
         for program in programs:
             name = program.rpartition(b"/")[2]
             if name in _NEVER:
@@ -263,12 +263,17 @@ _OF_LOADER = (
 )
 """Options of the dynamic loaders of glibc and musl that a value may follow."""
 _MOST_NAMES = 6
+_last: tuple[tuple[bytes, ...], tuple[bytes, ...]] = ((), ())  # question, answer
 
 
 def programs_of(executable: bytes, argv: Sequence[bytes]) -> tuple[bytes, ...]:
     """Under which names rules may be meant for an execution: the path of its executable; what a
     program that is many in one is asked to be, or a loader to run; what an interpreter interprets.
     """
+    global _last
+    asked = (executable, *argv)
+    if asked == _last[0]:  # all rules ask, one after the other
+        return _last[1]
     found = [executable]
     while len(found) < _MOST_NAMES:
         inner = _within(found[-1], argv)
@@ -277,16 +282,17 @@ def programs_of(executable: bytes, argv: Sequence[bytes]) -> tuple[bytes, ...]:
         argv = inner
         found.append(argv[0])
     script = script_of(found[-1], argv)
-    return (*found, script) if script else tuple(found)
+    _last = asked, (*found, script) if script else tuple(found)
+    return _last[1]
 
 
 def _within(program: bytes, argv: Sequence[bytes]) -> Sequence[bytes]:
     """The arguments, from its name on, of the program that another one is to be or to run; empty
     for none."""
     name = program.rpartition(b"/")[2]
-    if _is_several(name):
+    if name.startswith(_SEVERAL):
         started_as = argv[0].rpartition(b"/")[2].lstrip(b"-") if argv else b""
-        if started_as and not _is_several(started_as):
+        if started_as and not started_as.startswith(_SEVERAL):
             return (started_as, *argv[1:])
         word, _, value = argv[1].partition(b"=") if len(argv) > 1 else (b"", b"", b"")
         return (value, *argv[2:]) if word == b"--coreutils-prog" else argv[1:]
@@ -301,10 +307,6 @@ def _within(program: bytes, argv: Sequence[bytes]) -> Sequence[bytes]:
         else:
             skip = word in _OF_LOADER
     return ()
-
-
-def _is_several(program: bytes) -> bool:
-    return program.rpartition(b"/")[2].startswith(_SEVERAL)
 
 
 def matches(pattern: bytes, text: bytes) -> bool:

@@ -32,7 +32,7 @@ Version = tuple[int, int, int, int, int]
 """Of a file: (dev, ino, size, mtime_ns, ctime_ns)."""
 
 _PENDING_LIMIT = 4096
-_SCHEMA = 4
+_SCHEMA = 5
 _INODE = Struct(">QQ")
 """Sorted as the numbers are: files that are looked at together were mostly made together."""
 _SINGLY = 64
@@ -80,7 +80,7 @@ class DigestTable:
         if row is None or row[0] != stamp:
             return None
         digest: Digest = row[1][: self._size]
-        return digest if row[1] == _sealed(version, digest) else None
+        return digest if row[1] == _sealed(inode, stamp, digest) else None
 
     def _row(
         self, connection: Connection, inode: bytes, version: Version
@@ -119,7 +119,7 @@ class DigestTable:
             inode, stamp = _INODE.pack(version[0], version[1]), _STAMP.pack(*version[2:])
         except struct_error:
             return  # Times centuries away do not fit.
-        self._pending.append((inode, stamp, _sealed(version, digest)))
+        self._pending.append((inode, stamp, _sealed(inode, stamp, digest)))
         if len(self._pending) >= _PENDING_LIMIT:
             self.flush()
 
@@ -211,9 +211,9 @@ class DigestTable:
             self._mend(path)
 
 
-def _sealed(key: Version, digest: Digest) -> bytes:
+def _sealed(inode: bytes, stamp: bytes, digest: Digest) -> bytes:
     """A digest with a checksum that ties it to its key: SQLite has none of its own."""
-    return digest + xxh3_64_digest(b"%d %d %d %d %d " % key + digest)
+    return digest + xxh3_64_digest(inode + stamp + digest)
 
 
 def _connect(path: bytes) -> Connection:

@@ -61,6 +61,7 @@ CHUNK = 1 << 20
 """Bytes read at once from large files."""
 
 _SMALL = 1 << 16
+_MANY = 1 << 14  # of small files, beyond which a decision has them from the table
 _PSEUDO_LIMIT = 16 << 20
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
@@ -297,8 +298,7 @@ class DigestCache:
         """Keeps a digest found elsewhere, of a file whose content has not changed from a look at
         its times to one that gave `st`.
 
-        In between came, in that order, `has_writers`, the time `read_ns` (time.time_ns), and
-        reading all of it.
+        In between came, in that order, `has_writers`, the time `read_ns` (time.time_ns), reading.
         """
         if not is_coarse(st.st_ctime_ns):
             self.remember_as(stamp(st), st, digest, read_ns, writers)
@@ -317,6 +317,16 @@ class DigestCache:
             return None
         key = self._of_mount(path, stamp(st)) if is_coarse(st.st_ctime_ns) else stamp(st)
         return key if key is not None and self._known(key) is None else None
+
+    def remember_read(self, version: Version, digest: Digest, read_ns: int) -> None:
+        """The same of a file that nobody had open for writing at `read_ns`, when it was of this
+        version, as it was when all of it had been read: by the numbers that the kernel itself has
+        for device, inode and times."""
+        exact = self.kind(version[0]) == EXACT and not self._overlays
+        if exact and not is_coarse(version[4]) and lasts(version[4], read_ns):
+            if len(self._memory) < _MANY:
+                self._memory[version] = digest
+            self.table.put(version, digest)
 
     def flush(self) -> None:
         """Writes what was learnt.  Failing to is no error."""

@@ -288,7 +288,7 @@ class Lab:
         deadline = time.monotonic() + TIMEOUT
         while not ended.poll(5):
             if not late:
-                analysis.tree.feed(*recording.news())
+                analysis.feed(*recording.news())
             if time.monotonic() > deadline:
                 os.kill(pid, signal.SIGKILL)
         os.close(pidfd)
@@ -296,7 +296,7 @@ class Lab:
         lost = recording.finish()["lost"]
         news = recording.news()
         while news[0]:
-            analysis.tree.feed(*news)
+            analysis.feed(*news)
             news = recording.news()
         return status, lost
 

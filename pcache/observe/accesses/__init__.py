@@ -25,7 +25,16 @@ from pcache.observe.accesses.queries import Queries
 from pcache.observe.accesses.renames import Renames
 from pcache.observe.accesses.sockets import Sockets
 from pcache.observe.accesses.streams import Streams
-from pcache.observe.events import FAULT, INHERITED, LOADER, LOST, TRUNCATED, Body, Stamp
+from pcache.observe.events import (
+    FAULT,
+    INHERITED,
+    LOADER,
+    LOST,
+    TRUNCATED,
+    Body,
+    Stamp,
+    thread_of,
+)
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Look, Observation, times_may_matter
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
@@ -55,9 +64,9 @@ class Accesses:
         processes: dict[int, Process],
         spool: int,
         copies: int,
-        hash_early: Callable[[bytes, Stamp], None],
+        hash_early: Callable[[bytes, Stamp, int, bool], None],
         look_up_early: Callable[[Key, Observation], None],
-        read_whole: Callable[[int, bytes, Stamp, bytes], None],
+        read_whole: Callable[[bytes, Stamp, bytes], None],
     ) -> None:
         """`spool` and `copies` as for Streams, the others as for Context."""
         self.context = Context(processes, hash_early, look_up_early, read_whole)
@@ -97,9 +106,7 @@ class Accesses:
 
     def handle(self, event: Event) -> None:
         body, context = event.body, self.context
-        self._streams.forget(event.tid)
-        self._looking.forget(event.tid)
-        self._sockets.forget(event.tid)
+        self._forget(event.tid)
         if body.flags & (LOST | FAULT | TRUNCATED) and body.err != errno.EFAULT:
             what = next(what for flag, what in _INCOMPLETE if body.flags & flag)
             event.execution.problem_throughout(
@@ -131,14 +138,31 @@ class Accesses:
         else:
             handler(event)
 
+    def small_read(self, record: bytes) -> bool:
+        """Does the same as `handle` where a record tells nothing but that a small file was read
+        whose content is waited for; else False."""
+        opened = self.context.small_reads.begins(record)
+        if opened is None:
+            return False
+        tid = thread_of(record)
+        self._forget(tid)
+        self._streams.reads(tid, opened.name, opened.stamp)
+        return True
+
+    def _forget(self, tid: int) -> None:
+        self._streams.forget(tid)
+        self._looking.forget(tid)
+        self._sockets.forget(tid)
+
     def absent(self, event: Event) -> None:
         """A call failed for want of a descriptor."""
         Descriptors.absent(event)
 
     def data(self, execution: Execution, tid: int, flags: int, offset: int, data: bytes) -> None:
         """Bytes of the last call of thread `tid`; `offset` is where they lie in the spool."""
+        if self._streams.content(tid, flags, data):
+            return
         self._streams.data(tid, flags, offset, len(data))
-        self._streams.content(tid, flags, data)
         self._looking.data(execution, tid, flags, data)
         self._sockets.data(tid, data)
 

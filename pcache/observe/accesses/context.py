@@ -34,12 +34,13 @@ from pcache.observe.grown import GrownDirectories
 from pcache.observe.history import History
 from pcache.observe.names import Names
 from pcache.observe.observations import Look, Observation, times_may_matter
+from pcache.observe.small_reads import SmallReads
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import OK, content_value, error_value, link_value
 from pcache.wording import text
 
 _PATH_MAX = 4096
-_SMALL = 4096  # bpf/calls.bpf.h
+_FMODE_WRITE = 2  # include/linux/fs.h
 _OF_PROCESSES = (b"/proc/", b"/dev/fd/")
 LOOKUP_FAILED = frozenset({errno.ENOENT, errno.ENOTDIR})
 NOT_EMPTY = frozenset({errno.ENOTEMPTY, errno.EEXIST})  # rmdir(2), rename(2): either may come
@@ -51,14 +52,14 @@ class Context:
     def __init__(
         self,
         processes: dict[int, Process],
-        hash_early: Callable[[bytes, Stamp], None],
+        hash_early: Callable[[bytes, Stamp, int, bool], None],
         look_up_early: Callable[[Key, Observation], None],
-        read_whole: Callable[[int, bytes, Stamp, bytes], None],
+        read_whole: Callable[[bytes, Stamp, bytes], None],
     ) -> None:
         """`hash_early` is called with each version of a regular file (canonical name, stamp) that
-        is looked at, `look_up_early` with observations whose value the event does not tell, and
-        `read_whole` with the content of a small file that was read: when it was looked at before,
-        canonical name, stamp after it was read."""
+        is looked at, when, and whether it was opened to be read alone; `look_up_early` with
+        observations whose value the event does not tell, and `read_whole` with the content of a
+        small file that was read: canonical name, stamp after it was read."""
         self.processes = processes
         self.pids: set[int] = {os.getpid()}
         """Processes that belong or belonged to the tree, and the one that follows it."""
@@ -91,9 +92,8 @@ class Context:
         self.gathered: list[Look] | None = None
         """What the call being handled observed, if that is all it does."""
         self.hash_early = hash_early
+        self.small_reads = SmallReads()
         self._read_whole = read_whole
-        self._small: dict[tuple[bytes, int, int, int, int], int] = {}
-        """When each version of a small file was looked at first."""
         self._look_up_early = look_up_early
 
     def gather(self) -> None:
@@ -174,9 +174,7 @@ class Context:
         if form == S_IFREG and event.execution.streams and look_at_streams(event, name, stamp):
             self.not_only_looking()
         if form == S_IFREG and not pseudo.is_pseudo(name, stamp.magic):
-            self.hash_early(name, stamp)
-            if stamp.st_size < _SMALL:  # without holes, then
-                self._small.setdefault((name, *stamp.version()), event.ts)
+            self.hash_early(name, stamp, event.ts, opened and not stamp.f_mode & _FMODE_WRITE)
             self.observe(event, kind, path, name, stamp=stamp, opened=opened)
         elif form == S_IFREG:
             self.made_up[name] = stamp.magic
@@ -189,9 +187,8 @@ class Context:
 
     def read_whole(self, name: bytes, stamp: Stamp, data: bytes) -> None:
         """A small file was read from beginning to end, and had this stamp afterwards."""
-        looked = self._small.get((name, *stamp.version()))
-        if looked is not None and len(data) == stamp.st_size:
-            self._read_whole(looked, name, stamp, data)
+        if len(data) == stamp.st_size:
+            self._read_whole(name, stamp, data)
 
     def failed(
         self,

@@ -89,11 +89,17 @@ class Streams:
             if flags & (FAULT | TRUNCATED):
                 execution.problem(Reason.EVENTS_LOST, f"bytes written to descriptor {fd}")
 
-    def content(self, tid: int, flags: int, data: bytes) -> None:
-        """The same, of a file that the thread has read as a whole."""
+    def reads(self, tid: int, name: bytes, stamp: Stamp) -> None:
+        """The thread has read a small file of its own as a whole."""
+        self._reading[tid] = name, stamp
+
+    def content(self, tid: int, flags: int, data: bytes) -> bool:
+        """The same as `data`, if they are of a file that the thread has read as a whole: whether
+        they are."""
         reading = self._reading.pop(tid, None)
         if reading is not None and not flags & (FAULT | TRUNCATED):
             self.context.read_whole(*reading, data)
+        return reading is not None
 
     def forget(self, tid: int) -> None:
         """The thread has made another call."""
@@ -190,7 +196,7 @@ class Streams:
         body = event.body
         if body.stamp is not None and body.handle is None:
             if body.file is not None and not body.deleted:
-                self._reading[event.tid] = body.file, body.stamp
+                self.reads(event.tid, body.file, body.stamp)
             return
         self._sockets.received(event)
         self.inherited_read(event, moved=not SYSCALL_NAMES[event.body.nr].startswith("pread"))

@@ -73,13 +73,17 @@ class Conditions:
         """Of executions that have ended and are not settled yet."""
         self._stand_ins: dict[Execution, StandIns] = {}
 
-    def hash_early(self, name: bytes, stamp: Stamp) -> None:
+    def hash_early(self, name: bytes, stamp: Stamp, ts: int, to_read: bool) -> None:
         """As for Versions."""
-        self._versions.hash_early(name, stamp)
+        self._versions.hash_early(name, stamp, ts, to_read)
 
-    def read_whole(self, ts: int, name: bytes, stamp: Stamp, data: bytes) -> None:
+    def hash_overdue(self) -> None:
         """As for Versions."""
-        self._versions.read_whole(ts, name, stamp, data)
+        self._versions.hash_overdue()
+
+    def read_whole(self, name: bytes, stamp: Stamp, data: bytes) -> None:
+        """As for Versions."""
+        self._versions.read_whole(name, stamp, data)
 
     def look_up_early(self, key: Key, observation: Observation) -> None:
         """As for Values."""
@@ -87,6 +91,7 @@ class Conditions:
 
     def capture(self, execution: Execution) -> None:
         """Takes down the conditions of an execution that has just ended."""
+        self._versions.hash_overdue()
         configured.apply(execution, self._policy, self._facts, self._mentions)
         if not execution.replayed:
             shells.apply(execution)

@@ -49,11 +49,12 @@ class Preconditions:
         self._values = values
         self._context = context
         self._facts_made: dict[Key, Fact] = {}
-        """The last one of each key."""
+        """The last one of each key, for those that depend on the same: the command is the last."""
 
     def of(self, execution: Execution) -> list[Fact]:
         """Its preconditions, in any order.  Raises Unknowable."""
         facts: dict[Key, Fact] = {}
+        last = execution.parent is None
         listed = ListedNames(execution)
         changes, made_up = execution.changes, self._context.made_up
         temporaries = self._context.temporaries
@@ -75,7 +76,7 @@ class Preconditions:
                 )
                 if stamp is not None and kind in (Kind.CONTENT, Kind.LCONTENT):
                     # As it was at the start: what came since, the execution has written itself.
-                    facts[key] = self._fact(key, content_value(stamp, EMPTY))
+                    facts[key] = self._fact(key, content_value(stamp, EMPTY), last=last)
                     continue
             magic = made_up.get(name) if made_up else None
             if magic is not None:
@@ -95,10 +96,11 @@ class Preconditions:
                 # their old output: existence and mode are all that these depended on.
                 if key in execution.weighed:
                     key = (Kind.SIZE if kind == Kind.CONTENT else Kind.LSIZE, path)
-                    facts[key] = self._fact(key, self._values.size(execution, observation, stamp))
+                    size = self._values.size(execution, observation, stamp)
+                    facts[key] = self._fact(key, size, last=last)
                 else:
                     key = (Kind.EXISTS if kind == Kind.CONTENT else Kind.LEXISTS, path)
-                    facts[key] = self._fact(key, exists_value(stamp))
+                    facts[key] = self._fact(key, exists_value(stamp), last=last)
                 continue
             if kind in _LISTINGS:
                 key = listed.without_unknown(key, observation)
@@ -113,7 +115,7 @@ class Preconditions:
                     # The way there does not exist beforehand.
                     key = (key[0], prefix + b":" + name if prefix else name)
                     facts.update(way)
-            facts[key] = self._fact(key, value)
+            facts[key] = self._fact(key, value, last=last)
         if loaders:
             fact = loader_fact(execution, loaders, self._values.now)
             facts[fact.kind, fact.path] = fact
@@ -151,10 +153,12 @@ class Preconditions:
                 facts[key] = Fact(*key, b"l" + target)
         return facts if own else None
 
-    def _fact(self, key: Key, value: bytes) -> Fact:
+    def _fact(self, key: Key, value: bytes, *, last: bool) -> Fact:
         fact = self._facts_made.get(key)
         if fact is None or fact.value != value:
-            fact = self._facts_made[key] = Fact(key[0], key[1], value)
+            fact = Fact(key[0], key[1], value)
+            if not last:
+                self._facts_made[key] = fact
         return fact
 
 
@@ -166,17 +170,24 @@ def in_order(facts: Iterable[Fact]) -> list[Fact]:
 
 def _one(execution: Execution, facts: Iterable[Fact]) -> Fact | None:
     """Which of the files that these are about are one; None if there are not two."""
-    files: list[tuple[bytes, File]] = []
-    unknown = set()
-    for fact in facts:
-        if may_be_one(fact.kind, fact.path, fact.value):
-            file = _file(execution, fact)
-            if file is None:
-                unknown.add(fact.path)
-            else:
-                files.append((fact.path, file))
-    known = [(path, file) for path, file in files if path not in unknown]
-    return Fact(Kind.ONE, one_path(unknown), one_value(known)) if len(known) > 1 else None
+    about = [fact for fact in facts if may_be_one(fact.kind, fact.path, fact.value)]
+    files = [_file(execution, fact) for fact in about]
+    unknown = {fact.path for fact, file in zip(about, files, strict=True) if file is None}
+    first: dict[File, bytes] = {}
+    known, linked = 0, False
+    for fact, file in zip(about, files, strict=True):
+        if file is not None and fact.path not in unknown:
+            known += 1
+            linked |= first.setdefault(file, fact.path) != fact.path
+    if known < 2:
+        return None
+    # Most often none has two names, which is found out faster here than where this is not compiled.
+    pairs = [
+        (fact.path, file)
+        for fact, file in zip(about, files, strict=True)
+        if linked and file is not None and fact.path not in unknown
+    ]
+    return Fact(Kind.ONE, one_path(unknown), one_value(pairs))
 
 
 def _file(execution: Execution, fact: Fact) -> File | None:

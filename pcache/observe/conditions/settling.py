@@ -54,9 +54,9 @@ class Settling:
         for prefix, after, until in execution.prefix_checks:
             if self._history.changed_below(prefix, after, until):
                 return prefix
-        for name, stamp in execution.opened_inputs:
-            if not self._versions.is_still(name, stamp):
-                return name
+        for seen in execution.opened_inputs:
+            if seen.stamp is not None and not self._versions.is_still(seen.name, seen.stamp):
+                return seen.name
         for snapshot, name, ts in execution.captured_inputs:
             if not self._was_input(snapshot, name, ts):
                 return name

@@ -71,11 +71,21 @@ class Values:
     def recounted(self, execution: Execution, facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
         """The facts with the numbers of names from before the execution, when all events are
         known: some files were looked at later, by when others may have linked them again."""
-        values = {(fact.kind, fact.path): fact.value for fact in facts}
+        gained: dict[Key, int] = {}
         for key, name, looked in execution.counted_names:
-            if key in values:
-                values[key] = self._before(execution, name, looked, values[key])
-        return tuple([Fact(*key, value) for key, value in values.items()])
+            more = self._history.names_gained(name, execution.image, looked)
+            if more:
+                gained[key] = gained.get(key, 0) + more
+        if not gained:
+            return facts
+        return tuple(
+            [
+                Fact(fact.kind, fact.path, relinked(fact.value, -more))
+                if (more := gained.get((fact.kind, fact.path), 0))
+                else fact
+                for fact in facts
+            ]
+        )
 
     def _before(self, execution: Execution, name: bytes, seen: int, value: bytes) -> bytes:
         """A value that was seen then, without the names that the file got during the execution."""
@@ -154,11 +164,11 @@ class Values:
             execution.touched_checks.append((observation.name, observation.ts))
         if cached.appended:
             execution.append_checks.append((observation.name, observation.ts, cached.taken))
-        elif cached.snapshot is None:
+        elif cached.snapshot is not None:
+            execution.captured_inputs.append((cached.snapshot, observation.name, observation.ts))
+        elif cached.taken > observation.ts:  # else it had been taken by then
             checks = execution.version_checks if told else execution.input_checks
             checks.append((observation.name, observation.ts, cached.taken))
-        else:
-            execution.captured_inputs.append((cached.snapshot, observation.name, observation.ts))
         if observation.opened:
             self._read_throughout(execution, observation, stamp)
         if key[0] == Kind.INPUT:
@@ -184,7 +194,7 @@ class Values:
             raise Unknowable(Reason.INPUT_CHANGED, evidence)
         if self._history.changed(name, observation.ts, execution.end):
             raise Unknowable(Reason.INPUT_CHANGED, name)
-        execution.opened_inputs.append((name, stamp))
+        execution.opened_inputs.append(observation)
 
     def _earlier_attributes(
         self, execution: Execution, path: bytes, observation: Observation

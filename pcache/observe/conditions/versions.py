@@ -8,10 +8,8 @@ import os
 import posixpath
 import time
 
-from xxhash import xxh3_128_digest
-
 from pcache.linux import loader_cache
-from pcache.linux.filesystems import OVERLAY_MAGICS
+from pcache.linux.filesystems import EXACT, OVERLAY_MAGICS
 from pcache.linux.looks import identity_of
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
@@ -20,6 +18,7 @@ from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.unknowable import Unknowable, gone
 from pcache.observe.events import Stamp
 from pcache.observe.observations import Observation
+from pcache.observe.small_reads import SMALL, Opened, version_of
 from pcache.store.digests import DigestCache
 from pcache.values import content_value
 
@@ -46,10 +45,12 @@ class Digested:
 class Version:
     """What is known of one version of a regular file; every program of a build asks for it."""
 
-    __slots__ = ("_content", "_shown", "digested", "name", "still")
+    __slots__ = ("_content", "_shown", "digested", "name", "stamp", "still")
 
-    def __init__(self, name: bytes) -> None:
+    def __init__(self, name: bytes, stamp: Stamp) -> None:
         self.name = name
+        self.stamp = stamp
+        """As it was found first."""
         self.digested: Digested | None = None
         self._content = b""
         self._shown: tuple[int, ...] = ()
@@ -80,48 +81,93 @@ class Versions:
         self._history = context.history
         self._captured = context.captured
         self._clock = clock
-        self._known: dict[tuple[bytes, int, int, int, int], Version] = {}
-        """By canonical name and version."""
-        self._stamped: dict[Stamp, Version] = {}
-        """The same, so as they were found last."""
+        self._small = context.small_reads
+        self._first: dict[bytes, Version] = {}
+        """By canonical name: most have one version."""
+        self._others: dict[tuple[bytes, int, int, int, int], Version] = {}
+        """Further ones, by name and version."""
 
     def of(self, name: bytes, stamp: Stamp) -> Version:
-        version = self._stamped.get(stamp)
+        version: Version | None = stamp.known
         if version is None or version.name != name:
-            key = (name, *stamp.version())
-            version = self._known.get(key)
+            version = self._first.get(name)
             if version is None:
-                version = self._known[key] = Version(name)
-            self._stamped[stamp] = version
+                version = self._first[name] = Version(name, stamp)
+            elif not version.stamp.same_version(stamp, attributes_changed=False):
+                key = (name, *stamp.version())
+                version = self._others.get(key)
+                if version is None:
+                    version = self._others[key] = Version(name, stamp)
+            stamp.known = version
         return version
 
-    def hash_early(self, name: bytes, stamp: Stamp) -> None:
+    def hash_early(self, name: bytes, stamp: Stamp, ts: int, to_read: bool) -> None:
         """Hashes a file as soon as it is looked at: it may be overwritten before its readers end.
 
-        Large ones wait, so that the recorder is not kept waiting.
+        Large ones wait, so that the recorder is not kept waiting; and so do small ones that were
+        opened `to_read` alone, as what is read is told next.
         """
-        if stamp.st_size <= _EAGER_BYTES:
-            found = None
-            with contextlib.suppress(OSError):
-                now = os.stat(name)
-                if stamp.same_version(now, attributes_changed=False):
-                    found = self._digested(name, now)
-                    found.names = now.st_nlink
-            found = found or self._captured_digest(stamp)
-            if found is not None:
-                self.of(name, stamp).learn(found)
-                if name == loader_cache.PATH:
-                    # Of one that is rewritten later, what it said would not be to be had.
-                    with contextlib.suppress(OSError, ValueError):
-                        loader_cache.loader_cache(name, found.digest)
+        if to_read and stamp.st_size <= SMALL and self._is_told_next(name, stamp, ts):
+            if self._small.many:
+                self.hash_overdue()
+        elif stamp.st_size <= _EAGER_BYTES:
+            self._hash_now(name, stamp, ts)
 
-    def read_whole(self, ts: int, name: bytes, stamp: Stamp, data: bytes) -> None:
-        """What some program has read of a file from its beginning to its end: the content of the
-        version that it is, as it was that when it was looked at before, at the time `ts`, as well
-        as afterwards."""
+    def hash_overdue(self) -> None:
+        """Hashes what was opened and has not been read as a whole."""
+        for opened in self._small.overdue():
+            self._hash_now(opened.name, opened.stamp, opened.ts)
+
+    def _is_told_next(self, name: bytes, stamp: Stamp, ts: int) -> bool:
+        """Whether a small file need not be looked at: where its content is known, or what read(2)
+        gives will do, as nobody but that shows another version of it."""
         version = self.of(name, stamp)
-        if version.digested is None and self._clock.tells_changes(stamp, ts):
-            version.learn(Digested(xxh3_128_digest(data), ts))
+        if (
+            not stamp.st_size
+            or stamp.writers
+            or not self._clock.tells_changes(stamp, ts)
+            or self._digests.kind(stamp.st_dev) != EXACT
+            or self._history.knows(name)
+            or name == loader_cache.PATH
+        ):
+            return False
+        known = version.digested
+        if known is not None:
+            return not (known.touched or known.appended or known.snapshot)
+        return self._small.wait(Opened(name, stamp, ts))
+
+    def _hash_now(self, name: bytes, stamp: Stamp, ts: int) -> None:
+        found = None
+        with contextlib.suppress(OSError):
+            now = os.stat(name)
+            if stamp.same_version(now, attributes_changed=False):
+                found = self._digested(name, now)
+                found.names = now.st_nlink
+        found = found or self._captured_digest(stamp)
+        if found is None:
+            self._small.missed(name, stamp, ts)
+            return
+        self.of(name, stamp).learn(found)
+        if name == loader_cache.PATH:
+            # Of one that is rewritten later, what it said would not be to be had.
+            with contextlib.suppress(OSError, ValueError):
+                loader_cache.loader_cache(name, found.digest)
+
+    def read_whole(self, name: bytes, stamp: Stamp, data: bytes) -> None:
+        """What some program has read of a file from its beginning to its end: the content of the
+        version that it is, if it was that when it was looked at before as well as afterwards."""
+        opened = self._small.take(name, stamp)
+        if opened is None:
+            return
+        if b"\0" in data:  # there may be holes
+            self._hash_now(opened.name, opened.stamp, opened.ts)
+        version = self.of(opened.name, opened.stamp)
+        if version.digested is None and self._clock.tells_changes(stamp, opened.ts):
+            digest = self._digests.algorithm.digest(data)
+            version.learn(Digested(digest, opened.ts))
+            if opened.stamp.f_mode and not (opened.stamp.writers or self._clock.stepped()):
+                read_ns = self._clock.realtime(opened.ts)
+                self._digests.remember_read(version_of(opened.stamp), digest, read_ns)
 
     def digest(self, observation: Observation, stamp: Stamp) -> Digested:
         """Digest of the file if it still is the version that was seen, and when it was taken.

@@ -66,6 +66,7 @@ class Analysis:
         """Complete ring records, and where in the spool they begin."""
         if blob:
             self.tree.feed(blob, offset)
+            self._conditions.hash_overdue()
 
     def store(self, failure: str, interrupted: Iterable[int], explain: Explain) -> None:
         """Stores the executions that can be vouched for, each whole or not at all.
@@ -144,14 +145,14 @@ class Analysis:
         weak = fingerprint.weak_fingerprint(call, self._store.policy)
         self._store.add_uncacheable(call, weak, reasons)
 
-    def _hash_early(self, name: bytes, stamp: Stamp) -> None:
-        self._conditions.hash_early(name, stamp)
+    def _hash_early(self, name: bytes, stamp: Stamp, ts: int, to_read: bool) -> None:
+        self._conditions.hash_early(name, stamp, ts, to_read)
 
     def _look_up_early(self, key: Key, observation: Observation) -> None:
         self._conditions.look_up_early(key, observation)
 
-    def _read_whole(self, ts: int, name: bytes, stamp: Stamp, data: bytes) -> None:
-        self._conditions.read_whole(ts, name, stamp, data)
+    def _read_whole(self, name: bytes, stamp: Stamp, data: bytes) -> None:
+        self._conditions.read_whole(name, stamp, data)
 
     def _ended(self, execution: Execution) -> None:
         self._conditions.capture(execution)
