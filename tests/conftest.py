@@ -80,8 +80,8 @@ def open_directory() -> Iterator[Path]:
         subprocess.run([*SUDO, "rm", "-rf", str(path)], check=True)
 
 
-@pytest.fixture(scope="session")
-def pcache() -> Iterator[str]:
+@contextmanager
+def made_command() -> Iterator[str]:
     """The `pcache` command made from this checkout, as tools/install would make it.
 
     Compiled modules that are there but older than the sources are left out, as the header says.
@@ -113,6 +113,13 @@ def pcache() -> Iterator[str]:
         source = CHECKOUT / "tools/launcher.c"
         subprocess.run(["cc", "-O1", "-static", *paths, "-o", launcher, source], check=True)
         yield str(launcher)
+
+
+@pytest.fixture(scope="session")
+def pcache() -> Iterator[str]:
+    """The command under test."""
+    with made_command() as command:
+        yield command
 
 
 @pytest.fixture(scope="session")

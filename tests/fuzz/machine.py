@@ -28,12 +28,18 @@ class Tally:
         self.oracle = Oracle()
         self.root_hits = 0
 
+    def add(self, other: Tally) -> None:
+        """What another one counted, too."""
+        self.steps += other.steps
+        self.root_hits += other.root_hits
+        self.oracle.add(other.oracle)
+
     def __str__(self) -> str:
         oracle = self.oracle
         lost = "".join(f"\n  {count}x {why}" for why, count in oracle.lost.most_common(30))
         return (
             f"{self.steps.total()} steps {dict(self.steps)}, {self.root_hits} root hits; "
-            f"{oracle.hits} of {oracle.known} known hit ({oracle.rate:.1%}); lost: {lost}"
+            f"{oracle.hits} of {oracle.known} known hit ({oracle.rate:.1%}); lost: {lost or 'none'}"
         )
 
 
@@ -149,12 +155,19 @@ class Project:
         self.cwd = "."
         self.stdio = Stdio()
         self.saved = 0
+        self._told: list[str] = []
+        """What happened."""
         self._launcher = launcher
         self._tally = tally
         self._env = env
 
+    def __str__(self) -> str:
+        """Its history so far, to be read."""
+        return "\n".join(self._told)
+
     def live(self, history: History) -> None:
         """Raises AssertionError at the first run that is not as the plain one."""
+        self._told = [str(history.script)]
         self.twins.clear()
         self._tally.oracle.forget()
         for edit in START:
@@ -162,8 +175,10 @@ class Project:
         self.write(history.script)
         self.save()
         for event, verbs, mode in history.events:
+            self._told.append(str(event))
             event.happen(self)
             for verb in verbs:
+                self._told.append(f"{verb} ({mode})")
                 self._step(verb, mode)
 
     def write(self, script: Sequence[Line]) -> None:

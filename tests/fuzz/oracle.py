@@ -146,6 +146,12 @@ class Oracle:
         self.lost: Counter[str] = Counter()
         """The others: command, why it missed, why it had not been recorded if it had not."""
 
+    def add(self, other: Oracle) -> None:
+        """What another one has counted, too."""
+        self.known += other.known
+        self.hits += other.hits
+        self.lost += other.lost
+
     def forget(self) -> None:
         """Nothing is recorded any more."""
         self._seen.clear()

@@ -14,7 +14,7 @@ from tests.lib.edits import Edit
 from tests.lib.launch import Launcher, Result, Stdio
 from tests.lib.tree import Snapshot
 
-SETTLE_SECONDS = 0.03
+SETTLE_NS = 30_000_000
 """A file changed less than 20 ms before it is read is not recorded as an input."""
 
 _TICK_NS = 10_000_000
@@ -42,6 +42,8 @@ class Twins:
         self._saved = base / "saved"
         self._launcher = launcher
         self._start_ns = 0
+        self._ran_ns = 0
+        """When the last run ended."""
         for path in self._directories():
             path.mkdir()
 
@@ -57,7 +59,7 @@ class Twins:
 
     def edit(self, edit: Edit) -> None:
         """Changes both in the same way, times included: later than whatever was there."""
-        time.sleep(2 * _TICK_NS / 1e9)
+        _sleep_until(self._ran_ns + 2 * _TICK_NS)
         for tree in (self._ours, self._plain):
             before = _times(tree)
             edit(tree)
@@ -92,9 +94,9 @@ class Twins:
 
         What `start` returned, and all differences.
         """
-        time.sleep(SETTLE_SECONDS)
-        plain, wanted = self._run(self._plain, command, self._launcher.plain)
-        ours, got = self._run(self._ours, command, start)
+        plain, wanted = self._run(self._plain, command, self._launcher.plain, 0)
+        settle_ns = 0 if start == self._launcher.plain else SETTLE_NS
+        ours, got = self._run(self._ours, command, start, settle_ns)
         faults = [
             f"{name}: {getattr(ours, name)!r}, plainly {getattr(plain, name)!r}"
             for name in ("status", "stdout", "stderr")
@@ -106,16 +108,24 @@ class Twins:
         return ours, faults
 
     def _run(
-        self, tree: Path, command: Command, start: Callable[..., Result]
+        self, tree: Path, command: Command, start: Callable[..., Result], settle_ns: int
     ) -> tuple[Result, Snapshot]:
         os.rename(tree, self.here)
         try:
             began = time.time_ns() - _TICK_NS
-            time.sleep(2 * _TICK_NS / 1e9)
+            _sleep_until(began + _TICK_NS + settle_ns)
             result = start(command.words, self.here / command.cwd, command.env, command.stdio)
+            self._ran_ns = time.time_ns()
             return result, Snapshot.take(self.here, self._start_ns, began)
         finally:
             os.rename(self.here, tree)
+
+
+def _sleep_until(ns: int) -> None:
+    """Until that realtime; not at all if it is over."""
+    left = ns - time.time_ns()
+    if left > 0:
+        time.sleep(left / 1e9)
 
 
 def _times(tree: Path) -> dict[str, tuple[int, int]]:
