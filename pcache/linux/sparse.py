@@ -6,12 +6,14 @@ import os
 
 _BLOCK = 512
 """The unit of st_blocks, inode(7)."""
-_LEAST = 4096
 
 
 def may_have_holes(st: os.stat_result) -> bool:
-    """Whether a regular file may have holes; a file system that compresses says so of others."""
-    return st.st_size - st.st_blocks * _BLOCK >= _LEAST
+    """Whether a regular file may have holes; a file system that compresses says so of others.
+
+    Without any, its last block too is allocated as a whole.
+    """
+    return st.st_blocks * _BLOCK < st.st_size
 
 
 def extents(fd: int, size: int) -> tuple[int, ...]:
