@@ -32,7 +32,7 @@ Version = tuple[int, int, int, int, int]
 """Of a file: (dev, ino, size, mtime_ns, ctime_ns)."""
 
 _PENDING_LIMIT = 4096
-_SCHEMA = 4
+_SCHEMA = 5
 _INODE = Struct(">QQ")
 """Sorted as the numbers are: files that are looked at together were mostly made together."""
 _SINGLY = 64

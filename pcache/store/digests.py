@@ -88,6 +88,13 @@ def stamp(st: os.stat_result) -> Version:
     return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns
 
 
+def _key(st: os.stat_result) -> Version:
+    """What a digest is kept by: of a file that may have holes, what none is looked for by that
+    knows a version without its blocks."""
+    key = stamp(st)
+    return (*key[:4], -key[4]) if may_have_holes(st) else key
+
+
 def content_digest(
     path: bytes, st: os.stat_result, check: Callable[[], None], algorithm: Algorithm = XXH3
 ) -> Digest:
@@ -160,7 +167,7 @@ class DigestCache:
             synchronise(file)
             if stamp(os.fstat(file) if isinstance(file, int) else os.stat(file)) != key:
                 raise OSError(errno.ESTALE, "its status had not been asked for of late")
-        known = self._of_mount(file, key) if is_coarse(st.st_ctime_ns) else key
+        known = self._of_mount(file, key) if is_coarse(st.st_ctime_ns) else _key(st)
         digest = None if known is None else self._remembered(known)
         if digest is not None:
             return digest
@@ -215,7 +222,7 @@ class DigestCache:
         """The same without reading the file; None if that is not known."""
         if self.kind(st.st_dev) == LAGGING or is_coarse(st.st_ctime_ns):
             return None
-        return self._remembered(stamp(st))
+        return self._remembered(_key(st))
 
     def check_mounts(self) -> None:
         """Forgets what may be otherwise after a mount: to be called before `values` are used."""
@@ -231,7 +238,7 @@ class DigestCache:
         kind = self.kind(st.st_dev)
         if not st.st_size:
             return kind == EXACT
-        key: Version | None = stamp(st)
+        key: Version | None = _key(st)
         if is_coarse(st.st_ctime_ns):
             number = self._numbers.get(st.st_dev)
             key = None if number is None else (number, *stamp(st)[1:])
@@ -299,7 +306,7 @@ class DigestCache:
         reading all of it.
         """
         if self.keeps(st) and self._is_sure(st, read_ns, writers):
-            self._keep(stamp(st), digest)
+            self._keep(_key(st), digest)
 
     def keeps(self, st: os.stat_result) -> bool:
         """Whether `remember` is of use for a file."""

@@ -13,6 +13,7 @@ from xxhash import xxh3_128_digest
 from pcache.linux import loader_cache
 from pcache.linux.filesystems import OVERLAY_MAGICS
 from pcache.linux.looks import identity_of
+from pcache.linux.sparse import ends_in_zero, may_be_of_holes
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.captured import Snapshot
@@ -121,7 +122,19 @@ class Versions:
         as afterwards."""
         version = self.of(name, stamp)
         if version.digested is None and self._clock.tells_changes(stamp, ts):
-            version.learn(Digested(xxh3_128_digest(data), ts))
+            holes: bytes | None = b""
+            if may_be_of_holes(data):
+                holes = self._holes(name, stamp)
+            if holes is not None:
+                version.learn(Digested(xxh3_128_digest(data), ts, holes))
+
+    def _holes(self, name: bytes, stamp: Stamp) -> bytes | None:
+        """Those of a version; None if it is gone."""
+        with contextlib.suppress(OSError):
+            now = os.stat(name)
+            if stamp.same_version(now, attributes_changed=False):
+                return self._digests.holes(name, now)
+        return None
 
     def digest(self, observation: Observation, stamp: Stamp) -> Digested:
         """Digest of the file if it still is the version that was seen, and when it was taken.
@@ -189,8 +202,8 @@ class Versions:
         return None
 
     def _earlier_digest(self, name: bytes, stamp: Stamp) -> bytes | None:
-        """Digest of a version that is gone, if it was taken while it was there: in an earlier
-        recording, or when a replay looked at it."""
+        """Digest of a version that is gone and had no holes, if it was taken while it was there:
+        in an earlier recording, or when a replay looked at it."""
         with contextlib.suppress(OSError):
             return self._digests.remembered_version((_device(name), *stamp.version()))
         return None
@@ -198,13 +211,15 @@ class Versions:
     def _appended_digest(self, observation: Observation, stamp: Stamp) -> Digested | None:
         """Of a version to which the tree has appended since: what was there is the beginning of
         what is there now."""
-        name, now = observation.name, time.monotonic_ns()
+        name, size, now = observation.name, stamp.st_size, time.monotonic_ns()
         if stamp.writers or not self._history.only_appended(name, observation.ts, now):
             return None
         with contextlib.suppress(OSError):
             status = os.stat(name)
-            if status.st_ino == stamp.st_ino and status.st_size > stamp.st_size:
-                digest = self._digests.digest_of_beginning(name, status, stamp.st_size)
+            if status.st_ino == stamp.st_ino and status.st_size > size:
+                if self._digests.holes(name, status) or (size and ends_in_zero(name, size)):
+                    return None  # a hole at its end may have been filled
+                digest = self._digests.digest_of_beginning(name, status, size)
                 found = Digested(digest, time.monotonic_ns())
                 found.appended = True
                 return found
