@@ -70,9 +70,9 @@ def rounds(request: pytest.FixtureRequest) -> int:
 
 
 @contextmanager
-def open_directory() -> Iterator[Path]:
+def open_directory(parent: str = "/var/tmp") -> Iterator[Path]:
     """A new directory that every user can enter and read."""
-    path = Path(tempfile.mkdtemp(prefix="pcache-test-", dir="/var/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="pcache-test-", dir=parent))
     path.chmod(0o755)
     try:
         yield path

@@ -32,13 +32,20 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--jobs", type=int, default=os.cpu_count(), help="default: %(default)s")
     options.add_argument("--seed", type=int, default=1, help="the first one; default: %(default)s")
     options.add_argument("--minutes", type=float, help="begin no project after that time")
+    options.add_argument(
+        "--directory", default="/var/tmp", help="where projects are made; default: %(default)s"
+    )
     options.add_argument("--pcache", help="a command to be tried instead of the checkout's")
     return options
 
 
-def one(pcache: str, number: int, ended: Event, deadline: float) -> Tally:
+def one(pcache: str, number: int, directory: str, ended: Event, deadline: float) -> Tally:
     """What one seed's projects did; not all of them if it ended meanwhile."""
-    return fuzz(pcache, number, PROJECTS, lambda: ended.is_set() or time.time() > deadline)
+
+    def stopped() -> bool:
+        return ended.is_set() or time.time() > deadline
+
+    return fuzz(pcache, number, PROJECTS, directory=directory, stopped=stopped)
 
 
 class Campaign:
@@ -108,9 +115,11 @@ def main() -> int:
         made_command() as made,
     ):
         ended, pcache = manager.Event(), options.pcache or made
-        campaign = Campaign(
-            lambda number: pool.submit(one, pcache, number, ended, deadline), ended, options.steps
-        )
+
+        def begin(number: int) -> Future[Tally]:
+            return pool.submit(one, pcache, number, options.directory, ended, deadline)
+
+        campaign = Campaign(begin, ended, options.steps)
         try:
             campaign.run(options.seed, options.jobs, deadline)
         except KeyboardInterrupt:

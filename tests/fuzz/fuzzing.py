@@ -22,17 +22,24 @@ class Wrong(AssertionError):
 
 
 def fuzz(
-    pcache: str, number: int, projects: int, stopped: Callable[[], bool] = lambda: False
+    pcache: str,
+    number: int,
+    projects: int,
+    *,
+    lines: int = 9,
+    directory: str = "/var/tmp",
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Tally:
     """So many projects with EVENTS events each; always the same ones for a seed.
 
+    lines: how long a script may be at first.  directory: where projects and caches are made.
     stopped: asked before each project whether to leave out the rest.  Raises Wrong.
     """
-    with open_directory() as base:
+    with open_directory(directory) as base:
         launcher = Launcher(pcache, base, as_root=SUDO)
-        twins, tally = Twins(base, launcher), Tally()
+        twins, tally = Twins(base), Tally()
         env = environment(twins)
-        each(number, projects, lambda: Project(twins, launcher, tally, env), stopped)
+        each(number, projects, lambda: Project(twins, launcher, tally, env), lines, stopped)
     return tally
 
 
@@ -40,6 +47,7 @@ def each(
     number: int,
     projects: int,
     make: Callable[[], Project],
+    lines: int = 9,
     stopped: Callable[[], bool] = lambda: False,
 ) -> None:
     """Lets the seed's projects live until one goes wrong, which is raised."""
@@ -53,7 +61,7 @@ def each(
         phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )
-    @given(histories(EVENTS))
+    @given(histories(EVENTS, lines))
     def live(history: History) -> None:
         if wrong or stopped():
             return

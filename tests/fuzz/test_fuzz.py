@@ -23,12 +23,12 @@ def seed_of(default: int) -> int:
 def check(tally: Tally, steps: int) -> None:
     print(tally)
     assert tally.steps.total() >= steps
-    assert tally.oracle.known >= steps // 2
+    assert tally.oracle.known >= steps // 5
     assert tally.oracle.rate >= RATE, str(tally)
 
 
-def test_a_hundred_steps(pcache: str) -> None:
-    check(fuzz(pcache, seed_of(16), 10), 100)
+def test_three_hundred_steps(pcache: str) -> None:
+    check(fuzz(pcache, seed_of(16), 27, lines=2), 300)
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ def forgetful(pcache: str, base: Path, store: Path) -> Iterator[Path]:
 def fuzz(pcache: str, number: int, examples: int) -> tuple[Tally, int]:
     """What the projects did, and how many objects the shared store has then."""
     with open_directory() as base:
-        twins = Twins(base, Launcher(pcache, base, as_root=SUDO))
+        twins = Twins(base)
         with forgetful(pcache, base, twins.store) as script:
             launcher = Launcher(str(script), base, as_root=SUDO)
             shared = base / "shared"
