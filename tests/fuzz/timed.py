@@ -12,12 +12,12 @@ _new = st.sampled_from(("f", "f", "e/f"))
 """Where copies of directories go."""
 
 _asking = st.one_of(
-    one(lambda r: opaque(f"du -a --time {r} 2>&1"), _trees),
+    one(lambda r: opaque(f"du -a --time {r} 2>&1; date -r {r} +%s"), _trees),
     *(
         one(lambda r, t=text: dated(t.format(r), ("v",)), _trees)  # type: ignore[misc]
         for text in (
             *("ls -t {}", "ls -tr {}/.", "ls -l --time-style=full-iso {}", "ls -ltR {}"),
-            *("stat -c %n:%Y:%s:%h {}", "stat -c %y {}", "date -r {} +%s"),
+            *("stat -c %n:%Y:%s:%h {}", "stat -c %y {}"),
             *("find {} -newermt 2020-06-01", "find {} -printf %p:%T@\\\\n"),
         )
     ),
