@@ -13,7 +13,7 @@ from stat import S_IFDIR, S_IFMT, S_IFREG, S_ISDIR, S_ISREG
 
 from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
-from pcache.observe import git_times, identity, sizes
+from pcache.observe import git_times, identity, rsync_times, sizes
 from pcache.observe.accesses.descriptors import depend_on_status
 from pcache.observe.accesses.present import is_everybodys, seen_status
 from pcache.observe.changes import ATTRIBUTES, UNTOUCHED
@@ -95,9 +95,12 @@ def _depend_on_times(execution: Execution) -> None:
     if is_git and not git_times.compares(execution):
         return
     files_alone = is_git or _goes_by_files_alone(execution)
+    copied = rsync_times.Copied(execution) if rsync_times.is_rsync(execution) else None
     observed: list[tuple[Key, Observation]] = []
     for (kind, path), (ts, name, stamp) in execution.looks.items():
-        if files_alone and S_IFMT(stamp.st_mode) == S_IFDIR:
+        if S_IFMT(stamp.st_mode) == S_IFDIR and (
+            files_alone or (copied is not None and (path, name) not in copied)
+        ):
             continue
         times = Kind.TIMES if kind == Kind.CONTENT else Kind.LTIMES
         observed.append(((times, path), Observation(ts, name, times_value(stamp))))

@@ -96,6 +96,12 @@ class History:
             name, after = where, ts
         return passed
 
+    def left_alone(self, name: bytes, after: int, until: int) -> bool:
+        """Whether what was at `name` at the time `after` was taken from there, and nothing else had
+        been done to it."""
+        stays = self.way(name, after, until)
+        return len(stays) == 1 and stays[0][2] < until and not self.touched(*stays[0])
+
     def is_at(self, place: bytes, name: bytes, after: int, until: int) -> bool:
         """Whether what was at `name` at the time `after` was at `place` at the time `until`."""
         at, _, last = self.way(name, after, until)[-1]

@@ -162,6 +162,9 @@ class Replayed:
                     change.times = GIVEN
                     change.origin, as_it_was = moved[output.path][at]
                     change.moved = self.ended if as_it_was else 0
+        for output in self.outcome.outputs:
+            for at in execution.chain() if output.kind == b"h" else ():
+                at.changes[output.path].origin = at.origin(output.content, self.ended)[0]
         for fd, offset in self.outcome.offsets:
             if offset == APPENDING:
                 self._left_appending(execution, fd)

@@ -6,9 +6,9 @@ from pcache.history.entries import HIT
 from pcache.history.log import UNKNOWN
 from pcache.history.sessions import Session
 from pcache.report import words
+from pcache.session.steps.calls import call_differences
 from pcache.session.steps.closing import seconds
 from pcache.session.steps.describe import value_text
-from pcache.session.verbs.explain import call_differences
 from pcache.wording import fact_name, text
 
 TYPE_CHECKING = False

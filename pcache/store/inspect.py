@@ -12,7 +12,7 @@ from pcache.store.totals import Totals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pcache.model import Call, Digest, Key, Outcome, PathSet
     from pcache.store.index import Store
@@ -48,28 +48,33 @@ def versions(store: Store, weak: Digest, paths: PathSet, limit: int) -> list[Ver
 
 def calls(store: Store) -> Iterator[tuple[Digest, Call]]:
     """Every call that can be read, the last recorded first."""
-    for weak, packed in store.database.rows("SELECT weak, call FROM calls ORDER BY seen DESC"):
+    return _readable(store, store.database.rows("SELECT weak, call FROM calls ORDER BY seen DESC"))
+
+
+def under_other_settings(store: Store, weak: Digest) -> bool:
+    """Whether a call that is not known would be, but for settings of programs or the sandbox."""
+    return any(
+        known != weak and present_fingerprint(store, call) == weak
+        for known, call in with_same_arguments(store, weak)
+    )
+
+
+def with_same_arguments(store: Store, weak: Digest) -> Iterator[tuple[Digest, Call]]:
+    """The calls that can be read whose arguments are those of a fingerprint."""
+    rows = store.database.rows(
+        "SELECT weak, call FROM calls WHERE weak >= ? AND weak < ? ORDER BY seen DESC",
+        (weak[:ARGUMENTS_BYTES], weak[:ARGUMENTS_BYTES] + b"\xff" * len(weak)),
+    )
+    return _readable(store, rows)
+
+
+def _readable(store: Store, rows: Iterable[tuple[bytes, ...]]) -> Iterator[tuple[Digest, Call]]:
+    for weak, packed in rows:
         try:
             variables = store.blobs.get_bytes(call_environment(packed))
             yield weak, unpack_call(packed, variables)
         except (DamagedRow, DamagedBlob):
             continue
-
-
-def under_other_settings(store: Store, weak: Digest) -> bool:
-    """Whether a call that is not known would be, but for settings of programs or the sandbox."""
-    rows = store.database.rows(
-        "SELECT weak, call FROM calls WHERE weak >= ? AND weak < ?",
-        (weak[:ARGUMENTS_BYTES], weak[:ARGUMENTS_BYTES] + b"\xff" * len(weak)),
-    )
-    for known, packed in rows:
-        try:
-            call = unpack_call(packed, store.blobs.get_bytes(call_environment(packed)))
-        except (DamagedRow, DamagedBlob):
-            continue
-        if known != weak and present_fingerprint(store, call) == weak:
-            return True
-    return False
 
 
 def present_fingerprint(store: Store, call: Call) -> Digest:

@@ -36,12 +36,20 @@ class Told:
     def write(self, name: str, content: str) -> None:
         (self.bench.directory / name).write_text(content)
 
-    def session(self, verb: str = "run", *options: str, command: str = "sh run.sh") -> Result:
+    def session(
+        self,
+        verb: str = "run",
+        *options: str,
+        command: str = "sh run.sh",
+        stdio: Stdio = Stdio(),  # noqa: B008
+        env: dict[str, str] | None = None,
+    ) -> Result:
         time.sleep(SETTLE_SECONDS)
         for name in ("whole", "sorted"):
             (self.bench.directory / name).unlink(missing_ok=True)
         start = getattr(self.bench.launcher, verb)
-        result = start(command.split(), self.bench.directory, self.bench.env, Stdio(), options)
+        variables = {**self.bench.env, **(env or {})}
+        result = start(command.split(), self.bench.directory, variables, stdio, options)
         assert isinstance(result, Result)
         return result
 
@@ -164,6 +172,17 @@ def test_other_settings_are_the_cause(told: Told) -> None:
     assert causes.other == {"recorded under other settings": [0]}
     told.ask("config", "unset", "program.sort.strict")
     assert "brought back as a whole" in told.session().own
+
+
+def test_what_is_different_about_a_call_is_the_cause(told: Told) -> None:
+    told.session()
+    into_a_file = told.session(stdio=Stdio(stdout="file")).own
+    assert "3 ran (standard output: a pipe -> a file); recorded as a whole" in into_a_file
+    assert told.why().other == {"standard output: a pipe -> a file": [0]}
+    assert "ran (environment COLOUR)" in told.session(env={"COLOUR": "red"}).own
+    many = {"COLOUR": "red", "SHAPE": "round", "TASTE": "sweet"}
+    told.session(env=many)
+    assert "ran (unknown call)" in told.session(env={"A": "1", "B": "2", "C": "3"}).own
 
 
 def test_what_is_never_cached_is_no_unknown_call(told: Told) -> None:

@@ -12,6 +12,8 @@ class HardLinks:
         self._history = history
         self.older: dict[bytes, bytes] = {}
         """Name -> the older name of the same file that it was made from."""
+        self.since: dict[bytes, int] = {}
+        """Name -> when it was made."""
         self.names: set[bytes] = set()
         """All names of such files."""
         self._first: dict[bytes, bytes] = {}
@@ -23,6 +25,7 @@ class HardLinks:
         self._history.count_names(first, ts, 1)
         self._history.linked(source, ts)
         self.older[name] = source
+        self.since[name] = ts
         self.names.update((name, source))
 
     def remove(self, ts: int, name: bytes) -> None:
@@ -31,6 +34,7 @@ class HardLinks:
         if first is not None:
             self._history.count_names(first, ts, -1)
         self.older.pop(name, None)
+        self.since.pop(name, None)
         self.names.discard(name)
 
     def move(self, ts: int, old: bytes, new: bytes) -> None:
@@ -44,3 +48,6 @@ class HardLinks:
             older = names.pop(old, None)
             if older is not None:
                 names[new] = older
+        since = self.since.pop(old, None)
+        if since is not None:
+            self.since[new] = since

@@ -18,6 +18,7 @@ from pcache.observe.accesses.context import Context
 from pcache.observe.captured import CapturedFile, Snapshot
 from pcache.observe.changes import CREATED, GIVEN, NOW, REMOVED, Change
 from pcache.observe.conditions.clock import Clock
+from pcache.observe.conditions.links import Links
 from pcache.observe.conditions.streams import stored_streams
 from pcache.observe.conditions.unknowable import Unknowable
 from pcache.observe.events import Stamp
@@ -64,13 +65,15 @@ class Outputs:
             for name, change in execution.changes.items()
             if change.only_moved and change.origin not in execution.directories
         }
+        links = Links(execution, self._context)
+        moved.update(links.moved)
         for name, change in execution.changes.items():
             if name in execution.ignored:
                 continue
             if name in moved and not _in_circle(name, moved):
                 output = self._moved(execution, name, change)
             else:
-                output = self._output(execution, name, change, mtimes)
+                output = self._output(execution, name, change, links, mtimes)
             if output is not None:
                 outputs.append((change.last, len(name), output))
         for directory, at in execution.touched.items():
@@ -136,7 +139,12 @@ class Outputs:
         return Output(b"r", name, 0, change.origin)
 
     def _output(
-        self, execution: Execution, name: bytes, change: Change, mtimes: dict[bytes, int]
+        self,
+        execution: Execution,
+        name: bytes,
+        change: Change,
+        links: Links,
+        mtimes: dict[bytes, int],
     ) -> Output | None:
         if pseudo.ignored(name):
             return None
@@ -152,9 +160,7 @@ class Outputs:
             return Output(b"-", name)
         if change.before is not None and self._is_as_before(name, change.before, change.first):
             return None
-        older = self._context.hard_links.older.get(name, b"")
-        if execution.made_and_removed(older):
-            older = b""
+        older = links.older(name, change)
         key = (name, change.last, change.content_last, change.times, older)
         taken = self._taken.get(key)
         if change.times == GIVEN and name in execution.directories:
@@ -254,7 +260,8 @@ class Outputs:
         if not change.content_last and change.times != NOW:
             return Output(b"m", name, mode, b"", mtime)
         if older:
-            if not _same_file(older, now):
+            changed = self._history.changed(older, execution.end, time.monotonic_ns())
+            if not (changed or _same_file(older, now)):
                 raise Unknowable(Reason.OUTPUT_OVERWRITTEN, older)
             return Output(b"h", name, mode, older)
         try:

@@ -13,7 +13,8 @@ from pcache.errors import NoStore, why_not
 from pcache.linux.user import User
 from pcache.memo.facts import Facts
 from pcache.memo.numbered import names_now
-from pcache.model import Call, Digest, Fact, Key, Kind, Outcome, PathSet, Uncacheable
+from pcache.model import Call, Digest, Fact, Key, Outcome, PathSet, Uncacheable
+from pcache.session.steps.calls import STREAMS, CallParts
 from pcache.session.steps.command import Command
 from pcache.session.steps.describe import call_text, value_text
 from pcache.session.steps.policy import session_policy
@@ -22,7 +23,7 @@ from pcache.settings.rules import NO
 from pcache.store import inspect
 from pcache.store.fingerprint import environment, weak_fingerprint
 from pcache.store.index import Store
-from pcache.store.secrets import Secrets, is_hidden
+from pcache.store.secrets import Secrets
 from pcache.wording import aspect, subject, text
 
 _VERSIONS = 50
@@ -31,8 +32,6 @@ _SETS = 10
 _NEAR = 3
 """How many stored calls are shown beside an unknown one."""
 _CHANGES = 20
-
-_STREAMS = ("standard input", "standard output", "standard error")
 
 
 class Compared:
@@ -169,12 +168,12 @@ class Explanation:
     def _near(self, call: Call) -> None:
         """What is different about the stored calls that are most like it."""
         secrets = Secrets(self._store.directory, self._store.policy.secret_env)
-        mine = _Parts(call, secrets.hide(environment(call.env)))
+        mine = CallParts(call, secrets.hide(environment(call.env)))
         near: list[tuple[int, list[str], Call]] = []
         for known, other in inspect.calls(self._store):
             if other.executable != call.executable:
                 continue
-            differences = mine.differences(_Parts(other, secrets.hide(environment(other.env))))
+            differences = mine.differences(CallParts(other, secrets.hide(environment(other.env))))
             if inspect.present_fingerprint(self._store, other) not in (known, b""):
                 differences.append("settings of programs, or options of the sandbox")
             far = 100 if other.argv != call.argv else 0
@@ -194,7 +193,7 @@ class Explanation:
             if len(differences) > _CHANGES:
                 self._say(f"and {len(differences) - _CHANGES} more", 2)
         _, differences, nearest = near[0]
-        if differences and all(line.startswith(_STREAMS) for line in differences):
+        if differences and all(line.startswith(STREAMS) for line in differences):
             self._say("and that one, from here:", 1)
             self.otherwise = Explanation(self._store, self._command, nearest)
             for line in self.otherwise.lines:
@@ -218,54 +217,6 @@ def _changes(facts: Iterable[tuple[Fact, bytes]]) -> dict[str, list[str]]:
         if line not in lines:
             lines.append(line)
     return found
-
-
-class _Parts:
-    """A call as named parts in words."""
-
-    def __init__(self, call: Call, entries: Iterable[bytes]) -> None:
-        self.call = call
-        self.env: dict[bytes, bytes] = {}
-        for entry in entries:
-            name, _, value = entry.partition(b"=")
-            self.env.setdefault(name, value)
-
-    def differences(self, now: _Parts) -> list[str]:
-        """One line for each part: that of `now` (which is stored) -> that of self."""
-        lines = []
-        mine, other = self.call, now.call
-        for name, old, new in (
-            ("arguments", call_text(other), call_text(mine)),
-            ("executed as", text(other.filename), text(mine.filename)),
-            ("working directory", text(other.cwd), text(mine.cwd)),
-            ("umask", f"{other.umask:03o}", f"{mine.umask:03o}"),
-            ("user", str(other.uid), str(mine.uid)),
-            ("group", str(other.gid), str(mine.gid)),
-            ("ignored signals", f"{other.ignored:x}", f"{mine.ignored:x}"),
-        ):
-            if old != new:
-                lines.append(f"{name}: {old} -> {new}")
-        for name, before, after in zip(_STREAMS[1:], other.fds[1:], mine.fds[1:], strict=True):
-            if before != after:
-                lines.append(
-                    f"{name}: {value_text(Kind.FD, before)} -> {value_text(Kind.FD, after)}"
-                )
-        for variable in sorted(self.env.keys() | now.env.keys()):
-            was, is_ = now.env.get(variable), self.env.get(variable)
-            if was != is_:
-                lines.append(f"environment {text(variable)}: {_quoted(was)} -> {_quoted(is_)}")
-        return lines
-
-
-def call_differences(old: Call, new: Call) -> list[str]:
-    """What is different about two calls, one line for each part: of `old` -> of `new`."""
-    return _Parts(new, environment(new.env)).differences(_Parts(old, environment(old.env)))
-
-
-def _quoted(value: bytes | None) -> str:
-    if value is not None and is_hidden(value):
-        return "a secret"
-    return "not set" if value is None else repr(text(value))
 
 
 def _status(status: int) -> str:
