@@ -144,6 +144,18 @@ FOUND = [
     ),
     *(
         Found(
+            f"away and back, what is in it keeps its time: {command}",
+            f"sh -c '{command}'",
+            [
+                event
+                for verb in ("run", "run", "run", "replay")
+                for event in (link("d/o", "a"), Named("touch d/x", edits.touch("d/x")), verb)
+            ],
+        )
+        for command in ("mv d d2 && cp c d2/n; mv d2 d; cat d/n", "mv d d2; mv d2 d; cat d/y")
+    ),
+    *(
+        Found(
             f"no directory to make something in, then one: {command}",
             command,
             ["run", Named("mkdir f", edits.mkdir("f")), "replay"],
