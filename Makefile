@@ -6,17 +6,20 @@ export PREFIX
 PYTHON := .venv/bin/python
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+FUZZ_STEPS ?= 100000
+FUZZ_ARGS ?=
 CONTAINER := tests/scenarios/test_surroundings.py
 STOCK_TESTS ?= tests/unit/probes tests/unit/observe $(CONTAINER)::test_inside_of_pid_namespaces \
     $(CONTAINER)::test_services_socket_in_a_container
 
-.PHONY: help install dev demo test test-slow test-stress test-stock-kernel lint bench bench-everyday bench-reference bench-full wheel sdist deb uninstall clean
+.PHONY: help install dev demo test test-slow test-stress test-fuzz test-stock-kernel lint bench bench-everyday bench-reference bench-full wheel sdist deb uninstall clean
 
 help:
 	@echo 'make demo       install what is missing, then trace and replay the build of a real C project'
 	@echo 'make test       install what is missing, then run lint and the test suite'
 	@echo 'make test-slow  the tests that take minutes'
 	@echo 'make test-stress  Ctrl-C, kill -9, damage and starts at once, by the hundred, in an hour'
+	@echo 'make test-fuzz  random projects, $(FUZZ_STEPS) runs compared with plain ones, in some hours'
 	@echo 'make test-stock-kernel  some of the tests on Debian 12 with its own kernel, emulated'
 	@echo 'make install    only install: the pcache command for everybody, below $(PREFIX)'
 	@echo 'make lint       ruff and mypy'
@@ -49,6 +52,10 @@ test-slow: dev
 # 2,400 Ctrl-C, 782 kills that met pcache, 420 damaged stores, 200 times three starts at once.
 test-stress: dev
 	@$(PYTHON) -m pytest -m rounds --stress --timeout=0 $(PYTEST_ARGS)
+
+# To go on after seed 41, for an hour: FUZZ_ARGS='--seed 42 --minutes 60'.
+test-fuzz: dev
+	@$(PYTHON) -m tests.fuzz --steps $(FUZZ_STEPS) $(FUZZ_ARGS)
 
 # As root.  Others than the recorder's: STOCK_TESTS='tests/unit tests/scenarios/test_run.py'.
 test-stock-kernel: dev

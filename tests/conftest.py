@@ -86,9 +86,9 @@ def rounds(request: pytest.FixtureRequest) -> int:
 
 
 @contextmanager
-def open_directory() -> Iterator[Path]:
+def open_directory(parent: str = "/var/tmp") -> Iterator[Path]:
     """A new directory that every user can enter and read."""
-    path = Path(tempfile.mkdtemp(prefix="pcache-test-", dir="/var/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="pcache-test-", dir=parent))
     path.chmod(0o755)
     try:
         yield path
@@ -96,8 +96,8 @@ def open_directory() -> Iterator[Path]:
         subprocess.run([*SUDO, "rm", "-rf", str(path)], check=True)
 
 
-@pytest.fixture(scope="session")
-def pcache() -> Iterator[str]:
+@contextmanager
+def made_command() -> Iterator[str]:
     """The `pcache` command made from this checkout, as tools/install would make it.
 
     Compiled modules that are there but older than the sources are left out, as the header says.
@@ -129,6 +129,13 @@ def pcache() -> Iterator[str]:
         source = CHECKOUT / "tools/launcher.c"
         subprocess.run(["cc", "-O1", "-static", *paths, "-o", launcher, source], check=True)
         yield str(launcher)
+
+
+@pytest.fixture(scope="session")
+def pcache() -> Iterator[str]:
+    """The command under test."""
+    with made_command() as command:
+        yield command
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,28 @@ from __future__ import annotations
 import os
 
 _BLOCK = 512
-"""The unit of st_blocks, inode(7)."""
-_LEAST = 4096
+"""The unit of st_blocks, inode(7); no file system has smaller blocks."""
+_HOLE = bytes(_BLOCK)
 
 
 def may_have_holes(st: os.stat_result) -> bool:
-    """Whether a regular file may have holes; a file system that compresses says so of others."""
-    return st.st_size - st.st_blocks * _BLOCK >= _LEAST
+    """Whether a regular file may have holes; a file system that compresses says so of others.
+
+    Without any, its last block too is allocated as a whole.
+    """
+    return st.st_blocks * _BLOCK < st.st_size
+
+
+def may_be_of_holes(data: bytes) -> bool:
+    """Whether the content of a file may be, in part, that of holes: they are whole blocks, but for
+    the file's last one."""
+    return data.endswith(b"\0") or _HOLE in data
+
+
+def ends_in_zero(path: bytes, size: int) -> bool:
+    """Whether the last of a file's first bytes is one.  Raises OSError."""
+    with open(path, "rb", buffering=0) as file:
+        return os.pread(file.fileno(), 1, size - 1) == b"\0"
 
 
 def extents(fd: int, size: int) -> tuple[int, ...]:

@@ -89,6 +89,13 @@ def stamp(st: os.stat_result) -> Version:
     return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns
 
 
+def _key(st: os.stat_result) -> Version:
+    """What a digest is kept by: of a file that may have holes, what none is looked for by that
+    knows a version without its blocks."""
+    key = stamp(st)
+    return (*key[:4], -key[4]) if may_have_holes(st) else key
+
+
 def content_digests(
     path: bytes, st: os.stat_result, check: Callable[[], None], by: Sequence[Algorithm] = (XXH3,)
 ) -> list[Digest]:
@@ -163,7 +170,7 @@ class DigestCache:
             synchronise(file)
             if stamp(os.fstat(file) if isinstance(file, int) else os.stat(file)) != key:
                 raise OSError(errno.ESTALE, "its status had not been asked for of late")
-        known = self._of_mount(file, key) if is_coarse(st.st_ctime_ns) else key
+        known = self._of_mount(file, key) if is_coarse(st.st_ctime_ns) else _key(st)
         digest = None if known is None else self._remembered(known)
         if digest is not None:
             return digest
@@ -218,7 +225,7 @@ class DigestCache:
         """The same without reading the file; None if that is not known."""
         if self.kind(st.st_dev) == LAGGING or is_coarse(st.st_ctime_ns):
             return None
-        return self._remembered(stamp(st))
+        return self._remembered(_key(st))
 
     def check_mounts(self) -> None:
         """Forgets what may be otherwise after a mount: to be called before `values` are used."""
@@ -234,7 +241,7 @@ class DigestCache:
         kind = self.kind(st.st_dev)
         if not st.st_size:
             return kind == EXACT
-        key: Version | None = stamp(st)
+        key: Version | None = _key(st)
         if is_coarse(st.st_ctime_ns):
             number = self._numbers.get(st.st_dev)
             key = None if number is None else (number, *stamp(st)[1:])
@@ -301,7 +308,7 @@ class DigestCache:
         In between came, in that order, `has_writers`, the time `read_ns` (time.time_ns), reading.
         """
         if not is_coarse(st.st_ctime_ns):
-            self.remember_as(stamp(st), st, digest, read_ns, writers)
+            self.remember_as(_key(st), st, digest, read_ns, writers)
 
     def remember_as(
         self, key: Version, st: os.stat_result, digest: Digest, read_ns: int, writers: bool | None
@@ -315,7 +322,7 @@ class DigestCache:
         """What the digest of a file is to be remembered by, if it is not known and can be."""
         if self.kind(st.st_dev) in (MADE_UP, LAGGING) or self._overlays:
             return None
-        key = self._of_mount(path, stamp(st)) if is_coarse(st.st_ctime_ns) else stamp(st)
+        key = self._of_mount(path, stamp(st)) if is_coarse(st.st_ctime_ns) else _key(st)
         return key if key is not None and self._known(key) is None else None
 
     def remember_read(self, version: Version, digest: Digest, read_ns: int) -> None:

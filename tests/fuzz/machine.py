@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
 from tests.fuzz.changes import EDITS, START, Named
-from tests.fuzz.commands import LINES, VARIABLE, Line
+from tests.fuzz.commands import LINES
+from tests.fuzz.line import VARIABLE, Line
 from tests.fuzz.oracle import Oracle
-from tests.fuzz.twins import Command, Twins
-from tests.lib.launch import MODES, Launcher, Result, Stdio
+from tests.fuzz.surroundings import SURROUNDINGS, Surroundings, holding
+from tests.fuzz.twins import Command, Start, Twins
+from tests.lib.launch import MODES, Launcher
 
 SCRIPT = "run.sh"
+_MOVES = ("mv -T ", "mv d ", "mv e/")
+"""In lines that rename directories."""
 _VERBS = ("run", "run", "run", "replay", "replay", "trace", "plain")
-_STDIO = (Stdio(), Stdio(stdout="file"), Stdio(merged=True))
 
 
 class Tally:
@@ -28,12 +31,18 @@ class Tally:
         self.oracle = Oracle()
         self.root_hits = 0
 
+    def add(self, other: Tally) -> None:
+        """What another one counted, too."""
+        self.steps += other.steps
+        self.root_hits += other.root_hits
+        self.oracle.add(other.oracle)
+
     def __str__(self) -> str:
         oracle = self.oracle
         lost = "".join(f"\n  {count}x {why}" for why, count in oracle.lost.most_common(30))
         return (
             f"{self.steps.total()} steps {dict(self.steps)}, {self.root_hits} root hits; "
-            f"{oracle.hits} of {oracle.known} known hit ({oracle.rate:.1%}); lost: {lost}"
+            f"{oracle.hits} of {oracle.known} known hit ({oracle.rate:.1%}); lost: {lost or 'none'}"
         )
 
 
@@ -64,14 +73,12 @@ class Rewritten:
 
 @dataclass(frozen=True)
 class Surrounded:
-    """The command is called with another environment, directory, or kinds of descriptors."""
+    """The command is called in another way."""
 
-    colour: str
-    cwd: str
-    stdio: Stdio
+    surroundings: Surroundings
 
     def happen(self, project: Project) -> None:
-        project.colour, project.cwd, project.stdio = self.colour, self.cwd, self.stdio
+        project.surroundings = self.surroundings
 
 
 @dataclass(frozen=True)
@@ -109,22 +116,17 @@ _EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(Edited, st.lists(EDITS, min_size=1, max_size=3)),
     st.builds(Edited, st.lists(EDITS, min_size=1, max_size=2)),
     st.builds(Rewritten, LINES, st.integers(0, 7), st.booleans()),
-    st.builds(
-        Surrounded,
-        st.sampled_from(("red", "green")),
-        st.sampled_from((".", ".", "d")),
-        st.sampled_from(_STDIO),
-    ),
+    st.builds(Surrounded, SURROUNDINGS),
     st.builds(WentBack, st.integers(0, 3)),
     st.just(Unchanged()),
 )
 
 
-def histories(events: int) -> st.SearchStrategy[History]:
-    """Random histories of so many events."""
+def histories(events: int, lines: int) -> st.SearchStrategy[History]:
+    """Random histories of so many events, which begin with at most so many lines."""
     return st.builds(
         History,
-        st.lists(LINES, min_size=3, max_size=9),
+        st.lists(LINES, min_size=2, max_size=lines),
         st.lists(
             st.tuples(
                 _EVENTS,
@@ -145,16 +147,21 @@ class Project:
     ) -> None:
         self.twins = twins
         self.script: list[Line] = []
-        self.colour = "red"
-        self.cwd = "."
-        self.stdio = Stdio()
+        self.surroundings = Surroundings()
         self.saved = 0
+        self._told: list[str] = []
+        """What happened."""
         self._launcher = launcher
         self._tally = tally
         self._env = env
 
+    def __str__(self) -> str:
+        """Its history so far, to be read."""
+        return "\n".join(self._told)
+
     def live(self, history: History) -> None:
         """Raises AssertionError at the first run that is not as the plain one."""
+        self._told = [str(history.script)]
         self.twins.clear()
         self._tally.oracle.forget()
         for edit in START:
@@ -162,12 +169,16 @@ class Project:
         self.write(history.script)
         self.save()
         for event, verbs, mode in history.events:
+            self._told.append(str(event))
             event.happen(self)
             for verb in verbs:
+                self._told.append(f"{verb} ({mode})")
                 self._step(verb, mode)
 
     def write(self, script: Sequence[Line]) -> None:
         self.script = list(script)
+        if any(move in line.text for line in script for move in _MOVES):
+            self.twins.directories_moved = True
         text = "".join(f"{line.text}\n" for line in script)
         self.twins.edit(Named(SCRIPT, lambda root: void((root / SCRIPT).write_text(text))))
 
@@ -176,17 +187,22 @@ class Project:
         self.saved += 1
 
     def _step(self, verb: str, mode: str) -> None:
-        script = str(self.twins.here / SCRIPT)
-        env = {**self._env, VARIABLE: self.colour}
         tree = self.twins.look()
-        if self.cwd != "." and tree.nodes.get(self.cwd, ("",))[0] != "directory":
-            self.cwd = "."
-        words = ("sh", script)
-        command = Command(words, self.cwd, env, self.stdio)
-        result, faults = self.twins.compare(command, self._verb(verb, mode))
+        around = self.surroundings
+        if around.cwd != "." and tree.nodes.get(around.cwd, ("",))[0] != "directory":
+            self.surroundings = around = replace(around, cwd=".")
+        words = ("sh", str(self.twins.here / SCRIPT))
+        env = {**self._env, VARIABLE: around.colour}
+        command = Command(words, around.cwd, env, around.stdio, holding(around.held))
+        launcher = self._launcher
+        if around.prefix:
+            launcher = launcher.within(around.prefix)
+        started = self._verb(launcher, verb, mode)
+        result, faults = self.twins.compare(command, launcher.plain, started)
         self._tally.steps[verb] += 1
         oracle = self._tally.oracle
-        root, programs = oracle.keys(self.script, (words, self.colour, self.stdio), tree, self.cwd)
+        call = words, around, around.refused and self._tally.steps.total()
+        root, programs = oracle.keys(self.script, call, tree, around.cwd)
         if verb in ("run", "replay"):
             self._tally.root_hits += any(
                 d.hit and d.command == " ".join(words) for d in result.decisions
@@ -197,19 +213,18 @@ class Project:
         if faults:
             text = "\n".join(line.text for line in self.script)
             raise AssertionError(
-                f"{verb} ({mode}) in {self.cwd}:\n" + "\n".join(faults) + f"\nscript:\n{text}\n"
+                f"{verb} ({mode}) in {around}:\n" + "\n".join(faults) + f"\nscript:\n{text}\n"
                 f"it said:\n{result.own}"
             )
 
-    def _verb(self, verb: str, mode: str) -> Callable[..., Result]:
+    def _verb(self, launcher: Launcher, verb: str, mode: str) -> Start | None:
         if verb == "plain":
-            return self._launcher.plain
-        if verb == "trace":
-            return lambda *call: self._launcher.trace(*call, options=("-q", "--explain"))
-        if verb == "run":
-            return lambda *call: self._launcher.run(*call, options=("-q", "--explain"))
-        options = ("-q", "-v", f"--intercept={mode}")
-        return lambda *call: self._launcher.replay(*call, options=options)
+            return None
+        if verb == "replay":
+            options = ("-q", "-v", f"--intercept={mode}")
+            return lambda *call: launcher.replay(*call, options=options)
+        recorded = launcher.trace if verb == "trace" else launcher.run
+        return lambda *call: recorded(*call, options=("-q", "--explain"))
 
 
 def void(_: object) -> None:

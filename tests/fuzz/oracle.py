@@ -14,13 +14,13 @@ import posixpath
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from tests.fuzz.commands import DIRECTORY_LINK, LINK, Line
+from tests.fuzz.line import DIRECTORY_LINK, LINK, Line
 from tests.lib.launch import Decision
 from tests.lib.tree import Node, Snapshot
 
 Key = str
 
-_PUBLISH_TIMES = ("tar ", "gzip ", "cp -p ", "stat ", "mv ", "rename(", "touch -r")
+_PUBLISH_TIMES = ("tar ", "gzip ", "cp -p ", "stat ", "mv ", "rename(", "touch -", "cp --")
 """In lines whose programs pass on modification times (a rename leaves them as they are)."""
 
 
@@ -38,6 +38,7 @@ class State:
         self._times = {
             name: node.mtime for name, node in tree.nodes.items() if node.kind != "directory"
         }
+        self._all_times = {name: node.mtime for name, node in tree.nodes.items()}
         self._cwd = cwd
         self._written: dict[str, tuple[Key, object]] = {}
         """Path -> digest of its content, what is known of its type and mode."""
@@ -64,14 +65,15 @@ class State:
         """
         if "make " in line.text:
             return self._order(self.absolute("s"))
-        if not any(word in line.text for word in _PUBLISH_TIMES):
+        if not (line.timed or any(word in line.text for word in _PUBLISH_TIMES)):
             return None
         names = None if self._vague else [self.absolute(path) for path in line.reads or ()]
+        times = self._all_times if line.timed else self._times
         if not names or any(_leads_elsewhere(name) for name in names):
-            return sorted(self._times.items())
+            return sorted(times.items())
         return [
             item
-            for item in sorted(self._times.items())
+            for item in sorted(times.items())
             if not self._written.keys() & {*_upwards(item[0])}
             and any(item[0] == name or item[0].startswith(name + "/") for name in names)
         ]
@@ -85,13 +87,13 @@ class State:
         return [names[time] for time in sorted(names)]
 
     def form(self, path: str) -> object:
-        """Type and mode of what is there."""
+        """What is there but for its content: type, mode, other names, attributes."""
         name = self.absolute(path)
         for at in _upwards(name):
             if at in self._written:
                 return self._written[at][1] if at == name else (at, self._written[at])
         node = self._nodes.get(name)
-        return (node[0], node[1], node[3]) if node else None
+        return (node[0], node[1], node[3:5]) if node else None
 
     def ran(self, line: Line, key: Key) -> None:
         """The line has run: what it may have written is what its key says."""
@@ -118,7 +120,7 @@ class State:
 
 
 def _meaning(node: Node) -> tuple[object, ...]:
-    return node.kind, node.mode, node.content, node.links
+    return node.kind, node.mode, node.content, node.links, node.attributes, node.blocks
 
 
 def _upwards(name: str) -> Iterable[str]:
@@ -137,6 +139,8 @@ class Oracle:
     """What was recorded so far, and how often pcache made use of it."""
 
     def __init__(self) -> None:
+        self._runs = 0
+        """How many runs there were: what tells lines apart that no oracle can foresee."""
         self._seen: dict[Key, str] = {}
         """Key -> why it was not recorded the last time, or empty."""
         self.known = 0
@@ -145,6 +149,12 @@ class Oracle:
         """How many of those hit."""
         self.lost: Counter[str] = Counter()
         """The others: command, why it missed, why it had not been recorded if it had not."""
+
+    def add(self, other: Oracle) -> None:
+        """What another one has counted, too."""
+        self.known += other.known
+        self.hits += other.hits
+        self.lost += other.lost
 
     def forget(self) -> None:
         """Nothing is recorded any more."""
@@ -158,6 +168,7 @@ class Oracle:
         around: command line, environment and descriptors.  tree: before it runs.
         """
         state = State(tree, cwd)
+        self._runs += 1
         programs: list[tuple[str, Key]] = []
         everything: list[object] = [around, cwd, [line.text for line in script]]
         for line in script:
@@ -165,7 +176,13 @@ class Oracle:
             forms = [state.form(path) for path in places]
             parents = [state.form(os.path.dirname(path) or ".") for path in places]
             key = _digest(
-                line.text, around, cwd, state.read(line.reads), state.times(line), parents
+                line.text,
+                around,
+                cwd,
+                state.read(line.reads),
+                state.times(line),
+                parents,
+                line.unknown and self._runs,
             )
             programs += [(program, key) for program in line.programs]
             everything += [key, forms]

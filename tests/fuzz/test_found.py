@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import SUDO, open_directory
 from tests.fuzz.changes import Named
-from tests.fuzz.commands import Line
+from tests.fuzz.line import Line
 from tests.fuzz.machine import Edited, History, Project, Tally
 from tests.fuzz.twins import Twins
 from tests.lib import edits
@@ -49,7 +51,34 @@ def write(path: str, content: str) -> Named:
     return Named(f"write {path}", edits.write(path, content))
 
 
+def padded(path: str, *, hole: bool) -> Named:
+    """64 kB, most of them zeros."""
+
+    def edit(root: Path) -> None:
+        (root / path).write_bytes(b"text\n" if hole else b"text\n".ljust(1 << 16, b"\0"))
+        os.truncate(root / path, 1 << 16)
+
+    return Named(f"{path} with {'a hole' if hole else 'zeros'}", edit)
+
+
 FOUND = [
+    *(
+        Found(
+            f"zeros instead of a hole: {command}",
+            f"sh -c '{command}'",
+            [
+                *(padded("b", hole=True), "run", padded("b", hole=True), "run"),
+                *(padded("b", hole=False), "replay", padded("b", hole=False), "run"),
+            ],
+        )
+        for command in (
+            "truncate -s 64K b; du -k b",
+            "echo x >>b; du -k b",
+            "wc -l b; du -k b",
+            'python3 -ISc "print(len(open(chr(98)).read()))"; du -k b',
+            "sort b; cat c >b",
+        )
+    ),
     Found(
         "opened to append, and nothing written: the time stays",
         'echo $COLOUR\npython3 -ISc \'open("b", "a").write(open("none").read())\'',
@@ -103,6 +132,30 @@ FOUND = [
     ),
     *(
         Found(
+            f"a hole that leaves less than a block: {command}",
+            command,
+            ["run", delete("p"), "replay", write("p", "other\n"), "replay", "run"],
+        )
+        for command in (
+            "dd if=a of=p bs=1 count=3 seek=5000 status=none",
+            "truncate -s 100 p",
+            "truncate -s 4097 p",
+        )
+    ),
+    *(
+        Found(
+            f"away and back, what is in it keeps its time: {command}",
+            f"sh -c '{command}'",
+            [
+                event
+                for verb in ("run", "run", "run", "replay")
+                for event in (link("d/o", "a"), Named("touch d/x", edits.touch("d/x")), verb)
+            ],
+        )
+        for command in ("mv d d2 && cp c d2/n; mv d2 d; cat d/n", "mv d d2; mv d2 d; cat d/y")
+    ),
+    *(
+        Found(
             f"no directory to make something in, then one: {command}",
             command,
             ["run", Named("mkdir f", edits.mkdir("f")), "replay"],
@@ -125,6 +178,6 @@ FOUND = [
 def test_found(pcache: str, found: Found) -> None:
     with open_directory() as base:
         launcher = Launcher(pcache, base, as_root=SUDO)
-        twins = Twins(base, launcher)
+        twins = Twins(base)
         env = {**PLAIN_ENV, "XDG_CACHE_HOME": str(twins.store)}
         Project(twins, launcher, Tally(), env).live(found.history())

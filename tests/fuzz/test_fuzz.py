@@ -5,48 +5,14 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from tests.conftest import SUDO, open_directory
-from tests.fuzz.machine import History, Project, Tally, histories
-from tests.fuzz.twins import Twins
-from tests.lib.launch import Launcher
-from tests.scenarios.conftest import PLAIN_ENV
+from tests.fuzz.fuzzing import fuzz
+from tests.fuzz.machine import Tally
 
 pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
-EVENTS = 8
-RATE = 0.9
+RATE = 0.95
 """Of what a perfect oracle would skip, at least so much has to be skipped."""
-
-
-def fuzz(pcache: str, number: int, examples: int) -> Tally:
-    """So many projects with EVENTS events each; always the same ones for a seed."""
-    with open_directory() as base:
-        launcher = Launcher(pcache, base, as_root=SUDO)
-        tally, twins = Tally(), Twins(base, launcher)
-        env = {
-            **PLAIN_ENV,
-            "XDG_CACHE_HOME": str(twins.store),
-            "PATH": f"{twins.here}/bin1:{twins.here}/bin2:{PLAIN_ENV['PATH']}",
-        }
-        limits = settings(
-            max_examples=examples,
-            deadline=None,
-            database=None,
-            phases=(Phase.generate,),
-            suppress_health_check=list(HealthCheck),
-        )
-
-        @seed(number)
-        @limits
-        @given(histories(EVENTS))
-        def live(history: History) -> None:
-            Project(twins, launcher, tally, env).live(history)
-
-        live()
-    print(tally)
-    return tally
 
 
 def seed_of(default: int) -> int:
@@ -55,13 +21,14 @@ def seed_of(default: int) -> int:
 
 
 def check(tally: Tally, steps: int) -> None:
+    print(tally)
     assert tally.steps.total() >= steps
-    assert tally.oracle.known >= steps // 2
+    assert tally.oracle.known >= steps // 5
     assert tally.oracle.rate >= RATE, str(tally)
 
 
-def test_a_hundred_steps(pcache: str) -> None:
-    check(fuzz(pcache, seed_of(16), 10), 100)
+def test_three_hundred_steps(pcache: str) -> None:
+    check(fuzz(pcache, seed_of(16), 27, lines=2), 300)
 
 
 @pytest.mark.slow

@@ -9,15 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.conftest import SUDO, open_directory
-from tests.fuzz.machine import History, Project, Tally, histories
-from tests.fuzz.test_fuzz import EVENTS, seed_of
+from tests.fuzz.fuzzing import each, environment
+from tests.fuzz.machine import Project, Tally
+from tests.fuzz.test_fuzz import seed_of
 from tests.fuzz.twins import Twins
 from tests.lib.launch import Launcher
 from tests.lib.machines import Machine
-from tests.scenarios.conftest import PLAIN_ENV
 
 pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
@@ -45,34 +44,15 @@ def forgetful(pcache: str, base: Path, store: Path) -> Iterator[Path]:
 def fuzz(pcache: str, number: int, examples: int) -> tuple[Tally, int]:
     """What the projects did, and how many objects the shared store has then."""
     with open_directory() as base:
-        twins = Twins(base, Launcher(pcache, base, as_root=SUDO))
+        twins = Twins(base)
         with forgetful(pcache, base, twins.store) as script:
             launcher = Launcher(str(script), base, as_root=SUDO)
             shared = base / "shared"
             machine = Machine(Launcher(pcache, base), base, "one", f"file://{shared}")
             machine.configure([machine.new_key()], "always")
             tally = Tally()
-            env = {
-                **PLAIN_ENV,
-                "HOME": str(machine.home),
-                "XDG_CACHE_HOME": str(twins.store),
-                "PATH": f"{twins.here}/bin1:{twins.here}/bin2:{PLAIN_ENV['PATH']}",
-            }
-            limits = settings(
-                max_examples=examples,
-                deadline=None,
-                database=None,
-                phases=(Phase.generate,),
-                suppress_health_check=list(HealthCheck),
-            )
-
-            @seed(number)
-            @limits
-            @given(histories(EVENTS))
-            def live(history: History) -> None:
-                Project(twins, launcher, tally, env).live(history)
-
-            live()
+            env = {**environment(twins), "HOME": str(machine.home)}
+            each(number, examples, lambda: Project(twins, launcher, tally, env))
             print(tally)
             return tally, sum(len(files) for _, _, files in os.walk(shared))
 

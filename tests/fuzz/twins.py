@@ -7,19 +7,35 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lib.edits import Edit
-from tests.lib.launch import Launcher, Result, Stdio
+from tests.lib.launch import Result, Stdio
 from tests.lib.tree import Snapshot
 
-SETTLE_SECONDS = 0.03
+DATES = (
+    1577923200,  # 2020-01-02
+    1500000000,
+    1600000000,
+)
+"""Times, in seconds, that lines and edits give to files and directories."""
+SETTLE_NS = 30_000_000
 """A file changed less than 20 ms before it is read is not recorded as an input."""
 
 _TICK_NS = 10_000_000
 """File times lag behind the clock by up to a kernel tick."""
 _FAR_NS = 1 << 62
+_ROUND_NS = {seconds * 1_000_000_000 for seconds in DATES}
+_MASKS = {"n/.ninja_log": r"\d"}
+_GIT = "g/.git/"
+"""Where git renews times by what the clock was when it looked last."""
+_GIT_INDEX = _GIT + "index"
+
+
+Start = Callable[..., Result]
+Holding = Callable[[Path], AbstractContextManager[object]]
 
 
 @dataclass(frozen=True)
@@ -30,19 +46,26 @@ class Command:
     cwd: str
     env: Mapping[str, str]
     stdio: Stdio
+    holding: Holding = nullcontext
+    """What somebody else does with files meanwhile, given the directory."""
 
 
 class Twins:
     """`here` is where both are run; the names of the trees say which one is compared with which."""
 
-    def __init__(self, base: Path, launcher: Launcher) -> None:
-        self.here = base / "here"
+    def __init__(self, base: Path) -> None:
+        self.here = base / "at" / "here"
         self.store = base / "cache"
         self._ours, self._plain = base / "ours", base / "plain"
         self._saved = base / "saved"
-        self._launcher = launcher
         self._start_ns = 0
-        for path in self._directories():
+        self._told_ns: set[int] = set()
+        """Times that edits gave to files and directories."""
+        self.directories_moved = False
+        """Whether a run may have renamed directories: a hit gives those in them another time."""
+        self._ran_ns = 0
+        """When the last run ended."""
+        for path in (self.here.parent, *self._directories()):
             path.mkdir()
 
     def _directories(self) -> tuple[Path, ...]:
@@ -54,10 +77,13 @@ class Twins:
             shutil.rmtree(path)
             path.mkdir()
         self._start_ns = time.time_ns() - _TICK_NS
+        self._told_ns.clear()
+        self.directories_moved = False
 
     def edit(self, edit: Edit) -> None:
-        """Changes both in the same way, times included: later than whatever was there."""
-        time.sleep(2 * _TICK_NS / 1e9)
+        """Changes both in the same way, times included: those that it sets, or else later than
+        whatever was there."""
+        _sleep_until(self._ran_ns + 2 * _TICK_NS)
         for tree in (self._ours, self._plain):
             before = _times(tree)
             edit(tree)
@@ -65,12 +91,25 @@ class Twins:
             if tree is self._ours:
                 made = now
             for path, times in _times(tree).items():
-                if before.get(path) != times:
+                if before.get(path) != times and times[1] >= self._start_ns:
                     os.utime(path, ns=(made, made), follow_symlinks=False)
+            self._told_ns.add(made)
 
     def look(self) -> Snapshot:
         """The tree before a run, with exact times."""
-        return Snapshot.take(self._ours, _FAR_NS, _FAR_NS)
+        return self._snapshot(self._ours, _FAR_NS, _FAR_NS)
+
+    def _snapshot(self, tree: Path, start_ns: int, began_ns: int) -> Snapshot:
+        """Without what holds times of a run or numbers of files."""
+        taken = Snapshot.take(
+            tree, start_ns, began_ns, _MASKS, closely=True, told=self._told_ns | _ROUND_NS
+        )
+        taken.nodes.pop(_GIT_INDEX, None)
+        for name, node in taken.nodes.items():
+            is_moved = self.directories_moved and node.kind == "directory"
+            if is_moved or name.startswith(_GIT):
+                taken.nodes[name] = node._replace(mtime=0)
+        return taken
 
     def paths(self) -> list[str]:
         """All names that are in either tree."""
@@ -87,14 +126,16 @@ class Twins:
             shutil.rmtree(tree)
             _copy(self._saved / name / tree.name, tree)
 
-    def compare(self, command: Command, start: Callable[..., Result]) -> tuple[Result, list[str]]:
-        """Runs the command plainly in one tree and by `start` in the other.
+    def compare(
+        self, command: Command, plain_start: Start, start: Start | None
+    ) -> tuple[Result, list[str]]:
+        """Runs the command plainly in one tree and by `start`, if it is given, in the other.
 
-        What `start` returned, and all differences.
+        What that returned, and all differences.
         """
-        time.sleep(SETTLE_SECONDS)
-        plain, wanted = self._run(self._plain, command, self._launcher.plain)
-        ours, got = self._run(self._ours, command, start)
+        plain, wanted = self._run(self._plain, command, plain_start, 0)
+        settle_ns = SETTLE_NS if start else 0
+        ours, got = self._run(self._ours, command, start or plain_start, settle_ns)
         faults = [
             f"{name}: {getattr(ours, name)!r}, plainly {getattr(plain, name)!r}"
             for name in ("status", "stdout", "stderr")
@@ -106,16 +147,25 @@ class Twins:
         return ours, faults
 
     def _run(
-        self, tree: Path, command: Command, start: Callable[..., Result]
+        self, tree: Path, command: Command, start: Start, settle_ns: int
     ) -> tuple[Result, Snapshot]:
         os.rename(tree, self.here)
         try:
             began = time.time_ns() - _TICK_NS
-            time.sleep(2 * _TICK_NS / 1e9)
-            result = start(command.words, self.here / command.cwd, command.env, command.stdio)
-            return result, Snapshot.take(self.here, self._start_ns, began)
+            _sleep_until(began + _TICK_NS + settle_ns)
+            with command.holding(self.here):
+                result = start(command.words, self.here / command.cwd, command.env, command.stdio)
+            self._ran_ns = time.time_ns()
+            return result, self._snapshot(self.here, self._start_ns, began)
         finally:
             os.rename(self.here, tree)
+
+
+def _sleep_until(ns: int) -> None:
+    """Until that realtime; not at all if it is over."""
+    left = ns - time.time_ns()
+    if left > 0:
+        time.sleep(left / 1e9)
 
 
 def _times(tree: Path) -> dict[str, tuple[int, int]]:

@@ -71,8 +71,9 @@ class Stdio:
     """How a command's descriptors 0-2 are made.
 
     stdin: None for /dev/null, bytes for a pipe that holds them, a path (relative to the working
-    directory) for a file.  stdout: `pipe`, `file`, `append` (a file with something in it) or
-    `null`.  merged: stderr is the same description as stdout.
+    directory) for a file.  stdout: `pipe`, `file`, `append` (a file with something in it), `null`,
+    `full` (a device that is) or `broken` (a pipe that nobody reads).  merged:
+    stderr is the same description as stdout.
     """
 
     stdin: bytes | str | None = None
@@ -158,7 +159,8 @@ class Launcher:
         result.own = b"".join(_OWN_LINE.findall(result.stderr)).decode(errors="replace")
         result.stderr = _OWN_LINE.sub(b"", result.stderr)
         if stdio.merged:
-            result.own += b"".join(_OWN_LINE.findall(result.stdout)).decode(errors="replace")
+            own = b"".join(_OWN_LINE.findall(result.stdout)).decode(errors="replace")
+            result.own += own.replace("\r\n", "\n")  # as a terminal has it
             result.stdout = _OWN_LINE.sub(b"", result.stdout)
         assert report.exists(), f"pcache ended without a report: {result}"
         result.counters = json.loads(report.read_text())["counters"]
@@ -184,6 +186,12 @@ class Launcher:
             stdout: int | IO[bytes] = subprocess.PIPE
             if stdio.stdout == "null":
                 stdout = subprocess.DEVNULL
+            elif stdio.stdout == "full":
+                stdout = stack.enter_context(open("/dev/full", "wb"))
+            elif stdio.stdout == "broken":
+                reader, stdout = os.pipe()
+                os.close(reader)
+                stack.callback(os.close, stdout)
             elif stdio.stdout in ("file", "append"):
                 output.write_bytes(b"earlier\n" if stdio.stdout == "append" else b"")
                 flags = os.O_WRONLY | (os.O_APPEND if stdio.stdout == "append" else 0)

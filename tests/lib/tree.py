@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -56,13 +56,15 @@ class Snapshot:
         masks: Mapping[str, str] = MappingProxyType({}),
         *,
         closely: bool = False,
+        told: Set[int] = frozenset(),
     ) -> Snapshot:
         """The present state, after a run that began at `began_ns` (realtime).
 
         Of what runs since `start_ns` changed, the exact time is left to chance.  A directory's
         own time is left out: it tells of temporary files, not of results.  masks: pattern of the
         lines to leave out, by file name, for what differs with every plain run.  closely: with
-        extended attributes and the space that files take.
+        extended attributes and the space that files take.  told: times that were set, which are
+        exact wherever they are found.
         """
         found = [(path, os.lstat(path)) for path in _walk(directory)]
         names: dict[tuple[int, int], list[str]] = {}
@@ -75,7 +77,9 @@ class Snapshot:
             form = stat.S_IFMT(status.st_mode)
             same = sorted(names.get((status.st_dev, status.st_ino), ()))
             mtime: int | str = status.st_mtime_ns
-            if form == stat.S_IFDIR or status.st_mtime_ns >= began_ns:
+            if mtime in told:
+                pass
+            elif form == stat.S_IFDIR or status.st_mtime_ns >= began_ns:
                 mtime = "fresh"
             elif status.st_mtime_ns >= start_ns:
                 mtime = "of an earlier run"

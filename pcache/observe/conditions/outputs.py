@@ -70,6 +70,8 @@ class Outputs:
         for name, change in execution.changes.items():
             if name in execution.ignored:
                 continue
+            if change.only_moved and change.origin == name:
+                continue  # away and back: as it was
             if name in moved and not _in_circle(name, moved):
                 output = self._moved(execution, name, change)
             else:

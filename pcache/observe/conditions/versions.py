@@ -11,6 +11,7 @@ import time
 from pcache.linux import loader_cache
 from pcache.linux.filesystems import EXACT, OVERLAY_MAGICS
 from pcache.linux.looks import identity_of
+from pcache.linux.sparse import ends_in_zero, may_be_of_holes
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
 from pcache.observe.captured import Snapshot
@@ -159,8 +160,9 @@ class Versions:
         opened = self._small.take(name, stamp)
         if opened is None:
             return
-        if b"\0" in data:  # there may be holes
+        if may_be_of_holes(data):
             self._hash_now(opened.name, opened.stamp, opened.ts)
+            return
         version = self.of(opened.name, opened.stamp)
         if version.digested is None and self._clock.tells_changes(stamp, opened.ts):
             digest = self._digests.algorithm.digest(data)
@@ -235,8 +237,8 @@ class Versions:
         return None
 
     def _earlier_digest(self, name: bytes, stamp: Stamp) -> bytes | None:
-        """Digest of a version that is gone, if it was taken while it was there: in an earlier
-        recording, or when a replay looked at it."""
+        """Digest of a version that is gone and had no holes, if it was taken while it was there:
+        in an earlier recording, or when a replay looked at it."""
         with contextlib.suppress(OSError):
             return self._digests.remembered_version((_device(name), *stamp.version()))
         return None
@@ -244,13 +246,15 @@ class Versions:
     def _appended_digest(self, observation: Observation, stamp: Stamp) -> Digested | None:
         """Of a version to which the tree has appended since: what was there is the beginning of
         what is there now."""
-        name, now = observation.name, time.monotonic_ns()
+        name, size, now = observation.name, stamp.st_size, time.monotonic_ns()
         if stamp.writers or not self._history.only_appended(name, observation.ts, now):
             return None
         with contextlib.suppress(OSError):
             status = os.stat(name)
-            if status.st_ino == stamp.st_ino and status.st_size > stamp.st_size:
-                digest = self._digests.digest_of_beginning(name, status, stamp.st_size)
+            if status.st_ino == stamp.st_ino and status.st_size > size:
+                if self._digests.holes(name, status) or (size and ends_in_zero(name, size)):
+                    return None  # a hole at its end may have been filled
+                digest = self._digests.digest_of_beginning(name, status, size)
                 found = Digested(digest, time.monotonic_ns())
                 found.appended = True
                 return found
