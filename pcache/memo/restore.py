@@ -24,7 +24,7 @@ from pcache.memo.staging import Staging
 from pcache.memo.undo import Undo
 from pcache.model import APPENDING
 from pcache.store.aside import Aside
-from pcache.store.digests import content_digests
+from pcache.store.hashing import content_digests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

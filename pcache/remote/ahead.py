@@ -12,7 +12,8 @@ from threading import Thread
 
 from pcache.linux.unseen import open_unseen
 from pcache.model import Kind
-from pcache.store.digests import DigestCache, content_digests, stamp
+from pcache.store.digests import DigestCache
+from pcache.store.hashing import content_digests, stamp
 from pcache.store.writers import has_writers
 
 TYPE_CHECKING = False

@@ -7,7 +7,8 @@ from pcache.memo.facts import Facts
 from pcache.model import Fact, Kind
 from pcache.remote.ahead import Ahead
 from pcache.remote.names import keys_of
-from pcache.store.digests import Algorithm, DigestCache
+from pcache.store.digests import DigestCache
+from pcache.store.hashing import Algorithm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

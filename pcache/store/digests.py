@@ -20,7 +20,7 @@ import os
 import time
 from stat import S_IFREG
 
-from xxhash import xxh3_64_digest, xxh3_128, xxh3_128_digest
+from xxhash import xxh3_64_digest, xxh3_128
 
 from pcache.linux.filesystems import (
     EXACT,
@@ -39,26 +39,14 @@ from pcache.linux.sparse import extents, may_have_holes
 from pcache.linux.stamps import are_exact, is_coarse, lasts
 from pcache.linux.unseen import open_unseen
 from pcache.store.digest_table import DigestTable, Version
+from pcache.store.hashing import CHUNK, XXH3, Algorithm, in_pieces, stamp
 from pcache.store.writers import has_writers
 from pcache.values import holes_digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Protocol
-
     from pcache.counters import Counters
     from pcache.model import Digest
-
-    class Hash(Protocol):
-        """What a digest is taken with, piece by piece."""
-
-        def update(self, data: memoryview | bytes, /) -> None: ...
-        def digest(self) -> bytes: ...
-
-
-CHUNK = 1 << 20
-"""Bytes read at once from large files."""
 
 _SMALL = 1 << 16
 _MANY = 1 << 14  # of small files, beyond which a decision has them from the table
@@ -66,71 +54,11 @@ _PSEUDO_LIMIT = 16 << 20
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
-class Algorithm:
-    """How contents become digests."""
-
-    __slots__ = ("digest", "empty", "name", "new", "size")
-
-    def __init__(
-        self, name: str, new: Callable[[], Hash], digest: Callable[[bytes], Digest]
-    ) -> None:
-        self.name = name
-        self.new = new
-        self.digest = digest
-        self.empty = digest(b"")
-        self.size = len(self.empty)
-
-
-XXH3 = Algorithm("xxh3-128", xxh3_128, xxh3_128_digest)
-
-
-def stamp(st: os.stat_result) -> Version:
-    """What tells one state of a file from another: (dev, ino, size, mtime_ns, ctime_ns)."""
-    return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns
-
-
 def _key(st: os.stat_result) -> Version:
     """What a digest is kept by: of a file that may have holes, what none is looked for by that
     knows a version without its blocks."""
     key = stamp(st)
     return (*key[:4], -key[4]) if may_have_holes(st) else key
-
-
-def content_digests(
-    path: bytes, st: os.stat_result, check: Callable[[], None], by: Sequence[Algorithm] = (XXH3,)
-) -> list[Digest]:
-    """Digests of a regular file while it is as in `st`, which is read once, piece by piece: any
-    thread may call it.
-
-    `check` is called for each piece and may raise to end it.  Raises OSError: ESTALE if the file is
-    or becomes another one, and whatever open(2) and read(2) give.
-    """
-    fd = open_unseen(path, st.st_uid, os.O_NOFOLLOW)
-    try:
-        if stamp(os.fstat(fd)) == stamp(st):
-            _, digests = _in_pieces(fd, bytearray(CHUNK), by, check)
-            if stamp(os.fstat(fd)) == stamp(st):
-                return digests
-        raise OSError(errno.ESTALE, "another file than expected")
-    finally:
-        os.close(fd)
-
-
-def _in_pieces(
-    fd: int, buffer: bytearray, by: Sequence[Algorithm], check: Callable[[], None] | None = None
-) -> tuple[int, list[Digest]]:
-    """Size and digests of a file, whose offset is not moved."""
-    # Not mmap: a file that shrinks meanwhile would kill us with SIGBUS.
-    view = memoryview(buffer)
-    states = [algorithm.new() for algorithm in by]
-    size = 0
-    while length := os.preadv(fd, (view,), size):
-        if check is not None:
-            check()
-        for state in states:
-            state.update(view[:length])
-        size += length
-    return size, [state.digest() for state in states]
 
 
 class DigestCache:
@@ -385,7 +313,7 @@ class DigestCache:
     def _hash_large(self, fd: int) -> tuple[int, Digest]:
         if self._buffer is None:
             self._buffer = bytearray(CHUNK)
-        size, (digest,) = _in_pieces(fd, self._buffer, (self.algorithm,))
+        size, (digest,) = in_pieces(fd, self._buffer, (self.algorithm,))
         return size, digest
 
     def _hash_pseudo(self, fd: int, st: os.stat_result) -> Digest:

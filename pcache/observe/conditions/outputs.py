@@ -26,7 +26,7 @@ from pcache.observe.executions import Execution
 from pcache.settings.stand_ins import TEMPORARY_DIRECTORIES
 from pcache.store.blobs import Blobs
 from pcache.store.digests import DigestCache
-from pcache.store.digests import stamp as version_of
+from pcache.store.hashing import stamp as version_of
 from pcache.store.writers import has_writers
 from pcache.values import OK, defaults_value
 from pcache.wording import text

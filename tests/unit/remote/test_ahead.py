@@ -17,7 +17,8 @@ from pcache.linux.stamps import RACY_NS, is_coarse
 from pcache.model import Key, Kind
 from pcache.remote import ahead
 from pcache.remote.ahead import Ahead
-from pcache.store.digests import XXH3, Algorithm, DigestCache
+from pcache.store.digests import DigestCache
+from pcache.store.hashing import XXH3, Algorithm
 
 pytestmark = pytest.mark.mounts  # while an overlay is mounted, nothing is remembered
 
