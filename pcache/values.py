@@ -196,8 +196,8 @@ def size_value(st: Stat) -> bytes:
 
 
 def link_value(st: Stat) -> bytes:
-    """Value of LINK for a symbolic link."""
-    return b"l%d" % st.st_size
+    """Value of LINK for a symbolic link, whose size is the length of its target."""
+    return b"l%d:%d:%d" % (st.st_size, st.st_uid, st.st_gid)
 
 
 def _special_value(st: Stat) -> bytes:

@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from pcache import bundle
+from pcache.linux import mounts
 from tests.lib import system
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -35,11 +36,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Programs inherit ignored signals: those of nohup, or of a shell's background job, must not
-    reach the programs whose signals are tested."""
+    """What others do must not reach the programs that are tested.
+
+    Programs inherit ignored signals: those of nohup, or of a shell's background job.  What others
+    mount is an input: each overlay keeps digests from being remembered.  Only root can have mounts
+    of its own.
+    """
     for number in (signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if os.geteuid() == 0:
+        mounts.leave_namespace(0, 0)
 
 
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
@@ -48,6 +55,15 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         return None
     system.run(item, nextitem)
     return True
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Before those to run are chosen by their marks."""
+    if os.geteuid() != 0:
+        for item in items:
+            if item.get_closest_marker("mounts"):
+                item.add_marker("alone")
 
 
 def pytest_report_header() -> str:
@@ -144,6 +160,13 @@ def ordinary_user() -> Iterator[pwd.struct_passwd]:
     finally:
         subprocess.run([*SUDO, "rm", "-f", rule], check=True)
         subprocess.run([*SUDO, "userdel", "--force", "--remove", name], check=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def made_early(request: pytest.FixtureRequest) -> None:
+    """Beside others: what programs read changes for all of them whenever an account is made."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        request.getfixturevalue("ordinary_user")
 
 
 @pytest.fixture

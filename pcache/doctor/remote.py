@@ -42,6 +42,7 @@ def _look(user: User) -> Result:
         if not packed:
             return Result(OK, "none is configured")
         settings = unpacked(packed)
+        from pcache.remote.credentials import without_passwords
         from pcache.remote.objects import ObjectShelf
         from pcache.remote.trust import find_signer
 
@@ -49,7 +50,8 @@ def _look(user: User) -> Result:
         ObjectShelf(settings, user.env).path_sets(_NOBODY)
     except ImportError as error:
         return Result(FAIL, f"it needs a package: {error}", "pip install 'pcache[remote]'")
-    text = f"{os.fsdecode(settings.url)} answers; {len(settings.trust)} keys are trusted"
+    url = without_passwords(os.fsdecode(settings.url))
+    text = f"{url} answers; {len(settings.trust)} keys are trusted"
     if settings.push != NEVER and signer is None:
         return Result(WARN, f"{text}; none to push with", "pcache key new FILE, and key = FILE")
     if not settings.trust and signer is None:

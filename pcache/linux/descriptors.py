@@ -41,13 +41,27 @@ _OF_DESCRIPTORS = frozenset(
 )
 
 
-OLDPWD = b"env OLDPWD"
+_ENVIRONMENT = b"env "
+OLDPWD = _ENVIRONMENT + b"OLDPWD"
 """Path of a fact of kind TRAIT."""
 
 
+def variable_trait(variable: bytes) -> bytes:
+    """Path of a fact of kind TRAIT about a variable, or, with a final `*`, all that begin so."""
+    return _ENVIRONMENT + variable
+
+
+def is_of_environment(name: bytes) -> bool:
+    """Whether a trait is one of `variable_trait`."""
+    return name.startswith(_ENVIRONMENT)
+
+
 def environment_trait(env: Iterable[bytes], name: bytes) -> bytes:
-    """Value of a trait such as OLDPWD: empty where the variable is not set."""
-    prefix = name.removeprefix(b"env ") + b"="
+    """Value of such a trait: empty where the variable is not set."""
+    variable = name.removeprefix(_ENVIRONMENT)
+    if variable.endswith(b"*"):
+        return b"\0".join([entry for entry in env if entry.startswith(variable[:-1])])
+    prefix = variable + b"="
     return next((entry[len(prefix) - 1 :] for entry in env if entry.startswith(prefix)), b"")
 
 
@@ -252,9 +266,9 @@ class FdView:
         """Of the descriptors whose `pipe` was asked for, these decided."""
 
     def trait(self, name: bytes) -> bytes:
-        """Value of a fact of kind TRAIT: OLDPWD, what `trait_name` names of a descriptor, or what
-        `pcache.linux.traits` knows."""
-        if name == OLDPWD:
+        """Value of a fact of kind TRAIT: a `variable_trait`, what `trait_name` names of a
+        descriptor, or what `pcache.linux.traits` knows."""
+        if is_of_environment(name):
             return environment_trait(self.environment(), name)
         about = descriptor_trait_of(name)
         if about is None:

@@ -153,6 +153,11 @@ OTHERS: tuple[Row, ...] = (
     ("argv", CALL, "as the new image sees it"),
     ("environment", CALL, "and its order, but for what settings.defaults names"),
     ("OLDPWD", FACT, "where a shell goes there or its text names it (`cd -`)"),
+    (
+        "variables of session and terminal",
+        FACT,
+        "where arguments or code name them, or the environment is shown: observe.left_out",
+    ),
     ("PWD", CALL, "whether it is set, and its value where it is not the working directory"),
     ("working directory", CALL, ""),
     ("root directory", SESSION, "paths mean other files"),

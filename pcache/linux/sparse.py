@@ -17,6 +17,14 @@ def may_have_holes(st: os.stat_result) -> bool:
     return st.st_blocks * _BLOCK < st.st_size
 
 
+def kept_by(
+    version: tuple[int, int, int, int, int], st: os.stat_result
+) -> tuple[int, int, int, int, int]:
+    """What the digest of a version, in the form of `pcache.store.digests.stamp`, is kept by: of a
+    file that may have holes, what it is not looked for by without its blocks."""
+    return (*version[:4], -version[4]) if may_have_holes(st) else version
+
+
 def may_be_of_holes(data: bytes) -> bool:
     """Whether the content of a file may be, in part, that of holes: they are whole blocks, but for
     the file's last one."""

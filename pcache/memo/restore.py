@@ -24,7 +24,7 @@ from pcache.memo.staging import Staging
 from pcache.memo.undo import Undo
 from pcache.model import APPENDING
 from pcache.store.aside import Aside
-from pcache.store.digests import content_digest
+from pcache.store.digests import content_digests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ class Plan:
 
     def _is_still(self, output: Output, there: os.stat_result) -> bool:
         try:
-            return content_digest(output.path, there, self._go_on) == output.content
+            return content_digests(output.path, there, self._go_on) == [output.content]
         except OSError:
             return False
 

@@ -13,7 +13,7 @@ from stat import S_IFDIR, S_IFMT, S_IFREG, S_ISDIR, S_ISREG
 
 from pcache.memo.facts import Facts
 from pcache.model import Key, Kind, Reason
-from pcache.observe import git_times, identity, rsync_times, sizes
+from pcache.observe import git_times, identity, makefiles, rsync_times, sizes
 from pcache.observe.accesses.descriptors import depend_on_status
 from pcache.observe.accesses.present import is_everybodys, seen_status
 from pcache.observe.changes import ATTRIBUTES, UNTOUCHED
@@ -25,6 +25,8 @@ from pcache.settings.rules import CALLERS, NO, Policy, Settings, matches
 from pcache.values import order_path, order_value, times_value
 from pcache.wording import text
 
+_CHECKS_ITS_DIRECTORY = b"--check-build-system"
+"""Of cmake, which a makefile starts with it in the directory that cmake has made."""
 _GO_VERBS = (b"build", b"install", b"list", b"run", b"vet")
 
 
@@ -125,7 +127,9 @@ def _depend_on_order(execution: Execution) -> None:
     date shows by its sources: make looked at them, and nobody read them.  Where there is such an
     unread file, it is not known whose source it is, so every file is taken for a target; where
     there is none (after `make clean`), everything that was there was a source, and was used.
-    Directories may be sources as well; they are read by being listed, and say nothing about that.
+    A target that was left alone may have been read as well, if others are made of it: then that is
+    told by the makefiles.  Directories may be sources as well; they are read by being listed, and
+    say nothing about that.
     Who resolves names looks at those above its own with lstat(2), which make does not.
     """
     assert execution.looks is not None
@@ -147,7 +151,9 @@ def _depend_on_order(execution: Execution) -> None:
                 files.add(name)
     remade = {name for name in times if _is_remade(execution, name)}
     read = {observation.name for observation in execution.inputs.values() if observation.opened}
-    decisive = remade if files <= read | remade else times.keys()
+    decisive = set(times)
+    if files <= read | remade:
+        decisive = remade | makefiles.targets(execution, files - remade)
     _note_order(execution, times, decisive)
 
 
@@ -160,7 +166,11 @@ def _depend_on_all_order(execution: Execution) -> None:
         if not execution.times_are_ours(observation.name, observation.ts)
     }
     if len(times) > 1:
-        _note_order(execution, times, times.keys())
+        decisive = set(times)
+        if _CHECKS_ITS_DIRECTORY in execution.argv():
+            own = (execution.cwd or b"") + b"/"
+            decisive = {name for name in times if name.startswith(own)}
+        _note_order(execution, times, decisive)
 
 
 def _depend_on_all_times(execution: Execution) -> None:

@@ -12,21 +12,26 @@ from collections.abc import Container
 from stat import S_ISREG
 
 from pcache.linux.unseen import open_unseen
+from pcache.observe.accesses.present import seen_status
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
 from pcache.observe.shells import SHELLS
 from pcache.pattern import Pattern
 from pcache.settings.rules import programs_of
+from pcache.values import ABSENT
 
 NOTHING, ORDER, TIMES = range(3)
 """What an execution goes by: no times; which file is newer than which; the times themselves, which
 it may compare with a number."""
 
-_NEWER = Pattern(rb"(?:^|[\s\0])-(?:[no]t(?:[\s\0]|$)|\$)")
-"""Also an operator that a variable holds."""
+_NEWER = Pattern(rb"(?:^|[\s\0\"'\\])-(?:[no]t(?:[\s\0\"']|$)|\$)")
+"""Also an operator that is quoted, or that a variable holds."""
 _COMPARING: dict[bytes, Pattern] = {
     **dict.fromkeys((*SHELLS, b"fish", b"test", b"[", b"[["), _NEWER),
-    b"cmake": Pattern(rb"IS_NEWER_THAN"),
+    b"cmake": Pattern(
+        rb"IS_NEWER_THAN|(?i:\bfile\s*\(\s*(?:COPY|INSTALL)\b)"
+        rb"|--check-build-system|\bcmake_depends\b|_if_newer\b"
+    ),
 }
 _TELLING: dict[bytes, Pattern] = {
     **dict.fromkeys((*SHELLS, b"test", b"[", b"[["), Pattern(rb"(?:^|[\s\0])-N(?:[\s\0]|$)")),
@@ -92,6 +97,8 @@ _CODE = frozenset(
 """Endings of what interpreters read as a program."""
 _BY_NAME = frozenset({b"CMakeLists.txt"})
 _LIBRARIES = (b"/usr/", b"/lib/", b"/lib64/", b"/etc/", b"/opt/")
+_LOCAL = (b"/usr/local/bin/", b"/usr/local/sbin/", b"/usr/local/libexec/", b"/opt/")
+"""Where people put scripts of their own, beside those of packages."""
 _PACKAGES = (
     *(b"/site-packages/", b"/dist-packages/", b"/node_modules/", b"/gems/"),
     *(b"/lib/python", b"/lib/pypy", b"/lib/ruby/", b"/lib/perl5/"),
@@ -123,13 +130,15 @@ class Mentions:
         """Whether it may go by what no hit keeps."""
         return any(self.says(execution, _UNKEPT.get(name)) for name in names_of(execution))
 
-    def says(self, execution: Execution, tokens: Pattern | None) -> bool:
+    def says(
+        self, execution: Execution, tokens: Pattern | None, *, environment: bool = True
+    ) -> bool:
         """Whether its arguments or its own code say something; of a shell also the functions and
-        texts in its environment."""
+        texts in its `environment`, if that counts."""
         if tokens is None:
             return False
         told = execution.arguments
-        if posixpath.basename(execution.executable) not in SHELLS:
+        if not environment or posixpath.basename(execution.executable) not in SHELLS:
             told = told[: execution.argv_size]
         if tokens.search(told) or self._in_code(execution, tokens, everything=False):
             return True
@@ -158,15 +167,18 @@ class Mentions:
         """Whether it is in a program that an execution has read, or in anything that it has."""
         words = {posixpath.basename(word) for word in execution.argv()[1:]} | _BY_NAME
         return any(
-            self._in_file(tokens, observation)
+            self.in_file(tokens, observation)
             for observation in execution.inputs.values()
             if observation.opened
             and (is_code(observation.name, words) or (everything and _may_be_code(observation)))
         )
 
-    def _in_file(self, tokens: Pattern, observation: Observation) -> bool:
-        stamp = observation.stamp
-        if stamp is None or not S_ISREG(stamp.st_mode):
+    def in_file(self, tokens: Pattern, observation: Observation) -> bool:
+        """Whether it is in a regular file; also if that cannot be told."""
+        stamp = seen_status(observation)  # of a script that was executed, as it is now
+        if stamp is None:
+            return observation.value != ABSENT  # it is gone by now
+        if not S_ISREG(stamp.st_mode):
             return False
         key = tokens, observation.name, stamp.st_mtime_ns, stamp.st_size
         found = self._known.get(key)
@@ -199,8 +211,15 @@ def names_of(execution: Execution) -> list[bytes]:
     return [posixpath.basename(program).rstrip(b"0123456789.-") for program in programs]
 
 
+def is_interpreter(program: bytes) -> bool:
+    """Whether a program of such a name (`names_of`) is told what to do by files."""
+    return program in _EVALUATING or program in _TELLING
+
+
 def is_code(name: bytes, words: Container[bytes] = ()) -> bool:
     """Whether a file is a program by its name, or because it is among `words`."""
+    if posixpath.basename(name) in words and name.startswith(_LOCAL):
+        return not _is_package(name)
     named = posixpath.splitext(name)[1] in _CODE or posixpath.basename(name) in words
     return named and not _is_library(name)
 
@@ -212,7 +231,11 @@ def _may_be_code(observation: Observation) -> bool:
 
 
 def _is_library(name: bytes) -> bool:
-    return name.startswith(_LIBRARIES) or any(package in name for package in _PACKAGES)
+    return name.startswith(_LIBRARIES) or _is_package(name)
+
+
+def _is_package(name: bytes) -> bool:
+    return any(package in name for package in _PACKAGES)
 
 
 def _reads_code(execution: Execution) -> bool:

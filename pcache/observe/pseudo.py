@@ -7,7 +7,8 @@
 | also: limits, OOM adjustment and the like, signals, scheduling that were handed down | facts of \
 kind TRAIT; descriptors and memory policy make uncacheable (accesses/procfs.py) |
 | of the network: interfaces and IPv6 addresses | an input without what it counts (INTERFACES) |
-| /proc files that count or measure (list below) | not an input: they differ at every read |
+| /proc files that count or measure (list below) | not an input: they differ at every read; which \
+processors there are is one, for those that tell of each |
 | /proc, as a list of processes | makes uncacheable (accesses.py) |
 | what a cgroup or /sys counts or measures (list below) | not an input, as in /proc |
 | other files in /proc, /sys and of the like (`filesystems`), wherever mounted | an input by \
@@ -48,6 +49,11 @@ _VOLATILE = Pattern(
     rb"|/sys/module/[^/]+/refcnt$"
     rb"|/dev/(?:pts(?:/.*)?|tty\d*|console|ptmx|fd(?:/.*)?|std(?:in|out|err))$"
 )
+_OF_PROCESSORS = (
+    *(b"/proc/cpuinfo", b"/proc/stat", b"/proc/interrupts", b"/proc/softirqs"),
+    *(b"/proc/schedstat", b"/proc/timer_list"),
+)
+_PROCESSORS = b"/sys/devices/system/cpu/online"
 _OF_THE_PROCESS = Pattern(
     rb"/proc/(?P<who>\d+|self|thread-self)(?:/task/\d+)?"
     rb"/(?P<what>mounts|mountinfo|cgroup|uid_map|gid_map|projid_map|setgroups|timens_offsets|ns/\w+"
@@ -86,6 +92,14 @@ def ignored(name: bytes) -> bool:
         and _VOLATILE.match(name) is not None
         and _OF_THE_PROCESS.match(name) is None
     )
+
+
+def lasting(name: bytes) -> bytes:
+    """The file that tells what lasts of that which a file tells that is no input; empty for none.
+
+    It is how many processors there are: what they are like cannot change on one machine.
+    """
+    return _PROCESSORS if name in _OF_PROCESSORS else b""
 
 
 def tells_interfaces(name: bytes) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 
-from pcache.linux.descriptors import descriptor_trait_of
+from pcache.linux.descriptors import descriptor_trait_of, is_of_environment
 from pcache.model import (
     APPENDING,
     FRESH,
@@ -49,6 +49,7 @@ from pcache.observe.chunks import Chunk, PipeInput
 from pcache.observe.executions import TIMED, Execution
 from pcache.observe.names import Names
 from pcache.observe.observations import Observation
+from pcache.observe.shells import depend_on_variable
 from pcache.settings.numbered import number_of, numbers_in, series_of
 from pcache.wording import text
 
@@ -223,6 +224,8 @@ class Replayed:
             self._depend_on_times(execution, key, value, names)
         elif kind == Kind.TRAIT and (about := descriptor_trait_of(path)) is not None:
             self._depend_on_descriptor_trait(execution, value, *about)
+        elif kind == Kind.TRAIT and is_of_environment(path):
+            depend_on_variable(self.began, execution, path)
         elif kind == Kind.TRAIT and not depend_on_start(self.began, execution, path):
             setter, _ = process.set_by.get(path, (None, None))
             observe_trait(execution, self.began, path, value, setter)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 
-from pcache.linux.descriptors import OLDPWD, environment_trait
+from pcache.linux.descriptors import OLDPWD, environment_trait, variable_trait
 from pcache.model import Kind
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
@@ -21,6 +21,8 @@ SHELLS = frozenset(
 """Base names of their programs."""
 _MENTIONS = (b"OLDPWD", b"cd -", b"~-")
 _LONGEST_SCRIPT = 4 << 20
+_LEVEL = variable_trait(b"SHLVL")
+"""A shell hands on another one than it was handed, and makes that of it."""
 
 
 def apply(execution: Execution) -> None:
@@ -31,16 +33,17 @@ def apply(execution: Execution) -> None:
         scripts = [word for word in words[:2] if not word.startswith(b"-")]
         mentioned = any(_mentioned(_content(execution, word)) for word in scripts)
     if mentioned:
-        depend_on_oldpwd(execution.image, execution)
+        depend_on_variable(execution.image, execution, OLDPWD)
 
 
-def depend_on_oldpwd(ts: int, execution: Execution) -> None:
-    """An execution went by the directory before the last cd, and so did its ancestors, unless they
+def depend_on_variable(ts: int, execution: Execution, trait: bytes) -> None:
+    """An execution went by a variable of its environment, and so did its ancestors, unless they
     were handed another one."""
-    value = environment_trait(execution.environment(), OLDPWD)
+    value = environment_trait(execution.environment(), trait)
     for at in execution.chain():
-        if environment_trait(at.environment(), OLDPWD) == value:
-            at.observe((Kind.TRAIT, OLDPWD), Observation(ts, b"", value))
+        handed = environment_trait(at.environment(), trait)
+        if handed == value or trait == _LEVEL:
+            at.observe((Kind.TRAIT, trait), Observation(ts, b"", handed))
 
 
 def _mentioned(text: bytes) -> bool:

@@ -14,22 +14,19 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
 
-from pcache.counters import Counters
 from pcache.errors import PcacheError
 from pcache.remote import frames, trust
 from pcache.remote.errors import Missing, RemoteError, Untrusted
-from pcache.remote.fetching import Fetcher
-from pcache.remote.known import Known
 from pcache.remote.objects import ObjectShelf
 from pcache.remote.pulled import pulled
 from pcache.settings.remote import Remote, unpacked
-from pcache.settings.rules import Policy
-from pcache.store.index import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pcache.remote.fetching import Fetcher
     from pcache.remote.names import Name
     from pcache.remote.shelf import Shelf
+    from pcache.store.index import Store
 
 _Answer = tuple[bytes, ...]
 
@@ -45,15 +42,12 @@ class Agent:
         if signer is not None:
             self._trust.add(signer.public)
         self._shelf: Shelf = ObjectShelf(remote, env)
-        self._store = Store.open(directory, counters=Counters(), policy=Policy())
+        self._directory = directory
+        self._url = remote.url
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._fetcher = Fetcher(
-            self._shelf,
-            self._store.blobs,
-            Known(directory, remote.url),
-            self._store.directory + b"/tmp",
-            self._ring,
-        )
+        self._store: Store | None = None
+        self._fetcher: Fetcher | None = None
+        """Both are made when contents are wanted: manifests come without them."""
         self._done: SimpleQueue[_Answer] = SimpleQueue()
         self._waited: list[tuple[bytes, list[Name]]] = []
         """Requests for contents that are on their way."""
@@ -76,8 +70,28 @@ class Agent:
                     self._request(*frame)
         except frames.Closed:
             pass
-        self._fetcher.take()
-        self._store.close()
+        if self._fetcher is not None:
+            self._fetcher.take()
+        if self._store is not None:
+            self._store.close()
+
+    def _fetching(self) -> Fetcher:
+        if self._fetcher is None:
+            from pcache.counters import Counters
+            from pcache.remote.fetching import Fetcher
+            from pcache.remote.known import Known
+            from pcache.settings.rules import Policy
+            from pcache.store.index import Store
+
+            self._store = Store.open(self._directory, counters=Counters(), policy=Policy())
+            self._fetcher = Fetcher(
+                self._shelf,
+                self._store.blobs,
+                Known(self._directory, self._url),
+                self._store.directory + b"/tmp",
+                self._ring,
+            )
+        return self._fetcher
 
     def _ring(self) -> None:
         os.eventfd_write(self._bell, 1)
@@ -86,8 +100,14 @@ class Agent:
         if what in (frames.CONTENTS, frames.PREFETCH):
             urgent = what == frames.CONTENTS
             wanted = [frames.name_and_size(one) for one in arguments]
+            try:
+                fetcher = self._fetching()
+            except PcacheError as error:
+                if urgent:
+                    self._frames.send((number, frames.FAILED, str(error).encode(errors="replace")))
+                return
             for name, size in wanted:
-                self._fetcher.want(name, size, urgent)
+                fetcher.want(name, size, urgent)
             if urgent:
                 self._waited.append((number, [name for name, _ in wanted]))
                 self._answer_contents()
@@ -113,7 +133,7 @@ class Agent:
         try:
             found = self._shelf.manifests(command)
         except RemoteError:
-            found = pulled(self._store.directory, command)
+            found = pulled(self._directory, command)
             if not found:
                 raise
         return (frames.FOUND, *self._believed(trust.MANIFEST, found))
@@ -142,15 +162,17 @@ class Agent:
         return (frames.FOUND, self._trust.opened(trust.OUTCOME, signed))
 
     def _take(self) -> None:
-        self._fetcher.take()
-        self._answer_contents()
+        if self._fetcher is not None:
+            self._fetcher.take()
+            self._answer_contents()
         while not self._done.empty():
             self._frames.send(self._done.get())
 
     def _answer_contents(self) -> None:
+        fetcher = self._fetching()
         waited, self._waited = self._waited, []
         for number, names in waited:
-            states = [self._fetcher.state(name) for name in names]
+            states = [fetcher.state(name) for name in names]
             digests = [state for state in states if isinstance(state, bytes)]
             errors = [state for state in states if isinstance(state, RemoteError)]
             if errors:
@@ -168,10 +190,11 @@ def _how(error: RemoteError) -> bytes:
 
 
 def main() -> None:
-    """Arguments: descriptor, directory of the store, packed settings in hexadecimal."""
-    fd, directory, settings = sys.argv[-3:]
+    """Arguments: descriptor, directory of the store; the settings are in a variable."""
+    fd, directory = sys.argv[-2:]
+    settings = unpacked(bytes.fromhex(os.environb.pop(frames.SETTINGS).decode()))
     try:
-        Agent(int(fd), os.fsencode(directory), unpacked(bytes.fromhex(settings))).run()
+        Agent(int(fd), os.fsencode(directory), settings).run()
     except (PcacheError, ImportError) as error:
         # Whatever is asked is answered by why nothing can be.
         _refuse(int(fd), error)

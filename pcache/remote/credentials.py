@@ -7,8 +7,6 @@ programs of a build are the same whoever may push.
 from __future__ import annotations
 
 import os
-from configparser import ConfigParser
-from configparser import Error as ConfigParserError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,9 +18,11 @@ _VARIABLES = (
     *("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
     *("GOOGLE_SERVICE_ACCOUNT", "GOOGLE_APPLICATION_CREDENTIALS"),
     *("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN"),
+    "AZURE_STORAGE_ENDPOINT",
     *("AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE"),
 )
 _PREFIXES = {"s3": ("AWS_",), "gs": ("GOOGLE_",), "az": ("AZURE_",)}
+_ENDPOINTS = {"s3": "AWS_ENDPOINT_URL", "az": "AZURE_STORAGE_ENDPOINT"}
 _OF_FILES = {
     "aws_access_key_id": "AWS_ACCESS_KEY_ID",
     "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
@@ -43,14 +43,21 @@ def configuration(remote: Remote, env: dict[bytes, bytes]) -> dict[str, str]:
         value = _variable(env, name)
         if value and name.startswith(prefixes):
             found[name] = value
+    if remote.endpoint and scheme in _ENDPOINTS:
+        found[_ENDPOINTS[scheme]] = os.fsdecode(remote.endpoint)
     if scheme == "s3":
-        if remote.endpoint:
-            found["AWS_ENDPOINT_URL"] = os.fsdecode(remote.endpoint)
         if remote.region:
             found["AWS_REGION"] = os.fsdecode(remote.region)
         if "AWS_REGION" not in found:
             found["AWS_REGION"] = found.pop("AWS_DEFAULT_REGION", "us-east-1")
     return {name.lower(): value for name, value in found.items()}
+
+
+def without_passwords(text: str) -> str:
+    """A text for people, which may go to a log, with nothing of who is named in its URLs."""
+    import re
+
+    return re.sub(r"://\S*@", "://...@", text)
 
 
 def _variable(env: dict[bytes, bytes], name: str) -> str:
@@ -68,6 +75,11 @@ def _from_files(env: dict[bytes, bytes]) -> dict[str, str]:
         ("AWS_SHARED_CREDENTIALS_FILE", "credentials", profile),
     ):
         path = _variable(env, name) or (f"{home}/.aws/{default}" if home else "")
+        if not os.path.exists(path):
+            continue
+        from configparser import ConfigParser
+        from configparser import Error as ConfigParserError
+
         parser = ConfigParser(interpolation=None)
         try:
             parser.read(path)

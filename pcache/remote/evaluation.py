@@ -11,10 +11,15 @@ from pcache.store.digests import Algorithm, DigestCache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from pcache.linux.descriptors import FdView
     from pcache.model import Key
     from pcache.remote.places import Places
     from pcache.store.index import Store
+
+_MEANINGLESS = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What comes of keys that are none, which only others can have made."""
 
 OWN_KEYS = ((Kind.BASE, b"home"), (Kind.BASE, b"user"), (Kind.BASE, b"host"))
 """What is only asked of shared records: it cannot change on one machine."""
@@ -37,17 +42,48 @@ class Evaluation:
         base = store.policy.base_dir
         self._places = places
         self._digests = digests
+        self._local_digests = store.digests
         self._local = Facts(store.digests, fds, Counters(), uid, base)
         self._strong = Facts(digests, fds, Counters(), uid, base)
         self._known: dict[Key, tuple[bytes, bytes]] = {}
 
-    def path_set(self, encoded: bytes) -> tuple[list[bytes], tuple[Fact, ...]] | None:
+    def path_set(
+        self,
+        encoded: bytes,
+        expected: Sequence[bytes] = (),
+        worth: Callable[[int], bool] = lambda _: True,
+    ) -> tuple[list[bytes], tuple[Fact, ...]] | None:
         """Hidden values in the order of an encoded path set, and the facts as the local store has
-        them; None if it has keys that mean nothing here."""
-        values = []
-        facts = []
+        them; None if it has keys that mean nothing here.
+
+        None also if the values are not those `expected`, which what costs least is tried for
+        first, or if `worth` says that as many bytes are not to be read for them.
+        """
         keys = keys_of(encoded)
-        self._look_ahead(keys)
+        try:
+            shown = [key if key[0] == Kind.BASE else self._places.show_key(key) for key in keys]
+            ahead = Ahead((self._local_digests, self._digests), shown)
+            if expected and not self._may_be(shown, expected, ahead):
+                return None
+            if not worth(ahead.bytes):
+                return None
+            ahead.learn()
+            found = self._all(shown)
+        except _MEANINGLESS:
+            return None
+        return None if expected and found[0] != list(expected) else found
+
+    def _may_be(self, keys: Sequence[Key], expected: Sequence[bytes], ahead: Ahead) -> bool:
+        """Whether all that is small has the value expected."""
+        return all(
+            self._value(key)[0] == value
+            for key, value in zip(keys, expected, strict=True)
+            if key[0] not in (Kind.BASE, Kind.ONE) and not ahead.has(key[1])
+        )
+
+    def _all(self, keys: Sequence[Key]) -> tuple[list[bytes], tuple[Fact, ...]]:
+        values = []
+        facts: list[Fact] = []
         for key in keys:
             if key[0] == Kind.BASE:
                 value = self._places.identity(key[1])
@@ -55,32 +91,10 @@ class Evaluation:
                 if key not in OWN_KEYS:
                     facts.append(Fact(*key, value))
                 continue
-            try:
-                shown = self._places.show_key(key)
-                hidden, local = (
-                    self._one(shown, facts) if key[0] == Kind.ONE else self._value(shown)
-                )
-            except (KeyError, ValueError):
-                return None
+            hidden, local = self._one(key, facts) if key[0] == Kind.ONE else self._value(key)
             values.append(hidden)
-            facts.append(Fact(*shown, local))
+            facts.append(Fact(*key, local))
         return values, tuple(facts)
-
-    def _look_ahead(self, keys: tuple[Key, ...]) -> None:
-        """Takes the digests of large files side by side; whatever goes wrong is met again."""
-        try:
-            shown = [self._places.show_key(key) for key in keys if key[0] == Kind.CONTENT]
-        except (KeyError, ValueError):
-            return
-        ahead = Ahead(self._digests, shown)
-        try:
-            if ahead.busy:
-                self._local.values(shown)
-                ahead.learn()
-        except OSError:
-            return
-        finally:
-            ahead.stop()
 
     def _one(self, key: Key, facts: list[Fact]) -> tuple[bytes, bytes]:
         keys = [(fact.kind, fact.path) for fact in facts]

@@ -8,13 +8,13 @@ import zlib
 from pcache.codec import DamagedRow, pack, pack_ints, unpack, unpack_ints
 from pcache.model import APPENDING, Outcome, Output
 from pcache.remote.errors import Untrusted
-from pcache.sha256 import SIZE
+from pcache.sha256 import SIZE, sha256_digest
 from pcache.store.fingerprint import encode_keys
 from pcache.wording import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pcache.model import Key
     from pcache.remote.names import Name
@@ -161,17 +161,26 @@ class Entry:
 class Manifest:
     """All records of one session of one command, whose inputs have most facts in common."""
 
-    def __init__(self, command: Name, about: Mapping[bytes, bytes], entries: list[Entry]) -> None:
+    def __init__(
+        self,
+        command: Name,
+        about: Mapping[bytes, bytes],
+        entries: list[Entry],
+        contents: dict[Name, bytes],
+    ) -> None:
         self.command = command
         self.about = dict(about)
         """What the call of the command itself was, in parts: for `explain`."""
         self.entries = entries
+        self.contents = contents
+        """Some small ones, so that nobody has to ask for them."""
 
 
 def encode_manifest(
     command: Name,
     about: Mapping[bytes, bytes],
     records: Sequence[tuple[Name, Sequence[tuple[Key, bytes]], bytes]],
+    contents: Iterable[bytes] = (),
 ) -> bytes:
     """`records`: name of the call, facts in the order of their hidden keys, outcome."""
     table: dict[tuple[bytes, bytes], int] = {}
@@ -183,7 +192,7 @@ def encode_manifest(
         packed += [call, pack_ints(numbers), outcome]
     flat = [part for fact in table for part in fact]
     parts = [part for pair in about.items() for part in pair]
-    return command + zlib.compress(pack((pack(parts), pack(flat), pack(packed))), 1)
+    return command + zlib.compress(pack((pack(parts), pack(flat), pack(packed), pack(contents))), 1)
 
 
 def decode_manifest(command: Name, data: bytes) -> Manifest:
@@ -191,7 +200,8 @@ def decode_manifest(command: Name, data: bytes) -> Manifest:
     try:
         _demand(data[:SIZE] == command)
         inflate = zlib.decompressobj()
-        parts, flat, packed = map(unpack, unpack(inflate.decompress(data[SIZE:], _MANIFEST_LIMIT)))
+        fields = unpack(inflate.decompress(data[SIZE:], _MANIFEST_LIMIT))
+        parts, flat, packed, contents = map(unpack, fields)
         facts = list(zip(flat[::2], flat[1::2], strict=True))
         entries = []
         for at in range(0, len(packed), _RECORD_FIELDS):
@@ -200,7 +210,8 @@ def decode_manifest(command: Name, data: bytes) -> Manifest:
             path_set = b"".join([key for key, _ in own])
             entries.append(Entry(call, path_set, [value for _, value in own], outcome))
         about = dict(zip(parts[::2], parts[1::2], strict=True))
-        return Manifest(command, about, entries)
+        named = {sha256_digest(content): content for content in contents}
+        return Manifest(command, about, entries, named)
     except (DamagedRow, ValueError, IndexError, zlib.error):
         raise Untrusted("a manifest of the shared store makes no sense") from None
 

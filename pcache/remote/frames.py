@@ -20,6 +20,9 @@ MANIFESTS, PATH_SETS, OUTCOME, CONTENTS, PREFETCH = b"m", b"p", b"o", b"c", b"f"
 FOUND, NOTHING, FAILED, DOUBTED = b"+", b"-", b"!", b"?"
 """How it is answered: DOUBTED is something that is not believed; both it and FAILED say why."""
 
+SETTINGS = b"PCACHE_REMOTE_SETTINGS"
+"""The agent's variable that holds the settings, packed, in hexadecimal."""
+
 _LENGTH = 4
 _LIMIT = 1 << 30
 

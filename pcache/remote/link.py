@@ -166,7 +166,8 @@ class Link:
         os.set_inheritable(fd, True)
         python = os.readlink("/proc/self/exe")
         code = f"{_PATH}{sys.path!r}; from pcache.remote.agent import main; main()"
-        directory, settings = os.fsdecode(self._directory), self._remote.packed().hex()
-        arguments = [python, "-I", "-S", "-c", code, str(fd), directory, settings]
+        arguments = [python, "-I", "-S", "-c", code, str(fd), os.fsdecode(self._directory)]
+        # Not as an argument, which everybody can read: there may be a password in the URL.
+        settings = self._remote.packed().hex().encode()
         os.chdir("/")
-        os.execve(python, arguments, self._user.env)
+        os.execve(python, arguments, {**self._user.env, frames.SETTINGS: settings})

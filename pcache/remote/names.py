@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 Name = bytes
 """32 bytes."""
 
-_CALL = b"pcache shared call 3"
-_COMMAND = b"pcache shared command 1"
+_CALL = b"pcache shared call 4"
+_COMMAND = b"pcache shared command 2"
 _STATE = b"pcache shared state 1"
 """Change them whenever the meaning of what is shared changes."""
 

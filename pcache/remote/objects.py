@@ -30,11 +30,14 @@ from obstore.exceptions import (
 )
 from obstore.store import from_url
 
-from pcache.remote.credentials import configuration
+from pcache.remote.credentials import configuration, without_passwords
 from pcache.remote.errors import Forbidden, RemoteError, Unreachable
-from pcache.remote.names import Name
 from pcache.settings.remote import Remote
 from pcache.sha256 import sha256_digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pcache.remote.names import Name
 
 _PAGE = 1000
 """Names that are asked for in a listing."""
@@ -196,4 +199,4 @@ def _open(remote: Remote, env: dict[bytes, bytes], timeout: str, retries: int) -
 
 def _first_line(error: Exception) -> str:
     lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
+    return without_passwords(lines[0]) if lines else type(error).__name__

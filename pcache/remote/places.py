@@ -29,7 +29,7 @@ _HOST_FACTS = (
     (Kind.LCONTENT, b"/proc/sys/kernel/hostname"),
 )
 _OWNED = re.compile(
-    rb"((?:f|dm?)[0-7]+):(\d+):(\d+)((?:\+\d+)?(?:~[0-9a-f]+)?(?:[>:].*)?)", re.DOTALL
+    rb"((?:f|dm?)[0-7]+|l\d+):(\d+):(\d+)((?:\+\d+)?(?:~[0-9a-f]+)?(?:[>:].*)?)", re.DOTALL
 )
 _GROUPS = re.compile(rb"(?<=groups )\d+(?: \d+)*")
 _BASE, _HOME, _USER, _HOST = b"\0b", b"\0h", b"\0u", b"\0m"

@@ -6,14 +6,14 @@ there already is not sent again, so that a push that was interrupted goes on whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from pcache.remote.errors import RemoteError
 from pcache.remote.forms import encode_manifest
 from pcache.remote.known import Known
 from pcache.remote.names import command_name
-from pcache.remote.translate import NotShared, Translated, Translator, about
+from pcache.remote.translate import NotShared, Translated, Translator
 from pcache.remote.trust import MANIFEST, OUTCOME, PATH_SET, Signer
 from pcache.sha256 import sha256_digest
 from pcache.store.index import Store
@@ -22,7 +22,7 @@ from pcache.wording import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pcache.model import Digest
+    from pcache.model import Call, Digest
     from pcache.remote.names import Name
     from pcache.remote.shelf import Shelf
 
@@ -30,6 +30,8 @@ _PARALLEL = 8
 _IN_MEMORY = 8 << 20
 _ASKED_FIRST = 1 << 16
 """Bytes of a content from which on it is asked whether it is there."""
+_SMALL = 1 << 18
+"""Bytes of contents that are part of a manifest."""
 _RECORD, _CONTENT, _SETS = b"r", b"c", b"p"
 
 
@@ -88,18 +90,18 @@ class Pusher:
         call = self._store.call(weak)
         if call is None:
             return
-        entries = []
+        found = []
         for strong in records:
             stored = record(self._store, strong)
             translated = self._translate(stored) if stored is not None else None
             if translated is not None:
-                entries.append((translated.call, translated.facts, translated.outcome))
-        if not entries:
+                found.append(translated)
+        if not found:
             return
-        places, machine = self._translator.places, self._translator.machine
-        command = command_name(call, places)
-        parts = about(call, places, machine, self._store.policy)
-        data = encode_manifest(command, parts, entries)
+        entries = [(one.call, one.facts, one.outcome) for one in found]
+        command = command_name(call, self._translator.places)
+        parts = self._translator.about(call)
+        data = encode_manifest(command, parts, entries, self._small(call, found))
         name = sha256_digest(data)
         if self._is_pushed(_SETS, name):
             return
@@ -107,6 +109,16 @@ class Pusher:
             self._shelf.add_manifest(command, self._signer.sign(MANIFEST, data))
         self._note(_SETS, name)
         self.report.manifests += 1
+
+    def _small(self, call: Call, records: Iterable[Translated]) -> Iterator[bytes]:
+        """What is small of the contents of the command itself."""
+        name, left = self._translator.call_name(call), _SMALL
+        for one in records:
+            if one.call == name:
+                for digest, size in one.contents.values():
+                    if size <= left:
+                        left -= size
+                        yield self._store.blobs.get_bytes(digest)
 
     def _translate(self, stored: Stored) -> Translated | None:
         if stored.strong not in self._translated:

@@ -16,6 +16,7 @@ from pcache.remote.places import Places
 from pcache.remote.scan import Scanner
 from pcache.remote.secrets import secret_names, secret_values
 from pcache.settings.remote import USER
+from pcache.sha256 import sha256_digest
 from pcache.store.fingerprint import environment, weak_fingerprint
 from pcache.store.records import contents
 from pcache.values import content_of
@@ -23,7 +24,7 @@ from pcache.wording import text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pcache.linux.user import User
     from pcache.model import Call, Digest, Fact, Key, Outcome
@@ -39,6 +40,8 @@ _ACCOUNTS = (b"/etc/passwd", b"/etc/group")
 """Who looks there wants to know who somebody is, mostly the user; that there is no such name is an
 answer too."""
 _HOST_NAME = b"/proc/sys/kernel/hostname"
+_LIMITS, _OTHERS = b" limits ", b" groups "
+"""What parts of `Policy.digest` begin with: `pcache.linux.limits.tag`."""
 
 
 class NotShared(Exception):
@@ -93,6 +96,10 @@ class Translator:
 
     def call_name(self, call: Call) -> Name:
         return call_name(call, self._store.policy, self.places, self.machine, self._remote.portable)
+
+    def about(self, call: Call) -> dict[bytes, bytes]:
+        """A call for people: see `about`."""
+        return about(call, self.places, self.machine, self._store.policy, self._remote.portable)
 
     def translate(self, stored: Stored) -> Translated:
         """Raises NotShared."""
@@ -222,10 +229,10 @@ class Translator:
         return Shared(hidden, {name: size for name, (_, size) in held.items()}), held
 
 
-def about(call: Call, places: Places, machine: Machine, policy: Policy) -> dict[bytes, bytes]:
+def about(
+    call: Call, places: Places, machine: Machine, policy: Policy, portable: Iterable[bytes]
+) -> dict[bytes, bytes]:
     """A call in parts, for people elsewhere to compare theirs with; of variables only digests."""
-    from pcache.sha256 import sha256_digest
-
     ignored = policy.settings(call.executable, call.argv).ignore_env
     secret = set(secret_names(call.env, policy.secret_env))
     parts = {
@@ -234,12 +241,24 @@ def about(call: Call, places: Places, machine: Machine, policy: Policy) -> dict[
         b"directory": places.hide_text(call.cwd),
         b"umask": b"%03o" % call.umask,
         b"user and group": places.ids(call.uid, call.gid),
+        b"ignored signals": b"%x" % call.ignored,
         b"standard output and error": b" ".join(call.fds[1:]),
+        b"architecture and page size": machine.kind,
         b"processor": machine.name,
+        b"all that the processor tells": _short(machine.identity(portable, call.executable)),
     }
+    settings, _, rest = places.hide_circumstances(policy.digest).partition(_LIMITS)
+    limits, _, groups = rest.partition(_OTHERS)
+    parts[b"settings of programs"] = _short(settings)
+    parts[b"limits and capabilities"] = limits
+    parts[b"groups and sandbox"] = groups
     for entry in environment(call.env, ignored):
         name = entry.partition(b"=")[0]
         if name not in secret:
-            digest = sha256_digest(places.hide_variable(entry))
-            parts[b"variable " + name] = digest.hex()[:8].encode()
+            parts[b"variable " + name] = _short(places.hide_variable(entry))
     return parts
+
+
+def _short(data: bytes) -> bytes:
+    """To tell what is equal from what is not."""
+    return sha256_digest(data).hex()[:8].encode()

@@ -125,6 +125,16 @@ AGES: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
     ),
     *((name, _AGES_OF_FD, "compares times with the present one") for name in (b"fd", b"fdfind")),
     (b"touch", (b"-d", b"--date"), "may be given a time relative to the present one"),
+    (
+        b"git",
+        (b"--since", b"--after", b"--until", b"--before"),
+        "may be given a time relative to the present one",
+    ),
+    (
+        b"tar",
+        (b"-N", b"--newer", b"--after-date", b"--newer-mtime"),
+        "may be given a time relative to the present one",
+    ),
     (b"tmpreaper", (), "removes what is old"),
     (b"tmpwatch", (), "removes what is old"),
     (b"logrotate", (), "goes by the age of files"),
@@ -271,6 +281,7 @@ MTIME_ORDER: tuple[tuple[bytes, str], ...] = (
     (b"rake", "decides by which file is newer"),
     (b"snakemake", "decides by which file is newer"),
     (b"cargo", "decides by which file is newer"),
+    (b"javac", "compiles what it uses of other classes if their source is newer"),
     (b"org.codehaus.plexus.classworlds.launcher.Launcher", "Maven: decides by what is newer"),
     (b"org.apache.tools.ant.launch.Launcher", "Ant: decides by which file is newer"),
 )

@@ -35,7 +35,7 @@ from pcache.linux.filesystems import (
     synchronise,
 )
 from pcache.linux.looks import ctime_ns_of
-from pcache.linux.sparse import extents, may_have_holes
+from pcache.linux.sparse import extents, kept_by, may_have_holes
 from pcache.linux.stamps import are_exact, is_coarse, lasts
 from pcache.linux.unseen import open_unseen
 from pcache.store.digest_table import DigestTable, Version
@@ -44,7 +44,7 @@ from pcache.values import holes_digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Protocol
 
     from pcache.counters import Counters
@@ -88,17 +88,11 @@ def stamp(st: os.stat_result) -> Version:
     return st.st_dev, st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns
 
 
-def _key(st: os.stat_result) -> Version:
-    """What a digest is kept by: of a file that may have holes, what none is looked for by that
-    knows a version without its blocks."""
-    key = stamp(st)
-    return (*key[:4], -key[4]) if may_have_holes(st) else key
-
-
-def content_digest(
-    path: bytes, st: os.stat_result, check: Callable[[], None], algorithm: Algorithm = XXH3
-) -> Digest:
-    """Digest of a regular file while it is as in `st`, read piece by piece: any thread may call it.
+def content_digests(
+    path: bytes, st: os.stat_result, check: Callable[[], None], by: Sequence[Algorithm] = (XXH3,)
+) -> list[Digest]:
+    """Digests of a regular file while it is as in `st`, which is read once, piece by piece: any
+    thread may call it.
 
     `check` is called for each piece and may raise to end it.  Raises OSError: ESTALE if the file is
     or becomes another one, and whatever open(2) and read(2) give.
@@ -106,28 +100,29 @@ def content_digest(
     fd = open_unseen(path, st.st_uid, os.O_NOFOLLOW)
     try:
         if stamp(os.fstat(fd)) == stamp(st):
-            _, digest = _in_pieces(fd, bytearray(CHUNK), algorithm, check)
+            _, digests = _in_pieces(fd, bytearray(CHUNK), by, check)
             if stamp(os.fstat(fd)) == stamp(st):
-                return digest
+                return digests
         raise OSError(errno.ESTALE, "another file than expected")
     finally:
         os.close(fd)
 
 
 def _in_pieces(
-    fd: int, buffer: bytearray, algorithm: Algorithm, check: Callable[[], None] | None = None
-) -> tuple[int, Digest]:
-    """Size and digest of a file, whose offset is not moved."""
+    fd: int, buffer: bytearray, by: Sequence[Algorithm], check: Callable[[], None] | None = None
+) -> tuple[int, list[Digest]]:
+    """Size and digests of a file, whose offset is not moved."""
     # Not mmap: a file that shrinks meanwhile would kill us with SIGBUS.
     view = memoryview(buffer)
-    state = algorithm.new()
+    states = [algorithm.new() for algorithm in by]
     size = 0
     while length := os.preadv(fd, (view,), size):
         if check is not None:
             check()
-        state.update(view[:length])
+        for state in states:
+            state.update(view[:length])
         size += length
-    return size, state.digest()
+    return size, [state.digest() for state in states]
 
 
 class DigestCache:
@@ -167,7 +162,7 @@ class DigestCache:
             synchronise(file)
             if stamp(os.fstat(file) if isinstance(file, int) else os.stat(file)) != key:
                 raise OSError(errno.ESTALE, "its status had not been asked for of late")
-        known = self._of_mount(file, key) if is_coarse(st.st_ctime_ns) else _key(st)
+        known = self._of_mount(file, key) if is_coarse(st.st_ctime_ns) else kept_by(stamp(st), st)
         digest = None if known is None else self._remembered(known)
         if digest is not None:
             return digest
@@ -222,7 +217,7 @@ class DigestCache:
         """The same without reading the file; None if that is not known."""
         if self.kind(st.st_dev) == LAGGING or is_coarse(st.st_ctime_ns):
             return None
-        return self._remembered(_key(st))
+        return self._remembered(kept_by(stamp(st), st))
 
     def check_mounts(self) -> None:
         """Forgets what may be otherwise after a mount: to be called before `values` are used."""
@@ -238,10 +233,9 @@ class DigestCache:
         kind = self.kind(st.st_dev)
         if not st.st_size:
             return kind == EXACT
-        key: Version | None = _key(st)
+        key = kept_by(stamp(st), st)
         if is_coarse(st.st_ctime_ns):
-            number = self._numbers.get(st.st_dev)
-            key = None if number is None else (number, *stamp(st)[1:])
+            key = (self._numbers.get(st.st_dev, -1), *stamp(st)[1:])  # -1: of no mount
         return key in self._memory and kind >= ORDINARY
 
     def settled_directory(self, st: os.stat_result, read_ns: int) -> bool:
@@ -305,13 +299,25 @@ class DigestCache:
         In between came, in that order, `has_writers`, the time `read_ns` (time.time_ns), and
         reading all of it.
         """
-        if self.keeps(st) and self._is_sure(st, read_ns, writers):
-            self._keep(_key(st), digest)
+        if not is_coarse(st.st_ctime_ns):
+            self.remember_as(kept_by(stamp(st), st), st, digest, read_ns, writers)
 
-    def keeps(self, st: os.stat_result) -> bool:
-        """Whether `remember` is of use for a file."""
-        kind = self.kind(st.st_dev)
-        return not (is_coarse(st.st_ctime_ns) or self._overlays or kind == MADE_UP)
+    def remember_as(
+        self, key: Version, st: os.stat_result, digest: Digest, read_ns: int, writers: bool | None
+    ) -> None:
+        """The same, by what `unknown` gave before."""
+        hidden = self.kind(st.st_dev) == MADE_UP or self._overlays
+        if not hidden and self._is_sure(st, read_ns, writers):
+            self._keep(key, digest)
+
+    def unknown(self, path: bytes, st: os.stat_result) -> Version | None:
+        """What the digest of a file is to be remembered by, if it is not known and can be."""
+        if self.kind(st.st_dev) in (MADE_UP, LAGGING) or self._overlays:
+            return None
+        key = (
+            self._of_mount(path, stamp(st)) if is_coarse(st.st_ctime_ns) else kept_by(stamp(st), st)
+        )
+        return key if key is not None and self._known(key) is None else None
 
     def flush(self) -> None:
         """Writes what was learnt.  Failing to is no error."""
@@ -322,11 +328,7 @@ class DigestCache:
         self.table.close()
 
     def _hash(
-        self,
-        fd: int,
-        st: os.stat_result,
-        known: Version | None,
-        writers: bool | None,
+        self, fd: int, st: os.stat_result, known: Version | None, writers: bool | None
     ) -> Digest:
         """`known`: what to remember it by.  `writers`: whether anybody had it open for writing,
         after `st` was looked at."""
@@ -367,7 +369,8 @@ class DigestCache:
     def _hash_large(self, fd: int) -> tuple[int, Digest]:
         if self._buffer is None:
             self._buffer = bytearray(CHUNK)
-        return _in_pieces(fd, self._buffer, self.algorithm)
+        size, (digest,) = _in_pieces(fd, self._buffer, (self.algorithm,))
+        return size, digest
 
     def _hash_pseudo(self, fd: int, st: os.stat_result) -> Digest:
         """A made-up file: its size and times mean nothing, so it is read each time."""

@@ -65,8 +65,9 @@ def test_some_steps(pcache: str) -> None:
 
 
 @pytest.mark.slow
-def test_two_thousand_steps(pcache: str) -> None:
-    tally, objects = fuzz(pcache, seed_of(23), 200)
-    assert tally.steps.total() >= 2000
-    assert tally.root_hits > 100
-    assert objects > 1000
+@pytest.mark.parametrize("tenth", range(10))
+def test_two_thousand_steps(pcache: str, tenth: int) -> None:
+    tally, objects = fuzz(pcache, seed_of(23) + tenth, 20)
+    assert tally.steps.total() >= 200
+    assert tally.root_hits > 10
+    assert objects > 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import select
@@ -12,8 +13,10 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.utils import formatdate
 from pathlib import Path
 
 BIN = Path(sys.prefix) / "bin"
@@ -151,6 +154,50 @@ def webdav_server(directory: Path) -> Iterator[str]:
     ]
     with _running(command, directory / "dav.log", url):
         yield url
+
+
+AZURE_ACCOUNT = "devstoreaccount1"
+AZURE_KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+"""What every Azurite knows, as its documentation says."""
+_AZURITE = "azurite@3.35.0"
+
+
+@contextmanager
+def azure_server(directory: Path) -> Iterator[str]:
+    """A server that speaks like Azure's blob storage (Azurite, 190 MB of npm's packages); its
+    endpoint.  It has a container of the name BUCKET."""
+    install = ["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(directory)]
+    subprocess.run([*install, _AZURITE], check=True, timeout=300)
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    command = [
+        *("node", str(directory / "node_modules/.bin/azurite-blob"), "--inMemoryPersistence"),
+        *("--blobHost", "127.0.0.1", "--blobPort", str(port)),
+        *("--skipApiVersionCheck", "--disableTelemetry"),
+    ]
+    with _running(command, directory / "azurite.log", url):
+        _make_container(f"{url}/{AZURE_ACCOUNT}")
+        yield f"{url}/{AZURE_ACCOUNT}"
+
+
+def _make_container(endpoint: str) -> None:
+    """See "Authorize with Shared Key" in Azure's reference of its storage services."""
+    form = "application/x-www-form-urlencoded"
+    own = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2021-08-06"}
+    lines = ["PUT", *[""] * 4, form, *[""] * 6, *(f"{name}:{text}" for name, text in own.items())]
+    resource = f"/{AZURE_ACCOUNT}/{AZURE_ACCOUNT}/{BUCKET}\nrestype:container"
+    signed = "\n".join([*lines, resource]).encode()
+    digest = hmac.digest(b64decode(AZURE_KEY), signed, "sha256")
+    headers = {
+        **own,
+        "Content-Type": form,
+        "Authorization": f"SharedKey {AZURE_ACCOUNT}:{b64encode(digest).decode()}",
+    }
+    request = urllib.request.Request(
+        f"{endpoint}/{BUCKET}?restype=container", b"", headers, method="PUT"
+    )
+    urllib.request.urlopen(request, timeout=10).close()
 
 
 PASS, HANG, REFUSE, DIE, RUBBISH, FULL = "pass", "hang", "refuse", "die", "rubbish", "full"

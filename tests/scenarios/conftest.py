@@ -28,12 +28,16 @@ OF_KERNEL = ("/proc", "/sys", "/dev")
 """File systems of the kernel's own."""
 
 
+def bench_in(base: Path, pcache: str) -> Bench:
+    """Where scenarios run as whoever runs the tests, with a home that goes with them."""
+    env = {**PLAIN_ENV, "HOME": str(base / "home")}
+    return Bench(base, Launcher(pcache, base, as_root=SUDO), env)
+
+
 @pytest.fixture
 def bench(pcache: str) -> Iterator[Bench]:
-    """Where scenarios run as whoever runs the tests, with a home that goes with them."""
     with open_directory() as base:
-        env = {**PLAIN_ENV, "HOME": str(base / "home")}
-        yield Bench(base, Launcher(pcache, base, as_root=SUDO), env)
+        yield bench_in(base, pcache)
 
 
 @pytest.fixture

@@ -39,13 +39,25 @@ def tool(name: str, prefix: Path, *args: str) -> str:
     return done.stdout
 
 
-@pytest.fixture
-def launcher(prefix: Path) -> str:
+def install(prefix: Path) -> str:
     assert f"installing the command {prefix}/bin/pcache" in tool("install", prefix, "run")
     return str(prefix / "bin/pcache")
 
 
-def test_installed_command_works_for_everybody(launcher: str, as_user: Run) -> None:
+@pytest.fixture
+def launcher(prefix: Path) -> str:
+    return install(prefix)
+
+
+@pytest.fixture(scope="module")
+def untouched() -> Iterator[tuple[str, Path]]:
+    """An installation for all who only look at it: its command and where it is."""
+    with open_directory() as directory:
+        yield install(directory), directory
+
+
+def test_installed_command_works_for_everybody(untouched: tuple[str, Path], as_user: Run) -> None:
+    launcher, _ = untouched
     for command in ([launcher], ["sudo", launcher]):
         done = as_user([*command, "--version"], cwd="/")
         assert (done.returncode, done.stdout, done.stderr) == (
@@ -58,7 +70,8 @@ def test_installed_command_works_for_everybody(launcher: str, as_user: Run) -> N
     assert b"fail" not in done.stdout
 
 
-def test_installed_files_belong_to_root_and_are_compiled(launcher: str, prefix: Path) -> None:
+def test_installed_files_belong_to_root_and_are_compiled(untouched: tuple[str, Path]) -> None:
+    launcher, prefix = untouched
     library = prefix / "lib/pcache"
     files = [path for path in library.rglob("*") if path.is_file()]
     for path in [Path(launcher), library, *files]:
@@ -76,8 +89,8 @@ def test_installed_files_belong_to_root_and_are_compiled(launcher: str, prefix: 
     assert not (library / "bin").exists()
 
 
-@pytest.mark.usefixtures("launcher")
-def test_the_analysis_of_events_is_compiled(prefix: Path) -> None:
+def test_the_analysis_of_events_is_compiled(untouched: tuple[str, Path]) -> None:
+    _, prefix = untouched
     program = "from pcache.observe import tree; print(tree.__file__)"
     lines = (prefix / "lib/pcache/main.py").read_text().splitlines()
     preamble = [line for line in lines if line.startswith(("import sys", "sys.path"))]
@@ -88,7 +101,8 @@ def test_the_analysis_of_events_is_compiled(prefix: Path) -> None:
     assert done.stdout.startswith(f"{prefix}/lib/pcache/pcache/observe/tree.cpython-")
 
 
-def test_man_page_and_completions_are_installed(launcher: str, prefix: Path) -> None:
+def test_man_page_and_completions_are_installed(untouched: tuple[str, Path]) -> None:
+    _, prefix = untouched
     files = {str(path.relative_to(prefix / "share")) for path in prefix.glob("share/*/*/*")}
     assert files == set(FILES)
     done = subprocess.run(
@@ -98,12 +112,14 @@ def test_man_page_and_completions_are_installed(launcher: str, prefix: Path) -> 
     assert done.stdout == f"{prefix}/share/man/man1/pcache.1\n"
 
 
-def test_the_first_command_is_prepared(launcher: str) -> None:
+def test_the_first_command_is_prepared(untouched: tuple[str, Path]) -> None:
+    launcher, _ = untouched
     done = subprocess.run([*SUDO, launcher, "doctor", "--prepare"], capture_output=True, check=True)
     assert done.stdout == done.stderr == b""  # nothing was left to do
 
 
-def test_nothing_missing_means_nothing_done(launcher: str, prefix: Path) -> None:
+def test_nothing_missing_means_nothing_done(untouched: tuple[str, Path]) -> None:
+    launcher, prefix = untouched
     before = os.stat(launcher).st_ino
     assert tool("install", prefix, "run") == ""
     assert os.stat(launcher).st_ino == before

@@ -153,7 +153,13 @@ def test_the_other_sources_of_a_compiler(bench: Bench) -> None:
         "int a(void), b(void), c(void);\nint main(void) { return a() + b() + c(); }\n",
     )
     command = ("gcc", "-o", "program", "main.c", "a.c", "b.c", "c.c")
-    assert not hits(run(bench, *command))
+    for number in range(10):
+        write(bench, "b.c", f"int b(void) {{ return {number + 3}; }}\n")
+        first = run(bench, *command)
+        assert number or not hits(first)
+        # What one as(1) reads is overwritten by the next cc1: on a busy machine too early.
+        if not any("cc1 " in one or one.startswith("as ") for one in first.refused):
+            break
     write(bench, "b.c", "int b(void) { return 2; }\n")
     edit = run(bench, *command)
     compiled = [hit for hit in hits(edit) if "cc1" in hit]

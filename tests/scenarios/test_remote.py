@@ -14,7 +14,15 @@ import pytest
 from tests.conftest import SUDO, open_directory
 from tests.lib.launch import Launcher
 from tests.lib.machines import ALL, Machine, hits
-from tests.lib.servers import BUCKET, READER, s3_server, webdav_server
+from tests.lib.servers import (
+    AZURE_ACCOUNT,
+    AZURE_KEY,
+    BUCKET,
+    READER,
+    azure_server,
+    s3_server,
+    webdav_server,
+)
 
 pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
@@ -113,6 +121,27 @@ def test_build_of_another_machine(team: Team, verb: str) -> None:
     assert not [hit for hit in hits(result) if "b.c" in hit or hit == "make"]
     assert result.counters["remote hits"] >= 1
     assert subprocess.run([other.work / "prog"], check=False).returncode == 1
+
+
+@pytest.mark.slow
+def test_azure(pcache: str) -> None:
+    with open_directory() as base, azure_server(base) as endpoint:
+        team = Team(pcache, base, f"az://{BUCKET}/{base.name}", endpoint)
+        account = {
+            "PCACHE_AZURE_STORAGE_ACCOUNT_NAME": AZURE_ACCOUNT,
+            "PCACHE_AZURE_STORAGE_ACCOUNT_KEY": AZURE_KEY,
+        }
+        one, other = team.machine("a", variables=account), team.machine("b", variables=account)
+        trusted = [one.new_key()]
+        one.configure(trusted, "always", 'map = ["home"]')
+        other.configure(trusted, more='map = ["home"]')
+        one.lay_out(BUILD)
+        assert "pushed 6 records" in one.run("make").own
+        other.lay_out(BUILD)
+        assert hits(other.run("make", verb="replay")) == ["make"]
+        other.forget()
+        other.lay_out(edited('#include "h.h"\nint b(void) { return 1; }\n'))
+        assert "cc -c a.c -o a.o" in hits(other.run("make", verb="replay"))
 
 
 def test_second_time_is_local(team: Team) -> None:
@@ -290,7 +319,12 @@ def test_explain_across_machines(team: Team) -> None:
     one.run("make")
     other.lay_out({**BUILD, "h.h": "int b(void); // other\n"})
     other.env["CFLAGS"] = "-O1"
+    narrow = ["prlimit", "--nofile=512", "sh", "-c", 'umask 077; trap "" PIPE; exec "$@"', "sh"]
+    other.prefix = ["setpriv", "--groups=4711", "--", *narrow]
     text = other.pcache("explain", "make").stdout.decode()
-    assert "elsewhere" in text, text
-    assert "variable CFLAGS" in text, text
-    assert "variable HOME" in text, text
+    for difference in (
+        *("elsewhere", "variable CFLAGS", "variable HOME", "umask: 022 -> 077"),
+        *("limits and capabilities: ", "groups and sandbox: 0 -> 0 4711", "ignored signals: "),
+    ):
+        assert difference in text, text
+    assert "all that the processor tells" not in text, text

@@ -128,14 +128,20 @@ def test_swapped_content(victim: Victim) -> None:
     """A content of the right size, and not of that name."""
     (path,) = [one for one in victim.objects("cas") if one.read_bytes() == b"right\n"]
     path.write_bytes(b"wrong\n")
+    victim.without_manifest()
     result = victim.check()
     assert hits(result) == []
     assert "is not what its name promises" in result.own
 
 
 def test_expired_content(victim: Victim) -> None:
+    """What is small is in the manifest too."""
     for path in victim.objects("cas"):
         path.unlink()
+    assert hits(victim.check()) == ["cp in out"]
+    victim.other.forget()
+    (victim.other.work / "out").unlink()
+    victim.without_manifest()
     result = victim.check()
     assert hits(result) == []
     assert result.counters["remote failures"] == result.counters["remote doubts"] == 0
@@ -237,6 +243,72 @@ def test_manifest_of_lies(victim: Victim) -> None:
         victim.check()
         victim.other.forget()
         (victim.other.work / "out").unlink()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Output(b"h", b"./stolen", 0, b"/etc/shadow"),
+        Output(b"r", b"./stolen", 0, b"/etc/shadow"),
+        Output(b"h", b"/etc/pcache-attack", 0, b"./in"),
+        Output(b"c", b"./device", 0o666),
+        Output(b"b", b"./device", 0o666),
+        Output(b"-", b"/etc/hostname"),
+        Output(b"d", b"./sub", 0o2755),
+    ],
+    ids=["link to", "moved from", "link at", "character", "block", "removal", "set-group-ID"],
+)
+def test_other_outputs(victim: Victim, bad: Output) -> None:
+    """What a stolen key lets nobody have made, in the outcome of an otherwise right record."""
+    before = Path("/etc/hostname").read_bytes()
+    victim.resigned(lambda found: found.with_outputs((*found.outputs, bad)), victim.signer)
+    result = victim.check()
+    assert hits(result) == [], result.own
+    assert result.counters["remote doubts"] == 1, result.own
+    assert Path("/etc/hostname").read_bytes() == before
+    assert not Path("/etc/pcache-attack").exists()
+    assert sorted(path.name for path in victim.other.work.iterdir()) == sorted((*FILES, "out"))
+
+
+@pytest.mark.parametrize("kind", ["outcome", "paths", "manifest", "cas"])
+def test_huge_objects(victim: Victim, kind: str) -> None:
+    """They are not read: a terabyte of nothing costs who puts it there nothing."""
+    if kind != "manifest":
+        victim.without_manifest()
+    for path in victim.objects(kind):
+        with path.open("r+b") as file:
+            file.truncate(1 << 40)
+    began = time.monotonic()
+    result = victim.check()
+    assert time.monotonic() - began < 30
+    assert (hits(result) == ["cp in out"]) == (kind == "manifest"), result.own
+
+
+def test_strange_names_in_a_listing(victim: Victim) -> None:
+    victim.without_manifest()
+    (good,) = victim.objects("paths")
+    for name in ("%2e%2e", "..%2f..%2foutcome", "a b\nc", "-", "x" * 200):
+        (good.parent / name).write_bytes(b"x")
+    (good.parent / "directory").mkdir()
+    victim.check()
+
+
+def test_rotation(victim: Victim) -> None:
+    """What the old key has signed is not believed any more; what the new one signs is."""
+    old, victim.one.key = victim.one.key, victim.one.home / "new.key"
+    new = victim.one.new_key()
+    victim.other.configure([new], more='map = ["home"]')
+    result = victim.check()
+    assert hits(result) == []
+    assert result.counters["remote doubts"] == 1, result.own
+    old.unlink()
+    victim.one.configure([new], "always", 'map = ["home"]')
+    victim.one.forget()
+    victim.one.lay_out(FILES)
+    assert "pushed 1 record," in victim.one.run(*COMMAND).own
+    victim.other.forget()
+    victim.other.lay_out(FILES)
+    assert hits(victim.check()) == ["cp in out"]
 
 
 @pytest.mark.slow

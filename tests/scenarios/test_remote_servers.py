@@ -146,7 +146,6 @@ def test_dies_meanwhile(pair: tuple[Machine, Machine], between: Proxy) -> None:
     assert result.ended == expected.ended
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("milliseconds", [0, 10, 100])
 def test_latency(pair: tuple[Machine, Machine], between: Proxy, milliseconds: int) -> None:
     """A hit of the whole, and the hits after an edit, whatever a round trip takes."""

@@ -123,13 +123,13 @@ PROGRAMS = {
 """File, content, what makes the program (or the way free for it), and the command."""
 
 
-ALONE = ("java",)
-"""What is mounted is an input of the virtual machine, and other tests mount."""
+MOUNTS = ("java",)
+"""What is mounted is an input of the virtual machine."""
 
 
 @pytest.mark.parametrize(
     "program",
-    [pytest.param(name, marks=[pytest.mark.alone] if name in ALONE else []) for name in PROGRAMS],
+    [pytest.param(name, marks=[pytest.mark.mounts] if name in MOUNTS else []) for name in PROGRAMS],
 )
 def test_program(bench: Bench, program: str) -> None:
     """Twice unchanged, an input edited, twice, and back: as plainly, and hits where it can."""

@@ -244,7 +244,12 @@ SCENARIOS = [
                 rename("2.txt", "0.txt"),
                 expect=only("dash run.sh", "ls", "find", "sort", "wc -c 0"),
             ),
-            step("a directory", mkdir("none"), expect=only("dash run.sh", "ls", "find", "sort")),
+            step(
+                "a directory",
+                mkdir("none"),
+                # What find prints to sort is the same.
+                expect=only("dash run.sh", "ls", "find", may=("sort",)),
+            ),
             step(
                 "content only",
                 write("1.txt", "11"),

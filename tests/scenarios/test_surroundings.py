@@ -19,6 +19,7 @@ from tests.conftest import Run
 
 pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
+PATIENCE_S = 10
 SCRIPT = "ls / >list; echo ran"
 MISSING = {
     "/proc": ["unshare", "-m", "sh", "-c", 'umount -l /proc; exec "$@"', "sh"],
@@ -147,24 +148,35 @@ def test_memory_is_bounded_whatever_is_printed(pcache: str, tmp_path: Path, verb
     assert 10_000 < peak < 150_000, f"{peak} KiB"
 
 
+def of_pcache(pcache: str) -> dict[Path, str]:
+    """/proc/PID of the processes of the command under test, and their names."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.fsencode(Path(pcache).parent) in (entry / "cmdline").read_bytes():
+                found[entry] = (entry / "comm").read_text().strip()
+    return found
+
+
 @pytest.mark.parametrize("verb", ["run", "trace", "trace --no-network", "replay"])
 def test_who_is_left_behind_keeps_no_ring(pcache: str, tmp_path: Path, verb: str) -> None:
     """Of a daemon and who answers for it, none has anything of the recorder's open or mapped."""
     env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     script = "setsid sleep 60 <&- >&- 2>&- & echo $!"
     words = [pcache, *verb.split(), "-q", "sh", "-c", script]
+    before = of_pcache(pcache)
     done = subprocess.run(words, env=env, capture_output=True, text=True, check=True)
     daemon = int(done.stdout)
     try:
-        name = os.fsencode(Path(pcache).parent)
-        found = [Path(f"/proc/{daemon}")]
-        for entry in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if name in (entry / "cmdline").read_bytes():
-                    found.append(entry)
-        names = [(entry / "comm").read_text().strip() for entry in found[1:]]
-        assert names == ["pcache-guardian"] * (verb != "trace")
-        for entry in found:
+        expected = ["pcache-guardian"] * (verb != "trace")
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            ours = {at: name for at, name in of_pcache(pcache).items() if at not in before}
+            if list(ours.values()) == expected:
+                break
+            assert time.monotonic() < until, ours
+            time.sleep(0.05)  # the recorder ends of its own accord
+        for entry in (Path(f"/proc/{daemon}"), *ours):
             opened = [os.readlink(path) for path in (entry / "fd").iterdir()]
             assert not any("bpf" in one or "events" in one for one in opened), opened
             assert "bpf" not in (entry / "maps").read_text()

@@ -110,7 +110,7 @@ def test_copy_of_an_output(copy: str, bench: Bench) -> None:
     assert time.time() - mtime < 1
 
 
-@pytest.mark.alone  # ninja reads what is mounted
+@pytest.mark.mounts  # ninja reads what is mounted
 def test_ninja_knows_what_was_put_in_place(bench: Bench) -> None:
     write("a.c", "int a;\n")(bench.directory)
     rule = "rule cc\n command = gcc -MD -MF $out.d -c $in -o $out\n depfile = $out.d\n deps = gcc\n"

@@ -348,6 +348,8 @@ class Context:
             if pseudo.tells_interfaces(name):
                 self.not_only_looking()
                 depend_on_interfaces(event.ts, event.execution)
+            if lasting := pseudo.lasting(name):
+                self.observe(event, Kind.CONTENT, lasting, lasting)
         return pseudo.ignored(name)
 
     def _refuse_processes(self, event: Event, path: bytes, name: bytes) -> None:

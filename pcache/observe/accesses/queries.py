@@ -8,6 +8,7 @@ import posixpath
 import struct
 from stat import S_ISREG
 
+from pcache.linux.descriptors import OLDPWD
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses import jvm
@@ -19,7 +20,7 @@ from pcache.observe.events import FAULT, TRUNCATED
 from pcache.observe.executions import Execution, PartOfListing
 from pcache.observe.interpreters import opened_to_start
 from pcache.observe.observations import Observation
-from pcache.observe.shells import depend_on_oldpwd
+from pcache.observe.shells import depend_on_variable
 from pcache.probes.syscall_table import NAMES as SYSCALL_NAMES
 from pcache.values import OK, error_value
 
@@ -179,7 +180,7 @@ class Queries:
         if body.raw_path and refuse_named(event, body.path or b"", b""):
             return
         if body.raw_path and b"\0OLDPWD=%b\0" % body.raw_path in event.execution.arguments:
-            depend_on_oldpwd(event.ts, event.execution)
+            depend_on_variable(event.ts, event.execution, OLDPWD)
         if body.raw_path is None:  # fchdir: the open was observed
             process.cwd = body.file
             refuse_inherited(event, "working directory")

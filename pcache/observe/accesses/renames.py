@@ -9,7 +9,7 @@ import stat
 import time
 
 from pcache.linux.permissions import Permission
-from pcache.model import Kind, Reason
+from pcache.model import Key, Kind, Reason
 from pcache.observe.accesses.context import NOT_EMPTY, Context
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.obstacles import not_empty, not_made
@@ -88,7 +88,7 @@ class Renames:
         if directory and not execution.determined(old, event.ts):
             self._may_be_moved(event, source, old)
         before, origins = _times_before(event, old), _origins(event, old)
-        self._change_moved(event, old, new, below)
+        kept = self._change_moved(event, old, new, below)
         if below and known is None:
             now = time.monotonic_ns()
             for at in execution.chain():
@@ -102,7 +102,9 @@ class Renames:
         if not directory:
             _set_origins(event, new, origins)
         if not outdated:
-            _keep_times(event, old, new, before)
+            kept += _keep_times(event, old, new, before)
+        for at in execution.chain() if kept else ():
+            at.observe_times(kept)
         self.context.names.look_for_link(new, event.ts)
         self.context.hard_links.move(event.ts, old, new)
 
@@ -128,13 +130,16 @@ class Renames:
                 break
             at.problem(Reason.UNSUPPORTED, f"rename of {text(old)}, a directory in layers")
 
-    def _change_moved(self, event: Event, old: bytes, new: bytes, below: Tree) -> None:
+    def _change_moved(
+        self, event: Event, old: bytes, new: bytes, below: Tree
+    ) -> list[tuple[Key, Observation]]:
         """A directory was moved: all that is in it is input at the old place, output at the new.
 
         What the tree has not made itself is looked at some time after the event; what the tree
-        changed there meanwhile is found by the prefix check.
+        changed there meanwhile is found by the prefix check.  Returns as `_keep_times`.
         """
         execution = event.execution
+        kept: list[tuple[Key, Observation]] = []
         for place, entries in below:
             before, after = old + place, new + place
             execution.observe(
@@ -153,9 +158,10 @@ class Renames:
                 self.context.grown.put(path, kind)
                 if not is_directory:
                     _set_origins(event, path, origins)
-                    _keep_times(event, name, path, times)
+                kept += _keep_times(event, name, path, times)
                 if kind == DT_LNK:
                     self.context.names.look_for_link(path, event.ts)
+        return kept
 
     def _observe_moved(self, event: Event, path: bytes, old: bytes, new: bytes) -> None:
         """The content of what was moved is an input, and can from now on be found at `new`."""
@@ -188,10 +194,13 @@ def _set_origins(event: Event, new: bytes, origins: dict[Execution, tuple[bytes,
         change.moved = event.ts if as_it_was else 0
 
 
-def _keep_times(event: Event, old: bytes, new: bytes, before: dict[Execution, int]) -> None:
+def _keep_times(
+    event: Event, old: bytes, new: bytes, before: dict[Execution, int]
+) -> list[tuple[Key, Observation]]:
     """A rename leaves the times as they are: of what was there before, those are an input if it
-    cannot be moved again."""
+    cannot be moved again.  Returns those of a directory, of which none can."""
     execution = event.execution
+    kept: list[tuple[Key, Observation]] = []
     if not execution.determined(old, event.ts):
         status = status_of(new)
         now = time.monotonic_ns()
@@ -200,6 +209,8 @@ def _keep_times(event: Event, old: bytes, new: bytes, before: dict[Execution, in
             for at in execution.chain():
                 if not at.times_are_ours(old, event.ts):
                     at.moved_times.setdefault(old, value)
+        elif status is not None and stat.S_ISDIR(status.st_mode):
+            kept.append(((Kind.LTIMES, old), Observation(event.ts, old, times_value(status))))
         for at in execution.chain():
             if at.determined(old, event.ts):
                 break
@@ -208,6 +219,7 @@ def _keep_times(event: Event, old: bytes, new: bytes, before: dict[Execution, in
             at.moved_checks.append((new, new, event.ts, now))
     for at in execution.chain():
         at.changes[new].times = before.get(at, GIVEN)
+    return kept
 
 
 def _same_file(one: bytes, other: bytes) -> bool:

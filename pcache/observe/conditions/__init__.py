@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pcache.memo.facts import Facts
 from pcache.model import Fact, Key, Reason, Record, Uncacheable
-from pcache.observe import configured, shells
+from pcache.observe import configured, left_out, shells
 from pcache.observe.accesses.context import Context
 from pcache.observe.conditions.call import call_of
 from pcache.observe.conditions.clock import Clock
@@ -64,6 +64,7 @@ class Conditions:
         self._values = Values(self._versions, facts, context, clock)
         self._preconditions = Preconditions(self._values, context)
         self._outputs = Outputs(digests, blobs, context, clock)
+        self._blobs = blobs
         self._times = KeptTimes(blobs, context, clock)
         self._settling = Settling(self._versions, context, clock)
         self._private = PrivateNames(context, blobs)
@@ -89,6 +90,7 @@ class Conditions:
         configured.apply(execution, self._policy, self._facts, self._mentions)
         if not execution.replayed:
             shells.apply(execution)
+            left_out.apply(execution, self._mentions)
             depend_on_pipes(execution)
         list_rest(execution, self._clock)
         if self._context.numbered:
@@ -116,6 +118,7 @@ class Conditions:
     def _record(self, execution: Execution) -> Record:
         call = call_of(execution)
         outcome = self._times.apply(execution, *self._outputs.outcome(execution))
+        left_out.depend_on_shown(execution, outcome, self._blobs)
         facts = self._preconditions.of(execution)
         facts = in_order([*facts, *self._outputs.assumptions(execution, outcome)])
         if self._context.numbered:

@@ -297,7 +297,8 @@ def _is_copy(given_ns: int, ns: int) -> bool:
 def _is_fresh(output: Output) -> bool:
     if output.kind == b"m":
         return output.mtime_ns == NOW
-    return output.mtime_ns == FRESH
+    """Whether it has a time of its own that nobody has given it: a name has none."""
+    return output.mtime_ns == FRESH and output.kind != b"h"
 
 
 def _shared(outcome: Outcome, fresh: dict[bytes, int], inputs: set[int]) -> Outcome:

@@ -78,7 +78,8 @@ def value_text(kind: bytes, value: bytes) -> str:
     if first == b"L":
         return f"entries {rest.hex()[:_SHORT]}"
     if kind == Kind.LINK and first == b"l":
-        return f"link to a path of {text(rest)} bytes"
+        size, _, owner = rest.partition(b":")
+        return f"link to a path of {text(size)} bytes{_owner(owner)}"
     if first == b"l":
         return f"link to {text(rest)}"
     if first == b"q":

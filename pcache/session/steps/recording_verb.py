@@ -77,9 +77,9 @@ class RecordingVerb:
         """The shared store, if settings name one."""
         if not store.policy.remote:
             return None
-        from pcache.session.steps.sharing import elsewhere
+        from pcache.session.steps import sharing
 
-        self._shared = elsewhere(store, self._user, self._command.cwd, self._counters)
+        self._shared = sharing.Elsewhere(store, self._user, self._command.cwd, self._counters)
         return self._shared
 
     def _share(self, store: Store) -> None:

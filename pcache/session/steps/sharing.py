@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pcache.counters import Counters
+    from pcache.linux.descriptors import FdView
     from pcache.linux.user import User
     from pcache.model import Call, Digest
-    from pcache.remote.lookup import Elsewhere
+    from pcache.remote import lookup
     from pcache.settings.rules import Policy
     from pcache.store.index import Store
 
@@ -24,15 +25,37 @@ _OFF = (b"", b"0", b"false", b"no")
 _INSTALL = "pip install 'pcache[remote]'"
 
 
-def elsewhere(store: Store, user: User, cwd: bytes, counters: Counters) -> Elsewhere | None:
-    """The shared store that settings name; None if it cannot be used, which is told."""
-    from pcache.remote.lookup import Elsewhere
+class Elsewhere:
+    """The shared store that settings name, which is not loaded before it is asked: most commands
+    need nobody.  If it cannot be used, that is told."""
 
-    try:
-        return Elsewhere(store, user, cwd, counters, user.become, say)
-    except (PcacheError, ValueError, OSError) as error:
-        say(f"pcache: remote: {error}")
-        return None
+    def __init__(self, store: Store, user: User, cwd: bytes, counters: Counters) -> None:
+        self._arguments = store, user, cwd, counters
+        self._loaded: lookup.Elsewhere | None = None
+        self._broken = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is any use in asking."""
+        return not self._broken and (self._loaded is None or self._loaded.usable)
+
+    def bring(self, call: Call, fds: FdView) -> bool:
+        """As `pcache.remote.lookup.Elsewhere.bring`."""
+        if self._loaded is None and not self._broken:
+            from pcache.remote import lookup
+
+            store, user, cwd, counters = self._arguments
+            try:
+                self._loaded = lookup.Elsewhere(store, user, cwd, counters, user.become, say)
+            except (PcacheError, ValueError, OSError) as error:
+                self._broken = True
+                say(f"pcache: remote: {error}")
+        return self._loaded is not None and self._loaded.bring(call, fds)
+
+    def close(self) -> None:
+        """Nobody is asked any more."""
+        if self._loaded is not None:
+            self._loaded.close()
 
 
 def share(

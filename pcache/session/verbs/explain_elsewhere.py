@@ -36,7 +36,8 @@ def lines_about(store: Store, command: Command, call: Call, user: User) -> Itera
     entries = [entry for entry in manifest.entries if entry.call == name]
     if not entries:
         yield "elsewhere it was recorded as another call:"
-        yield from _other_call(manifest, about(call, places, machine, store.policy))
+        mine = about(call, places, machine, store.policy, remote.portable)
+        yield from _other_call(manifest, mine)
         return
     digests = strong_digests(store)
     evaluation = Evaluation(store, digests, places, command.fds, call.uid)
@@ -62,7 +63,7 @@ def _other_call(manifest: Manifest, mine: dict[bytes, bytes]) -> Iterator[str]:
         before, now = (text(parts.get(part, b"not set")) for parts in (theirs, mine))
         yield f"  {text(part)}: {before} -> {now}"
     if not different:
-        yield "  settings, limits, groups or the sandbox"
+        yield "  the order of variables, or one that looks like a secret"
 
 
 def _differences(entry: Entry, evaluation: Evaluation) -> list[str]:

@@ -84,7 +84,7 @@ class Replay:
             if policy.remote:
                 from pcache.session.steps import sharing
 
-                elsewhere = sharing.elsewhere(store, user, self._command.cwd, counters)
+                elsewhere = sharing.Elsewhere(store, user, self._command.cwd, counters)
             decider = Decider(store, counters, elsewhere)
             decider.alone = True
             self._timing.spent("store", since)

@@ -111,18 +111,26 @@ def test_html_is_one_page_with_plots() -> None:
     assert "Wrong results" in html.render(WRONG, [])
 
 
-@pytest.mark.parametrize("plot", list(plots(EVERY_PHASE)), ids=lambda plot: plot.name)
-def test_plots_are_whole_and_always_the_same(plot: Plot) -> None:
+EVERY_PLOT = ["goals-replay", "parts", *(f"phase-{phase}" for phase in PHASES), "micro"]
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[list[Plot]]:
+    """All plots, twice: drawing takes seconds."""
+    return [list(plots(EVERY_PHASE)) for _ in range(2)]
+
+
+@pytest.mark.parametrize("number", range(len(EVERY_PLOT)), ids=EVERY_PLOT)
+def test_plots_are_whole_and_always_the_same(drawn: list[list[Plot]], number: int) -> None:
+    plot, again = (all_of_them[number] for all_of_them in drawn)
     element = ElementTree.fromstring(plot.svg)
     assert element.tag.endswith("svg")
     assert plot.title and plot.caption
-    again = next(other for other in plots(EVERY_PHASE) if other.name == plot.name)
     assert again.svg == plot.svg
 
 
-def test_there_is_a_plot_for_everything() -> None:
-    names = [plot.name for plot in plots(EVERY_PHASE)]
-    assert names == ["goals-replay", "parts", *(f"phase-{phase}" for phase in PHASES), "micro"]
+def test_there_is_a_plot_for_everything(drawn: list[list[Plot]]) -> None:
+    assert [plot.name for plot in drawn[0]] == EVERY_PLOT
     assert list(plots(some_results(sample("plain", 1.0)).model_copy(update={"micro": []}))) == []
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from pcache.counters import Counters
-from pcache.linux.stamps import RACY_NS
+from pcache.linux.stamps import RACY_NS, is_coarse
 from pcache.model import Key, Kind
 from pcache.remote import ahead
 from pcache.remote.ahead import Ahead
-from pcache.store.digests import Algorithm, DigestCache
+from pcache.store.digests import XXH3, Algorithm, DigestCache
+
+pytestmark = pytest.mark.mounts  # while an overlay is mounted, nothing is remembered
 
 ALGORITHM = Algorithm("sha-256", sha256, lambda data: sha256(data).digest())
 LARGE = 3 << 20
@@ -46,17 +51,48 @@ def test_what_is_large_is_not_read_again(
     keys = made(tmp_path, LARGE, 100, LARGE + 1)
     (tmp_path / "link").symlink_to("0")
     keys += [(Kind.CONTENT, bytes(tmp_path / "link")), (Kind.CONTENT, bytes(tmp_path / "none"))]
-    found = Ahead(digests, keys)
-    assert found.busy or len(os.sched_getaffinity(0)) == 1
+    other = DigestCache(None, Counters())
+    found = Ahead((other, digests), keys)
+    assert found.bytes == 2 * LARGE + 1
+    assert [found.has(path) for _, path in keys] == [True, False, True, True, False]
     found.learn()
     for _, path in keys[:4]:
         st = os.stat(path)
-        expected = sha256(Path(os.fsdecode(path)).read_bytes()).digest()
-        assert digests.file_digest(path, st) == expected
-    table = counters.as_dict()
-    assert table["files hashed"] == 1 or not found.busy
+        content = Path(os.fsdecode(path)).read_bytes()
+        assert digests.file_digest(path, st) == sha256(content).digest()
+        assert other.file_digest(path, st) == XXH3.digest(content)
+    assert counters["files hashed"] == 1
     # All of it is remembered now: there is nothing to do.
-    assert not Ahead(digests, keys).busy
+    assert Ahead((digests,), keys).bytes == 0
+
+
+@contextmanager
+def an_image(tmp_path: Path) -> Iterator[Path]:
+    """A mounted file system whose times have no fractions of a second, as images have them."""
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/0").write_bytes(b"x" * LARGE)
+    image, place = tmp_path / "image", tmp_path / "place"
+    place.mkdir()
+    make = ["mke2fs", "-q", "-t", "ext4", "-d", tmp_path / "source", image, "16M"]
+    subprocess.run(make, check=True)
+    request = "set_inode_field 0 ctime 1700000000"
+    subprocess.run(["debugfs", "-w", "-R", request, image], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(["mount", "-o", "loop,ro", image, place], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.root
+@pytest.mark.alone  # while an overlay is mounted, nothing is remembered
+def test_of_an_image(tmp_path: Path, digests: DigestCache, counters: Counters) -> None:
+    with an_image(tmp_path) as place:
+        path = bytes(place / "0")
+        assert is_coarse(os.stat(path).st_ctime_ns)
+        Ahead((digests,), [(Kind.CONTENT, path)]).learn()
+        assert digests.file_digest(path, os.stat(path)) == sha256(b"x" * LARGE).digest()
+    assert counters["files hashed"] == 0
 
 
 def test_what_changes_meanwhile_is_not_entered(
@@ -64,16 +100,15 @@ def test_what_changes_meanwhile_is_not_entered(
 ) -> None:
     keys = made(tmp_path, LARGE)
     path = tmp_path / "0"
-    real = ahead.content_digest
+    real = ahead.content_digests
 
-    def changed(*args: object) -> bytes:
-        digest = real(*args)  # type: ignore[arg-type]
+    def changed(*args: object) -> list[bytes]:
+        found = real(*args)  # type: ignore[arg-type]
         path.write_bytes(b"x" * LARGE)
-        return digest
+        return found
 
-    monkeypatch.setattr(ahead, "content_digest", changed)
-    found = Ahead(digests, keys)
-    found.learn()
+    monkeypatch.setattr(ahead, "content_digests", changed)
+    Ahead((digests,), keys).learn()
     assert digests.file_digest(bytes(path), path.stat()) == sha256(b"x" * LARGE).digest()
 
 
@@ -81,15 +116,24 @@ def test_what_somebody_can_write_to_is_not_entered(tmp_path: Path, digests: Dige
     """By a mapping, for example, of which the times of a file tell late."""
     keys = made(tmp_path, LARGE)
     with (tmp_path / "0").open("r+b"):
-        found = Ahead(digests, keys)
-        found.learn()
+        Ahead((digests,), keys).learn()
         assert digests.remembered((tmp_path / "0").stat()) is None
-    found = Ahead(digests, keys)
-    found.learn()
-    assert digests.remembered((tmp_path / "0").stat()) or not found.busy
+    Ahead((digests,), keys).learn()
+    assert digests.remembered((tmp_path / "0").stat())
 
 
-def test_giving_up(tmp_path: Path, digests: DigestCache) -> None:
-    found = Ahead(digests, made(tmp_path, LARGE, LARGE, LARGE))
-    found.stop()
-    found.learn()  # ends
+def test_being_interrupted(
+    tmp_path: Path, digests: DigestCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others that read for it end as well."""
+
+    def interrupted(*args: object) -> list[bytes]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ahead, "_THREADS", 1)
+    monkeypatch.setattr(ahead, "content_digests", interrupted)
+    found = Ahead((digests,), made(tmp_path, LARGE, LARGE))
+    with pytest.raises(KeyboardInterrupt):
+        found.learn()
+    with pytest.raises(InterruptedError):
+        found._check()

@@ -21,6 +21,7 @@ from pcache.remote.forms import (
     renamed,
 )
 from pcache.remote.names import keys_of, path_set, state_name
+from pcache.sha256 import sha256_digest
 
 STATE = b"s" * 32
 CONTENT, PRINTED = b"c" * 32, b"p" * 32
@@ -90,10 +91,14 @@ def test_manifest_comes_back() -> None:
     facts = [((Kind.CONTENT, b"./in"), b"f644:" + CONTENT), ((Kind.EXISTS, b"/usr"), b"d755:0:0")]
     one, other = encode_outcome(STATE, SHARED), encode_outcome(b"t" * 32, SHARED)
     data = encode_manifest(
-        b"m" * 32, {b"umask": b"022"}, [(b"a" * 32, facts, one), (b"b" * 32, facts[:1], other)]
+        b"m" * 32,
+        {b"umask": b"022"},
+        [(b"a" * 32, facts, one), (b"b" * 32, facts[:1], other)],
+        [b"small", b""],
     )
     found = decode_manifest(b"m" * 32, data)
     assert found.about == {b"umask": b"022"}
+    assert found.contents == {sha256_digest(content): content for content in (b"small", b"")}
     first, second = found.entries
     assert (first.call, second.call) == (b"a" * 32, b"b" * 32)
     assert keys_of(first.path_set) == tuple(key for key, _ in facts)

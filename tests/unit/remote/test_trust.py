@@ -43,12 +43,23 @@ def test_refused(signer: Signer) -> None:
         pack([kind, public, signature, b"datb"]),
         pack([kind, public, bytes(64), data]),
         pack([kind, public, b"short", data]),
+        pack([kind, public, signature[:-1], data]),
+        pack([kind, public, signature + kind[:1], data]),
+        pack([kind, public + b"\0", signature, data]),
         pack([kind, b"", signature, data]),
         pack([kind, other.public, signature, data]),
         pack([MANIFEST, public, signature, data]),
     ):
         with pytest.raises(Untrusted):
             trust.opened(OUTCOME, bad)
+
+
+def test_key_that_is_none(signer: Signer) -> None:
+    """In the settings, by mistake: it lets nobody in."""
+    trust = Trust([b"ed25519:"])
+    kind, _, signature, data = unpack(signer.sign(OUTCOME, b"data"))
+    with pytest.raises(Untrusted):
+        trust.opened(OUTCOME, pack([kind, b"", signature, data]))
 
 
 def test_nobody_is_trusted(signer: Signer) -> None:

@@ -196,7 +196,7 @@ def test_uncacheable_and_non_deterministic(bench: Bench) -> None:
         (Kind.LEXISTS, b"d755:0:5", "directory, mode 755, owner 0, group 5"),
         (Kind.EXISTS, b"f755:1:2", "file, mode 755, owner 1, group 2"),
         (Kind.LCONTENT, b"la/b", "link to a/b"),
-        (Kind.LINK, b"l3", "link to a path of 3 bytes"),
+        (Kind.LINK, b"l3:5:6", "link to a path of 3 bytes, owner 5, group 6"),
         (Kind.LISTING, b"L\xaa\xbb\xcc\xdd\xee", "entries aabbccdd"),
         (Kind.TIMES, b"t1500000000 1 2 3", "1.500000000, owner 1:2, 3 names"),
         (Kind.NOT_NEWER, b"t1500000000", "the newest is of 1.500000000"),

@@ -206,7 +206,7 @@ def test_a_fifo_does_not_block(tmp_path: Path, counters: Counters) -> None:
     assert caught.value.errno == errno.ESTALE
 
 
-@pytest.mark.alone  # while an overlay is mounted, nothing is remembered
+@pytest.mark.mounts  # while an overlay is mounted, nothing is remembered
 def test_a_digest_found_elsewhere(tmp_path: Path, counters: Counters) -> None:
     st = old_file(tmp_path / "f", b"data")
     cache = DigestCache(None, counters)
