@@ -131,7 +131,7 @@ def _open(path: Path, how: str, stack: ExitStack) -> None:
     held = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     stack.callback(os.close, held)
     if how == "lock":
-        fcntl.flock(held, fcntl.LOCK_EX)
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not again by another name
     elif how == "shared lock":
         fcntl.flock(held, fcntl.LOCK_SH)
     elif how == "mapped" and os.fstat(held).st_size:
