@@ -17,8 +17,6 @@ from tests.fuzz.twins import Command, Start, Twins
 from tests.lib.launch import MODES, Launcher
 
 SCRIPT = "run.sh"
-_MOVES = ("mv -T ", "mv d ", "mv e/")
-"""In lines that rename directories."""
 _VERBS = ("run", "run", "run", "replay", "replay", "trace", "plain")
 
 
@@ -177,8 +175,6 @@ class Project:
 
     def write(self, script: Sequence[Line]) -> None:
         self.script = list(script)
-        if any(move in line.text for line in script for move in _MOVES):
-            self.twins.directories_moved = True
         text = "".join(f"{line.text}\n" for line in script)
         self.twins.edit(Named(SCRIPT, lambda root: void((root / SCRIPT).write_text(text))))
 

@@ -61,8 +61,6 @@ class Twins:
         self._start_ns = 0
         self._told_ns: set[int] = set()
         """Times that edits gave to files and directories."""
-        self.directories_moved = False
-        """Whether a run may have renamed directories: a hit gives those in them another time."""
         self._ran_ns = 0
         """When the last run ended."""
         for path in (self.here.parent, *self._directories()):
@@ -78,7 +76,6 @@ class Twins:
             path.mkdir()
         self._start_ns = time.time_ns() - _TICK_NS
         self._told_ns.clear()
-        self.directories_moved = False
 
     def edit(self, edit: Edit) -> None:
         """Changes both in the same way, times included: those that it sets, or else later than
@@ -106,8 +103,7 @@ class Twins:
         )
         taken.nodes.pop(_GIT_INDEX, None)
         for name, node in taken.nodes.items():
-            is_moved = self.directories_moved and node.kind == "directory"
-            if is_moved or name.startswith(_GIT):
+            if name.startswith(_GIT):
                 taken.nodes[name] = node._replace(mtime=0)
         return taken
 
