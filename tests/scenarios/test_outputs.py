@@ -205,9 +205,9 @@ CASES = [
     ),
     Case(
         "directory moved",
-        "mkdir d; echo 1 >d/a; ln d/a l",
+        "mkdir d; echo 1 >d/a; ln d/a l; touch -d 2020-01-01 d",
         "mv d e",
-        "mkdir d; echo 1 >d/a; ln d/a l",
+        "mkdir d; echo 1 >d/a; ln d/a l; touch -d 2020-01-01 d",
         "find . | sort; stat -c %h l",
     ),
     # What the directory gives.

@@ -14,6 +14,8 @@ from tests.lib.scripts import script
 pytestmark = [pytest.mark.root, pytest.mark.system_files]
 
 TEXTS = (write("a", "pear\napple\nfig\n"), write("b", "kiwi\nlime\n"))
+BOOKKEEPING = {"SHLVL": "9", "OLDPWD": "/", "_": "x", "TMUX": "x"}
+"""What makes no difference to whom it is not shown."""
 
 SCENARIOS = [
     script(
@@ -59,8 +61,19 @@ SCENARIOS = [
                 env={"COLOUR": None},
                 expect=only("dash run.sh", "env", "grep", hit=("sh -c",)),
             ),
-            step("bookkeeping", env={"SHLVL": "9", "OLDPWD": "/", "_": "x", "TMUX": "x"}),
+            step(
+                "bookkeeping, which env shows",
+                env=BOOKKEEPING,
+                expect=only("dash run.sh", "env", "grep", hit=("sh -c", "printenv")),
+            ),
         ),
+    ),
+    script(
+        "environment of which one variable is asked for",
+        'echo "$COLOUR"\nprintenv COLOUR\nsort a\n',
+        *TEXTS,
+        env={"COLOUR": "red"},
+        steps=(step("bookkeeping", env=BOOKKEEPING),),
     ),
     script(
         "stdin from a file",
