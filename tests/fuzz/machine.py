@@ -194,7 +194,9 @@ class Project:
         if around.prefix:
             launcher = launcher.within(around.prefix)
         started = self._verb(launcher, verb, mode)
-        result, faults = self.twins.compare(command, launcher.plain, started)
+        result, faults = self.twins.compare(
+            command, launcher.plain, started, any(line.timed for line in self.script)
+        )
         self._tally.steps[verb] += 1
         oracle = self._tally.oracle
         call = words, around, around.refused and self._tally.steps.total()
