@@ -211,6 +211,9 @@ def _keep_times(
                     at.moved_times.setdefault(old, value)
         elif status is not None and stat.S_ISDIR(status.st_mode):
             kept.append(((Kind.LTIMES, old), Observation(event.ts, old, times_value(status))))
+            for at in execution.chain():
+                if not at.determined(old, event.ts):
+                    at.owned.add(old)
         for at in execution.chain():
             if at.determined(old, event.ts):
                 break
