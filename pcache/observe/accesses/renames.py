@@ -21,6 +21,9 @@ from pcache.observe.observations import Observation
 from pcache.values import ABSENT, OK, times_value
 from pcache.wording import text
 
+Entered = dict[Execution, dict[bytes, int]]
+"""Of executions, what `Execution.entered` gives."""
+
 _RENAME_NOREPLACE = 1
 _LAYERED = frozenset({b"overlay", b"aufs"})
 _MOVED_LIMIT = 20_000  # entries of a directory that is renamed
@@ -88,7 +91,8 @@ class Renames:
         if directory and not execution.determined(old, event.ts):
             self._may_be_moved(event, source, old)
         before, origins = _times_before(event, old), _origins(event, old)
-        kept = self._change_moved(event, old, new, below)
+        entered = {at: at.entered() for at in execution.chain()} if below else {}
+        kept = self._change_moved(event, old, new, below, entered)
         if below and known is None:
             now = time.monotonic_ns()
             for at in execution.chain():
@@ -102,7 +106,7 @@ class Renames:
         if not directory:
             _set_origins(event, new, origins)
         if not outdated:
-            kept += _keep_times(event, old, new, before)
+            kept += _keep_times(event, old, new, before, entered)
         for at in execution.chain() if kept else ():
             at.observe_times(kept)
         self.context.names.look_for_link(new, event.ts)
@@ -131,7 +135,7 @@ class Renames:
             at.problem(Reason.UNSUPPORTED, f"rename of {text(old)}, a directory in layers")
 
     def _change_moved(
-        self, event: Event, old: bytes, new: bytes, below: Tree
+        self, event: Event, old: bytes, new: bytes, below: Tree, entered: Entered
     ) -> list[tuple[Key, Observation]]:
         """A directory was moved: all that is in it is input at the old place, output at the new.
 
@@ -158,7 +162,7 @@ class Renames:
                 self.context.grown.put(path, kind)
                 if not is_directory:
                     _set_origins(event, path, origins)
-                kept += _keep_times(event, name, path, times)
+                kept += _keep_times(event, name, path, times, entered)
                 if kind == DT_LNK:
                     self.context.names.look_for_link(path, event.ts)
         return kept
@@ -195,22 +199,23 @@ def _set_origins(event: Event, new: bytes, origins: dict[Execution, tuple[bytes,
 
 
 def _keep_times(
-    event: Event, old: bytes, new: bytes, before: dict[Execution, int]
+    event: Event, old: bytes, new: bytes, before: dict[Execution, int], entered: Entered
 ) -> list[tuple[Key, Observation]]:
     """A rename leaves the times as they are: of what was there before, those are an input if it
-    cannot be moved again.  Returns those of a directory, of which none can."""
+    cannot be moved again.  Returns those of a directory, of which none can; `entered`: which
+    directories had become newer by then."""
     execution = event.execution
     kept: list[tuple[Key, Observation]] = []
     if not execution.determined(old, event.ts):
         status = status_of(new)
         now = time.monotonic_ns()
-        if status is not None and stat.S_ISREG(status.st_mode):
+        if status is not None and stat.S_IFMT(status.st_mode) in (stat.S_IFREG, stat.S_IFDIR):
             value = times_value(status)
             for at in execution.chain():
-                if not at.times_are_ours(old, event.ts):
+                if not at.times_are_ours(old, event.ts) and old not in entered.get(at, ()):
                     at.moved_times.setdefault(old, value)
-        elif status is not None and stat.S_ISDIR(status.st_mode):
-            kept.append(((Kind.LTIMES, old), Observation(event.ts, old, times_value(status))))
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            kept.append(((Kind.LTIMES, old), Observation(event.ts, old, value)))
             for at in execution.chain():
                 if not at.determined(old, event.ts):
                     at.owned.add(old)
