@@ -168,6 +168,10 @@ class Attributes:
         if body.raw_path2 in _ACLS and where is not None:
             name = body.file or self.context.names.canonical(where, follow=True)
             self.context.with_acl.add(name)
+            for execution in event.execution.chain():
+                origin, _ = execution.origin(name, event.ts)
+                if origin:
+                    execution.owned.add(origin)  # a list that was there before is gone now
             self.context.change(event, name, ATTRIBUTES)
             return
         evidence = SYSCALL_NAMES[body.nr] + (f" {text(where)}" if where else "")
