@@ -103,9 +103,10 @@ class Twins:
         taken = Snapshot.take(
             tree, start_ns, began_ns, _MASKS, closely=True, told=self._told_ns | _ROUND_NS
         )
-        taken.nodes.pop(_GIT_INDEX, None)
-        for name, node in taken.nodes.items():
-            if name.startswith(_GIT):
+        for name, node in list(taken.nodes.items()):
+            if name.endswith(_GIT_INDEX):
+                del taken.nodes[name]
+            elif _GIT in name:
                 taken.nodes[name] = node._replace(mtime=0)
         return taken
 
