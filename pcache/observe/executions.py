@@ -138,7 +138,8 @@ class Execution:
         self.moved_times: dict[bytes, bytes] = {}
         """Former names of files that were moved -> value of TIMES."""
         self.owned: set[bytes] = set()
-        """Files that may have been there before whose group was set to its own."""
+        """Files and directories that may have been there before and must then have had nothing that
+        new ones have not (PLAIN): their group was set to its own, say."""
         self.ignored: set[bytes] = set()
         """Those of `changes` that are configured not to matter."""
         self.problems: dict[str, Uncacheable] = {}

@@ -142,10 +142,9 @@ class Attributes:
             name = self.context.names.canonical(body.path, follow=True)
             if refuse_named(event, body.path, name):
                 return
+        if name is not None and wanted[1] != 0xFFFFFFFF:
+            _must_be_plain(event, name)
         for execution in event.execution.chain():
-            origin = b"" if name is None else execution.origin(name, event.ts)[0]
-            if origin and wanted[1] != 0xFFFFFFFF:
-                execution.owned.add(origin)
             if name is None or not execution.determined(name, event.ts):
                 # It may have been somebody else's before, or lose its set-user-id bit now.
                 where = name or b"?"
@@ -168,10 +167,7 @@ class Attributes:
         if body.raw_path2 in _ACLS and where is not None:
             name = body.file or self.context.names.canonical(where, follow=True)
             self.context.with_acl.add(name)
-            for execution in event.execution.chain():
-                origin, _ = execution.origin(name, event.ts)
-                if origin:
-                    execution.owned.add(origin)  # a list that was there before is gone now
+            _must_be_plain(event, name)  # a list that was there before is gone now
             self.context.change(event, name, ATTRIBUTES)
             return
         evidence = SYSCALL_NAMES[body.nr] + (f" {text(where)}" if where else "")
@@ -188,6 +184,14 @@ class Attributes:
 
     def _umask(self, event: Event) -> None:
         event.process.umask = event.body.args[0] & 0o777
+
+
+def _must_be_plain(event: Event, name: bytes) -> None:
+    """Whatever else the file had than a new one, it has no more (`Execution.owned`)."""
+    for execution in event.execution.chain():
+        origin, _ = execution.origin(name, event.ts)
+        if origin:
+            execution.owned.add(origin)
 
 
 def _links(name: bytes) -> int:

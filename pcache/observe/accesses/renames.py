@@ -214,16 +214,16 @@ def _keep_times(
             for at in execution.chain():
                 if not at.times_are_ours(old, event.ts) and old not in entered.get(at, ()):
                     at.moved_times.setdefault(old, value)
-        if status is not None and stat.S_ISDIR(status.st_mode):
+        is_directory = status is not None and stat.S_ISDIR(status.st_mode)
+        if is_directory:
             kept.append(((Kind.LTIMES, old), Observation(event.ts, old, value)))
-            for at in execution.chain():
-                if not at.determined(old, event.ts):
-                    at.owned.add(old)
         for at in execution.chain():
             if at.determined(old, event.ts):
                 break
             if status is None:
                 at.problem(Reason.INPUT_CHANGED, text(old))
+            if is_directory:
+                at.owned.add(old)
             at.moved_checks.append((new, new, event.ts, now))
     for at in execution.chain():
         at.changes[new].times = before.get(at, GIVEN)
