@@ -83,6 +83,16 @@ class Machine:
         (self.home / ".config/pcache/config.toml").write_text(text)
         self.own()
 
+    def be_trusted(
+        self, other: Machine, more: str = 'map = ["home"]', push: str = "always"
+    ) -> list[str]:
+        """Has a key, which is returned as the one that this and `other`, which only reads, trust;
+        `more` is what both are told besides."""
+        trusted = [self.new_key()]
+        self.configure(trusted, push, more)
+        other.configure(trusted, more=more)
+        return trusted
+
     def own(self) -> None:
         """Gives all of it to its owner."""
         if self.owner is not None:

@@ -66,9 +66,7 @@ class Team:
     def pair(self, more: str = 'map = ["home"]', **of_b: object) -> tuple[Machine, Machine]:
         """One that records and pushes, and one that only reads."""
         one, other = self.machine("a"), self.machine("another", **of_b)
-        self.trusted = [one.new_key()]
-        one.configure(self.trusted, "always", more)
-        other.configure(self.trusted, more=more)
+        self.trusted = one.be_trusted(other, more)
         return one, other
 
 
@@ -132,9 +130,7 @@ def test_azure(pcache: str) -> None:
             "PCACHE_AZURE_STORAGE_ACCOUNT_KEY": AZURE_KEY,
         }
         one, other = team.machine("a", variables=account), team.machine("b", variables=account)
-        trusted = [one.new_key()]
-        one.configure(trusted, "always", 'map = ["home"]')
-        other.configure(trusted, more='map = ["home"]')
+        one.be_trusted(other)
         one.lay_out(BUILD)
         assert "pushed 6 records" in one.run("make").own
         other.lay_out(BUILD)
@@ -212,9 +208,7 @@ def test_other_user_on_other_host(
     other = team.machine(
         "another", owner=(4711, 4711), variables={"USER": "somebody", "LOGNAME": "somebody"}
     )
-    trusted = [one.new_key()]
-    one.configure(trusted, "always", f"map = {ALL}")
-    other.configure(trusted, more=f"map = {ALL}")
+    one.be_trusted(other, f"map = {ALL}")
     switch = [*in_a_place_of_its_own("build-host"), *as_user(ids[0], groups)]
     scratch = team.base / "scratch-a"
     os.chown(scratch, *ids)

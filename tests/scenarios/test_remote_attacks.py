@@ -35,9 +35,7 @@ class Victim:
             launcher = Launcher(pcache, scratch, as_root=SUDO)
             machines.append(Machine(launcher, base, name, f"file://{self.shared}"))
         self.one, self.other = machines
-        trusted = [self.one.new_key()]
-        self.one.configure(trusted, "always", 'map = ["home"]')
-        self.other.configure(trusted, more='map = ["home"]')
+        self.one.be_trusted(self.other)
         self.one.lay_out(FILES)
         assert "pushed 1 record," in self.one.run(*COMMAND).own
         self.other.lay_out(FILES)

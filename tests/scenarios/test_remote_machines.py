@@ -182,10 +182,8 @@ def test_difference(pcache: str, name: str) -> None:
         (base / "both/target").write_text("target\n")
         one = machine(pcache, base, "a", difference.here)
         other = machine(pcache, base, "another", difference.there)
-        trusted = [one.new_key()]
         mapped = f"map = {list(difference.mapped)}".replace("'", '"')
-        one.configure(trusted, "always", mapped)
-        other.configure(trusted, more=mapped)
+        one.be_trusted(other, mapped)
         files = {
             ".pcache.toml": 'base_dir = "."\n',
             "in": "text\n",

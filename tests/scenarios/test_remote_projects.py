@@ -62,9 +62,7 @@ def machines(pcache: str, base: Path, endpoint: str) -> tuple[Machine, Machine]:
         machine = Machine(launcher, base, name, url, endpoint, prefix=prefix)
         made.append(machine)
     one, other = made
-    trusted = [one.new_key()]
-    one.configure(trusted, "never", 'map = ["home", "host"]')
-    other.configure(trusted, more='map = ["home", "host"]')
+    one.be_trusted(other, 'map = ["home", "host"]', push="never")
     return one, other
 
 

@@ -67,9 +67,7 @@ def pair(pcache: str, s3: str, between: Proxy) -> Iterator[tuple[Machine, Machin
     with open_directory() as base:
         one = machine(pcache, base, "a", s3)
         other = machine(pcache, base, "another", between.endpoint)
-        trusted = [one.new_key()]
-        one.configure(trusted, "always", 'map = ["home"]')
-        other.configure(trusted, more='map = ["home"]')
+        one.be_trusted(other)
         one.lay_out(BUILD)
         assert "pushed" in one.run("make").own
         other.lay_out(BUILD)
