@@ -98,7 +98,7 @@ class DigestCache:
             synchronise(file)
             if stamp(os.fstat(file) if isinstance(file, int) else os.stat(file)) != key:
                 raise OSError(errno.ESTALE, "its status had not been asked for of late")
-        known = self._of_mount(file, key) if is_coarse(st.st_ctime_ns) else _key(st)
+        known = self._kept_by(file, st)
         digest = None if known is None else self._remembered(known)
         if digest is not None:
             return digest
@@ -189,6 +189,10 @@ class DigestCache:
         """The same for a state that may be gone by now, in the form of `stamp`."""
         return None if is_coarse(version[4]) else self._known(version)
 
+    def _kept_by(self, file: bytes | int, st: os.stat_result) -> Version | None:
+        """What the digest of a file is kept by; None if none can be."""
+        return self._of_mount(file, stamp(st)) if is_coarse(st.st_ctime_ns) else _key(st)
+
     def _of_mount(self, file: bytes | int, version: Version) -> Version | None:
         """A version with a number of the mount in place of its device; None if that cannot be."""
         self.check_mounts()
@@ -250,7 +254,7 @@ class DigestCache:
         """What the digest of a file is to be remembered by, if it is not known and can be."""
         if self.kind(st.st_dev) in (MADE_UP, LAGGING) or self._overlays:
             return None
-        key = self._of_mount(path, stamp(st)) if is_coarse(st.st_ctime_ns) else _key(st)
+        key = self._kept_by(path, st)
         return key if key is not None and self._known(key) is None else None
 
     def remember_read(self, version: Version, digest: Digest, read_ns: int) -> None:
