@@ -13,13 +13,19 @@
  * A directory in the place of stdin, stdout or stderr keeps Python from starting: such a descriptor
  * is handed over by another number (-X fdN=NUMBER), from which pcache.cli.main takes it back.
  *
+ * Where there is less of something than Python takes to get as far as pcache's own way out, a command
+ * that pcache was to run is run by the launcher itself, without pcache.
+ *
  * -I -S: neither the caller's PYTHON* variables nor his site-packages reach a program that root
  * runs, and neither does the time that processing site-packages takes.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -41,7 +47,54 @@ static const char *set_aside(int fd) {
     return options[fd];
 }
 
+/* Below these Python, or what pcache imports, was seen to fail (22 MiB of memory, 6 descriptors). */
+static const struct { int resource; rlim_t least; const char *name; } NEEDS[] = {
+    {RLIMIT_AS, 48 << 20, "address space (ulimit -v)"},
+    {RLIMIT_DATA, 48 << 20, "memory (ulimit -d)"},
+    {RLIMIT_NOFILE, 10, "descriptors (ulimit -n)"},
+};
+
+/* What there is too little of; NULL if nothing. */
+static const char *shortage(void) {
+    for (size_t i = 0; i < sizeof NEEDS / sizeof *NEEDS; i++) {
+        struct rlimit limit;
+        if (!getrlimit(NEEDS[i].resource, &limit) && limit.rlim_cur < NEEDS[i].least)
+            return NEEDS[i].name;
+    }
+    return NULL;
+}
+
+static int is_one_of(const char *word, const char *const *words) {
+    while (*words && strcmp(word, *words)) words++;
+    return *words != NULL;
+}
+
+/* The command, where one is to be run and no option forbids to run it without pcache. */
+static char **command_of(char **words) {
+    static const char *const VERBS[] = {"run", "trace", "replay", NULL};
+    static const char *const OPTIONS[] = {"-q", "--quiet", "-v", "--verbose", "--explain",
+                                          "--timing", "--no-progress", NULL};
+    if (!*words || !is_one_of(*words++, VERBS)) return NULL;
+    while (*words && is_one_of(*words, OPTIONS)) words++;
+    if (*words && !strcmp(*words, "--")) words++;
+    return *words && **words != '-' ? words : NULL;
+}
+
+/* For somebody who called sudo the command would be root's. */
+static int is_for_another(void) { return !geteuid() && getenv("SUDO_UID"); }
+
+static int run_plainly(char **command, const char *missing) {
+    dprintf(2, "pcache: too little %s: the command runs without pcache\n", missing);
+    execvp(*command, command);
+    int error = errno;
+    dprintf(2, "pcache: %s: %s\n", *command, strerror(error));
+    return error == ENOENT ? 127 : 126;
+}
+
 int main(int argc, char **argv) {
+    const char *missing = shortage();
+    char **command = missing && argc ? command_of(argv + 1) : NULL;
+    if (command && !is_for_another()) return run_plainly(command, missing);
     static char ignored[] = "ignored=0000000000000000";
     const char *words[argc + 8 + 2 * STANDARD];
     int count = 0;

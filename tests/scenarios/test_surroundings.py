@@ -28,7 +28,10 @@ MISSING = {
     "no user": ["unshare", "--user"],
     "descriptors": ["sh", "-c", 'ulimit -n 20; exec "$@"', "sh"],
     "more descriptors": ["sh", "-c", 'ulimit -n 10; exec "$@"', "sh"],
+    "few descriptors": ["sh", "-c", 'ulimit -n 6; exec "$@"', "sh"],
     "memory": ["sh", "-c", 'ulimit -v 60000; exec "$@"', "sh"],
+    "memory for Python": ["sh", "-c", 'ulimit -v 12000; exec "$@"', "sh"],
+    "memory for what Python imports": ["sh", "-c", 'ulimit -d 20000; exec "$@"', "sh"],
     "home": ["setpriv", "--reuid", "65533", "--clear-groups", "env", "-i", "PATH=/bin:/usr/bin"],
 }
 
