@@ -142,6 +142,8 @@ class Execution:
         new ones have not (PLAIN): their group was set to its own, say."""
         self.ignored: set[bytes] = set()
         """Those of `changes` that are configured not to matter."""
+        self.born_in: set[bytes] = set()
+        """Directories in which it made what is elsewhere now (`pcache.observe.births`)."""
         self.problems: dict[str, Uncacheable] = {}
         self.children: list[Execution] = []
         """Those that have ended."""

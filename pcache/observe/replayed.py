@@ -22,7 +22,7 @@ from pcache.model import (
     Reason,
 )
 from pcache.model import NOW as TOUCHED
-from pcache.observe import pseudo
+from pcache.observe import births, pseudo
 from pcache.observe.accesses.context import Context
 from pcache.observe.accesses.descriptors import (
     depend_on_absent,
@@ -138,6 +138,8 @@ class Replayed:
                 context.numbered.make(execution, output.path)
         for output in self.outcome.outputs:
             if output.kind == b"t":
+            if output.kind in (b"r", b"h"):
+                births.moved(execution, self.ended, output.content, output.path)
                 for at in execution.chain():
                     at.touched[output.path] = self.ended
                 continue

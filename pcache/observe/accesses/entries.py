@@ -7,7 +7,7 @@ import posixpath
 from stat import S_IFIFO, S_IFMT, S_IFREG
 
 from pcache.model import Kind, Reason
-from pcache.observe import pseudo
+from pcache.observe import births, pseudo
 from pcache.observe.accesses.context import NOT_EMPTY, Context
 from pcache.observe.accesses.descriptors import refuse_inherited
 from pcache.observe.accesses.event import Event, Handler
@@ -94,6 +94,7 @@ class Entries:
             kind = Kind.CONTENT if follow else Kind.LCONTENT
             self.context.observe(event, kind, body.path, source, opened=True)
             self.context.hard_links.add(event.ts, name, source)
+            births.moved(event.execution, event.ts, source, name)
             origins = {at: at.origin(source, event.ts)[0] for at in event.execution.chain()}
         if call.startswith("mknod") and S_IFMT(body.args[0]) not in (0, S_IFREG, S_IFIFO):
             event.execution.problem_throughout(Reason.UNSUPPORTED, f"{call} {text(path)}")

@@ -175,6 +175,8 @@ class Opens:
             directory = self.context.names.canonical(path, follow=True)
             self.context.observe(event, Kind.DIRECTORY, path, directory, value=OK)
             return
+            for execution in event.execution.chain():
+                execution.born_in.add(directory)
         if S_IFMT(stamp.st_mode) == S_IFREG and event.body.deleted:
             # Opened through /proc/PID/fd, or unlinked before the open returned.
             event.execution.problem(Reason.INPUT_CHANGED, f"{text(path)}: deleted while opened")

@@ -10,6 +10,7 @@ import time
 
 from pcache.linux.permissions import Permission
 from pcache.model import Key, Kind, Reason
+from pcache.observe import births
 from pcache.observe.accesses.context import NOT_EMPTY, Context
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.obstacles import not_empty, not_made
@@ -90,6 +91,8 @@ class Renames:
         self._stay_on_one_mount(event, source, target)
         if directory and not execution.determined(old, event.ts):
             self._may_be_moved(event, source, old)
+        if not directory:
+            births.moved(execution, event.ts, old, new)
         before, origins = _times_before(event, old), _origins(event, old)
         entered = {at: at.entered() for at in execution.chain()} if below else {}
         kept = self._change_moved(event, old, new, below, entered)
@@ -156,6 +159,7 @@ class Renames:
                 if not is_directory:
                     self._observe_moved(event, name, name, path)
                 was = DT_DIR if is_directory else DT_REG
+                births.moved(execution, event.ts, name, path)
                 times, origins = _times_before(event, name), _origins(event, name)
                 self.context.change(event, name, REMOVED, directory=is_directory, was=was)
                 self.context.change(event, path, CREATED, directory=is_directory)

@@ -15,6 +15,7 @@ from pcache.model import APPENDING, FRESH, Fact, Key, Kind, Outcome, Output, Rea
 from pcache.model import NOW as TOUCHED
 from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
+from pcache.observe.births import born_in, gives_list
 from pcache.observe.captured import CapturedFile, Snapshot
 from pcache.observe.changes import CREATED, GIVEN, NOW, REMOVED, Change
 from pcache.observe.conditions.clock import Clock
@@ -118,6 +119,18 @@ class Outputs:
                 key = (Kind.DEFAULTS, directory)
                 if key not in facts:
                     facts[key] = Fact(*key, self._defaults(execution, directory))
+        births = {
+            directory: self._defaults(execution, directory) for directory in born_in(execution)
+        }
+        facts.update(
+            ((Kind.DEFAULTS, place), Fact(Kind.DEFAULTS, place, value))
+            for place, value in births.items()
+        )
+        if births:
+            for fact in facts.values():
+                if fact.kind == Kind.DEFAULTS and gives_list(fact.value):
+                    what = f"made in another directory, beside {text(fact.path)}"
+                    raise Unknowable(Reason.UNSUPPORTED, f"access control list of what was {what}")
         for name in owned:
             facts[Kind.PLAIN, name] = Fact(Kind.PLAIN, name, OK)
         return list(facts.values())
