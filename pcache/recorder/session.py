@@ -25,7 +25,11 @@ _GROW_AFTER_S = 0.04
 """A larger ring is made for what runs so long: two that write at once fill the first one between
 two looks.  The kernel takes 9 ms for it, and 36 ms for the largest (measured)."""
 _GROW_AT = 512 << 10
-"""The largest one is for what writes as much between two looks."""
+_LARGEST_AFTER_S = 0.4
+"""The largest one is for what writes as much between two looks, or runs so long: all that it writes
+by one call has to fit."""
+_USUAL = 128 << 20
+"""Who asks for more has lost something."""
 _LOST = COUNTERS.index("lost")
 
 
@@ -51,10 +55,10 @@ class Recorder:
             bpf.map_delete(processes, pid)
         self._earlier = self._totals()
         self._ring_bytes = ring_bytes
-        self._due = 0.0
-        """When a larger ring is (time.monotonic)."""
+        self._began = 0.0
+        """When it was attached (time.monotonic)."""
         self._wanted = 0
-        """How large one is to be, in bytes."""
+        """How large a ring is to be, in bytes."""
         self._rings: Rings | None = None
         """From `attach` on: what is forked off before has none mapped."""
 
@@ -68,7 +72,7 @@ class Recorder:
         bpf.map_update(maps["sessions"], _FIRST, entry)
         for tracepoint, name in image.TRACEPOINTS:
             self._links.append(bpf.raw_tracepoint_open(tracepoint, self._loaded.programs[name]))
-        self._due = monotonic() + _GROW_AFTER_S
+        self._began = monotonic()
 
     def relay(self, *, last: bool = False) -> float:
         """Moves events to the area; seconds until there will be more to do."""
@@ -76,9 +80,10 @@ class Recorder:
             return _PAUSE_S
         taken = self._rings.drain(self.area, last=last)
         if not last:
-            if taken >= _GROW_AT:
+            lasted = monotonic() - self._began
+            if taken >= _GROW_AT or lasted >= _LARGEST_AFTER_S or self._ring_bytes > _USUAL:
                 self._wanted = self._ring_bytes
-            elif not self._wanted and monotonic() >= self._due:
+            elif not self._wanted and lasted >= _GROW_AFTER_S:
                 self._wanted = LARGER_BYTES
             self._rings.grow(self._wanted)
         self.area.words[LOST] = self._totals()[_LOST] - self._earlier[_LOST]
