@@ -20,6 +20,7 @@
 #define F_SETFL 4
 #define F_SETPIPE_SZ 1031
 #define F_GETPIPE_SZ 1032
+#define F_DUPFD_QUERY 1027
 #define F_GETLK 5
 #define F_SETLK 6
 #define F_SETLKW 7
@@ -144,11 +145,12 @@ int tail_absent(struct bpf_raw_tracepoint_args *ctx) {
 }
 
 /* Calls that are given an inherited descriptor and do nothing to what it is open for: dup(2),
- * fcntl(2).  Each once per image, but for one that sets flags. */
+ * fcntl(2), fsync(2).  Each once per image, but for one that sets flags. */
 int handle_use(struct bpf_raw_tracepoint_args *ctx) {
   ENTER;
   struct process *p = get_process();
-  if (!p || ret < 0) return 0;
+  int asked = c->flags & CALL_INHERITED; /* for what is not the same of files, pipes and terminals */
+  if (!p || (ret < 0 && !asked)) return 0;
   if (s->event.nr == NR_FCNTL && ((s->arg[1] >= F_GETLK && s->arg[1] <= F_SETLKW) ||
                                   (s->arg[1] >= F_OFD_GETLK && s->arg[1] <= F_OFD_SETLKW))) {
     tail(ctx, HANDLER_FD);
@@ -156,9 +158,10 @@ int handle_use(struct bpf_raw_tracepoint_args *ctx) {
   }
   u32 number = ARG(c->fd);
   int flags = s->event.nr == NR_FCNTL && (s->arg[1] == F_GETFL || s->arg[1] == F_SETFL ||
-                                          s->arg[1] == F_SETPIPE_SZ || s->arg[1] == F_GETPIPE_SZ);
-  /* What 1 and 2 are is in the call; of a number that the image has made itself the making told. */
-  if (!flags && (number == 1 || number == 2 || (number < 64 && !(p->handed >> (number & 63) & 1)))) return 0;
+                                          s->arg[1] == F_SETPIPE_SZ || s->arg[1] == F_GETPIPE_SZ ||
+                                          s->arg[1] == F_DUPFD_QUERY);
+  /* That 1 and 2 are open is in the call; of a number that the image has made itself the making told. */
+  if (!flags && !asked && (number == 1 || number == 2 || (number < 64 && !(p->handed >> (number & 63) & 1)))) return 0;
   u64 f = fd_file(task, number);
   if (!f) return 0;
   if (inherited(s, p, f) < 0) {

@@ -36,6 +36,9 @@ class _Record:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in pairs)})"
 
 
+_STREAMS = frozenset((b"file", b"pipe", b"tty"))
+
+
 class Call(_Record):
     """What the caller asked for: everything the kernel handed to the new program.
 
@@ -43,7 +46,8 @@ class Call(_Record):
     b"file", b"socket", b"dir", b"char:MAJOR:MINOR", b"other"; b"=1" for 2 when it is the same open
     file description as 1 (as after `2>&1`).  What stdin is matters only to programs that look at
     it (make hands it to one of its parallel jobs, whichever comes first): it is not part of the
-    weak fingerprint but a fact of kind FD.
+    weak fingerprint but a fact of kind FD.  So it is with which of file, pipe and terminal 1 and 2
+    are, to all of which the same is written, and whether they are one: see `streams`.
     """
 
     __slots__ = (
@@ -89,6 +93,11 @@ class Call(_Record):
         """Which of `pcache.linux.signal_sets.TOLD` are ignored, as a mask."""
         self.filename = filename
         """As execve(2) was given it, which the image is told: AT_EXECFN of getauxval(3)."""
+
+    def streams(self) -> tuple[bytes, ...]:
+        """Of descriptors 1 and 2 what makes another call."""
+        kinds = [b"stream" if kind in _STREAMS else kind for kind in self.fds[1:]]
+        return tuple([kinds[0] if kind == b"=1" else kind for kind in kinds])
 
 
 class Kind:

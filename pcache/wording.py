@@ -46,6 +46,9 @@ def text(data: bytes) -> str:
     return data.decode(errors="backslashreplace").replace("\n", "\\n")
 
 
+STREAMS = ("standard input", "standard output", "standard error")
+
+
 def subject(kind: bytes, path: bytes) -> str:
     """What a fact is about: a path, or something else that can change."""
     if kind == Kind.ORDER:
@@ -55,7 +58,7 @@ def subject(kind: bytes, path: bytes) -> str:
     if kind in PREFIXED:
         path = path.partition(b":")[2]
     if kind in (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES):
-        return f"descriptor {text(path)}"
+        return _descriptor(path) if kind == Kind.FD else f"descriptor {text(path)}"
     if kind == Kind.PIPE:
         return f"what comes from descriptor {text(path)}"
     if kind == Kind.BASE:
@@ -71,8 +74,18 @@ def subject(kind: bytes, path: bytes) -> str:
     if kind == Kind.LOADER:
         return f"libraries in {text(path)}"
     if kind == Kind.TRAIT:
+        what, _, number = path.partition(b" ")
+        if what == b"tty":
+            return f"whether {_descriptor(number)} is a terminal"
+        if what == b"one":
+            return f"whether {_descriptor(number)} is one with {STREAMS[1]}"
         return f"the process's {text(path)}"
     return text(path)
+
+
+def _descriptor(number: bytes) -> str:
+    fd = int(number)
+    return STREAMS[fd] if fd < len(STREAMS) else f"descriptor {fd}"
 
 
 def aspect(kind: bytes) -> str:

@@ -37,7 +37,7 @@ FLAGS = (
 # asm-generic/ioctls.h and the bytes of struct winsize, termios, termios2.
 _TERMINAL = {b"winsize": (0x5413, 8), b"modes": (0x5401, 36), b"modes2": (0x802C542A, 44)}
 _OF_DESCRIPTORS = frozenset(
-    {b"flags", b"flags-append", b"name", b"offset", b"end", b"status", *_TERMINAL}
+    {b"flags", b"flags-append", b"name", b"offset", b"end", b"status", b"tty", b"one", *_TERMINAL}
 )
 
 
@@ -67,8 +67,9 @@ def environment_trait(env: Iterable[bytes], name: bytes) -> bytes:
 
 def trait_name(what: bytes, fd: int) -> bytes:
     """Path of a fact of kind TRAIT: `flags N`, `flags-append N` (all but O_APPEND), `name N`,
-    `offset N`, `end N` (whether a file's offset is its end), `status N` (`status_trait`),
-    `winsize N`, `modes N` or `modes2 N`.
+    `offset N`, `end N` (whether a file's offset is its end), `status N` (`status_trait`), `tty N`
+    (whether it is a terminal), `one N` (whether it is one open file with 1), `winsize N`, `modes N`
+    or `modes2 N`.
     """
     return b"%b %d" % (what, fd)
 
@@ -276,6 +277,8 @@ class FdView:
         what, fd = about
         if what == b"open":
             return b" ".join([b"%d" % number for number in sorted(self.numbers())])
+        if what == b"one":
+            return b"%d" % self.same(1, fd)
         try:
             return _descriptor_trait(self.get(fd), what)
         except OSError as error:
@@ -351,5 +354,7 @@ def _descriptor_trait(fd: int, what: bytes) -> bytes:
         return b"%d" % (os.lseek(fd, 0, os.SEEK_CUR) == os.fstat(fd).st_size)
     if what == b"name":
         return os.readlink(b"/proc/self/fd/%d" % fd)
+    if what == b"tty":
+        return b"%d" % os.isatty(fd)
     request, size = _TERMINAL[what]
     return fcntl.ioctl(fd, request, bytes(size))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from pcache.model import Key, Kind, Reason, Uncacheable
@@ -102,6 +102,8 @@ class Execution:
         self.directories: set[bytes] = set()
         """Those of `changes` that are or were directories."""
         self.chunks: list[Chunk] = []
+        self.asked_for_messages: list[Callable[[], None]] = []
+        """What notes what it was told of its terminal, should that have mattered."""
         self.pipes: dict[int, PipeInput] = {}
         """Those it was handed and has read, by address of the open file description."""
         self.offsets: dict[int, int] = {}
@@ -140,10 +142,10 @@ class Execution:
         self.owned: set[bytes] = set()
         """Files and directories that may have been there before and must then have had nothing that
         new ones have not (PLAIN): their group was set to its own, say."""
-        self.ignored: set[bytes] = set()
-        """Those of `changes` that are configured not to matter."""
         self.born_in: set[bytes] = set()
         """Directories in which it made what is elsewhere now (`pcache.observe.births`)."""
+        self.ignored: set[bytes] = set()
+        """Those of `changes` that are configured not to matter."""
         self.problems: dict[str, Uncacheable] = {}
         self.children: list[Execution] = []
         """Those that have ended."""

@@ -24,14 +24,15 @@ from pcache.model import (
 from pcache.model import NOW as TOUCHED
 from pcache.observe import births, pseudo
 from pcache.observe.accesses.context import Context
-from pcache.observe.accesses.descriptors import (
+from pcache.observe.accesses.descriptors import depend_on_end
+from pcache.observe.accesses.event import Process
+from pcache.observe.accesses.numbers import (
     depend_on_absent,
-    depend_on_end,
     depend_on_numbers,
+    depend_on_one,
     depend_on_open,
     depend_on_trait,
 )
-from pcache.observe.accesses.event import Process
 from pcache.observe.accesses.start import depend_on_start, observe_trait
 from pcache.observe.changes import (
     ATTRIBUTES,
@@ -137,9 +138,9 @@ class Replayed:
                 context.grown.made(output.path)
                 context.numbered.make(execution, output.path)
         for output in self.outcome.outputs:
-            if output.kind == b"t":
             if output.kind in (b"r", b"h"):
                 births.moved(execution, self.ended, output.content, output.path)
+            if output.kind == b"t":
                 for at in execution.chain():
                     at.touched[output.path] = self.ended
                 continue
@@ -276,6 +277,7 @@ class Replayed:
             if numbers and not pseudo.is_null(same[0].stamp):
                 # As in accesses/streams.py: not stdin, if there is another one.
                 number = numbers[1] if numbers[0] == 0 and len(numbers) > 1 else numbers[0]
+                depend_on_one(self.began, at, number, written=True)
                 at.chunks.append(Chunk(number, self.data, offset, length))
 
     def _left_appending(self, execution: Execution, fd: int) -> None:
@@ -320,6 +322,9 @@ class Replayed:
         if what == b"open":
             for at in execution.chain():
                 depend_on_open(self.began, at)
+            return
+        if what == b"one":  # who handed them on depends on what is written to them, or asked
+            depend_on_one(self.began, execution, fd)
             return
         file = _description(execution, fd)
         for at in execution.chain():

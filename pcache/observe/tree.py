@@ -19,6 +19,7 @@ from pcache.observe import events, pseudo
 from pcache.observe.accesses import Accesses
 from pcache.observe.accesses.event import Event, Process
 from pcache.observe.accesses.start import leader_value
+from pcache.observe.accesses.terminals import settle_messages
 from pcache.observe.captured import RENAME_BYTES, RENAMES
 from pcache.observe.events import Stamp
 from pcache.observe.executions import Execution
@@ -369,6 +370,7 @@ class Tree:
                 execution.problem(Reason.UNSUPPORTED, evidence)
             if execution.alive > 0:
                 execution.problem(Reason.LEFT_RUNNING, f"{execution.alive} processes")
+            settle_messages(execution)
             self._ended(execution)
             execution.merge_into_parent()
             if not execution.is_tail or execution.parent is None:

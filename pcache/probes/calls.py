@@ -41,6 +41,11 @@ WAITING = (
     *("poll", "ppoll", "select", "pselect6"),
     *("epoll_wait", "epoll_pwait", "epoll_pwait2", "epoll_wait_old"),
 )
+OF_DESCRIPTORS = (
+    *("fsync", "fdatasync", "sync_file_range", "fadvise64", "readahead", "fstatfs"),
+    *("cachestat", "epoll_ctl", "epoll_ctl_old"),
+)
+"""Whose result is another one for files, pipes and terminals, and otherwise no input."""
 _OF_WRITEV = {"pwritev": (4,), "pwritev2": (4, 6)}
 _OFFSET_OR_ADDRESS = {"pwrite64": (4,), "sendto": (4, 5)}
 
@@ -154,6 +159,8 @@ def _table() -> dict[str, bytes]:
         calls[name] = _call(READ, fd=1)
     for name in WAITING:
         calls[name] = _call(ARGS, flags=IN_VAIN)
+    for name in OF_DESCRIPTORS:
+        calls[name] = _call(USE, fd=3 if name.startswith("epoll") else 1, flags=INHERITED)
     for name in ("setxattr", "lsetxattr", "removexattr", "lremovexattr"):
         calls[name] = _call(PATH, path=1, path2=2)
     for name in ("getxattr", "lgetxattr", "listxattr", "llistxattr", "statfs"):

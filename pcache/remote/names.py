@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Name = bytes
 """32 bytes."""
 
-_CALL = b"pcache shared call 5"
+_CALL = b"pcache shared call 6"
 _COMMAND = b"pcache shared command 2"
 _STATE = b"pcache shared state 1"
 """Change them whenever the meaning of what is shared changes."""
@@ -41,7 +41,7 @@ def call_name(
                 join([places.hide_variable(one) for one in environment(call.env, ignored)]),
                 places.hide_text(call.cwd),
                 b"%o %b %x" % (call.umask, places.ids(call.uid, call.gid), call.ignored),
-                join(call.fds[1:]),
+                join(call.streams()),
             )
         )
     )

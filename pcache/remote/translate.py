@@ -242,7 +242,7 @@ def about(
         b"umask": b"%03o" % call.umask,
         b"user and group": places.ids(call.uid, call.gid),
         b"ignored signals": b"%x" % call.ignored,
-        b"standard output and error": b" ".join(call.fds[1:]),
+        b"standard output and error": b" ".join(call.streams()),
         b"architecture and page size": machine.kind,
         b"processor": machine.name,
         b"all that the processor tells": _short(machine.identity(portable, call.executable)),

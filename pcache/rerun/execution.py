@@ -98,19 +98,31 @@ def _statuses(facts: list[Fact]) -> dict[int, bytes]:
 
 
 def _descriptor_kinds(call: Call, facts: list[Fact]) -> tuple[bytes, ...]:
-    """Kinds of descriptors 0-2: what stdin was is among the facts, if it made a difference."""
-    stdin = b"null"
+    """Kinds of descriptors 0-2: what these were is among the facts, if it made a difference; else
+    they may be as in another record of the call."""
+    kinds = [b"null", *call.fds[1:]]
+    one = kinds[2] == b"=1"
+    if one:
+        kinds[2] = kinds[1]
     for fact in facts:
         if fact.kind in (Kind.PIPE, Kind.INPUT):
             raise CannotRerun(Why.READS, f"descriptor {os.fsdecode(fact.path)}")
         if fact.kind == Kind.STREAM:
             raise CannotRerun(Why.DESCRIPTOR, os.fsdecode(fact.path.partition(b":")[0]))
-        if fact.kind == Kind.FD:
-            if fact.path == b"0":
-                stdin = fact.value
-            elif fact.path not in (b"1", b"2") and fact.value != b"closed":
-                raise CannotRerun(Why.DESCRIPTOR, os.fsdecode(fact.path))
-    return (stdin, *call.fds[1:])
+        about = descriptor_trait_of(fact.path) if fact.kind == Kind.TRAIT else None
+        if about is not None and about[0] == b"one":
+            one = fact.value == b"1"
+        elif about is not None and about[0] == b"tty" and kinds[about[1]] == b"tty":
+            kinds[about[1]] = b"pipe"
+        elif fact.kind == Kind.FD and fact.path in (b"0", b"1", b"2"):
+            kinds[int(fact.path)] = fact.value
+        elif fact.kind == Kind.FD and fact.value != b"closed":
+            raise CannotRerun(Why.DESCRIPTOR, os.fsdecode(fact.path))
+    if one:
+        if any((fact.kind, fact.path) == (Kind.FD, b"2") for fact in facts):
+            kinds[1] = kinds[2]
+        kinds[2] = b"=1"
+    return tuple(kinds)
 
 
 def _check_outcome(outcome: Outcome) -> None:

@@ -265,6 +265,18 @@ UNWEIGHED: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
 and numbers of names of files that they look at and then replace or remove, unless they are given
 one of the options, or go by times."""
 
+TERMINAL_OF_MESSAGES: tuple[tuple[bytes, str], ...] = tuple(
+    (name, "asks its terminal how messages are to look")
+    for name in (
+        *(b"gcc", b"g++", b"cc", b"c++", b"c89", b"c99", b"cpp", b"clang", b"clang++"),
+        *(b"cc1", b"cc1plus", b"cc1obj", b"f951", b"gfortran", b"collect2", b"lto1"),
+        *(b"ld", b"ld.bfd", b"ld.gold", b"ld.lld", b"lld", b"ld.mold", b"mold", b"as"),
+        *(b"lto-wrapper", b"gnat1", b"gnatbind", b"rustc"),
+    )
+)
+"""(base name without version and target, reason): of these programs, if they have written nothing,
+it is no input whether there is a terminal, and what it told them."""
+
 MTIME_ORDER: tuple[tuple[bytes, str], ...] = (
     (b"make", "decides by which file is newer"),
     (b"gmake", "decides by which file is newer"),

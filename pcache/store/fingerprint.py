@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pcache.settings.base_dir import Base
     from pcache.settings.rules import Policy
 
-_FORMAT = b"pcache call 16"
+_FORMAT = b"pcache call 17"
 """Part of every weak fingerprint: change it whenever the meaning of a stored fact changes."""
 
 _IGNORED = frozenset(name for name, _ in IGNORED_ENVIRONMENT if not name.endswith(b"*"))
@@ -127,7 +127,7 @@ def weak_fingerprint(call: Call, policy: Policy = DEFAULT) -> Digest:
                 _environment_field(call.env, ignored, base),
                 cwd,
                 b"%o %d %d %x" % (call.umask, call.uid, call.gid, call.ignored),
-                join(call.fds[1:]),
+                join(call.streams()),
             )
         )
     )

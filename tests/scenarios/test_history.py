@@ -176,9 +176,10 @@ def test_other_settings_are_the_cause(told: Told) -> None:
 
 def test_what_is_different_about_a_call_is_the_cause(told: Told) -> None:
     told.session()
-    into_a_file = told.session(stdio=Stdio(stdout="file")).own
-    assert "3 ran (standard output: a pipe -> a file); recorded as a whole" in into_a_file
-    assert told.why().other == {"standard output: a pipe -> a file": [0]}
+    nowhere = told.session(stdio=Stdio(stdout="null")).own
+    different = "standard output: a file, pipe or terminal -> /dev/null"
+    assert f"3 ran ({different}); recorded as a whole" in nowhere
+    assert told.why().other == {different: [0]}
     assert "ran (environment COLOUR)" in told.session(env={"COLOUR": "red"}).own
     many = {"COLOUR": "red", "SHAPE": "round", "TASTE": "sweet"}
     told.session(env=many)

@@ -25,6 +25,7 @@ from pcache.observe.accesses.queries import Queries
 from pcache.observe.accesses.renames import Renames
 from pcache.observe.accesses.sockets import Sockets
 from pcache.observe.accesses.streams import Streams
+from pcache.observe.accesses.terminals import Terminals
 from pcache.observe.events import (
     FAULT,
     INHERITED,
@@ -81,6 +82,7 @@ class Accesses:
             Attributes(self.context),
             self._streams,
             Descriptors(),
+            Terminals(),
             External(self.context),
             self._sockets,
             Inherited(self.context),

@@ -15,12 +15,12 @@ from pcache.model import Key, Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses import jvm
 from pcache.observe.accesses.concurrent import ConcurrentWriters, look_at_streams
-from pcache.observe.accesses.descriptors import depend_on_absent
 from pcache.observe.accesses.event import Event, Process
 from pcache.observe.accesses.hard_links import HardLinks
 from pcache.observe.accesses.interfaces import depend_on_interfaces
 from pcache.observe.accesses.made_up import MadeUpNames
 from pcache.observe.accesses.numbered import Numbered
+from pcache.observe.accesses.numbers import depend_on_absent
 from pcache.observe.accesses.own_obstacles import note_own_obstacle
 from pcache.observe.accesses.present import is_socket, status_of
 from pcache.observe.accesses.refusals import crosses_mounts, explains

@@ -15,8 +15,9 @@ from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses import jvm, procfs
 from pcache.observe.accesses.context import Context
-from pcache.observe.accesses.descriptors import adopt, depend_on_numbers
+from pcache.observe.accesses.descriptors import adopt
 from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.accesses.numbers import depend_on_numbers
 from pcache.observe.accesses.obstacles import not_made
 from pcache.observe.accesses.refusals import OWNER
 from pcache.observe.accesses.start import observe_trait
@@ -174,9 +175,9 @@ class Opens:
         if flags & _O_TMPFILE_BIT and flags & _O_ACCMODE:
             directory = self.context.names.canonical(path, follow=True)
             self.context.observe(event, Kind.DIRECTORY, path, directory, value=OK)
-            return
             for execution in event.execution.chain():
                 execution.born_in.add(directory)
+            return
         if S_IFMT(stamp.st_mode) == S_IFREG and event.body.deleted:
             # Opened through /proc/PID/fd, or unlinked before the open returned.
             event.execution.problem(Reason.INPUT_CHANGED, f"{text(path)}: deleted while opened")

@@ -13,8 +13,9 @@ from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses import jvm
 from pcache.observe.accesses.context import LOOKUP_FAILED, Context
-from pcache.observe.accesses.descriptors import depend_on_open, refuse_inherited, refuse_named
+from pcache.observe.accesses.descriptors import refuse_inherited, refuse_named
 from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.accesses.numbers import depend_on_open
 from pcache.observe.accesses.streams import Streams
 from pcache.observe.events import FAULT, TRUNCATED
 from pcache.observe.executions import Execution, PartOfListing

@@ -16,9 +16,9 @@ from pcache.linux.addresses import INET, INET6, NETLINK, UNIX
 from pcache.linux.interfaces import GET_ADDRESS, GET_LINK
 from pcache.model import Kind, Reason
 from pcache.observe.accesses.context import Context
-from pcache.observe.accesses.descriptors import depend_on_fd, inheritors
 from pcache.observe.accesses.event import Event, Handler
 from pcache.observe.accesses.interfaces import depend_on_interfaces
+from pcache.observe.accesses.numbers import depend_on_fd, inheritors
 from pcache.observe.changes import CREATED
 from pcache.observe.errnos import CALL, LOOK, PERMISSION, cause
 from pcache.observe.events import Endpoint

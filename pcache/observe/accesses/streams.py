@@ -13,23 +13,22 @@ from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses import jvm
 from pcache.observe.accesses.context import Context
-from pcache.observe.accesses.descriptors import (
-    Descriptors,
+from pcache.observe.accesses.descriptors import Descriptors, depend_on_status, tell_status
+from pcache.observe.accesses.event import Event, Handler
+from pcache.observe.accesses.numbers import (
     depend_on_fd,
     depend_on_numbers,
-    depend_on_status,
+    depend_on_one,
     depend_on_trait,
+    depend_on_writing,
     inheritors,
     is_make,
-    tell_status,
 )
-from pcache.observe.accesses.event import Event, Handler
-from pcache.observe.accesses.interfaces import depend_on_interfaces
 from pcache.observe.accesses.pipes import Pipes
-from pcache.observe.accesses.sockets import INTERFACE_IOCTLS, Sockets
+from pcache.observe.accesses.sockets import Sockets
 from pcache.observe.changes import MODIFIED
 from pcache.observe.chunks import Chunk
-from pcache.observe.errnos import DESCRIPTOR, REASON, cause
+from pcache.observe.errnos import DESCRIPTOR, cause
 from pcache.observe.events import FAULT, TRUNCATED, Body, Descriptor, Stamp
 from pcache.observe.executions import Execution
 from pcache.observe.observations import Observation
@@ -39,12 +38,6 @@ from pcache.values import OK
 from pcache.wording import text
 
 _FMODE_READ, _FMODE_WRITE = 1, 2
-# asm-generic/ioctls.h: TCGETS, TIOCGPGRP, TIOCGWINSZ, FIONCLEX, FIOCLEX, TCGETS2.
-_HARMLESS_IOCTLS = frozenset({0x5401, 0x540F, 0x5413, 0x5450, 0x5451, 0x802C542A})
-# Of files of its own: FIONREAD, FIONBIO; FICLONE, FICLONERANGE, FIDEDUPERANGE and FIEMAP of
-# linux/fs.h, whose files were opened to be read and written.
-_FIONBIO = 0x5421
-_OWN_IOCTLS = frozenset({0x541B, _FIONBIO, 0x40049409, 0x4020940D, 0xC0189436, 0xC020660B})
 # fcntl.h: F_GETLK to F_OFD_SETLKW; those that ask; l_type of struct flock, F_RDLCK and F_UNLCK.
 _LOCKS = frozenset({5, 6, 7, 36, 37, 38})
 _ASK_FOR_LOCK = frozenset({5, 36})
@@ -74,7 +67,6 @@ class Streams:
             (self._read, "read pread64 readv preadv preadv2 recvfrom"),
             (self._copy, "sendfile splice tee copy_file_range vmsplice"),
             (self._map, "mmap"),
-            (self._ioctl, "ioctl"),
             (self._lock, "flock fcntl"),
             (self._inherited_change, "ftruncate fallocate lseek"),
             (Pipes.in_vain, " ".join(WAITING)),
@@ -132,7 +124,7 @@ class Streams:
             for execution, fd in asked:
                 execution.problem(Reason.UNOBSERVABLE_WRITE, f"{call} to descriptor {fd}")
         for execution, fd in asked:
-            depend_on_fd(event, execution, fd)
+            depend_on_writing(event, execution, fd)
         self._copying[event.tid] = asked
 
     def stat(self, event: Event) -> None:
@@ -279,32 +271,6 @@ class Streams:
         ):
             self.context.change(event, body.file, MODIFIED)
 
-    def _ioctl(self, event: Event) -> None:
-        """A look at what a descriptor is (isatty), or something that cannot be repeated."""
-        body = event.body
-        request = body.args[0] & 0xFFFFFFFF
-        asked = inheritors(event, body.handle, body.stamp2, writing=False)
-        if request in INTERFACE_IOCTLS:
-            depend_on_interfaces(event.ts, event.execution)
-        elif cause("ioctl", body.err) == REASON:
-            what = f"ioctl {request:#x}: {os.strerror(body.err)}"
-            event.execution.problem_throughout(Reason.TRANSIENT, what)
-        elif not asked and request not in _HARMLESS_IOCTLS | _OWN_IOCTLS:
-            event.execution.problem_throughout(
-                Reason.UNSUPPORTED, f"ioctl {request:#x} of {text(body.file or b'?')}"
-            )
-        Descriptors.answered(event, asked, request)
-        for execution, fd in asked:
-            depend_on_fd(event, execution, fd)
-            if request == _FIONBIO and not body.err:
-                Descriptors.set_flags(event, execution, fd)
-            elif (
-                not body.err
-                and request not in _HARMLESS_IOCTLS
-                and not Descriptors.sets_what_it_was(event, execution, fd, request)
-            ):
-                execution.problem(Reason.UNSUPPORTED, f"ioctl {request:#x} of descriptor {fd}")
-
     def _lock(self, event: Event) -> None:
         """A lock taken: nobody else may hold one, and only who opened the file has it.  When one
         that somebody holds will be released is no fact."""
@@ -351,6 +317,7 @@ class Streams:
                         Reason.UNOBSERVABLE_WRITE, f"{SYSCALL_NAMES[body.nr]} to descriptor {fd}"
                     )
                     continue
+                depend_on_one(event.ts, execution, fd, written=True)
                 depend_on_fd(event, execution, fd)
                 execution.chunks.append(Chunk(fd, self._copies, offset, event.ret))
         if body.handle2 is not None:

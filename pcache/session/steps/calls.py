@@ -6,13 +6,11 @@ from pcache.model import Call, Kind
 from pcache.session.steps.describe import call_text, value_text
 from pcache.store.fingerprint import environment
 from pcache.store.secrets import is_hidden
-from pcache.wording import text
+from pcache.wording import STREAMS, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-STREAMS = ("standard input", "standard output", "standard error")
 
 
 class CallParts:
@@ -40,7 +38,7 @@ class CallParts:
         ):
             if old != new:
                 lines.append(f"{name}: {old} -> {new}")
-        for name, before, after in zip(STREAMS[1:], other.fds[1:], mine.fds[1:], strict=True):
+        for name, before, after in zip(STREAMS[1:], other.streams(), mine.streams(), strict=True):
             if before != after:
                 lines.append(
                     f"{name}: {value_text(Kind.FD, before)} -> {value_text(Kind.FD, after)}"

@@ -21,6 +21,7 @@ _DESCRIPTORS = {
     b"tty": "a terminal",
     b"pipe": "a pipe",
     b"file": "a file",
+    b"stream": "a file, pipe or terminal",
     b"socket": "a socket",
     b"dir": "a directory",
     b"=1": "the same as standard output",

@@ -6,15 +6,16 @@ The decision itself is made as a replay makes it; the rest compares what is with
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pcache.codec import DamagedRow
 from pcache.errors import NoStore, why_not
+from pcache.linux.descriptors import descriptor_trait_of
 from pcache.linux.user import User
 from pcache.memo.facts import Facts
 from pcache.memo.numbered import names_now
-from pcache.model import Call, Digest, Fact, Key, Outcome, PathSet, Uncacheable
-from pcache.session.steps.calls import STREAMS, CallParts
+from pcache.model import Call, Digest, Fact, Key, Kind, Outcome, PathSet, Uncacheable
+from pcache.session.steps.calls import CallParts
 from pcache.session.steps.command import Command
 from pcache.session.steps.describe import call_text, value_text
 from pcache.session.steps.policy import session_policy
@@ -24,7 +25,7 @@ from pcache.store import inspect
 from pcache.store.fingerprint import environment, weak_fingerprint
 from pcache.store.index import Store
 from pcache.store.secrets import Secrets
-from pcache.wording import aspect, subject, text
+from pcache.wording import STREAMS, aspect, subject, text
 
 _VERSIONS = 50
 """How many versions of one path set are compared; the most recently used come first."""
@@ -139,9 +140,7 @@ class Explanation:
         nearest: tuple[int, inspect.Version] | None = None
         stored = inspect.versions(self._store, weak, paths, _VERSIONS)
         for version in stored:
-            distance = sum(
-                fact.value != value for fact, value in zip(version.facts, values, strict=True)
-            )
+            distance = len(_differing(version.facts, values))
             if nearest is None or distance < nearest[0]:
                 nearest = distance, version
         if nearest is None:
@@ -156,6 +155,8 @@ class Explanation:
         )
         changes = _changes(zip(version.facts, values, strict=True))
         compared.differing, compared.changes = distance, changes
+        if all(map(_is_redirection, _differing(version.facts, values))):
+            self._say("only what this explanation itself is written to is different:", 2)
         for name in list(changes)[:_CHANGES]:
             self._say(f"{name}:", 2)
             for line in changes[name]:
@@ -198,6 +199,18 @@ class Explanation:
             self.otherwise = Explanation(self._store, self._command, nearest)
             for line in self.otherwise.lines:
                 self._say(line, 2)
+
+
+def _differing(facts: Sequence[Fact], values: Sequence[bytes]) -> list[Fact]:
+    return [fact for fact, value in zip(facts, values, strict=True) if fact.value != value]
+
+
+def _is_redirection(fact: Fact) -> bool:
+    """Whether it is about what standard output or error are."""
+    if fact.kind == Kind.FD:
+        return fact.path in (b"1", b"2")
+    about = descriptor_trait_of(fact.path) if fact.kind == Kind.TRAIT else None
+    return about is not None and about[1] in (1, 2)
 
 
 def _changes(facts: Iterable[tuple[Fact, bytes]]) -> dict[str, list[str]]:

@@ -100,15 +100,15 @@ def test_appearing_file(bench: Bench) -> None:
 def test_unknown_call_is_compared_with_the_nearest(bench: Bench) -> None:
     call = bench.call
     env = (b"PC_ONE=1", *(entry for entry in call.env if not entry.startswith(b"PATH=")))
-    fds = (call.fds[0], b"tty", b"=1")
+    fds = (call.fds[0], b"null", b"closed")
     bench.record(Call(call.executable, call.argv, env, b"/", 0o77, call.uid, call.gid, fds))
     hit, text = bench.explain()
     assert not hit
     assert text.startswith("miss: /bin/true in   unknown call\n")
     assert "working directory: / -> " in text
     assert f"umask: 077 -> {call.umask:03o}" in text
-    assert "standard output: a terminal -> " in text
-    assert "standard error: the same as standard output -> " in text
+    assert "standard output: /dev/null -> " in text
+    assert "standard error: closed -> " in text
     assert "environment PC_ONE: '1' -> not set" in text
     assert "environment PATH: not set -> '" in text
     assert "environment SHLVL" not in text
@@ -116,17 +116,17 @@ def test_unknown_call_is_compared_with_the_nearest(bench: Bench) -> None:
 
 
 def test_recorded_with_other_descriptors_only(bench: Bench) -> None:
-    """As where the explanation of what ran in a terminal is read through a pipe."""
+    """As where the explanation of what printed nothing is read."""
     call = bench.call
     other = Call(
         call.executable, call.argv, call.env, call.cwd, call.umask, call.uid, call.gid,
-        (call.fds[0], b"tty", b"=1"), call.ignored, call.filename,
+        (call.fds[0], b"null", b"null"), call.ignored, call.filename,
     )  # fmt: skip
     bench.record(other)
     hit, text = bench.explain()
     assert not hit
     at = text.index("  and that one, from here:\n    hit: /bin/true in\n      all 2 facts")
-    assert "standard output: a terminal -> " in text[:at]
+    assert "standard output: /dev/null -> " in text[:at]
     bench.write("two")
     hit, text = bench.explain()
     assert not hit

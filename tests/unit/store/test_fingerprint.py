@@ -50,14 +50,25 @@ def call(**changed: object) -> Call:
         {"umask": 0o27},
         {"uid": 0},
         {"gid": 0},
-        {"fds": (b"tty", b"pipe", b"tty")},
-        {"fds": (b"tty", b"tty", b"tty")},
+        {"fds": (b"tty", b"null", b"tty")},
+        {"fds": (b"tty", b"tty", b"closed")},
+        {"fds": (b"tty", b"socket", b"=1")},
         {"env": (b"PATH=/bin", b"HOME=/home/u", b"PWD=/src")},
         {"ignored": 1 << 12},
     ],
 )
 def test_everything_the_program_was_handed_counts(changed: dict[str, object]) -> None:
     assert weak_fingerprint(call(**changed)) != weak_fingerprint(call())
+
+
+@pytest.mark.parametrize(
+    "fds",
+    [(b"null", b"tty", b"=1"), (b"tty", b"pipe", b"tty"), (b"tty", b"file", b"pipe")],
+)
+def test_which_of_file_pipe_and_terminal_is_written_to_is_left_to_facts(
+    fds: tuple[bytes, ...],
+) -> None:
+    assert weak_fingerprint(call(fds=fds)) == weak_fingerprint(call())
 
 
 def test_the_order_of_variables_counts() -> None:
