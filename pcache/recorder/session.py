@@ -28,8 +28,6 @@ _GROW_AT = 512 << 10
 _LARGEST_AFTER_S = 0.4
 """The largest one is for what writes as much between two looks, or runs so long: all that it writes
 by one call has to fit."""
-_USUAL = 128 << 20
-"""Who asks for more has lost something."""
 _LOST = COUNTERS.index("lost")
 
 
@@ -81,7 +79,8 @@ class Recorder:
         taken = self._rings.drain(self.area, last=last)
         if not last:
             lasted = monotonic() - self._began
-            if taken >= _GROW_AT or lasted >= _LARGEST_AFTER_S or self._ring_bytes > _USUAL:
+            # Who asks for more than the usual 128 MiB has lost something.
+            if taken >= _GROW_AT or lasted >= _LARGEST_AFTER_S or self._ring_bytes > 128 << 20:
                 self._wanted = self._ring_bytes
             elif not self._wanted and lasted >= _GROW_AFTER_S:
                 self._wanted = LARGER_BYTES
