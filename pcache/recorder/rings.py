@@ -9,6 +9,7 @@ one than takes as long as it takes to fill the one before.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections import deque
@@ -21,7 +22,6 @@ from pcache.recorder.ring import Ring
 
 KEPT_BYTES = 8 << 20
 """`cat` writes 1 MB in a millisecond (measured)."""
-LARGER_BYTES = 32 << 20
 _STEP = 4
 
 _SLOT = struct.pack("<I", 0)
@@ -50,8 +50,6 @@ class Rings:
         self._own: list[int] = []
         self._closing = False
         self._growing: Thread | None = None
-        self._size = KEPT_BYTES
-        """Of the largest one."""
         self._open(kept, KEPT_BYTES)
         if size <= KEPT_BYTES:
             self._add(size)
@@ -59,13 +57,9 @@ class Rings:
         elif bpf.map_lookup(slot, _SLOT, 4) != struct.pack("<I", bpf.map_id(kept)):
             put(slot, kept)
 
-    def grow(self, size: int) -> None:
-        """Makes larger ones, up to `size` or as large as may be, in a thread: nothing may fork this
-        process any more.  One at a time: to be asked for again until it is there."""
-        size = min(size, self._most)
-        if size <= self._size or (self._growing is not None and self._growing.is_alive()):
-            return
-        growing = Thread(target=self._grow, args=(size,), name="pcache-ring")
+    def grow(self) -> None:
+        """Makes the largest, in a thread: nothing may fork this process any more."""
+        growing = Thread(target=self._grow, name="pcache-ring")
         try:
             growing.start()
         except RuntimeError:
@@ -106,14 +100,14 @@ class Rings:
         self._woken.register(fd, EPOLLIN | EPOLLET)
         self._opened.append(Ring(fd, size))
 
-    def _grow(self, size: int) -> None:
+    def _grow(self) -> None:
         privilege.give_precedence()
-        try:
-            while self._size < size and not self._closing:
-                self._add(min(self._size * _STEP, size))
-        except OSError:
-            # No room for it: the session goes on with the one it has; what is lost is counted.
-            self._most = self._size
+        size = KEPT_BYTES
+        # Without room for it the session goes on with the one it has; what is lost is counted.
+        with contextlib.suppress(OSError):
+            while size < self._most and not self._closing:
+                size = min(size * _STEP, self._most)
+                self._add(size)
 
     def _add(self, size: int) -> None:
         ring = bpf.map_create(bpf.MAP_TYPE_RINGBUF, 0, 0, size)
@@ -121,4 +115,3 @@ class Rings:
         self._open(ring, size)
         put(self._slot, ring)
         self._left += 1
-        self._size = size

@@ -12,7 +12,7 @@ from pcache.recorder import bpf, image
 from pcache.recorder.area import LOST, Area
 from pcache.recorder.loaded import Loaded
 from pcache.recorder.protocol import COUNTERS, NAME_BYTES, TOTALS
-from pcache.recorder.rings import LARGER_BYTES, Rings
+from pcache.recorder.rings import Rings
 
 _PID_SIZE = 4
 _SESSION = struct.Struct("<16sII")
@@ -22,12 +22,9 @@ _PAUSE_S = 0.005
 use (measured); what was read and is changed later than that can still be hashed as it was."""
 _BUSY = 1 << 20
 _GROW_AFTER_S = 0.04
-"""A larger ring is made for what runs so long: two that write at once fill the first one between
-two looks.  The kernel takes 9 ms for it, and 36 ms for the largest (measured)."""
-_GROW_AT = 512 << 10
-_LARGEST_AFTER_S = 0.4
-"""The largest one is for what writes as much between two looks, or runs so long: all that it writes
-by one call has to fit."""
+_GROW_AT = 128 << 10
+"""A larger ring is made for what runs so long, or writes as much between two looks: most commands
+need none, and it takes the kernel longer than all else here."""
 _LOST = COUNTERS.index("lost")
 
 
@@ -53,10 +50,8 @@ class Recorder:
             bpf.map_delete(processes, pid)
         self._earlier = self._totals()
         self._ring_bytes = ring_bytes
-        self._began = 0.0
-        """When it was attached (time.monotonic)."""
-        self._wanted = 0
-        """How large a ring is to be, in bytes."""
+        self._small_until: float | None = None
+        """When a larger ring is due (time.monotonic); None before `attach`, and when it was."""
         self._rings: Rings | None = None
         """From `attach` on: what is forked off before has none mapped."""
 
@@ -70,21 +65,17 @@ class Recorder:
         bpf.map_update(maps["sessions"], _FIRST, entry)
         for tracepoint, name in image.TRACEPOINTS:
             self._links.append(bpf.raw_tracepoint_open(tracepoint, self._loaded.programs[name]))
-        self._began = monotonic()
+        self._small_until = monotonic() + _GROW_AFTER_S
 
     def relay(self, *, last: bool = False) -> float:
         """Moves events to the area; seconds until there will be more to do."""
         if self._rings is None:
             return _PAUSE_S
         taken = self._rings.drain(self.area, last=last)
-        if not last:
-            lasted = monotonic() - self._began
-            # Who asks for more than the usual 128 MiB has lost something.
-            if taken >= _GROW_AT or lasted >= _LARGEST_AFTER_S or self._ring_bytes > 128 << 20:
-                self._wanted = self._ring_bytes
-            elif not self._wanted and lasted >= _GROW_AFTER_S:
-                self._wanted = LARGER_BYTES
-            self._rings.grow(self._wanted)
+        due = self._small_until
+        if due is not None and not last and (taken >= _GROW_AT or monotonic() >= due):
+            self._small_until = None
+            self._rings.grow()
         self.area.words[LOST] = self._totals()[_LOST] - self._earlier[_LOST]
         if taken >= _BUSY or (last and taken):
             return 0
