@@ -17,7 +17,7 @@ _PAUSES = (0.005, 0.025)
 """Seconds, least and most.  Whoever asks for `news` takes the events out too, and more often: each
 time the thread wakes up costs 50 us of what the command could use (measured)."""
 _BUSY_BYTES = 1 << 20  # taken at once: do not pause before taking more
-_NEWS_BYTES = 8 << 20
+_NEWS_BYTES = 1 << 20
 _LAST_S = 0.001
 """Between two looks for the last events."""
 _PATIENCE_S = 10.0
