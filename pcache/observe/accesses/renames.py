@@ -91,8 +91,7 @@ class Renames:
         self._stay_on_one_mount(event, source, target)
         if directory and not execution.determined(old, event.ts):
             self._may_be_moved(event, source, old)
-        if not directory:
-            births.moved(execution, event.ts, old, new)
+        births.moved(execution, event.ts, old, new)
         before, origins = _times_before(event, old), _origins(event, old)
         entered = {at: at.entered() for at in execution.chain()} if below else {}
         kept = self._change_moved(event, old, new, below, entered)

@@ -102,6 +102,7 @@ class Outputs:
         it makes anew is not something else that was there before, and the directories' say in what
         is made in them.  Raises Unknowable."""
         facts: dict[Key, Fact] = {}
+        directories: set[bytes] = set()
         owned = {at for at in execution.owned if at in execution.changes}
         for output in outcome.outputs:
             if output.kind in (b"-", b"m", b"h", b"r", b"t"):
@@ -116,21 +117,14 @@ class Outputs:
             directory = posixpath.dirname(output.path)
             # Or moved with it, at the same time.
             if not execution.made_below(directory, change.last + 1):
-                key = (Kind.DEFAULTS, directory)
-                if key not in facts:
-                    facts[key] = Fact(*key, self._defaults(execution, directory))
-        births = {
-            directory: self._defaults(execution, directory) for directory in born_in(execution)
-        }
-        facts.update(
-            ((Kind.DEFAULTS, place), Fact(Kind.DEFAULTS, place, value))
-            for place, value in births.items()
-        )
-        if births:
-            for fact in facts.values():
-                if fact.kind == Kind.DEFAULTS and gives_list(fact.value):
-                    what = f"made in another directory, beside {text(fact.path)}"
-                    raise Unknowable(Reason.UNSUPPORTED, f"access control list of what was {what}")
+                directories.add(directory)
+        directories.update(born_in(execution))
+        for directory in directories:
+            value = self._defaults(execution, directory)
+            if execution.born_in and gives_list(value):
+                what = f"moved, and the access control list of {text(directory)}"
+                raise Unknowable(Reason.UNSUPPORTED, f"what was {what}")
+            facts[Kind.DEFAULTS, directory] = Fact(Kind.DEFAULTS, directory, value)
         for name in owned:
             facts[Kind.PLAIN, name] = Fact(Kind.PLAIN, name, OK)
         return list(facts.values())
