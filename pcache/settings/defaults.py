@@ -232,15 +232,22 @@ _OF_FIND = (
     *(b"-size", b"-empty", b"-links", b"-samefile", b"-ls", b"-fls", b"-printf", b"-fprintf"),
 )
 
+COMPILERS = (
+    *(b"gcc", b"g++", b"cc", b"c++", b"c89", b"c99", b"cpp", b"clang", b"clang++"),
+    *(b"cc1", b"cc1plus", b"cc1obj", b"f951", b"gfortran", b"collect2", b"lto1"),
+    *(b"ld", b"ld.bfd", b"ld.gold", b"ld.lld", b"lld", b"ld.mold", b"mold", b"as"),
+    *(b"lto-wrapper", b"gnat1", b"gnatbind", b"rustc"),
+)
+"""Base names without version and target: they ask their terminal how messages are to look, which is
+no input if they have written nothing."""
+
 UNWEIGHED: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
     *(
         (name, (), "looks at its old output only to replace it")
         for name in (
-            *(b"gcc", b"g++", b"cc", b"c++", b"c89", b"c99", b"cpp", b"clang", b"clang++"),
-            *(b"cc1", b"cc1plus", b"cc1obj", b"f951", b"gfortran", b"collect2", b"lto1"),
-            *(b"ld", b"ld.bfd", b"ld.gold", b"ld.lld", b"lld", b"ld.mold", b"mold", b"as"),
-            *(b"ar", b"ranlib", b"strip", b"objcopy", b"lto-wrapper", b"gnat1", b"gnatbind"),
-            *(b"rustc", b"javac", b"jar", b"go", b"compile", b"link", b"asm", b"bison", b"flex"),
+            *COMPILERS,
+            *(b"ar", b"ranlib", b"strip", b"objcopy", b"bison", b"flex"),
+            *(b"javac", b"jar", b"go", b"compile", b"link", b"asm"),
             *(b"m4", b"sed", b"awk", b"mawk", b"gawk", b"sort", b"split", b"csplit", b"tee"),
             *(b"gzip", b"bzip2", b"xz", b"zstd", b"lz4", b"unzip", b"tar", b"patch"),
         )
@@ -264,18 +271,6 @@ UNWEIGHED: tuple[tuple[bytes, tuple[bytes, ...], str], ...] = (
 """(base name without version and target, options, reason): these programs do not go by the sizes
 and numbers of names of files that they look at and then replace or remove, unless they are given
 one of the options, or go by times."""
-
-TERMINAL_OF_MESSAGES: tuple[tuple[bytes, str], ...] = tuple(
-    (name, "asks its terminal how messages are to look")
-    for name in (
-        *(b"gcc", b"g++", b"cc", b"c++", b"c89", b"c99", b"cpp", b"clang", b"clang++"),
-        *(b"cc1", b"cc1plus", b"cc1obj", b"f951", b"gfortran", b"collect2", b"lto1"),
-        *(b"ld", b"ld.bfd", b"ld.gold", b"ld.lld", b"lld", b"ld.mold", b"mold", b"as"),
-        *(b"lto-wrapper", b"gnat1", b"gnatbind", b"rustc"),
-    )
-)
-"""(base name without version and target, reason): of these programs, if they have written nothing,
-it is no input whether there is a terminal, and what it told them."""
 
 MTIME_ORDER: tuple[tuple[bytes, str], ...] = (
     (b"make", "decides by which file is newer"),

@@ -22,8 +22,7 @@ from pcache.observe.accesses.numbers import (
 from pcache.observe.accesses.sockets import INTERFACE_IOCTLS
 from pcache.observe.errnos import REASON, cause
 from pcache.observe.executions import Execution
-from pcache.observe.mentions import names_of
-from pcache.settings.defaults import TERMINAL_OF_MESSAGES
+from pcache.settings.defaults import COMPILERS
 from pcache.wording import text
 
 # asm-generic/ioctls.h
@@ -40,7 +39,7 @@ _HARMLESS = frozenset({0x5401, 0x540F, 0x5413, 0x5450, 0x5451, 0x802C542A})
 # linux/fs.h, whose files were opened to be read and written.
 _FIONBIO = 0x5421
 _OF_ITS_OWN = frozenset({0x541B, _FIONBIO, 0x40049409, 0x4020940D, 0xC0189436, 0xC020660B})
-_FOR_MESSAGES = frozenset(name for name, _ in TERMINAL_OF_MESSAGES)
+_COMPILERS = frozenset(COMPILERS)
 
 
 class Terminals:
@@ -92,9 +91,11 @@ def _answer(event: Event, asked: list[tuple[Execution, int]]) -> Callable[[], No
 
 
 def _asks_for_messages(execution: Execution) -> bool:
-    """Whether it is one of TERMINAL_OF_MESSAGES."""
-    names = [posixpath.basename(execution.executable), *names_of(execution)]
-    return any(name in _FOR_MESSAGES or name.rpartition(b"-")[2] in _FOR_MESSAGES for name in names)
+    """Whether it is one of COMPILERS, itself: a script of such a name is none."""
+    name = posixpath.basename(execution.executable)
+    unversioned = name.rstrip(b"0123456789.-")
+    spellings = (name, unversioned, unversioned.rpartition(b"-")[2])
+    return any(spelling in _COMPILERS for spelling in spellings)
 
 
 def _depend_on_answer(event: Event, execution: Execution, fd: int) -> None:
