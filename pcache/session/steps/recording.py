@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pcache.session.steps.options import Options
     from pcache.session.steps.spooling import Spooler
 
+_A_TICK = 8 << 20
+"""Bytes that are taken in by one of `tick`, while the command waits for who ticks."""
 _KERNEL_COUNTERS = {
     "events": "events",
     "repeated": "events repeated",
@@ -108,11 +110,13 @@ class Recording:
         try:
             analysis = self.analysis
             used = time.thread_time_ns()
-            news = self._spooler.news()
-            analysis.feed(*news)
-            while self._ended and news[0]:
-                news = self._spooler.news()
-                analysis.feed(*news)
+            fed = 0
+            while self._ended or fed < _A_TICK:
+                blob, offset = self._spooler.news()
+                if not blob:
+                    break
+                analysis.feed(blob, offset)
+                fed += len(blob)
             self._analysed(used)
             self._timing.spent("analysis", since)
         except PcacheError as error:

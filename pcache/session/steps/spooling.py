@@ -18,6 +18,7 @@ _PAUSES = (0.005, 0.025)
 time the thread wakes up costs 50 us of what the command could use (measured)."""
 _BUSY_BYTES = 1 << 20  # taken at once: do not pause before taking more
 _NEWS_BYTES = 1 << 20
+"""malloc keeps as many blocks as large as what small objects lie between (measured)."""
 _LAST_S = 0.001
 """Between two looks for the last events."""
 _PATIENCE_S = 10.0
