@@ -57,8 +57,10 @@ def subject(kind: bytes, path: bytes) -> str:
         return f"how old {len(not_newer_files(path)[1])} files are"
     if kind in PREFIXED:
         path = path.partition(b":")[2]
-    if kind in (Kind.FD, Kind.INPUT, Kind.INPUT_TIMES):
-        return _descriptor(path) if kind == Kind.FD else f"descriptor {text(path)}"
+    if kind == Kind.FD:
+        return _descriptor(path)
+    if kind in (Kind.INPUT, Kind.INPUT_TIMES):
+        return f"descriptor {text(path)}"
     if kind == Kind.PIPE:
         return f"what comes from descriptor {text(path)}"
     if kind == Kind.BASE:
