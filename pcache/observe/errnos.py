@@ -36,6 +36,8 @@ _XATTRS = """
 _WRITING = "write pwrite64 writev pwritev pwritev2 sendto sendmsg"
 _READING = "read pread64 readv preadv preadv2 recvfrom recvmsg"
 _COPYING = "sendfile splice tee copy_file_range vmsplice"
+_ASKING = """
+    fsync fdatasync sync_file_range fadvise64 readahead cachestat fstatfs epoll_ctl epoll_ctl_old"""
 _IPC = "shmget shmat shmctl semget semop semtimedop semctl msgget msgsnd msgrcv msgctl"
 _IDENTITY = """
     setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid personality seccomp prctl
@@ -130,6 +132,16 @@ _ROWS: tuple[tuple[str, dict[str, str]], ...] = (
             TRANSIENT: "EAGAIN ENFILE ENOMEM ETXTBSY ENOEXEC",
         },
     ),
+    (
+        _ASKING,
+        {
+            CALL: "EBADF EFAULT EEXIST ENOENT ELOOP ENOSYS",
+            DESCRIPTOR: "EINVAL ESPIPE EPERM EOPNOTSUPP EROFS",
+            TRANSIENT: "EDQUOT EINTR EIO ENOMEM ENOSPC",
+        },
+    ),
+    # Of statfs(2), on the same page.
+    ("fstatfs", {CALL: "EACCES ENAMETOOLONG ENOTDIR EOVERFLOW"}),
     # The number that is free is the lowest, or the program's choice; EBUSY is a race of its own.
     ("dup dup2 dup3", {CALL: "EBADF EINVAL", TRANSIENT: "EBUSY EINTR EMFILE"}),
     (

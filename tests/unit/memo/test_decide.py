@@ -245,7 +245,7 @@ class Other(FdView):
 
 def test_facts_about_descriptors_are_those_of_the_task(bench: Bench) -> None:
     bench.record(b"one")
-    assert bench.decide(fds=Other()) == "input changed: descriptor 0"
+    assert bench.decide(fds=Other()) == "input changed: standard input"
 
 
 def test_an_input_that_cannot_be_known_is_a_miss(bench: Bench) -> None:
