@@ -43,8 +43,9 @@ class Call(_Record):
     """What the caller asked for: everything the kernel handed to the new program.
 
     `fds` holds one kind for each of descriptors 0-2: b"closed", b"null", b"tty", b"pipe",
-    b"file", b"socket", b"dir", b"char:MAJOR:MINOR", b"other"; b"=1" for 2 when it is the same open
-    file description as 1 (as after `2>&1`).  What stdin is matters only to programs that look at
+    b"file", b"socket", b"dir", b"char:MAJOR:MINOR", b"other"; b"input" for 1 and 2 if
+    nothing can be written to them; b"=1" for 2 when it is the same open file description as 1 (as
+    after `2>&1`).  What stdin is matters only to programs that look at
     it (make hands it to one of its parallel jobs, whichever comes first): it is not part of the
     weak fingerprint but a fact of kind FD.  So it is with which of file, pipe and terminal 1 and 2
     are, to all of which the same is written, and whether they are one: see `streams`.

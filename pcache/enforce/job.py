@@ -13,6 +13,7 @@ from pcache.linux.coredump import would_dump
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container
     from typing import Protocol
 
     class Plan(Protocol):
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
         def abandon(self) -> None: ...
 
-        def writes(self) -> list[tuple[int, memoryview]]: ...
+        def writes(self, files: Container[int] = ()) -> list[tuple[int, memoryview]]: ...
 
 
 class Job:
@@ -96,7 +97,8 @@ class Job:
             raise tracee.Gone
         self.plan.commit()
         self._committed = True
-        self._writes = [write for write in self.plan.writes() if write[1]]
+        files = [number for number, stream in self._streams.items() if stream.is_file]
+        self._writes = [write for write in self.plan.writes(files) if write[1]]
         self._writes.reverse()
 
     def write(self, limit: int) -> bool:

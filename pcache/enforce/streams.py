@@ -26,7 +26,7 @@ class Stream:
         self.fd = fd
         status = os.fstat(fd)
         mode = status.st_mode
-        self._plain = S_ISREG(mode)
+        self.is_file = S_ISREG(mode)
         self._pipe = S_ISFIFO(mode)
         self.pipe = status.st_ino if self._pipe else 0
         """The inode of a pipe; 0 for anything else."""
@@ -47,7 +47,7 @@ class Stream:
         """
         if self._private >= 0:
             return os.write(self._private, data)
-        if self._plain:
+        if self.is_file:
             if self._start is None:
                 self._start = offset_and_size(self.fd)
             return os.write(self.fd, data)
@@ -63,7 +63,7 @@ class Stream:
 
     def broken(self) -> bool:
         """Whether nobody can read any more what is written here."""
-        return not self._plain and bool(self._events() & select.POLLERR)
+        return not self.is_file and bool(self._events() & select.POLLERR)
 
     def take_back(self) -> None:
         """Make a regular file what it was before; what went anywhere else has been read."""
@@ -73,7 +73,7 @@ class Stream:
 
     def room(self) -> int | None:
         """How many bytes go without waiting, if nobody else writes; None: any number."""
-        if self._plain:
+        if self.is_file:
             return None
         if not self._pipe:
             return _PIPE_BUF  # a socket or terminal: a guess that is always true when it is empty

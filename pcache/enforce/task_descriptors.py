@@ -130,7 +130,7 @@ class TaskFds(FdView):
         return traits.value(name, self._tid, self._tgid)
 
     def kinds(self) -> tuple[bytes, bytes, bytes]:
-        kinds = [self.kind(0), self._kind(1, self._stat(1)), self._kind(2, self._stat(2))]
+        kinds = [self.kind(0), self._output_kind(1), self._output_kind(2)]
         if self.same(1, 2):
             kinds[2] = b"=1"
         return kinds[0], kinds[1], kinds[2]
@@ -161,6 +161,13 @@ class TaskFds(FdView):
         except FileNotFoundError:
             return False
         return bool(int(status_field(b"\n" + info, b"\nflags:\t"), 8) & _CLOSE_ON_EXEC)
+
+    def _output_kind(self, fd: int) -> bytes:
+        status = self._stat(fd)
+        # proc(5): the mode of the link tells what the descriptor is open for.
+        if status is not None and not os.lstat(b"/proc/%d/fd/%d" % (self._tid, fd)).st_mode & 0o200:
+            return b"input"
+        return self._kind(fd, status)
 
     def _kind(self, fd: int, status: os.stat_result | None) -> bytes:
         if status is None:

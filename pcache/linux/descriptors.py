@@ -23,6 +23,8 @@ _SYS_KCMP = 312
 _KCMP_FILE = 0
 
 
+ONE, SAME_FILE, OTHER_FILE = b"1", b"2", b"0"
+"""Whether two descriptors are one open file, or lead to the same."""
 FLAGS = (
     os.O_ACCMODE
     | os.O_APPEND
@@ -68,8 +70,8 @@ def environment_trait(env: Iterable[bytes], name: bytes) -> bytes:
 def trait_name(what: bytes, fd: int) -> bytes:
     """Path of a fact of kind TRAIT: `flags N`, `flags-append N` (all but O_APPEND), `name N`,
     `offset N`, `end N` (whether a file's offset is its end), `status N` (`status_trait`), `tty N`
-    (whether it is a terminal), `one N` (whether it is one open file with 1), `winsize N`, `modes N`
-    or `modes2 N`.
+    (whether it is a terminal), `one N` (whether it is one with 1: `ONE` and its like), `winsize N`,
+    `modes N` or `modes2 N`.
     """
     return b"%b %d" % (what, fd)
 
@@ -117,6 +119,12 @@ def kind_of(fd: int) -> bytes:
     if S_ISSOCK(mode):
         return b"socket"
     return b"dir" if S_ISDIR(mode) else b"other"
+
+
+def is_read_only(fd: int) -> bool:
+    """Whether nothing can be written to a descriptor of this process."""
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    return flags & os.O_ACCMODE == os.O_RDONLY or bool(flags & os.O_PATH)
 
 
 def offset_and_size(fd: int) -> tuple[int, int]:
@@ -278,11 +286,19 @@ class FdView:
         if what == b"open":
             return b" ".join([b"%d" % number for number in sorted(self.numbers())])
         if what == b"one":
-            return b"%d" % self.same(1, fd)
+            return self._one(fd)
         try:
             return _descriptor_trait(self.get(fd), what)
         except OSError as error:
             return b"!%d" % (error.errno or 0)
+
+    def _one(self, fd: int) -> bytes:
+        if self.same(1, fd):
+            return ONE
+        try:
+            return SAME_FILE if os.path.samestat(self.status(1), self.status(fd)) else OTHER_FILE
+        except OSError:
+            return OTHER_FILE  # one of them is closed
 
     def task_trait(self, name: bytes) -> bytes:
         """Value of one that is not about a descriptor."""
@@ -294,10 +310,14 @@ class FdView:
 
     def kinds(self) -> tuple[bytes, bytes, bytes]:
         """`Call.fds`: the kinds of descriptors 0-2, where 2 is `=1` if it is 1 again."""
-        stdin, stdout, stderr = self.kind(0), self.kind(1), self.kind(2)
+        stdin, stdout, stderr = self.kind(0), self._output(1), self._output(2)
         if stderr == stdout != b"closed" and same_description(self.get(1), self.get(2)):
             stderr = b"=1"
         return stdin, stdout, stderr
+
+    def _output(self, fd: int) -> bytes:
+        kind = self.kind(fd)
+        return b"input" if kind != b"closed" and is_read_only(self.get(fd)) else kind
 
 
 class OwnFds(FdView):

@@ -28,6 +28,8 @@ from pcache.store.hashing import content_digests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from pcache.linux.descriptors import FdView
     from pcache.memo.staging import Staged
     from pcache.model import Digest, Key, Outcome, Output
@@ -102,14 +104,18 @@ class Plan:
         """(descriptor of the task, number of bytes) of `writes`."""
         return list(self.outcome.chunks)
 
-    def writes(self) -> list[tuple[int, memoryview]]:
-        """(descriptor of the task, bytes) in the order to write; after `commit`."""
+    def writes(self, files: Container[int] = ()) -> list[tuple[int, memoryview]]:
+        """(descriptor of the task, bytes) in the order to write; after `commit`.
+
+        `files`: descriptors of regular files, which come first, as what is written to them can be
+        taken back; who reads the others does not see that."""
         data = memoryview(self._data)
         writes = []
         at = 0
         for fd, length in self.outcome.chunks:
             writes.append((fd, data[at : at + length]))
             at += length
+        writes.sort(key=lambda write: write[0] not in files)
         return writes
 
     def prepare(self) -> None:

@@ -18,7 +18,8 @@ def moved(execution: Execution, ts: int, old: bytes, new: bytes) -> None:
     if directory == posixpath.dirname(new):
         return
     for at in execution.chain():
-        if not at.origin(old, ts)[0]:
+        _, as_it_was = at.origin(old, ts)
+        if not as_it_was:
             at.born_in.add(directory)
 
 

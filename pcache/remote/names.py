@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Name = bytes
 """32 bytes."""
 
-_CALL = b"pcache shared call 6"
+_CALL = b"pcache shared call 7"
 _COMMAND = b"pcache shared command 2"
 _STATE = b"pcache shared state 1"
 """Change them whenever the meaning of what is shared changes."""

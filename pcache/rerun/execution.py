@@ -8,7 +8,7 @@ import signal
 from pcache.counters import Counters
 from pcache.enforce import spawn, syscalls
 from pcache.linux import signal_sets
-from pcache.linux.descriptors import OwnFds, descriptor_trait_of
+from pcache.linux.descriptors import ONE, OwnFds, descriptor_trait_of
 from pcache.memo.facts import Facts
 from pcache.model import APPENDING, SERIES, Call, Fact, Kind, Outcome
 from pcache.rerun.comparison import files_difference, streams_difference
@@ -111,7 +111,7 @@ def _descriptor_kinds(call: Call, facts: list[Fact]) -> tuple[bytes, ...]:
             raise CannotRerun(Why.DESCRIPTOR, os.fsdecode(fact.path.partition(b":")[0]))
         about = descriptor_trait_of(fact.path) if fact.kind == Kind.TRAIT else None
         if about is not None and about[0] == b"one":
-            one = fact.value == b"1"
+            one = fact.value == ONE
         elif about is not None and about[0] == b"tty" and kinds[about[1]] == b"tty":
             kinds[about[1]] = b"pipe"
         elif fact.kind == Kind.FD and fact.path in (b"0", b"1", b"2"):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pcache.settings.base_dir import Base
     from pcache.settings.rules import Policy
 
-_FORMAT = b"pcache call 17"
+_FORMAT = b"pcache call 18"
 """Part of every weak fingerprint: change it whenever the meaning of a stored fact changes."""
 
 _IGNORED = frozenset(name for name, _ in IGNORED_ENVIRONMENT if not name.endswith(b"*"))

@@ -180,6 +180,8 @@ def tell_status(execution: Execution, fd: int, seen: Stamp) -> None:
 def depend_on_status(ts: int, execution: Execution, fd: int) -> None:
     """It went by what `tell_status` noted."""
     depend_on_trait(ts, execution, b"status", fd)
+    if execution.chunks and S_ISREG(execution.same(fd)[0].stamp.st_mode):
+        depend_on_trait(ts, execution, b"offset", fd)  # how far what it wrote reached
     if execution.looks is not None:
         execution.problem(Reason.UNSUPPORTED, f"the time of descriptor {fd} is looked at")
     if not execution.told.get(fd, True):

@@ -9,7 +9,15 @@ from __future__ import annotations
 import os
 import posixpath
 
-from pcache.linux.descriptors import FLAGS, same_as, status_trait, trait_name
+from pcache.linux.descriptors import (
+    FLAGS,
+    ONE,
+    OTHER_FILE,
+    SAME_FILE,
+    same_as,
+    status_trait,
+    trait_name,
+)
 from pcache.model import Kind, Reason
 from pcache.observe import pseudo
 from pcache.observe.accesses.event import Event
@@ -98,9 +106,21 @@ def depend_on_one(ts: int, execution: Execution, fd: int, *, written: bool = Fal
     known to which.
     """
     if fd in (1, 2) and _ONE not in execution.inputs:
-        one = any(descriptor.fd == 2 for descriptor in execution.same(1))
-        if one or not written:
-            execution.observe(_ONE, Observation(ts, b"", b"%d" % one))
+        value = _one(execution)
+        if value == ONE or not written:
+            execution.observe(_ONE, Observation(ts, b"", value))
+
+
+def _one(execution: Execution) -> bytes:
+    """As `pcache.linux.descriptors.FdView` has it."""
+    first, second = execution.same(1), execution.same(2)
+    if any(descriptor.fd == 2 for descriptor in first):
+        return ONE
+    if first and second:
+        one, other = first[0].stamp, second[0].stamp
+        if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino):
+            return SAME_FILE
+    return OTHER_FILE
 
 
 def depend_on_no_terminal(event: Event, execution: Execution, fd: int) -> None:

@@ -91,7 +91,7 @@ class Renames:
         self._stay_on_one_mount(event, source, target)
         if directory and not execution.determined(old, event.ts):
             self._may_be_moved(event, source, old)
-        births.moved(execution, event.ts, old, new)
+        self._move(event, old, new)
         before, origins = _times_before(event, old), _origins(event, old)
         entered = {at: at.entered() for at in execution.chain()} if below else {}
         kept = self._change_moved(event, old, new, below, entered)
@@ -113,6 +113,12 @@ class Renames:
             at.observe_times(kept)
         self.context.names.look_for_link(new, event.ts)
         self.context.hard_links.move(event.ts, old, new)
+
+    def _move(self, event: Event, old: bytes, new: bytes) -> None:
+        """Access control lists go with a file or directory, told before the change is."""
+        births.moved(event.execution, event.ts, old, new)
+        if old in self.context.with_acl:
+            self.context.with_acl.add(new)
 
     def _stay_on_one_mount(self, event: Event, source: bytes, target: bytes) -> None:
         """rename(2) fails with EXDEV where one of the directories is a mount point by now.  Of one
@@ -158,7 +164,7 @@ class Renames:
                 if not is_directory:
                     self._observe_moved(event, name, name, path)
                 was = DT_DIR if is_directory else DT_REG
-                births.moved(execution, event.ts, name, path)
+                self._move(event, name, path)
                 times, origins = _times_before(event, name), _origins(event, name)
                 self.context.change(event, name, REMOVED, directory=is_directory, was=was)
                 self.context.change(event, path, CREATED, directory=is_directory)

@@ -10,6 +10,7 @@ from pcache.observe.executions import Execution
 _environments: dict[bytes, tuple[bytes, ...]] = {}
 """The last environments: what a build starts has few different ones."""
 _ENVIRONMENTS_LIMIT = 64
+_FMODE_WRITE = 2  # include/linux/fs.h
 
 
 def _environment(data: bytes) -> tuple[bytes, ...]:
@@ -28,7 +29,9 @@ def call_of(execution: Execution) -> Call:
     for same in execution.descriptors.values():
         for descriptor in same:
             if descriptor.fd < len(kinds):
-                kinds[descriptor.fd] = pseudo.kind_of(descriptor.stamp)
+                stamp = descriptor.stamp
+                unwritable = descriptor.fd and not stamp.f_mode & _FMODE_WRITE
+                kinds[descriptor.fd] = b"input" if unwritable else pseudo.kind_of(stamp)
         if {1, 2} <= {descriptor.fd for descriptor in same}:
             kinds[2] = b"=1"
     return Call(

@@ -17,7 +17,7 @@ from pcache.observe import pseudo
 from pcache.observe.accesses.context import Context
 from pcache.observe.births import born_in, gives_list
 from pcache.observe.captured import CapturedFile, Snapshot
-from pcache.observe.changes import CREATED, GIVEN, NOW, REMOVED, Change
+from pcache.observe.changes import CREATED, DT_DIR, GIVEN, NOW, REMOVED, Change
 from pcache.observe.conditions.clock import Clock
 from pcache.observe.conditions.links import Links
 from pcache.observe.conditions.streams import stored_streams
@@ -108,6 +108,8 @@ class Outputs:
             if output.kind in (b"-", b"m", b"h", b"r", b"t"):
                 continue
             change = execution.changes[output.path]
+            if output.kind == b"d" and change.was == DT_DIR:
+                owned.add(output.path)  # removed and made anew
             if change.origin and change.origin != output.path:
                 owned.add(change.origin)
                 times = execution.moved_times.get(change.origin)

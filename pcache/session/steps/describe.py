@@ -21,6 +21,7 @@ _DESCRIPTORS = {
     b"tty": "a terminal",
     b"pipe": "a pipe",
     b"file": "a file",
+    b"input": "open for reading only",
     b"stream": "a file, pipe or terminal",
     b"socket": "a socket",
     b"dir": "a directory",

@@ -81,8 +81,9 @@ def _apply(plan: Plan, timing: Timing) -> str | None:
         plan.commit()
         committed = True
         since = timing.now()
-        for fd, data in plan.writes():
-            if fd not in written and S_ISREG(os.fstat(fd).st_mode):
+        files = {fd for fd, size in plan.sizes() if size and S_ISREG(os.fstat(fd).st_mode)}
+        for fd, data in plan.writes(files):
+            if fd in files and fd not in written:
                 written[fd] = offset_and_size(fd)
             _write(fd, data)
         timing.spent("streams", since)
