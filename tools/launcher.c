@@ -84,7 +84,7 @@ static char **command_of(char **words) {
 static int is_for_another(void) { return !geteuid() && getenv("SUDO_UID"); }
 
 static int run_plainly(char **command, const char *missing) {
-    dprintf(2, "pcache: too little %s: the command runs without pcache\n", missing);
+    dprintf(2, "pcache: not enough %s: the command runs without pcache\n", missing);
     execvp(*command, command);
     int error = errno;
     dprintf(2, "pcache: %s: %s\n", *command, strerror(error));
