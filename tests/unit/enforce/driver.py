@@ -20,7 +20,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,7 +63,7 @@ class NamedPlan:
     def abandon(self) -> None:
         pass
 
-    def writes(self) -> list[tuple[int, memoryview]]:
+    def writes(self, files: Container[int] = ()) -> list[tuple[int, memoryview]]:
         return [(fd, memoryview(data)) for fd, data in self._writes]
 
 
