@@ -73,7 +73,10 @@ def pack(fields: Iterable[bytes]) -> bytes:
 
 
 def unpack(data: bytes) -> list[bytes]:
-    """The fields given to `pack`.  Raises DamagedRow if any bit of `data` is not as packed."""
+    """The fields given to `pack`.  Raises DamagedRow if any bit of `data` is not as packed, or if it
+    is no string of bytes, as what SQLite finds in a damaged file may not be."""
+    if not isinstance(data, bytes):
+        raise DamagedRow("a stored row is damaged (it is of another type)")
     body = data[:-_CHECKSUM]
     if len(data) <= _CHECKSUM or xxh3_64_digest(body) != data[-_CHECKSUM:]:
         raise DamagedRow("a stored row is damaged (its checksum does not match)")

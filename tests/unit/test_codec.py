@@ -58,3 +58,10 @@ def test_a_sound_checksum_over_nonsense_is_an_error_of_ours(body: bytes) -> None
 def test_a_cut_off_integer_is_found() -> None:
     with pytest.raises(StoreError):
         codec.unpack_ints(codec.pack_ints([1 << 40])[:-1])
+
+
+@pytest.mark.parametrize("found", [5050371, 1.5, "text", None])
+def test_a_value_of_another_type_is_found(found: object) -> None:
+    """As SQLite gives one where the type in a row's header has changed."""
+    with pytest.raises(StoreError):
+        codec.unpack(found)  # type: ignore[arg-type]
