@@ -73,8 +73,8 @@ def pack(fields: Iterable[bytes]) -> bytes:
 
 
 def unpack(data: bytes) -> list[bytes]:
-    """The fields given to `pack`.  Raises DamagedRow if any bit of `data` is not as packed, or if it
-    is no string of bytes, as what SQLite finds in a damaged file may not be."""
+    """The fields given to `pack`.  Raises DamagedRow if any bit of `data` is not as packed, or
+    if it is no bytes, as what SQLite finds in a damaged file may be."""
     if not isinstance(data, bytes):
         raise DamagedRow("a stored row is damaged (it is of another type)")
     body = data[:-_CHECKSUM]
